@@ -1,0 +1,44 @@
+# A thin front over CMake: `make` leaves the program at build/weft.
+JOBS ?= $(shell nproc)
+PRESET = cmake --preset $(1) >/dev/null && cmake --build build$(if $(filter-out release,$(1)),-$(1)) -j$(JOBS)
+
+.PHONY: all deps demo test asan ubsan tsan fuzz bench format lint install clean parity
+all: deps
+	@$(call PRESET,release)
+
+deps:
+	@scripts/deps.sh
+
+demo: all
+	@examples/persona/demo.sh
+
+test: all
+	@scripts/test.sh build
+
+asan ubsan tsan: deps
+	@$(call PRESET,$@)
+	@scripts/test.sh build-$@
+
+# Seconds for each target: make fuzz FUZZ_SECONDS=300
+FUZZ_SECONDS ?= 60
+fuzz: deps
+	@$(call PRESET,fuzz)
+	@scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+bench: all
+	@scripts/bench.sh build
+
+parity:
+	@tests/parity/run.sh
+
+format:
+	@clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
+lint: all
+	@scripts/lint.sh build
+
+install: all
+	@cmake --install build
+
+clean:
+	@rm -rf build build-*

@@ -1,0 +1,125 @@
+/* Blocks form a stack.  Each starts with its header, padded to 64 bytes, so that every piece is 64-aligned and
+ * a whole zmm register can be loaded from the start of any tensor.  Large blocks ask for huge pages: a packed
+ * GEMM panel that crosses fewer pages misses the TLB less. */
+#include "base/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, HUGE_PAGE = 2 << 20 };
+
+struct weft_arena_block {
+    struct weft_arena_block *below;
+    size_t bytes, used;             /* of the payload */
+    char *payload;
+};
+
+enum { HEADER = (sizeof(struct weft_arena_block) + ALIGN - 1) / ALIGN * ALIGN };
+
+void weft_arena_init(struct weft_arena *a, size_t block_bytes, size_t max_bytes)
+{
+    *a = (struct weft_arena){ .block_bytes = block_bytes, .max_bytes = max_bytes };
+}
+
+static void free_chain(struct weft_arena_block *b)
+{
+    while (b) {
+        struct weft_arena_block *below = b->below;
+        free(b);
+        b = below;
+    }
+}
+
+void weft_arena_clear(struct weft_arena *a)
+{
+    if (!a) return;
+    free_chain(a->top);
+    free_chain(a->spare);
+    a->top = a->spare = NULL;
+    a->held_bytes = a->used_bytes = 0;
+}
+
+static struct weft_arena_block *take_spare(struct weft_arena *a, size_t n)
+{
+    for (struct weft_arena_block **p = &a->spare; *p; p = &(*p)->below)
+        if ((*p)->bytes >= n) {
+            struct weft_arena_block *b = *p;
+            *p = b->below;
+            return b;
+        }
+    return NULL;
+}
+
+static struct weft_arena_block *new_block(struct weft_arena *a, size_t n)
+{
+    size_t bytes = weft_max_size(n, a->block_bytes ? a->block_bytes : (size_t)DEFAULT_BLOCK), whole, align = ALIGN;
+    if (!weft_size_add(bytes, HEADER, &whole)) return NULL;
+    if (whole >= HUGE_PAGE) align = HUGE_PAGE;
+    if (!weft_size_align(whole, align, &whole)) return NULL;
+    if (a->max_bytes && (whole > a->max_bytes || a->held_bytes > a->max_bytes - whole)) return NULL;
+    struct weft_arena_block *b = aligned_alloc(align, whole);
+    if (!b) return NULL;
+    if (align == HUGE_PAGE) madvise(b, whole, MADV_HUGEPAGE);   /* advice only: a refusal changes nothing */
+    b->bytes = whole - HEADER;
+    b->payload = (char *)b + HEADER;
+    a->held_bytes += whole;
+    return b;
+}
+
+void *weft_arena_alloc(struct weft_arena *a, size_t n)
+{
+    struct weft_arena_block *b = a->top;
+    size_t need;
+    if (!weft_size_align(weft_max_size(n, 1), ALIGN, &need)) return NULL;
+    if (!b || b->bytes - b->used < need) {
+        b = take_spare(a, need);
+        if (!b) b = new_block(a, need);
+        if (!b) return NULL;
+        b->used = 0;
+        b->below = a->top;
+        a->top = b;
+    }
+    void *p = b->payload + b->used;
+    b->used += need;
+    a->used_bytes += need;
+    if (a->used_bytes > a->peak_bytes) a->peak_bytes = a->used_bytes;
+    return p;
+}
+
+void *weft_arena_calloc(struct weft_arena *a, size_t count, size_t size)
+{
+    size_t n;
+    if (!weft_size_mul(count, size, &n)) return NULL;
+    void *p = weft_arena_alloc(a, n);
+    if (p) memset(p, 0, n);
+    return p;
+}
+
+char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n)
+{
+    size_t bytes;
+    if (!weft_size_add(n, 1, &bytes)) return NULL;
+    char *p = weft_arena_alloc(a, bytes);
+    if (!p) return NULL;
+    if (n) memcpy(p, s, n);
+    p[n] = '\0';
+    return p;
+}
+
+struct weft_arena_mark weft_arena_mark(const struct weft_arena *a)
+{
+    return (struct weft_arena_mark){ a->top, a->top ? a->top->used : 0, a->used_bytes };
+}
+
+void weft_arena_release(struct weft_arena *a, struct weft_arena_mark mark)
+{
+    while (a->top != mark.top) {
+        struct weft_arena_block *b = a->top;
+        a->top = b->below;
+        b->below = a->spare;
+        a->spare = b;
+    }
+    if (a->top) a->top->used = mark.top_used;
+    a->used_bytes = mark.used_bytes;
+}
