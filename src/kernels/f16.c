@@ -23,5 +23,5 @@ uint16_t weft_f32_to_f16(float f)
     int e;
     float m = frexpf(x, &e);                                    /* x = m * 2^e, m in [0.5, 1) */
     long q = lrintf(ldexpf(m, 11));                             /* 1024 ... 2048, ties to even */
-    return (uint16_t)(sign | (uint16_t)((uint32_t)(e + 14) << 10) + (uint16_t)(q - 1024));
+    return (uint16_t)(sign | (((unsigned)(e + 14) << 10) + (unsigned)(q - 1024)));
 }
