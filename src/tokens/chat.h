@@ -1,0 +1,54 @@
+/* tokens/chat.h - the one chat-template renderer
+ *
+ * Training, chat, evaluation and server render with the same template through the same call.  Templates are the
+ * Jinja subset of docs/tokens.md, parsed once, run in a sandbox with a step limit.  The result knows for every
+ * byte whether it came from the template or from the data, and whether it carries loss (is part of an
+ * assistant's turn, its end-of-turn marker included).
+ *
+ * Threads: a template is immutable after parse; rendering uses the caller's arena.
+ */
+#ifndef WEFT_TOKENS_CHAT_H
+#define WEFT_TOKENS_CHAT_H
+
+#include "base/json.h"
+#include "dataset/row.h"
+
+struct weft_chat_template;
+
+/* Parses into arena `a`.  `name`: for messages "tokenizer_config.json: chat_template:LINE". */
+WEFT_MUST_USE enum weft_status weft_chat_parse(struct weft_arena *a, const char *name, struct weft_str source,
+                                               const struct weft_chat_template **out, struct weft_err *err);
+/* ChatML, used (with a warning by the caller) when a model brings no template, and by `tiny`. */
+extern const char weft_chat_chatml[];
+/* SHA-256 of the template source: travels in the adapter, a mismatch is refused. */
+const char *weft_chat_fingerprint(const struct weft_chat_template *t);
+
+struct weft_chat_span {
+    size_t begin, end;              /* bytes of the rendered text, half open */
+    bool from_template;             /* else from the messages */
+    bool loss;                      /* produced by the model when it is used: assistant text and its end marker */
+};
+
+struct weft_chat_text {
+    struct weft_str text;
+    struct weft_chat_span *spans;   /* ascending, without gaps, covering the text */
+    size_t n_spans;
+};
+
+struct weft_chat_settings {
+    bool add_generation_prompt;
+    struct weft_str bos_token, eos_token, pad_token, unk_token;     /* "" when absent */
+    struct weft_str date;                                           /* for strftime_now: "2026-11-24"; s == NULL: today */
+    const struct weft_json_value *kwargs;                           /* object: enable_thinking and the like; NULL: none */
+};
+
+/* Messages of a row: system (when given), then its turns. */
+WEFT_MUST_USE enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_row *row,
+                                                    const struct weft_chat_settings *s, struct weft_chat_text *out,
+                                                    struct weft_err *err);
+/* Messages and tools as JSON (an OpenAI request). tools may be NULL. */
+WEFT_MUST_USE enum weft_status weft_chat_render(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_json_value *messages,
+                                                const struct weft_json_value *tools, const struct weft_chat_settings *s,
+                                                struct weft_chat_text *out, struct weft_err *err);
+
+#endif
