@@ -1,0 +1,49 @@
+/* adapter/lora.h - low-rank adapters on linear layers
+ *
+ * LoRA adds scale * B(A x) to a frozen y = Wx (arXiv:2106.09685, section 4.1); scale is lora_alpha / r, with rsLoRA
+ * lora_alpha / sqrt(r) (arXiv:2312.03732).  B starts at zero, so a fresh adapter leaves every logit unchanged.
+ * Files are PEFT's: adapter_config.json and adapter_model.safetensors load in peft and vLLM unchanged, and theirs
+ * load here.  Rules AD1-AD7 (docs/robustness.md).
+ *
+ * Owner:   the arena given to attach or load; nothing to free one by one.
+ * Threads: read-only after attach or load, any number of readers; training has one writer.
+ */
+#ifndef WEFT_ADAPTER_LORA_H
+#define WEFT_ADAPTER_LORA_H
+
+#include "model/model.h"
+
+struct weft_lora_settings {
+    size_t rank;                    /* 1..1024 */
+    double alpha;                   /* 0: 2 * rank, as LLaMA-Factory */
+    double dropout;                 /* of the input of A */
+    bool rslora;
+    const char *const *targets;     /* "all", or module names: "q_proj" ... */
+    size_t n_targets;
+    uint64_t seed;                  /* of A: Kaiming-uniform, U(-1/sqrt(n_in), 1/sqrt(n_in)) */
+};
+
+/* Gives each target a branch A [r, n_in], B [n_out, r], f32; with `params` they are trainable and appended in model
+ * order, A before B.  WEFT_EARG: no layer has such a name; the message lists the names there are. */
+WEFT_MUST_USE enum weft_status weft_lora_attach(struct weft_arena *a, struct weft_model *model, const struct weft_lora_settings *s,
+                                                struct weft_params *params, struct weft_err *err);
+
+/* What an adapter folder says besides its tensors, and what we write into one. */
+struct weft_lora_info {
+    const char *base_model;         /* base_model_name_or_path; may be "" */
+    const char *template_sha256;    /* fingerprint of the chat template it was trained with; NULL: unknown */
+    const char *base_sha256;        /* of the base model's config and tensor shapes and values; NULL: unknown */
+};
+/* adapter_config.json, adapter_model.safetensors and weft.json (the fingerprints) into an existing folder. */
+WEFT_MUST_USE enum weft_status weft_lora_save(const struct weft_model *model, const char *dir, const struct weft_lora_info *info,
+                                              struct weft_err *err);
+/* Attaches the adapter of `dir`.  With `params` its tensors are trainable.  info may be NULL. */
+WEFT_MUST_USE enum weft_status weft_lora_load(struct weft_arena *a, struct weft_model *model, const char *dir,
+                                              struct weft_params *params, struct weft_lora_info *info, struct weft_err *err);
+
+/* Switches all branches: base and tuned model side by side from one set of weights. */
+void weft_lora_enable(struct weft_model *model, bool enabled);
+/* Sum of ranks over the branches of one layer (the memory plan). */
+size_t weft_lora_rank_sum(const struct weft_model *model);
+
+#endif

@@ -1,0 +1,56 @@
+/* model/config.h - config.json: what a model is made of
+ *
+ * Architectures are data: a model_type names flags (biases, per-head norms, windows), one forward and one backward
+ * serve them all.  Rules CF1-CF8 (docs/robustness.md); keys and defaults: docs/model.md.
+ *
+ * Owner:   strings live in the arena given to load.
+ * Threads: immutable after load.
+ */
+#ifndef WEFT_MODEL_CONFIG_H
+#define WEFT_MODEL_CONFIG_H
+
+#include "base/json.h"
+
+enum weft_rope_type { WEFT_ROPE_DEFAULT, WEFT_ROPE_LINEAR, WEFT_ROPE_LLAMA3, WEFT_ROPE_YARN };
+
+struct weft_rope_config {
+    enum weft_rope_type type;
+    double theta, factor;                                   /* factor 1 when absent */
+    double low_freq_factor, high_freq_factor;               /* llama3 */
+    double beta_fast, beta_slow, attention_factor;          /* yarn; attention_factor 0: 0.1 ln(factor) + 1 */
+    bool truncate;                                          /* yarn */
+    size_t original_max_position_embeddings;
+};
+
+enum { WEFT_MAX_EOS = 16 };
+
+struct weft_config {
+    const char *model_type;             /* "qwen2" */
+    size_t hidden_size, intermediate_size, n_layers, n_heads, n_kv_heads, head_dim, vocab_size;
+    size_t max_position_embeddings;
+    float rms_norm_eps, initializer_range;
+    bool tie_word_embeddings;
+    bool qkv_bias, o_bias, mlp_bias, qk_norm;   /* from the architecture, or its keys */
+    size_t sliding_window;              /* tokens; 0: none */
+    size_t window_first_layer;          /* layers from here on slide */
+    struct weft_rope_config rope;
+    int32_t bos_token_id, pad_token_id; /* -1: none */
+    int32_t eos_token_id[WEFT_MAX_EOS];
+    size_t n_eos;
+};
+
+/* `path`: a model directory or a config.json.  WEFT_EINPUT with rule CFn. */
+WEFT_MUST_USE enum weft_status
+weft_config_load(struct weft_arena *a, const char *path, struct weft_config *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struct weft_str json,
+                                                 struct weft_config *out, struct weft_err *err);
+/* config.json as transformers reads it, 2-space indent. */
+WEFT_MUST_USE enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf *out, struct weft_err *err);
+
+/* A known shape by name ("qwen2.5-0.5b", "qwen2.5-1.5b", "qwen2.5-7b", "tiny"); false: no such name.
+ * `names` (may be NULL) receives the list for messages. */
+bool weft_config_preset(const char *name, struct weft_config *out, const char *const **names, size_t *n_names);
+
+size_t weft_config_n_params(const struct weft_config *c);
+
+#endif

@@ -1,0 +1,25 @@
+/* model/kv.h - one sequence, token after token, with its keys and values kept
+ *
+ * Keys and values are f32, [n_layers][n_kv_heads, cap, head_dim] each, so that decoding and the training pass
+ * compute the same numbers.
+ */
+#ifndef WEFT_MODEL_KV_H
+#define WEFT_MODEL_KV_H
+
+#include "model/model.h"
+
+struct weft_kv;
+
+/* Room for `cap` tokens; prompts are processed in blocks of at most `block` tokens (0: 256). */
+WEFT_MUST_USE enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struct weft_model *m, size_t cap,
+                                           size_t block, struct weft_err *err);
+void weft_kv_free(struct weft_kv *kv);
+size_t weft_kv_len(const struct weft_kv *kv);
+void weft_kv_truncate(struct weft_kv *kv, size_t len);     /* forgets tokens from len on */
+
+/* Appends ids [n] and writes the logits [V] after the last of them; rows of the vocabulary above the tokenizer's
+ * size are the caller's to mask.  WEFT_ELIMIT when cap is exceeded.  logits may be NULL. */
+WEFT_MUST_USE enum weft_status
+weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n, float *logits, struct weft_err *err);
+
+#endif

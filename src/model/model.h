@@ -1,0 +1,161 @@
+/* model/model.h - a decoder-only transformer: weights, forward pass, backward pass by hand
+ *
+ * One forward and one backward for all architectures of model/config.h.  Batches are padding-free: sequences stand
+ * one behind the other with cu_seqlens (tokens/collate.h).  Activations are f32; weights keep the type of their
+ * file and are multiplied in bf16 where the level does so (kernels/kernels.h), unless `exact`.
+ * Logits exist only for rows that carry loss, and only a block of them at a time.
+ *
+ * Trainable tensors are f32 and are listed in a struct weft_params: whoever trains sees that list and nothing else.
+ * A linear layer has a slot for a low-rank branch, which adapter/ fills.
+ *
+ * Owner:   weft_model_free; the weights are mapped from their file unless trained.
+ * Threads: a model may be read by many; a pass, a KV cache and training belong to one caller.
+ */
+#ifndef WEFT_MODEL_MODEL_H
+#define WEFT_MODEL_MODEL_H
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "kernels/kernels.h"
+#include "model/config.h"
+#include "model/safetensors.h"
+#include "tokens/collate.h"
+
+/* ---- parameters, as a trainer sees them ---- */
+
+struct weft_param {
+    const char *name;       /* as in files: "model.layers.0.mlp.up_proj.weight", "....lora_A.weight" */
+    size_t rows, cols;      /* a vector has rows 1 */
+    float *w;               /* [rows, cols] the values */
+    float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer */
+    bool decay;             /* weight decay applies (docs/training.md 6.7) */
+    bool embedding;         /* the token table or the head: optimizers that treat matrices apart leave it out */
+};
+
+struct weft_params {
+    struct weft_param *items;
+    size_t n, cap;
+    size_t n_values;        /* sum of rows * cols */
+};
+WEFT_MUST_USE enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a, const struct weft_param *item,
+                                               struct weft_err *err);
+
+/* ---- layers ---- */
+
+/* A low-rank branch: y += scale * B(A drop(x)).  Made by adapter/lora.h. */
+struct weft_branch {
+    size_t rank;
+    float scale, dropout;
+    float *a, *b;           /* A [rank, n_in], B [n_out, rank] */
+    float *da, *db;         /* gradients, NULL when not trained */
+    bool enabled;
+    uint32_t module_id;     /* names its dropout stream */
+};
+
+struct weft_linear {
+    const char *name;       /* "model.layers.0.self_attn.q_proj": file names add ".weight", ".bias" */
+    size_t n_in, n_out;
+    const void *w;          /* [n_out, n_in] */
+    enum weft_dtype type;
+    const float *bias;      /* [n_out] or NULL */
+    float *dw, *dbias;      /* gradients (+=); NULL: frozen */
+    struct weft_branch *branch;
+};
+
+struct weft_norm {
+    const char *name;
+    const float *w;         /* [d] */
+    float *dw;              /* NULL: frozen */
+};
+
+struct weft_layer {
+    struct weft_norm input_norm, post_norm;
+    struct weft_norm q_norm, k_norm;            /* w == NULL: the architecture has none */
+    struct weft_linear q, k, v, o, gate, up, down;
+};
+
+struct weft_model {
+    struct weft_config config;
+    struct weft_arena arena;                    /* everything that lives as long as the model */
+    struct weft_weights weights;
+    struct weft_layer *layers;                  /* [n_layers] */
+    const void *embed;                          /* [V, D] */
+    enum weft_dtype embed_type;
+    float *dembed;
+    struct weft_norm norm;
+    struct weft_linear head;                    /* w == embed when tied */
+    float *rope_cos, *rope_sin;                 /* [max positions asked for, head_dim / 2] */
+    size_t n_positions;
+    bool exact;
+};
+
+struct weft_model_settings {
+    bool f32;                   /* convert all weights to f32 at load */
+    bool exact;                 /* multiply in f32 whatever the kernel level */
+    size_t max_positions;       /* rope table; 0: min(max_position_embeddings, 4096); grows on demand elsewhere */
+};
+
+/* A model directory in Hugging Face layout.  Shapes are checked against config.json (ST11, B2: first five offenders). */
+WEFT_MUST_USE enum weft_status
+weft_model_load(struct weft_model **out, const char *dir, const struct weft_model_settings *s, struct weft_err *err);
+/* Fresh weights: N(0, initializer_range) matrices, norms 1, biases 0, f32, from `seed`. */
+WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const struct weft_config *config, uint64_t seed,
+                                                 const struct weft_model_settings *s, struct weft_err *err);
+void weft_model_free(struct weft_model *m);
+
+/* config.json + model.safetensors (sharded above 5 GB) into an existing folder, weights rounded to `type`; low-rank
+ * branches are added in when `merge`. */
+WEFT_MUST_USE enum weft_status weft_model_save(const struct weft_model *m, const char *dir, enum weft_dtype type, bool merge,
+                                               const struct weft_progress *progress, struct weft_err *err);
+
+/* All linear layers, in model order (layer 0: q k v o gate up down, then layer 1 ...; the head is not among them). */
+size_t weft_model_n_linears(const struct weft_model *m);
+struct weft_linear *weft_model_linear(struct weft_model *m, size_t i);
+
+/* Makes every tensor (full fine-tuning) trainable: f32 copies and zeroed gradients in `a`, appended to `params` in
+ * file order.  Tied embeddings are one parameter. */
+WEFT_MUST_USE enum weft_status
+weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err);
+
+/* ---- a pass over a batch ---- */
+
+struct weft_pass;               /* activations and scratch for up to max_tokens tokens */
+
+struct weft_pass_settings {
+    size_t max_tokens;
+    bool backward;              /* false: only losses and logits */
+    bool checkpointing;         /* keep each layer's input only and recompute (docs/training.md 12) */
+    size_t loss_rows;           /* rows of logits at a time; 0: chosen by docs/training.md 2 */
+};
+WEFT_MUST_USE enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
+                                             const struct weft_pass_settings *s, struct weft_err *err);
+void weft_pass_free(struct weft_pass *p);
+/* Bytes that weft_pass_new will take, by kind, without taking them: the memory plan.  `branch_rank_sum` is the sum
+ * of ranks over a layer's branches. */
+struct weft_pass_bytes {
+    size_t activations, scratch, logits;
+};
+WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_config *config, const struct weft_pass_settings *s,
+                                              size_t branch_rank_sum, struct weft_pass_bytes *out, struct weft_err *err);
+
+/* Sum over selected rows (shifted label != WEFT_IGNORE) of -log p(label), and how many there were. */
+struct weft_loss {
+    double sum;
+    size_t n;
+};
+WEFT_MUST_USE enum weft_status
+weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, struct weft_loss *out, struct weft_err *err);
+
+/* The same with gradients of coef * sum added to every trainable tensor.  `seed` and `micro_step` name the dropout
+ * masks.  row_loss [n_seqs] (may be NULL) receives each sequence's sum.  WEFT_ECANCEL when cancelled between layers:
+ * the gradients are then partial. */
+WEFT_MUST_USE enum weft_status
+weft_model_loss_backward(struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, float coef, uint64_t seed,
+                         uint64_t micro_step, struct weft_loss *out, double *row_loss, const struct weft_progress *progress,
+                         struct weft_err *err);
+
+/* Logits of chosen rows: rows [n_rows] indexes tokens of the batch; logits [n_rows, V].  For parity and evaluation. */
+WEFT_MUST_USE enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
+                                                 const int32_t *rows, size_t n_rows, float *logits, struct weft_err *err);
+
+#endif
