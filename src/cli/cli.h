@@ -1,0 +1,78 @@
+/* cli/cli.h - what the verbs share
+ *
+ * A verb is one file with one const entry, and one line in cli/main.c.  A verb parses its options from a table, calls
+ * stages, and prints.  Only cli/ prints, reads the environment and exits.
+ */
+#ifndef WEFT_CLI_CLI_H
+#define WEFT_CLI_CLI_H
+
+#include "base/lang.h"
+#include "base/option.h"
+#include "base/pool.h"
+#include "base/progress.h"
+#include "kernels/kernels.h"
+
+/* Settings every verb takes; the first member of a verb's own settings struct, so that one option table holds both
+ * (WEFT_CLI_COMMON_ROWS(struct my_settings, common)). */
+struct weft_cli_common {
+    int64_t threads;            /* 0: all; WEFT_THREADS */
+    bool json, quiet, help;
+    const char *lang;           /* "en", "zh"; LANG */
+    const char *isa;            /* "auto"; WEFT_ISA */
+};
+#define WEFT_CLI_COMMON_ROWS(T, field)                                                                                 \
+    { .key = "threads", .type = WEFT_OPT_INT, .offset = offsetof(T, field.threads), .def = "0", .max = 1024,           \
+      .group = "General", .help = "threads; 0: one per processor", .help_zh = "线程数；0 表示每个处理器一个" },          \
+    { .key = "json", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field.json), .group = "General",                     \
+      .help = "machine-readable output on stdout", .help_zh = "在标准输出上打印机器可读的 JSON" },                       \
+    { .key = "quiet", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field.quiet), .group = "General",                   \
+      .help = "no progress, no hints", .help_zh = "不显示进度和提示", .short_flag = 'q' },                               \
+    { .key = "lang", .type = WEFT_OPT_STRING, .offset = offsetof(T, field.lang), .group = "General",                   \
+      .help = "language of messages: en or zh", .help_zh = "消息语言：en 或 zh" },                                       \
+    { .key = "isa", .type = WEFT_OPT_STRING, .offset = offsetof(T, field.isa), .def = "auto", .group = "General",      \
+      .help = "instruction level: auto, ref, avx2, avx512, avx512bf16", .help_zh = "指令集级别：auto、ref、avx2、avx512、avx512bf16" }, \
+    { .key = "help", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field.help), .group = "General",                     \
+      .help = "show this help", .help_zh = "显示帮助", .short_flag = 'h' }
+
+/* One run of a verb. */
+struct weft_cli {
+    int argc;                   /* argv[0] is the verb */
+    char **argv;
+    enum weft_lang lang;        /* from --lang, WEFT_LANG, LC_ALL, LC_MESSAGES, LANG */
+    struct weft_arena arena;    /* lives as long as the process */
+    struct weft_err err;
+    bool json, quiet;
+    const char *isa;
+    struct weft_pool *pool;     /* made by weft_cli_compute */
+    struct weft_compute compute;
+    struct weft_progress progress;      /* draws on stderr: one line on a terminal, plain lines elsewhere */
+};
+
+struct weft_verb {
+    const char *name, *usage;           /* "train", "RECIPE.yaml [KEY=VALUE...]" */
+    const char *help, *help_zh;         /* one line */
+    const struct weft_option_table *options;    /* NULL: none beside the common ones */
+    const struct weft_verb *const *verbs;       /* sub-verbs ("data script"), ending in NULL; then run is NULL */
+    /* Exit status of docs/cli.md.  Errors are in cli->err and printed by the caller. */
+    enum weft_status (*run)(struct weft_cli *cli);
+};
+
+/* Defaults, then argv into `settings`, whose weft_cli_common is `common`; --help prints the verb's help and sets *done. */
+WEFT_MUST_USE enum weft_status weft_cli_options(struct weft_cli *cli, const struct weft_verb *verb, void *settings,
+                                                struct weft_cli_common *common, struct weft_str_list *positional, bool *done);
+/* Starts threads and kernels by the common settings; once per process. */
+WEFT_MUST_USE enum weft_status weft_cli_compute(struct weft_cli *cli, const struct weft_cli_common *common);
+
+/* A path for a MODEL word: a directory as it is; "tiny" is looked for in WEFT_HOME, beside the program, in the source
+ * tree and in the installed share folder.  WEFT_EARG names the places looked at. */
+WEFT_MUST_USE enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, const char **path);
+
+/* Output: stdout, checked at the end (a full disk or closed pipe is noticed). */
+void weft_say(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);        /* translated format, stdout */
+void weft_note(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* translated format, stderr, not when quiet */
+void weft_warn(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* "warning: ..." on stderr */
+void weft_put(struct weft_cli *cli, struct weft_str text);                          /* as it is, stdout */
+bool weft_cli_is_terminal(int fd);
+size_t weft_cli_columns(void);                                                      /* width of the terminal, 80 elsewhere */
+
+#endif

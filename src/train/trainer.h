@@ -1,0 +1,89 @@
+/* train/trainer.h - the loop: batches, loss, update, validation, checkpoints, log
+ *
+ * The trainer is handed a model, a list of trainable parameters and examples; what the parameters are (an adapter,
+ * all weights) it does not know.  A run is a function of its inputs: any thread count, any number of kills and
+ * resumes end in the same bytes.
+ *
+ * Files in output_dir:  log.jsonl, loss.svg, checkpoint-N/ (params.safetensors, optimizer.safetensors, state.json,
+ * manifest.json written last; the caller's own files through `save`).  Rules CK1-CK6 (docs/robustness.md).
+ */
+#ifndef WEFT_TRAIN_TRAINER_H
+#define WEFT_TRAIN_TRAINER_H
+
+#include "base/progress.h"
+#include "model/model.h"
+#include "tokens/collate.h"
+#include "train/recipe.h"
+
+/* Hashes of what a run depends on, written into every checkpoint: a resume refuses when one differs and names it. */
+struct weft_identity {
+    const char *data, *valid, *tokenizer, *chat_template, *base, *settings;     /* SHA-256 hex, or NULL */
+};
+
+struct weft_train_report {              /* for one logged update; also the content of a log.jsonl line */
+    uint64_t step, total_steps;
+    double epoch, loss, grad_norm, lr, valid_loss;      /* valid_loss NaN: not measured */
+    double tokens_per_s;                /* since the last report, all tokens of the batches */
+    uint64_t tokens;                    /* so far */
+    double elapsed_s, left_s;
+};
+
+struct weft_train_job {
+    struct weft_model *model;
+    struct weft_params *params;
+    const struct weft_examples *train;
+    const struct weft_examples *valid;              /* NULL or empty: none */
+    const struct weft_recipe *recipe;
+    struct weft_compute *compute;
+    struct weft_identity identity;
+    /* Called inside a checkpoint folder under construction: the adapter, or the weights, as users load them. */
+    enum weft_status (*save)(void *ctx, const char *dir, struct weft_err *err);
+    void *save_ctx;
+    void (*report)(void *ctx, const struct weft_train_report *r);   /* each logged update; may be NULL */
+    void *report_ctx;
+    const struct weft_progress *progress;
+    size_t branch_rank_sum;                         /* of the memory plan */
+};
+
+struct weft_train_result {
+    uint64_t steps, resumed_from, tokens;
+    double train_loss, last_loss, best_valid_loss, last_valid_loss, seconds;
+};
+
+/* Trains until done or cancelled (WEFT_ECANCEL, the last whole step saved).  Resumes from the newest good checkpoint in
+ * output_dir unless overwrite_output_dir. */
+WEFT_MUST_USE enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out, struct weft_err *err);
+
+/* ---- memory plan ---- */
+
+struct weft_memory_line {
+    const char *item;                   /* English; a key of the catalogue: "base weights" */
+    size_t bytes;
+};
+enum { WEFT_PLAN_LINES = 12 };
+struct weft_memory_plan {
+    struct weft_memory_line lines[WEFT_PLAN_LINES];
+    size_t n, total_bytes, available_bytes;     /* available: free memory, cgroup v1/v2 limit, rlimit, --mem */
+};
+/* From the configuration and the longest micro-batch that will occur. */
+WEFT_MUST_USE enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_memory_plan *out, struct weft_err *err);
+
+/* ---- the log, drawn ---- */
+
+struct weft_curve_point {
+    double x, y;                        /* step, loss */
+};
+struct weft_curve {
+    const char *label;
+    const struct weft_curve_point *points;
+    size_t n;
+};
+/* Train and validation loss of a log.jsonl (missing values are left out), in arena a. */
+WEFT_MUST_USE enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path, struct weft_curve out[2], struct weft_err *err);
+/* A self-contained SVG; title and axis labels are the caller's (translated).  Smoothed line over the raw points. */
+void weft_curve_svg(struct weft_buf *out, const struct weft_curve *curves, size_t n, const char *title, const char *x_label,
+                    const char *y_label);
+/* The same with block characters, `columns` wide and `rows` high, for a terminal. */
+void weft_curve_text(struct weft_buf *out, const struct weft_curve *curves, size_t n, size_t columns, size_t rows);
+
+#endif
