@@ -1,0 +1,121 @@
+/* dataset/formats.h - dataset files <-> rows
+ *
+ * Reads and writes Alpaca, ShareGPT, OpenAI messages and plain text, with preference (chosen, rejected) and KTO
+ * members kept, as a JSON array, JSON lines or a single object.  Content decides, never the file's name.  Rules
+ * DS1-DS11 and JS1-JS7 (docs/dataset.md): a bad row is left out, named `file:line:column: rule: ...` and counted;
+ * a file without a good row is an error.  Members nobody knows are kept in row.extra and written back.
+ *
+ * Owner:   rows and their strings live in the arena given.
+ * Threads: one per call.
+ */
+#ifndef WEFT_DATASET_FORMATS_H
+#define WEFT_DATASET_FORMATS_H
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/option.h"
+#include "dataset/row.h"
+
+/* In the order of the choices of the setting. */
+enum weft_format { WEFT_FORMAT_AUTO, WEFT_FORMAT_ALPACA, WEFT_FORMAT_SHAREGPT, WEFT_FORMAT_MESSAGES, WEFT_FORMAT_TEXT };
+#define WEFT_FORMAT_CHOICES "auto|alpaca|sharegpt|messages|text"
+
+enum weft_layout { WEFT_LAYOUT_AUTO, WEFT_LAYOUT_JSONL, WEFT_LAYOUT_ARRAY };
+#define WEFT_LAYOUT_CHOICES "auto|jsonl|json"
+
+struct weft_rows_settings {
+    int format;             /* AUTO: each row shows its own shape (DS2); else rows of another shape are bad */
+    int64_t max_rows;       /* stop after so many good rows; 0: all */
+    int64_t max_line_bytes; /* 0: 64 MiB */
+    /* Renamed members, as in LLaMA-Factory's dataset_info.json: "instruction=question", "output=answer" ...
+     * Left of the sign one of: instruction input output system history tools conversations messages text chosen
+     * rejected kto_tag from value role content. */
+    struct weft_str_list columns;
+};
+
+/* What a file turned out to be. */
+struct weft_rows_shape {
+    enum weft_layout layout;
+    enum weft_format format;        /* of the first good row; AUTO when rows differ */
+    bool single;                    /* one object, not a list */
+    bool bom;
+    bool mislabelled;               /* named .jsonl but an array, or .json but JSON lines: read all the same */
+    char sha256[WEFT_SHA256_HEX];
+    uint64_t bytes;
+};
+
+/* Reads all rows of `path` ("-": standard input) and appends them to `rows`.  `s`, `shape` may be NULL.
+ * The report is filled: units_in = rows_out + blank + dropped, in lines for JSON lines, in rows for an array.
+ * WEFT_OK also when rows were left out: weft_report_dropped(report) says how many (training refuses a dataset with
+ * drops unless told otherwise).  WEFT_EINPUT: not JSON, or no good row; WEFT_ELIMIT: a line is too long. */
+WEFT_MUST_USE enum weft_status weft_rows_read(struct weft_arena *a, const char *path,
+                                              const struct weft_rows_settings *s, struct weft_rows *rows,
+                                              struct weft_report *report, struct weft_rows_shape *shape,
+                                              struct weft_err *err);
+
+/* The same for bytes in memory (`name` for messages); strings of the rows may point into `bytes`. */
+WEFT_MUST_USE enum weft_status weft_rows_parse(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                               const struct weft_rows_settings *s, struct weft_rows *rows,
+                                               struct weft_report *report, struct weft_rows_shape *shape,
+                                               struct weft_err *err);
+
+/* Row by row with constant memory: `each` gets a row that lives until it returns (its arena is released after).
+ * A status other than WEFT_OK from `each` stops and is returned. */
+WEFT_MUST_USE enum weft_status weft_rows_each(struct weft_arena *a, const char *path,
+                                              const struct weft_rows_settings *s,
+                                              enum weft_status (*each)(void *ctx, const struct weft_row *row,
+                                                                       struct weft_err *err),
+                                              void *ctx, struct weft_report *report, struct weft_rows_shape *shape,
+                                              struct weft_err *err);
+
+/* One object (for requests and tests). `v` must be the tree of an object; `place` is "chat.jsonl:18". On a bad row
+ * WEFT_EINPUT with rule and message. */
+WEFT_MUST_USE enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json_value *v,
+                                                  const struct weft_rows_settings *s, struct weft_row *row,
+                                                  enum weft_format *format, struct weft_err *err);
+
+/* ---- writing ---- */
+
+struct weft_rows_writer_settings {
+    int format;             /* AUTO: alpaca, text for text rows */
+    int layout;             /* AUTO: JSON lines, but an array for a path ending in .json */
+    int indent;             /* of an array; 0: 4, as json.dump(ensure_ascii=False, indent=4) */
+    bool no_origin;         /* leave the member "weft" out */
+};
+
+/* Opens, takes rows one by one, commits: the file is whole or absent. */
+struct weft_rows_writer {
+    struct weft_out out;
+    struct weft_buf buf;
+    struct weft_rows_writer_settings s;
+    uint64_t n_rows;
+};
+WEFT_MUST_USE enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *path,
+                                                     const struct weft_rows_writer_settings *s, struct weft_err *err);
+/* WEFT_EINPUT: this row cannot be said in this format (a tool call in Alpaca, a conversation as text ...). */
+WEFT_MUST_USE enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, const struct weft_row *row,
+                                                    struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_rows_writer_commit(struct weft_rows_writer *w, struct weft_err *err);
+void weft_rows_writer_close(struct weft_rows_writer *w);    /* gives up what was not committed; accepts zeroed */
+
+/* All at once. */
+WEFT_MUST_USE enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s,
+                                               const struct weft_rows *rows, struct weft_err *err);
+
+/* One row as a JSON object. */
+WEFT_MUST_USE enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row *row,
+                                                enum weft_format format, bool origin, struct weft_err *err);
+
+/* ---- the list of formats ---- */
+
+struct weft_row_format {
+    enum weft_format id;
+    const char *name, *help, *help_zh;
+    const char *key;                /* the member that marks a row of this shape: "instruction" */
+    enum weft_status (*read)(struct weft_arena *a, const struct weft_json_value *v, const struct weft_rows_settings *s,
+                             struct weft_row *row, struct weft_err *err);
+    enum weft_status (*write)(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err);
+};
+const struct weft_row_format *const *weft_row_formats(size_t *n);
+
+#endif

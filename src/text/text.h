@@ -1,0 +1,117 @@
+/* text/text.h - files of every kind -> UTF-8 text whose every line knows where it stood
+ *
+ * One call reads a file, standard input or memory, finds out how it is encoded, and gives UTF-8 with LF line
+ * ends, without byte order mark.  Rules TX1-TX7 (docs/text.md) decide; nothing is changed without being counted.
+ * A format is a reader: text/read_<format>.c and one line in the list of readers.c.
+ *
+ * Owner:   everything lives in the arena given to the call.
+ * Threads: none of its own; a struct weft_text is read-only once filled.
+ */
+#ifndef WEFT_TEXT_TEXT_H
+#define WEFT_TEXT_TEXT_H
+
+#include "base/hash.h"
+#include "base/option.h"
+#include "base/str.h"
+
+/* In the order of the choices of the setting `charset`. */
+enum weft_charset {
+    WEFT_CHARSET_AUTO,
+    WEFT_CHARSET_UTF8,
+    WEFT_CHARSET_GB18030,
+    WEFT_CHARSET_BIG5,
+    WEFT_CHARSET_UTF16LE,
+    WEFT_CHARSET_UTF16BE
+};
+#define WEFT_CHARSET_CHOICES "auto|utf-8|gb18030|big5|utf-16le|utf-16be"
+const char *weft_charset_name(enum weft_charset c);     /* "utf-8" */
+
+struct weft_text_settings {
+    int charset;            /* enum weft_charset; AUTO finds out, any other is taken as given */
+    int64_t max_bytes;      /* a larger file is WEFT_ELIMIT; 0: 2 GiB */
+};
+/* Rows of these settings: "charset", "max_file_bytes".  Every verb that reads text offers them. */
+#define WEFT_TEXT_OPTION_ROWS(strct, field)                                                                          \
+    { .key = "charset", .type = WEFT_OPT_CHOICE, .offset = offsetof(strct, field.charset), .def = "auto",            \
+      .choices = WEFT_CHARSET_CHOICES, .group = "Input", .help = "encoding of the text; auto finds out",             \
+      .help_zh = "文本编码；auto 为自动识别" },                                                                      \
+    { .key = "max_file_bytes", .type = WEFT_OPT_INT, .offset = offsetof(strct, field.max_bytes),                     \
+      .def = "2147483648", .min = 1, .max = 1e15, .unit = "bytes", .group = "Input",                                 \
+      .help = "a larger file is refused", .help_zh = "超过此大小的文件拒绝读取" }
+
+struct weft_text_line {
+    size_t at;              /* where the line begins in the decoded text */
+    uint64_t begin, end;    /* the line in the original file, without its line end; half open */
+};
+
+/* Something that was repaired or is worth a look: the first places by kind, the rest only counted. */
+enum { WEFT_TEXT_PLACES = 100 };
+struct weft_text_place {
+    uint64_t line;          /* 1-based */
+    uint64_t byte;          /* in the original file */
+};
+
+struct weft_text {
+    struct weft_str name;               /* as the user named it; "-" is standard input */
+    char sha256[WEFT_SHA256_HEX];       /* of the original bytes */
+    uint64_t bytes;                     /* length of the original */
+    struct weft_str text;               /* UTF-8, LF only, no BOM, a final NUL behind it that is not counted */
+    struct weft_text_line *lines;       /* [n_lines + 1]; the last is the end of the text */
+    size_t n_lines;                     /* a final line end does not begin another line */
+    const char *format;                 /* the reader's name: "txt" */
+    enum weft_charset charset;          /* found or forced; never AUTO */
+    bool bom;
+
+    /* repairs: what stands in the text differs from the file, so the verdict is `partial` */
+    uint64_t repaired;                  /* byte sequences that are not text in this charset, now U+FFFD */
+    uint64_t nul_dropped;               /* NUL bytes left out */
+    struct weft_text_place places[WEFT_TEXT_PLACES];    /* of both kinds, in file order */
+    size_t n_places;
+    /* kept as they are, but odd */
+    uint64_t private_use;               /* characters of the private use areas: often a damaged conversion */
+    uint64_t replacement;               /* U+FFFD that stood in the file: damage done before */
+    uint64_t controls;                  /* C0 and C1 controls but tab and line ends */
+    uint64_t cr;                        /* CRLF and CR line ends, now LF */
+};
+
+/* True when reading changed more than line ends: the command ends with exit status 4. */
+static inline bool weft_text_partial(const struct weft_text *t) { return t->repaired || t->nul_dropped; }
+
+/* Line number `i` (0-based, < n_lines), without its line end. */
+static inline struct weft_str weft_text_line(const struct weft_text *t, size_t i)
+{
+    size_t from = t->lines[i].at, to = t->lines[i + 1].at;
+    if (to > from && t->text.s[to - 1] == '\n') to--;
+    return weft_str_sub(t->text, from, to);
+}
+
+/* Reads `path` ("-": standard input).  `s` may be NULL for defaults.
+ * WEFT_EINPUT with TX1 (no charset fits; UTF-32), TX4 (binary; the message names the format), TX5 (no visible
+ * character); WEFT_ELIMIT; WEFT_ESYSTEM. */
+WEFT_MUST_USE enum weft_status weft_text_read(struct weft_arena *a, const char *path,
+                                              const struct weft_text_settings *s, struct weft_text *out,
+                                              struct weft_err *err);
+
+/* The same for bytes in memory; `name` stands in messages and origins.  `bytes` must outlive `out`. */
+WEFT_MUST_USE enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                                     const struct weft_text_settings *s, struct weft_text *out,
+                                                     struct weft_err *err);
+
+/* 1-based line of a byte offset of the decoded text. */
+uint64_t weft_text_line_of(const struct weft_text *t, size_t at);
+
+/* ---- readers ---- */
+
+struct weft_reader {
+    const char *name;           /* "txt" */
+    const char *suffixes;       /* ".txt .text .md", for help only: content decides */
+    const char *help, *help_zh;
+    /* Do these bytes (the whole file) look like this format?  Asked in list order; plain text is the last. */
+    bool (*sniff)(struct weft_str bytes);
+    /* Fills text, lines, counts; name, sha256, bytes and format are set before. */
+    enum weft_status (*read)(struct weft_arena *a, struct weft_str bytes, const struct weft_text_settings *s,
+                             struct weft_text *out, struct weft_err *err);
+};
+const struct weft_reader *const *weft_readers(size_t *n);
+
+#endif
