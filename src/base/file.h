@@ -45,7 +45,8 @@ struct weft_out {
     char *path, *tmp;       /* malloc */
     struct weft_buf buf;
     enum weft_status failed;
-    uint64_t written;
+    int failed_errno;
+    uint64_t written;       /* bytes handed to the kernel so far */
 };
 /* Opens path's temporary; "-" and "/dev/stdout" write to standard output directly. Mode 0666 less umask. */
 WEFT_MUST_USE enum weft_status weft_out_open(struct weft_out *o, const char *path, struct weft_err *err);

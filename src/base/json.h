@@ -32,12 +32,17 @@ struct weft_json {
     size_t at;                      /* byte offset of the next unread byte */
     uint64_t first_line;            /* number of the text's first line: a row of a JSONL file is not line 1 */
     int depth, max_depth;
-    struct weft_json_frame *frames; /* one per open object or array: its keys so far */
+    int n_frames;
+    struct weft_json_frame *frames; /* [n_frames], one per open object or array: its keys so far */
 };
 
-/* Checks UTF-8 (JS1) and skips one BOM.  max_depth 0 means WEFT_JSON_MAX_DEPTH. */
+/* Checks UTF-8 (JS1) and skips one BOM.  max_depth may be lowered afterwards. */
 WEFT_MUST_USE enum weft_status
 weft_json_init(struct weft_json *j, struct weft_arena *a, const char *name, struct weft_str text, struct weft_err *err);
+/* The same for one row of a JSONL file: `line` is its number, for messages. */
+WEFT_MUST_USE enum weft_status
+weft_json_init_row(struct weft_json *j, struct weft_arena *a, const char *name, uint64_t line, struct weft_str text,
+                   struct weft_err *err);
 
 /* Kind of the value that comes next, without taking it. */
 WEFT_MUST_USE enum weft_status weft_json_peek(struct weft_json *j, enum weft_json_kind *kind, struct weft_err *err);
@@ -88,6 +93,9 @@ WEFT_MUST_USE enum weft_status weft_json_tree(struct weft_json *j, struct weft_j
 /* A whole text: init, tree, end. */
 WEFT_MUST_USE enum weft_status weft_json_parse(struct weft_arena *a, const char *name, struct weft_str text,
                                                struct weft_json_value *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_parse_row(struct weft_arena *a, const char *name, uint64_t line,
+                                                   struct weft_str text, struct weft_json_value *out,
+                                                   struct weft_err *err);
 /* Member of an object, or NULL (also when v is NULL or no object). */
 const struct weft_json_value *weft_json_get(const struct weft_json_value *v, const char *key);
 

@@ -1,0 +1,70 @@
+/* SHA-256 through libcrypto, which uses the processor's SHA instructions where it has them; XXH3 from the
+ * header-only form of libxxhash, so that short keys are hashed inline. */
+#include "base/hash.h"
+
+#include "base/file.h"
+
+#include <openssl/evp.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { DIGEST_BYTES = 32 };
+
+enum weft_status weft_sha256_init(struct weft_sha256 *h, struct weft_err *err)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    h->state = NULL;
+    if (!ctx) return weft_fail_nomem(err, 128, "a SHA-256 state");
+    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        return weft_fail(err, WEFT_ESYSTEM, "libcrypto offers no SHA-256 here; check its configuration");
+    }
+    h->state = ctx;
+    return WEFT_OK;
+}
+
+void weft_sha256_add(struct weft_sha256 *h, const void *p, size_t n)
+{
+    if (n) EVP_DigestUpdate(h->state, p, n);    /* cannot fail once initialised */
+}
+
+void weft_sha256_hex(struct weft_sha256 *h, char out[WEFT_SHA256_HEX])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char md[DIGEST_BYTES] = { 0 };
+    EVP_DigestFinal_ex(h->state, md, NULL);
+    for (int i = 0; i < DIGEST_BYTES; i++) {
+        out[2 * i] = digits[md[i] >> 4];
+        out[2 * i + 1] = digits[md[i] & 15];
+    }
+    out[2 * DIGEST_BYTES] = '\0';
+    weft_sha256_clear(h);
+}
+
+void weft_sha256_clear(struct weft_sha256 *h)
+{
+    if (!h) return;
+    EVP_MD_CTX_free(h->state);
+    h->state = NULL;
+}
+
+enum weft_status weft_sha256_of(struct weft_str s, char out[WEFT_SHA256_HEX], struct weft_err *err)
+{
+    struct weft_sha256 h;
+    enum weft_status st = weft_sha256_init(&h, err);
+    if (st) return st;
+    weft_sha256_add(&h, s.s, s.len);
+    weft_sha256_hex(&h, out);
+    return WEFT_OK;
+}
+
+enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX], struct weft_err *err)
+{
+    struct weft_map m = { 0 };
+    enum weft_status st = weft_map_open(&m, path, err);
+    if (!st) st = weft_sha256_of((struct weft_str){ (const char *)m.p, m.len }, out, err);
+    weft_map_close(&m);
+    return st;
+}
+
+uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed) { return XXH3_64bits_withSeed(p, n, seed); }

@@ -1,0 +1,172 @@
+#include "base/json_parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+void weft_json_out_init(struct weft_json_out *o, struct weft_buf *buf) { *o = (struct weft_json_out){ .buf = buf }; }
+
+static void new_line(struct weft_json_out *o)
+{
+    weft_buf_char(o->buf, '\n');
+    for (int i = 0; i < o->indent * o->depth; i++) weft_buf_char(o->buf, ' ');
+}
+
+/* Before every value and key: the comma that it needs and the line it stands on. */
+static void begin(struct weft_json_out *o)
+{
+    if (o->after_key) {
+        o->after_key = false;
+        return;
+    }
+    if (o->need_comma) weft_buf_cstr(o->buf, o->spaced && !o->indent ? ", " : ",");
+    if (o->indent && o->depth) new_line(o);
+}
+
+static void open_bracket(struct weft_json_out *o, char c)
+{
+    begin(o);
+    weft_buf_char(o->buf, c);
+    o->depth++;
+    o->need_comma = false;
+}
+
+static void close_bracket(struct weft_json_out *o, char c)
+{
+    o->depth--;
+    if (o->indent && o->need_comma) new_line(o);    /* an empty container stays "[]" */
+    weft_buf_char(o->buf, c);
+    o->need_comma = true;
+}
+
+void weft_json_out_object(struct weft_json_out *o) { open_bracket(o, '{'); }
+void weft_json_out_object_end(struct weft_json_out *o) { close_bracket(o, '}'); }
+void weft_json_out_array(struct weft_json_out *o) { open_bracket(o, '['); }
+void weft_json_out_array_end(struct weft_json_out *o) { close_bracket(o, ']'); }
+
+static void add_u_escape(struct weft_buf *b, uint32_t cp)
+{
+    if (cp < 0x10000) weft_buf_printf(b, "\\u%04x", (unsigned)cp);
+    else weft_buf_printf(b, "\\u%04x\\u%04x", 0xD800 + (unsigned)((cp - 0x10000) >> 10), 0xDC00 + (unsigned)(cp & 0x3FF));
+}
+
+static void add_string(struct weft_json_out *o, struct weft_str s)
+{
+    struct weft_buf *b = o->buf;
+    size_t plain = 0;       /* start of the part that needs no change */
+    weft_buf_char(b, '"');
+    for (size_t i = 0; i < s.len;) {
+        unsigned char c = (unsigned char)s.s[i];
+        if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
+        uint32_t cp;
+        bool ok;
+        size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, &ok);
+        if (ok && c >= 0x7F && !o->ascii) {
+            i += n;
+            continue;
+        }
+        weft_buf_add(b, s.s + plain, i - plain);
+        i += n;
+        plain = i;
+        switch (cp) {
+        case '"': weft_buf_cstr(b, "\\\""); break;
+        case '\\': weft_buf_cstr(b, "\\\\"); break;
+        case '\n': weft_buf_cstr(b, "\\n"); break;
+        case '\r': weft_buf_cstr(b, "\\r"); break;
+        case '\t': weft_buf_cstr(b, "\\t"); break;
+        case '\b': weft_buf_cstr(b, "\\b"); break;
+        case '\f': weft_buf_cstr(b, "\\f"); break;
+        case 0x7F: weft_buf_char(b, 0x7F); break;
+        default:
+            if (cp < 0x20 || o->ascii) add_u_escape(b, cp);
+            else weft_buf_utf8(b, cp);
+        }
+    }
+    weft_buf_add(b, s.s + plain, s.len - plain);
+    weft_buf_char(b, '"');
+}
+
+void weft_json_out_key_str(struct weft_json_out *o, struct weft_str key)
+{
+    begin(o);
+    add_string(o, key);
+    weft_buf_cstr(o->buf, o->spaced || o->indent ? ": " : ":");
+    o->after_key = true;
+    o->need_comma = true;
+}
+
+void weft_json_out_key(struct weft_json_out *o, const char *key) { weft_json_out_key_str(o, weft_str_c(key)); }
+
+void weft_json_out_raw(struct weft_json_out *o, struct weft_str json)
+{
+    begin(o);
+    weft_buf_str(o->buf, json);
+    o->need_comma = true;
+}
+
+void weft_json_out_str(struct weft_json_out *o, struct weft_str s)
+{
+    begin(o);
+    add_string(o, s);
+    o->need_comma = true;
+}
+
+void weft_json_out_cstr(struct weft_json_out *o, const char *s) { weft_json_out_str(o, weft_str_c(s)); }
+
+void weft_json_out_int(struct weft_json_out *o, int64_t v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, v);
+    weft_json_out_raw(o, weft_str_c(text));
+}
+
+void weft_json_out_uint(struct weft_json_out *o, uint64_t v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64, v);
+    weft_json_out_raw(o, weft_str_c(text));
+}
+
+void weft_json_out_double(struct weft_json_out *o, double v)
+{
+    char text[32];
+    weft_json_out_raw(o, weft_str_c(isfinite(v) ? weft_json_format_double(text, v) : "null"));
+}
+
+void weft_json_out_bool(struct weft_json_out *o, bool v) { weft_json_out_raw(o, weft_str_c(v ? "true" : "false")); }
+void weft_json_out_null(struct weft_json_out *o) { weft_json_out_raw(o, WEFT_STR("null")); }
+
+/* An integer too large for int64_t keeps its digits; everything else is written from its value. */
+static void out_number(struct weft_json_out *o, const struct weft_json_value *v)
+{
+    if (v->is_int) weft_json_out_int(o, v->integer);
+    else if (v->text.len && v->text.len == strcspn(v->text.s, ".eE")) weft_json_out_raw(o, v->text);
+    else weft_json_out_double(o, v->number);
+}
+
+/* A tree comes from the reader, which limits its depth, or from code of ours: recursion is bounded. */
+void weft_json_out_value(struct weft_json_out *o, const struct weft_json_value *v)
+{
+    switch (v->kind) {
+    case WEFT_JSON_NULL: weft_json_out_null(o); break;
+    case WEFT_JSON_BOOL: weft_json_out_bool(o, v->boolean); break;
+    case WEFT_JSON_NUMBER: out_number(o, v); break;
+    case WEFT_JSON_STRING: weft_json_out_str(o, v->text); break;
+    case WEFT_JSON_ARRAY:
+        weft_json_out_array(o);
+        for (size_t i = 0; i < v->n; i++) weft_json_out_value(o, &v->items[i]);
+        weft_json_out_array_end(o);
+        break;
+    case WEFT_JSON_OBJECT:
+        weft_json_out_object(o);
+        for (size_t i = 0; i < v->n; i++) {
+            weft_json_out_key_str(o, v->keys[i]);
+            weft_json_out_value(o, &v->items[i]);
+        }
+        weft_json_out_object_end(o);
+        break;
+    }
+}
