@@ -1,5 +1,6 @@
 #include "base/lang.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const struct weft_message messages[] = {

@@ -55,7 +55,7 @@ struct weft_text {
     struct weft_str name;               /* as the user named it; "-" is standard input */
     char sha256[WEFT_SHA256_HEX];       /* of the original bytes */
     uint64_t bytes;                     /* length of the original */
-    struct weft_str text;               /* UTF-8, LF only, no BOM, a final NUL behind it that is not counted */
+    struct weft_str text;               /* UTF-8, LF only, no BOM */
     struct weft_text_line *lines;       /* [n_lines + 1]; the last is the end of the text */
     size_t n_lines;                     /* a final line end does not begin another line */
     const char *format;                 /* the reader's name: "txt" */

@@ -1,0 +1,72 @@
+/* Signatures stand at fixed offsets; two letters alone ("BM", "MZ") are no proof, since a text may begin so: those
+ * formats hold NUL bytes and are refused as binary anyway. */
+#include "text/magic.h"
+
+struct magic {
+    size_t at;
+    struct weft_str bytes;
+    const char *name;
+};
+
+#define SIG(at, bytes, name) { at, { bytes, sizeof(bytes) - 1 }, name }
+
+static const struct magic magics[] = {
+    SIG(0, "%PDF-", "a PDF document"),
+    SIG(0, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old Office document (.doc, .xls) or one with a password"),
+    SIG(0, "{\\rtf", "an RTF document"),
+    SIG(0, "\x89PNG\r\n\x1A\n", "a PNG image"),
+    SIG(0, "\xFF\xD8\xFF", "a JPEG image"),
+    SIG(0, "GIF87a", "a GIF image"),
+    SIG(0, "GIF89a", "a GIF image"),
+    SIG(0, "II*\0", "a TIFF image"),
+    SIG(0, "MM\0*", "a TIFF image"),
+    SIG(8, "WEBP", "a WebP image"),
+    SIG(0, "\x1F\x8B", "gzip data: unpack it first"),
+    SIG(0, "BZh91AY&SY", "bzip2 data: unpack it first"),
+    SIG(0, "\xFD" "7zXZ\0", "xz data: unpack it first"),
+    SIG(0, "\x28\xB5\x2F\xFD", "zstd data: unpack it first"),
+    SIG(0, "7z\xBC\xAF\x27\x1C", "a 7z archive: unpack it first"),
+    SIG(0, "Rar!\x1A\x07", "a RAR archive: unpack it first"),
+    SIG(257, "ustar", "a tar archive: unpack it first"),
+    SIG(0, "GGUF", "a GGUF model"),
+    SIG(0, "SQLite format 3\0", "an SQLite database"),
+    SIG(0, "\x7F" "ELF", "a program (ELF)"),
+    SIG(0, "PAR1", "a Parquet table"),
+    SIG(0, "ARROW1\0\0", "an Arrow table"),
+    SIG(0, "ID3\x03", "an MP3 recording"),
+    SIG(0, "ID3\x04", "an MP3 recording"),
+    SIG(0, "OggS\0", "an Ogg recording"),
+    SIG(8, "WAVE", "a WAV recording"),
+    SIG(4, "ftyp", "an MP4 video"),
+    SIG(0, "\x1A\x45\xDF\xA3", "a Matroska video"),
+    SIG(0, "version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
+};
+
+static bool has_at(struct weft_str bytes, size_t at, struct weft_str sig)
+{
+    return bytes.len >= at + sig.len && memcmp(bytes.s + at, sig.s, sig.len) == 0;
+}
+
+/* A zip's first entry tells what the whole is: its name begins at byte 30. */
+static const char *zip_name(struct weft_str bytes)
+{
+    if (has_at(bytes, 30, WEFT_STR("mimetypeapplication/epub+zip"))) return "an EPUB book";
+    struct weft_str head = weft_str_sub(bytes, 0, 4096);
+    if (has_at(bytes, 30, WEFT_STR("[Content_Types].xml")) || weft_str_find(head, WEFT_STR("word/"), 0) != SIZE_MAX)
+        return "an Office document (.docx, .xlsx, .pptx)";
+    return "a zip archive: unpack it first";
+}
+
+const char *weft_magic_name(struct weft_str bytes)
+{
+    if (has_at(bytes, 0, WEFT_STR("PK\x03\x04"))) return zip_name(bytes);
+    if (has_at(bytes, 0, WEFT_STR("PK\x05\x06"))) return "an empty zip archive";
+    for (size_t i = 0; i < WEFT_COUNT(magics); i++)
+        if (has_at(bytes, magics[i].at, magics[i].bytes)) {
+            /* Those that stand behind the start of the file also need their container's name in front. */
+            if (magics[i].at == 8 && !has_at(bytes, 0, WEFT_STR("RIFF"))) continue;
+            if (magics[i].at == 4 && (unsigned char)bytes.s[0] != 0) continue;
+            return magics[i].name;
+        }
+    return NULL;
+}
