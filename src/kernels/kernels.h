@@ -31,10 +31,13 @@ struct weft_kernels;                    /* kernels/table.h: only kernels/ and it
 struct weft_compute {
     const struct weft_kernels *k;
     enum weft_isa isa;
+    bool exact;                         /* set by the caller: every product in f32, as if each op said so itself */
     struct weft_pool *pool;             /* borrowed; NULL: one thread */
     void **scratch;                     /* [threads] packing panels and the like, each weft_compute's own */
     size_t scratch_bytes;               /* of each */
-    struct weft_arena arena;
+    void *shared;                       /* packed operands that all threads read during one operation */
+    size_t shared_bytes;
+    struct weft_arena arena;            /* holds the above; grows with the largest shape seen, then rests */
 };
 
 /* isa_name NULL or "auto": the best level of this machine; otherwise "ref", "avx2", "avx512" or "avx512bf16", and
@@ -96,8 +99,8 @@ void weft_scale(struct weft_compute *c, float *y, float alpha, size_t n);       
 double weft_sum_squares(struct weft_compute *c, const float *x, size_t n);                   /* fixed tree, f64 */
 bool weft_all_finite(struct weft_compute *c, const float *x, size_t n);
 
-/* y = x * mask / (1-p); mask bit of element i from Philox(seed, counter {stream[0], stream[1], ., i/4}): the same
- * call gives the same mask again.  y may be x. */
+/* y = x * mask / (1-p).  Element i is kept when draw number i of weft_rng(seed, WEFT_RNG_DROPOUT, stream) is at least
+ * p * 2^32: the same call gives the same mask again, at every level.  p in [0, 1); y may be x. */
 void weft_dropout(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed, uint64_t stream);
 /* y += x * mask / (1-p), for the backward pass of the same call. */
 void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed, uint64_t stream);
@@ -131,14 +134,15 @@ struct weft_attn {
     size_t n_seqs, T;
     size_t n_heads, n_kv_heads, d;
     size_t window;
+    bool exact;                 /* f32 products whatever the level */
 };
 void weft_attention(struct weft_compute *c, float *out, float *lse, const struct weft_attn *a);
 /* Overwrites dq [T,n_heads,d], dk, dv [T,n_kv_heads,d] (ld as q, k, v).  delta [n_heads, T] is scratch. */
 void weft_attention_backward(struct weft_compute *c, float *dq, float *dk, float *dv, float *delta, const float *dout,
                              const float *out, const float *lse, const struct weft_attn *a);
 
-/* One sequence, decoding: n_q queries at positions n_past ... n_past+n_q-1 over a cache that already holds the new
- * keys.  q [n_q, n_heads, d]; kc, vc [n_kv_heads, cap, d] f32; out [n_q, n_heads, d]. */
+/* One sequence over a cache that already holds its new keys: n_q queries at positions n_past ... n_past+n_q-1.  Few
+ * queries (decoding) multiply in f32; many (reading a prompt) go in blocks as weft_attention does.  q [n_q, n_heads, d]; kc, vc [n_kv_heads, cap, d] f32; out [n_q, n_heads, d]. */
 void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc, const float *vc, size_t cap,
                            size_t n_past, size_t n_q, size_t n_heads, size_t n_kv_heads, size_t d, size_t window);
 

@@ -1,0 +1,200 @@
+/* Matrix products: cutting, packing, and which way a shape goes.
+ *
+ * Weights stay row-major as in the file.  A task packs one panel (64 columns x 128 units = 32 KiB on AVX-512) into
+ * its scratch, where it sits in L1 while all rows pass over it: forward by 16 x 16 transposes, backward (dx = dy W)
+ * by interleaving rows, so one copy of W serves both.  A is converted and packed once per call, by all threads, into
+ * the shared scratch, one k-block after the other so that a tile reads consecutive memory.
+ *
+ * How many tasks there are follows the number of threads; the result does not, because every element of C is the
+ * same chain of operations (k-blocks in order, units in order) whatever tile it falls into. */
+#include "kernels/ref/ref.h"
+
+enum {
+    ROW_BLOCK = 1008,       /* rows that share one packed panel; a multiple of every tile height */
+    K_CHUNK = 8192,         /* elements of k packed at a time; bounds the packed A to 16 (bf16) or 32 MiB */
+    PACK_ROWS = 32,         /* rows of A that one task packs */
+    SPLIT_ROWS = 96,        /* fewer rows than this are not worth a panel of their own */
+    REF_ROWS = 16, REF_COLS = 64,
+    GEMV_BYTES = 64 << 10   /* of B that one task streams */
+};
+
+/* ---- packed ---- */
+
+struct product {
+    struct weft_compute *c;
+    const struct weft_gemm *g;
+    const struct weft_gemm_level *level;
+    size_t m0, rows;                    /* this row block */
+    size_t k0, k_len, n_blocks, lda;    /* this chunk of k; lda: units between rows of packed A */
+    size_t panels, row_parts, part_rows;
+    size_t pack_tasks;                  /* that pack A; those after them pack panels ahead */
+    uint32_t *a, *b;                    /* [n_blocks][rows][lda]; [panels][n_blocks][block_units][panel_cols] or NULL */
+    float alpha;
+};
+
+static size_t block_len(const struct product *p) { return p->level->block_units * p->level->unit_len; }
+static size_t panel_units(const struct product *p) { return p->level->block_units * p->level->panel_cols; }
+
+static const float *a_at(const struct weft_gemm *g, size_t row, size_t k)
+{
+    return g->a_transposed ? g->a + k * g->lda + row : g->a + row * g->lda + k;
+}
+
+static const char *b_at(const struct weft_gemm *g, size_t col, size_t k)
+{
+    return weft_element(g->b, g->b_type, g->b_rows_are_outputs ? col * g->ldb + k : k * g->ldb + col);
+}
+
+static void pack_panel(const struct product *p, uint32_t *out, size_t panel, size_t block)
+{
+    const struct weft_gemm *g = p->g;
+    size_t col = panel * p->level->panel_cols, k = block * block_len(p);
+    p->level->pack_b(out, b_at(g, col, p->k0 + k), g->b_type, g->ldb, g->b_rows_are_outputs,
+                     weft_min_size(p->level->panel_cols, g->n - col), weft_min_size(block_len(p), p->k_len - k));
+}
+
+static void pack_task(void *ctx, size_t chunk, int thread)
+{
+    const struct product *p = ctx;
+    if (chunk >= p->pack_tasks) {
+        size_t i = chunk - p->pack_tasks;
+        pack_panel(p, p->b + i * panel_units(p), i / p->n_blocks, i % p->n_blocks);
+        return;
+    }
+    size_t row = chunk * PACK_ROWS, rows = weft_min_size(PACK_ROWS, p->rows - row);
+    for (size_t block = 0; block < p->n_blocks; block++) {
+        size_t k = block * block_len(p);
+        p->level->pack_a(p->a + (block * p->rows + row) * p->lda, p->lda, a_at(p->g, p->m0 + row, p->k0 + k), p->g->lda,
+                         p->g->a_transposed, rows, weft_min_size(block_len(p), p->k_len - k));
+    }
+}
+
+/* Where the panel that this thread most likely packs next lies. */
+static void look_ahead(const struct product *p, struct weft_panel *panel, size_t col, size_t block)
+{
+    const struct weft_gemm *g = p->g;
+    size_t k = (block + 1) * block_len(p);
+    if (p->b || !g->b_rows_are_outputs) return;
+    if (k >= p->k_len) {
+        k = 0;
+        col += p->level->panel_cols * (size_t)weft_pool_threads(p->c->pool);
+    }
+    if (col + p->level->panel_cols > g->n) return;
+    panel->next = b_at(g, col, p->k0 + k);
+    panel->next_rows = p->level->panel_cols;
+    panel->next_row_bytes = weft_min_size(block_len(p), p->k_len - k) * weft_dtype_bytes(g->b_type);
+    panel->next_ld_bytes = g->ldb * weft_dtype_bytes(g->b_type);
+}
+
+static void multiply_task(void *ctx, size_t chunk, int thread)
+{
+    const struct product *p = ctx;
+    const struct weft_gemm *g = p->g;
+    size_t index = chunk / p->row_parts, row = chunk % p->row_parts * p->part_rows, col = index * p->level->panel_cols;
+    size_t rows = weft_min_size(p->part_rows, p->rows - row);
+    float *c = g->c + (p->m0 + row) * g->ldc + col;
+    for (size_t block = 0; block < p->n_blocks; block++) {
+        size_t len = weft_min_size(block_len(p), p->k_len - block * block_len(p));
+        struct weft_panel panel = { .n = weft_min_size(p->level->panel_cols, g->n - col) };
+        bool first = p->k0 == 0 && block == 0;
+        if (p->b) {
+            panel.units = p->b + (index * p->n_blocks + block) * panel_units(p);
+        } else {
+            pack_panel(p, p->c->scratch[thread], index, block);
+            panel.units = p->c->scratch[thread];
+            look_ahead(p, &panel, col, block);
+        }
+        p->level->multiply(rows, weft_ceil_div(len, p->level->unit_len), p->a + (block * p->rows + row) * p->lda, p->lda, &panel,
+                           c, g->ldc, !first || g->accumulate, p->alpha, first && g->bias ? g->bias + col : NULL);
+    }
+}
+
+/* One block of rows by one chunk of k.  False: no memory, nothing done. */
+static bool multiply_block(struct product *p)
+{
+    size_t units = weft_ceil_div(p->k_len, p->level->unit_len), threads = (size_t)weft_pool_threads(p->c->pool);
+    p->n_blocks = weft_ceil_div(units, p->level->block_units);
+    p->lda = weft_min_size(units, p->level->block_units);
+    p->panels = weft_ceil_div(p->g->n, p->level->panel_cols);
+    /* Too few panels to go round: cut the rows as well, and pack the panels ahead, once. */
+    p->row_parts = 1;
+    if (p->panels < 4 * threads)
+        p->row_parts = weft_min_size(weft_ceil_div(4 * threads, p->panels), weft_ceil_div(p->rows, SPLIT_ROWS));
+    p->part_rows = weft_ceil_div(weft_ceil_div(p->rows, p->row_parts), 12) * 12;
+    p->row_parts = weft_ceil_div(p->rows, p->part_rows);
+    size_t a_units = (p->n_blocks * p->rows * p->lda + 15) / 16 * 16, b_tasks = 0;
+    if (p->row_parts > 1) b_tasks = p->panels * p->n_blocks;
+    if (!weft_compute_need_shared(p->c, 4 * (a_units + b_tasks * panel_units(p)))) return false;
+    if (!weft_compute_need_scratch(p->c, 4 * panel_units(p))) return false;
+    p->a = p->c->shared;
+    p->b = b_tasks ? p->a + a_units : NULL;
+    p->pack_tasks = weft_ceil_div(p->rows, PACK_ROWS);
+    weft_pool_run(p->c->pool, p->pack_tasks + b_tasks, pack_task, p);
+    weft_pool_run(p->c->pool, p->panels * p->row_parts, multiply_task, p);
+    return true;
+}
+
+static bool multiply_packed(struct weft_compute *c, const struct weft_gemm *g, const struct weft_gemm_level *level)
+{
+    struct product p = { .c = c, .g = g, .level = level, .alpha = g->alpha != 0 ? g->alpha : 1 };
+    for (p.m0 = 0; p.m0 < g->m; p.m0 += ROW_BLOCK)
+        for (p.k0 = 0; p.k0 < g->k; p.k0 += K_CHUNK) {
+            p.rows = weft_min_size(ROW_BLOCK, g->m - p.m0);
+            p.k_len = weft_min_size(K_CHUNK, g->k - p.k0);
+            /* The first block is the largest: when memory is out, it is before anything was written. */
+            if (!multiply_block(&p)) return false;
+        }
+    return true;
+}
+
+/* ---- few rows: B is streamed where it lies ---- */
+
+struct gemv {
+    struct weft_compute *c;
+    const struct weft_gemm *g;
+    size_t cols;                        /* of each task */
+    float alpha;
+};
+
+static void gemv_task(void *ctx, size_t chunk, int thread)
+{
+    const struct gemv *v = ctx;
+    const struct weft_gemm *g = v->g;
+    size_t col = chunk * v->cols, n = weft_min_size(v->cols, g->n - col);
+    (g->b_rows_are_outputs ? v->c->k->gemv_nt : v->c->k->gemv_nn)(g->m, n, g->k, g->a, g->lda, b_at(g, col, 0), g->b_type, g->ldb,
+                                                                  g->c + col, g->ldc, g->accumulate, v->alpha,
+                                                                  g->bias ? g->bias + col : NULL);
+}
+
+static void multiply_few_rows(struct weft_compute *c, const struct weft_gemm *g)
+{
+    struct gemv v = { c, g, .alpha = g->alpha != 0 ? g->alpha : 1 };
+    size_t column_bytes = g->k * weft_dtype_bytes(g->b_type) + 1;
+    v.cols = weft_max_size(GEMV_BYTES / column_bytes, 1);
+    v.cols = weft_ceil_div(v.cols, g->b_rows_are_outputs ? 8 : 128) * (g->b_rows_are_outputs ? 8 : 128);
+    weft_pool_run(c->pool, weft_ceil_div(g->n, v.cols), gemv_task, &v);
+}
+
+/* ---- plain ---- */
+
+static void plain_task(void *ctx, size_t chunk, int thread)
+{
+    const struct weft_gemm *g = ctx;
+    size_t across = weft_ceil_div(g->n, REF_COLS), row = chunk / across * REF_ROWS, col = chunk % across * REF_COLS;
+    weft_ref_gemm(g, row, weft_min_size(row + REF_ROWS, g->m), col, weft_min_size(col + REF_COLS, g->n));
+}
+
+void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
+{
+    const struct weft_gemm_level *level = g->exact || c->exact ? c->k->gemm_exact : c->k->gemm;
+    if (!g->m || !g->n) return;
+    if (level && g->k) {
+        if (g->m <= WEFT_GEMV_ROWS && !g->a_transposed) {
+            multiply_few_rows(c, g);
+            return;
+        }
+        if (multiply_packed(c, g, level)) return;
+    }
+    struct weft_gemm plain = *g;
+    weft_pool_run(c->pool, weft_ceil_div(g->m, REF_ROWS) * weft_ceil_div(g->n, REF_COLS), plain_task, &plain);
+}

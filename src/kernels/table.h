@@ -1,0 +1,121 @@
+/* kernels/table.h - what an instruction level provides
+ *
+ * Inner loops, single-threaded, over pieces that the public functions of kernels.h cut.  A level starts as a copy of
+ * the one below and overwrites the slots in which it does better.  Only kernels/ and its tests include this file.
+ */
+#ifndef WEFT_KERNELS_TABLE_H
+#define WEFT_KERNELS_TABLE_H
+
+#include "kernels/kernels.h"
+
+/* ---- matrix products ---- */
+
+/* The parts of a packed product.  Operands are cut along k into 32-bit "units" of `unit_len` elements: 1 float, or 2
+ * bf16 for vdpbf16ps.  Packing, blocking and loops are the same for both; only the dot instruction differs.
+ *
+ *   packed A   [rows][units]            row-major; a tile reads it by 32-bit broadcasts
+ *   panel of B [units][panel_cols]      `panel_cols` columns side by side; columns past n and a k that does not
+ *                                       fill the last unit are zero
+ *
+ * A panel of `block_units` units is made to fit the L1 cache; longer k is cut and accumulated in C. */
+struct weft_panel {
+    const uint32_t *units;
+    size_t n;                           /* columns that exist, 1 ... panel_cols */
+    /* Where the next panel will be packed from, pulled towards the cache while this one is used; NULL: nowhere. */
+    const char *next;
+    size_t next_rows, next_row_bytes, next_ld_bytes;
+};
+
+struct weft_gemm_level {
+    size_t unit_len, panel_cols, block_units;
+    /* rows x k floats of A (k x rows when transposed), lda apart, to out rows `ldo` units apart. */
+    void (*pack_a)(uint32_t *out, size_t ldo, const float *a, size_t lda, bool transposed, size_t rows, size_t k);
+    /* n columns (at most panel_cols) by k of B to a panel; b points at the first element. */
+    void (*pack_b)(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs, size_t n, size_t k);
+    /* C [rows, b->n] = alpha * A B + (accumulate ? C : 0) + (bias ? bias : 0) */
+    void (*multiply)(size_t rows, size_t units, const uint32_t *a, size_t lda, const struct weft_panel *b, float *c,
+                     size_t ldc, bool accumulate, float alpha, const float *bias);
+};
+
+enum { WEFT_GEMV_ROWS = 8 };            /* the most rows of A that the two loops below take */
+
+struct weft_dropout {
+    uint64_t seed, stream;
+    uint32_t threshold;                 /* keep where the draw is at least this */
+    float scale;                        /* 1 / (1-p) */
+};
+
+struct weft_kernels {
+    const char *isa;
+
+    /* NULL at ref, where the plain loops of ref/ref.h do all products and attention. */
+    const struct weft_gemm_level *gemm;         /* the fastest product of the level */
+    const struct weft_gemm_level *gemm_exact;   /* f32 FMA; the same where the level has no other */
+    /* C [m,n] for m <= WEFT_GEMV_ROWS, f32 arithmetic, B streamed once where it lies: [n,k] and [k,n]. */
+    void (*gemv_nt)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,
+                    float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
+    void (*gemv_nn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,
+                    float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
+
+    /* ---- attention, on tiles; -INFINITY marks what a query does not see ---- */
+
+    /* One step of the online softmax over s [rows, cols] in place: s = exp(s - m'), m' = max(m, row maximum);
+     * l = l * exp(m - m') + row sum; o [rows, d] *= exp(m - m'). */
+    void (*softmax_step)(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o, size_t ldo, size_t d);
+    /* Transposed tiles [keys, queries]: p = exp(p - lse[query]), dp = p * (dp - delta[query]). */
+    void (*softmax_backward)(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse, const float *delta);
+    float (*dot)(const float *x, const float *y, size_t n);
+
+    /* ---- rows ---- */
+
+    void (*rmsnorm)(float *y, float *r, const float *x, const float *w, size_t rows, size_t d, float eps);
+    void (*rmsnorm_backward)(float *dx, bool accumulate, const float *dy, const float *x, const float *w, const float *r,
+                             size_t rows, size_t d);
+    /* dw [n] += columns of dy * x * r; dy, x point at the first column, ld apart. */
+    void (*rmsnorm_dw)(float *dw, const float *dy, const float *x, const float *r, size_t rows, size_t ld, size_t n);
+    void (*column_sums)(float *db, const float *dy, size_t rows, size_t ld, size_t n);
+    /* One token [heads, d]; sign -1 turns backwards. */
+    void (*rope)(float *x, const float *cos, const float *sin, size_t heads, size_t d, float sign);
+    /* One row; `gradient` false leaves z alone and ignores coef. */
+    double (*cross_entropy)(float *z, size_t v, int32_t target, bool gradient, float coef);
+
+    /* ---- elements; signatures as in kernels.h ---- */
+
+    void (*swiglu)(float *h, const float *gate, const float *up, size_t n);
+    void (*swiglu_backward)(float *dgate, float *dup, float *h, const float *dh, const float *gate, const float *up, size_t n);
+    void (*add)(float *y, const float *x, size_t n);
+    void (*scale)(float *y, float alpha, size_t n);
+    double (*sum_squares)(const float *x, size_t n);
+    bool (*all_finite)(const float *x, size_t n);
+    /* x[0] is element number `first`, a multiple of 4; `add`: y += instead of y =. */
+    void (*dropout)(float *y, const float *x, size_t n, uint64_t first, const struct weft_dropout *d, bool add);
+    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, const struct weft_adamw_step *s);
+    void (*to_f32)(float *y, const void *x, enum weft_dtype type, size_t n);
+    void (*from_f32)(void *y, enum weft_dtype type, const float *x, size_t n);
+};
+
+/* Every slot filled, then overwritten by each level up to `isa`.  The processor must have that level. */
+void weft_kernels_init(struct weft_kernels *k, enum weft_isa isa);
+void weft_kernels_ref(struct weft_kernels *k);
+void weft_kernels_avx2(struct weft_kernels *k);
+void weft_kernels_avx512(struct weft_kernels *k);
+void weft_kernels_avx512bf16(struct weft_kernels *k);
+
+/* At least `bytes` in each thread's scratch, or in the shared one; false when memory is out (the caller then
+ * takes the plain loops, which need none).  Contents are lost. */
+WEFT_MUST_USE bool weft_compute_need_scratch(struct weft_compute *c, size_t bytes);
+WEFT_MUST_USE bool weft_compute_need_shared(struct weft_compute *c, size_t bytes);
+
+/* Attention in blocks on top of a level's products (attention.c falls back to ref/ when there are none). */
+WEFT_MUST_USE bool weft_attention_blocks(struct weft_compute *c, const struct weft_gemm_level *g, float *out, float *lse,
+                                         const struct weft_attn *a);
+WEFT_MUST_USE bool weft_attention_blocks_backward(struct weft_compute *c, const struct weft_gemm_level *g, float *dq, float *dk,
+                                                  float *dv, const float *delta, const float *dout, const float *lse,
+                                                  const struct weft_attn *a);
+
+static inline const char *weft_element(const void *p, enum weft_dtype type, size_t index)
+{
+    return (const char *)p + index * weft_dtype_bytes(type);
+}
+
+#endif
