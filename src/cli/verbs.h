@@ -4,6 +4,6 @@
 
 #include "cli/cli.h"
 
-extern const struct weft_verb weft_verb_chat, weft_verb_generate, weft_verb_help;
+extern const struct weft_verb weft_verb_help;
 
 #endif
