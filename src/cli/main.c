@@ -50,6 +50,11 @@ static bool is_help(const char *word) { return strcmp(word, "--help") == 0 || st
 
 static enum weft_status dispatch(struct weft_cli *cli, int argc, char **argv)
 {
+    while (argc > 1 && strncmp(argv[1], "--lang", 6) == 0) {        /* read already by find_language */
+        int n = argv[1][6] == '\0' && argc > 2 ? 2 : 1;
+        argc -= n;
+        argv += n;
+    }
     if (argc < 2 || is_help(argv[1])) {
         weft_cli_help(cli, NULL, "");
         return WEFT_OK;
