@@ -10,6 +10,7 @@
 #define WEFT_MODEL_CONFIG_H
 
 #include "base/json.h"
+#include "kernels/dtype.h"
 
 enum weft_rope_type { WEFT_ROPE_DEFAULT, WEFT_ROPE_LINEAR, WEFT_ROPE_LLAMA3, WEFT_ROPE_YARN };
 
@@ -37,6 +38,8 @@ struct weft_config {
     int32_t bos_token_id, pad_token_id; /* -1: none */
     int32_t eos_token_id[WEFT_MAX_EOS];
     size_t n_eos;
+    enum weft_dtype dtype;              /* "torch_dtype": what the file says of its weights; f32 when it is silent */
+    const char *unknown_keys;           /* "a, b": keys that nobody reads, for one warning; NULL: none */
 };
 
 /* `path`: a model directory or a config.json.  WEFT_EINPUT with rule CFn. */
@@ -47,8 +50,8 @@ WEFT_MUST_USE enum weft_status weft_config_parse(struct weft_arena *a, const cha
 /* config.json as transformers reads it, 2-space indent. */
 WEFT_MUST_USE enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf *out, struct weft_err *err);
 
-/* A known shape by name ("qwen2.5-0.5b", "qwen2.5-1.5b", "qwen2.5-7b", "tiny"); false: no such name.
- * `names` (may be NULL) receives the list for messages. */
+/* A known shape by name ("qwen2.5-0.5b", "tiny", ...); false: no such name.  `names` and `n_names` (may be NULL)
+ * receive the list for messages; `out` may be NULL to ask for the list alone. */
 bool weft_config_preset(const char *name, struct weft_config *out, const char *const **names, size_t *n_names);
 
 size_t weft_config_n_params(const struct weft_config *c);

@@ -92,13 +92,14 @@ struct weft_model {
 struct weft_model_settings {
     bool f32;                   /* convert all weights to f32 at load */
     bool exact;                 /* multiply in f32 whatever the kernel level */
-    size_t max_positions;       /* rope table; 0: min(max_position_embeddings, 4096); grows on demand elsewhere */
+    size_t max_positions;       /* rope table; 0: min(max_position_embeddings, 4096); a longer pass makes its own */
+    enum weft_dtype random_type;    /* of the matrices that weft_model_random makes */
 };
 
 /* A model directory in Hugging Face layout.  Shapes are checked against config.json (ST11, B2: first five offenders). */
 WEFT_MUST_USE enum weft_status
 weft_model_load(struct weft_model **out, const char *dir, const struct weft_model_settings *s, struct weft_err *err);
-/* Fresh weights: N(0, initializer_range) matrices, norms 1, biases 0, f32, from `seed`. */
+/* Fresh weights from `seed`: N(0, initializer_range) matrices, norms 1, biases 0. */
 WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const struct weft_config *config, uint64_t seed,
                                                  const struct weft_model_settings *s, struct weft_err *err);
 void weft_model_free(struct weft_model *m);

@@ -19,6 +19,7 @@ enum weft_st_dtype {
     WEFT_ST_C64, WEFT_ST_F4, WEFT_ST_F6_E2M3, WEFT_ST_F6_E3M2, WEFT_N_ST_DTYPES
 };
 const char *weft_st_dtype_name(enum weft_st_dtype t);      /* "BF16" */
+size_t weft_st_dtype_bits(enum weft_st_dtype t);
 
 enum { WEFT_ST_MAX_DIMS = 8 };
 
@@ -54,6 +55,12 @@ struct weft_st_out {
  * format: pt; `metadata`: pairs key, value, ending in NULL, or NULL. */
 WEFT_MUST_USE enum weft_status weft_safetensors_write(const char *path, const struct weft_st_out *tensors, size_t n,
                                                       const char *const *metadata, struct weft_err *err);
+/* The same for data that do not exist as a whole: where tensors[i].data is NULL, emit(ctx, i, o, err) appends exactly
+ * the tensor's bytes with weft_out_add. */
+WEFT_MUST_USE enum weft_status
+weft_safetensors_write_from(const char *path, const struct weft_st_out *tensors, size_t n, const char *const *metadata,
+                            enum weft_status (*emit)(void *ctx, size_t i, struct weft_out *o, struct weft_err *err), void *ctx,
+                            struct weft_err *err);
 
 /* The weights of a model directory: model.safetensors, or the shards of model.safetensors.index.json (ST10). */
 struct weft_weights {
@@ -61,6 +68,8 @@ struct weft_weights {
     size_t n_files;
     const struct weft_st_tensor **tensors;  /* of all files, sorted by name */
     size_t n;
+    size_t n_extra;                         /* in a shard but not in the index: left out, worth a warning */
+    bool total_size_differs;                /* the index announces another sum of bytes: worth a warning */
 };
 WEFT_MUST_USE enum weft_status
 weft_weights_open(struct weft_weights *w, struct weft_arena *a, const char *dir, struct weft_err *err);

@@ -1,0 +1,182 @@
+#include "model/slots.h"
+
+#include <stdlib.h>
+
+/* Parts of a layer in file order: linears first, as the reference registers its modules. */
+enum { Q, K, V, O, GATE, UP, DOWN, INPUT_NORM, POST_NORM, Q_NORM, K_NORM, EMBED, NORM, HEAD };
+
+static struct weft_linear *layer_linear(struct weft_layer *l, int part)
+{
+    struct weft_linear *const all[WEFT_LINEARS_PER_LAYER] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
+    return all[part];
+}
+
+static struct weft_norm *layer_norm(struct weft_layer *l, int part)
+{
+    return part == INPUT_NORM ? &l->input_norm : part == POST_NORM ? &l->post_norm : part == Q_NORM ? &l->q_norm : &l->k_norm;
+}
+
+size_t weft_model_n_linears(const struct weft_model *m) { return m->config.n_layers * WEFT_LINEARS_PER_LAYER; }
+
+struct weft_linear *weft_model_linear(struct weft_model *m, size_t i)
+{
+    return layer_linear(&m->layers[i / WEFT_LINEARS_PER_LAYER], (int)(i % WEFT_LINEARS_PER_LAYER));
+}
+
+/* ---- an empty model ---- */
+
+static const char *layer_name(struct weft_arena *a, size_t layer, const char *part)
+{
+    return weft_str_printf(a, "model.layers.%zu.%s", layer, part).s;
+}
+
+enum weft_status weft_model_new(struct weft_model **out, const struct weft_config *config, struct weft_err *err)
+{
+    *out = NULL;
+    struct weft_model *m = calloc(1, sizeof *m);
+    if (!m) return weft_fail_nomem(err, sizeof *m, "a model");
+    struct weft_arena *a = &m->arena;
+    size_t D = config->hidden_size, F = config->intermediate_size, n_q = config->n_heads * config->head_dim;
+    size_t n_kv = config->n_kv_heads * config->head_dim;
+    bool named = true;
+
+    m->config = *config;
+    if (config->unknown_keys) m->config.unknown_keys = weft_arena_strndup(a, config->unknown_keys, strlen(config->unknown_keys));
+    m->layers = WEFT_NEWS(a, struct weft_layer, config->n_layers);
+    for (size_t i = 0; m->layers && i < config->n_layers && named; i++) {
+        struct weft_layer *l = &m->layers[i];
+        *l = (struct weft_layer){
+            .input_norm = { .name = layer_name(a, i, "input_layernorm") },
+            .post_norm = { .name = layer_name(a, i, "post_attention_layernorm") },
+            .q_norm = { .name = layer_name(a, i, "self_attn.q_norm") },
+            .k_norm = { .name = layer_name(a, i, "self_attn.k_norm") },
+            .q = { .name = layer_name(a, i, "self_attn.q_proj"), .n_in = D, .n_out = n_q },
+            .k = { .name = layer_name(a, i, "self_attn.k_proj"), .n_in = D, .n_out = n_kv },
+            .v = { .name = layer_name(a, i, "self_attn.v_proj"), .n_in = D, .n_out = n_kv },
+            .o = { .name = layer_name(a, i, "self_attn.o_proj"), .n_in = n_q, .n_out = D },
+            .gate = { .name = layer_name(a, i, "mlp.gate_proj"), .n_in = D, .n_out = F },
+            .up = { .name = layer_name(a, i, "mlp.up_proj"), .n_in = D, .n_out = F },
+            .down = { .name = layer_name(a, i, "mlp.down_proj"), .n_in = F, .n_out = D },
+        };
+        named = l->down.name != NULL;   /* the last asked for: an arena that is full stays full */
+    }
+    if (!m->layers || !named) {
+        weft_arena_clear(a);
+        free(m);
+        return weft_fail_nomem(err, config->n_layers * sizeof *m->layers, "a model");
+    }
+    m->norm.name = "model.norm";
+    m->head = (struct weft_linear){ .name = "lm_head", .n_in = D, .n_out = config->vocab_size };
+    *out = m;
+    return WEFT_OK;
+}
+
+/* ---- the list ---- */
+
+struct list {
+    struct weft_slot *items;
+    size_t n;
+    struct weft_arena *a;
+    bool failed;
+};
+
+static void add(struct list *list, struct weft_slot s, const char *module, const char *suffix)
+{
+    s.name = weft_str_printf(list->a, "%s%s", module, suffix).s;
+    if (!s.name) list->failed = true;
+    list->items[list->n++] = s;
+}
+
+static void add_norm(struct list *list, const struct weft_norm *norm, size_t d, size_t layer, int part)
+{
+    add(list, (struct weft_slot){ .kind = WEFT_SLOT_NORM, .rows = 1, .cols = d, .w = norm->w, .layer = layer, .part = part },
+        norm->name, ".weight");
+}
+
+static void add_linear(struct list *list, const struct weft_linear *l, bool bias, size_t layer, int part)
+{
+    add(list, (struct weft_slot){ .kind = WEFT_SLOT_WEIGHT, .rows = l->n_out, .cols = l->n_in, .w = l->w, .type = l->type,
+                                  .branch = l->branch, .layer = layer, .part = part }, l->name, ".weight");
+    if (bias)
+        add(list, (struct weft_slot){ .kind = WEFT_SLOT_BIAS, .rows = 1, .cols = l->n_out, .w = l->bias, .layer = layer,
+                                      .part = part }, l->name, ".bias");
+}
+
+enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena *a, struct weft_slot **out, size_t *n,
+                                  struct weft_err *err)
+{
+    const struct weft_config *c = &m->config;
+    size_t cap = c->n_layers * 18 + 3, L = c->n_layers;
+    struct list list = { .items = WEFT_NEWS(a, struct weft_slot, cap), .a = a };
+
+    if (!list.items) return weft_fail_nomem(err, cap * sizeof *list.items, "the list of tensors");
+    add(&list, (struct weft_slot){ .kind = WEFT_SLOT_EMBED, .rows = c->vocab_size, .cols = c->hidden_size, .w = m->embed,
+                                   .type = m->embed_type, .layer = L, .part = EMBED }, "model.embed_tokens", ".weight");
+    for (size_t i = 0; i < L; i++) {
+        const struct weft_layer *l = &m->layers[i];
+        add_linear(&list, &l->q, c->qkv_bias, i, Q);
+        add_linear(&list, &l->k, c->qkv_bias, i, K);
+        add_linear(&list, &l->v, c->qkv_bias, i, V);
+        add_linear(&list, &l->o, c->o_bias, i, O);
+        if (c->qk_norm) {
+            add_norm(&list, &l->q_norm, c->head_dim, i, Q_NORM);
+            add_norm(&list, &l->k_norm, c->head_dim, i, K_NORM);
+        }
+        add_linear(&list, &l->gate, c->mlp_bias, i, GATE);
+        add_linear(&list, &l->up, c->mlp_bias, i, UP);
+        add_linear(&list, &l->down, c->mlp_bias, i, DOWN);
+        add_norm(&list, &l->input_norm, c->hidden_size, i, INPUT_NORM);
+        add_norm(&list, &l->post_norm, c->hidden_size, i, POST_NORM);
+    }
+    add_norm(&list, &m->norm, c->hidden_size, L, NORM);
+    if (!c->tie_word_embeddings) add_linear(&list, &m->head, false, L, HEAD);
+    if (list.failed) return weft_fail_nomem(err, 256, "the list of tensors");
+    *out = list.items;
+    *n = list.n;
+    return WEFT_OK;
+}
+
+void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *w, enum weft_dtype type)
+{
+    struct weft_linear *l;
+    switch (s->kind) {
+    case WEFT_SLOT_EMBED:
+        m->embed = w;
+        m->embed_type = type;
+        if (m->config.tie_word_embeddings) {
+            m->head.w = w;
+            m->head.type = type;
+        }
+        return;
+    case WEFT_SLOT_NORM:
+        *(s->part == NORM ? &m->norm.w : &layer_norm(&m->layers[s->layer], s->part)->w) = w;
+        return;
+    case WEFT_SLOT_WEIGHT:
+    case WEFT_SLOT_BIAS:
+        l = s->part == HEAD ? &m->head : layer_linear(&m->layers[s->layer], s->part);
+        if (s->kind == WEFT_SLOT_BIAS) {
+            l->bias = w;
+        } else {
+            l->w = w;
+            l->type = type;
+        }
+    }
+}
+
+void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *grad)
+{
+    struct weft_linear *l;
+    switch (s->kind) {
+    case WEFT_SLOT_EMBED:
+        m->dembed = grad;
+        if (m->config.tie_word_embeddings) m->head.dw = grad;
+        return;
+    case WEFT_SLOT_NORM:
+        *(s->part == NORM ? &m->norm.dw : &layer_norm(&m->layers[s->layer], s->part)->dw) = grad;
+        return;
+    case WEFT_SLOT_WEIGHT:
+    case WEFT_SLOT_BIAS:
+        l = s->part == HEAD ? &m->head : layer_linear(&m->layers[s->layer], s->part);
+        *(s->kind == WEFT_SLOT_BIAS ? &l->dbias : &l->dw) = grad;
+    }
+}

@@ -1,0 +1,36 @@
+/* model/slots.h - every tensor of a model, in the order of its files
+ *
+ * Loading, saving, initialising and making trainable are loops over this list; nobody else spells tensor names.
+ * A slot tells what the model holds now; _set and _set_grad change the model.
+ */
+#ifndef WEFT_MODEL_SLOTS_H
+#define WEFT_MODEL_SLOTS_H
+
+#include "model/model.h"
+
+enum weft_slot_kind { WEFT_SLOT_EMBED, WEFT_SLOT_WEIGHT, WEFT_SLOT_BIAS, WEFT_SLOT_NORM };
+enum { WEFT_LINEARS_PER_LAYER = 7 };
+
+struct weft_slot {
+    const char *name;                   /* "model.layers.0.self_attn.q_proj.weight" */
+    enum weft_slot_kind kind;
+    size_t rows, cols;                  /* a vector has rows 1 */
+    const void *w;                      /* as the model holds it; NULL: nothing yet */
+    enum weft_dtype type;               /* biases and norms: always f32 */
+    const struct weft_branch *branch;   /* of a linear weight, or NULL */
+    size_t layer;                       /* n_layers: above the layers */
+    int part;
+};
+
+/* The list, in arena `a`; a tied head has no slot. */
+WEFT_MUST_USE enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena *a, struct weft_slot **out, size_t *n,
+                                                struct weft_err *err);
+void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *w, enum weft_dtype type);
+void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *grad);
+
+/* An empty model of this shape: names, no weights, no rope table. */
+WEFT_MUST_USE enum weft_status weft_model_new(struct weft_model **out, const struct weft_config *config, struct weft_err *err);
+/* The rope table of m for n positions, in its arena. */
+WEFT_MUST_USE enum weft_status weft_model_make_rope(struct weft_model *m, size_t n, struct weft_err *err);
+
+#endif

@@ -1,0 +1,353 @@
+/* The backward pass against finite differences, and what must not change a bit of it. */
+#include "model/models.h"
+
+static const uint32_t lengths[] = { 1, 2, 7, 37, 11, 20 };
+
+struct setup {
+    struct weft_arena arena;
+    struct weft_pool *pool;
+    struct weft_compute compute;
+    struct weft_model *model;
+    struct weft_params params;
+    struct weft_branch *branches;
+    struct weft_batch batch;
+    struct weft_err err;
+};
+
+static void set_up(struct setup *s, const struct weft_config *c, int threads, const char *isa)
+{
+    memset(s, 0, sizeof *s);
+    check_ok(weft_pool_new(&s->pool, threads, &s->err), &s->err);
+    check_ok(weft_compute_init(&s->compute, isa, s->pool, &s->err), &s->err);
+    check_ok(weft_model_random(&s->model, c, 7, NULL, &s->err), &s->err);
+    s->model->exact = true;
+    s->batch = random_batch(&s->arena, lengths, WEFT_COUNT(lengths), c->vocab_size, 5);
+}
+
+static void tear_down(struct setup *s)
+{
+    weft_model_free(s->model);
+    weft_compute_clear(&s->compute);
+    weft_pool_free(s->pool);
+    weft_arena_clear(&s->arena);
+}
+
+/* Branches on every linear layer, both matrices away from zero. */
+static void add_branches(struct setup *s, size_t rank, float dropout)
+{
+    struct weft_model *m = s->model;
+    size_t n = weft_model_n_linears(m);
+    struct weft_rng rng;
+    weft_rng_init(&rng, 3, WEFT_RNG_TEST, 2);
+    s->branches = WEFT_NEWS(&s->arena, struct weft_branch, n);
+    assert_non_null(s->branches);
+    for (size_t i = 0; i < n; i++) {
+        struct weft_linear *l = weft_model_linear(m, i);
+        struct weft_branch *b = &s->branches[i];
+        *b = (struct weft_branch){ .rank = rank, .scale = 2, .dropout = dropout, .enabled = true, .module_id = (uint32_t)i };
+        size_t n_a = rank * l->n_in, n_b = rank * l->n_out;
+        b->a = WEFT_NEWS(&s->arena, float, n_a), b->da = WEFT_NEWS(&s->arena, float, n_a);
+        b->b = WEFT_NEWS(&s->arena, float, n_b), b->db = WEFT_NEWS(&s->arena, float, n_b);
+        assert_true(b->a && b->da && b->b && b->db);
+        for (size_t k = 0; k < n_a; k++) b->a[k] = 0.2f * weft_rng_normal(&rng);
+        for (size_t k = 0; k < n_b; k++) b->b[k] = 0.05f * weft_rng_normal(&rng);
+        struct weft_param pa = { .name = l->name, .rows = rank, .cols = l->n_in, .w = b->a, .grad = b->da };
+        struct weft_param pb = { .name = l->name, .rows = l->n_out, .cols = rank, .w = b->b, .grad = b->db };
+        check_ok(weft_params_add(&s->params, &s->arena, &pa, &s->err), &s->err);
+        check_ok(weft_params_add(&s->params, &s->arena, &pb, &s->err), &s->err);
+        l->branch = b;
+    }
+}
+
+static double loss_of(struct setup *s, struct weft_pass *pass, bool backward, float coef)
+{
+    struct weft_loss loss;
+    if (backward) check_ok(weft_model_loss_backward(s->model, pass, &s->batch, coef, 11, 3, &loss, NULL, NULL, &s->err), &s->err);
+    else check_ok(weft_model_loss(s->model, pass, &s->batch, &loss, &s->err), &s->err);
+    return loss.sum;
+}
+
+static struct weft_pass *new_pass(struct setup *s, struct weft_pass_settings settings)
+{
+    struct weft_pass *pass;
+    settings.max_tokens = s->batch.n_tokens;
+    check_ok(weft_pass_new(&pass, &s->compute, s->model, &settings, &s->err), &s->err);
+    return pass;
+}
+
+/* Along a random direction in each tensor: g.v = (L(w + hv) - L(w - hv)) / 2h. */
+static void check_directions(struct setup *s, bool dropout)
+{
+    struct weft_pass *pass = new_pass(s, (struct weft_pass_settings){ .backward = true });
+    struct weft_rng rng;
+    weft_rng_init(&rng, 1, WEFT_RNG_TEST, 9);
+    for (size_t i = 0; i < s->params.n; i++) {
+        struct weft_param *p = &s->params.items[i];
+        zero_grads(&s->params);         /* again: with dropout every loss below adds to the gradients */
+        loss_of(s, pass, true, 1);
+        size_t n = p->rows * p->cols;
+        float *v = WEFT_NEWS(&s->arena, float, n), *old = WEFT_NEWS(&s->arena, float, n);
+        double gv = 0, norm = 0, loss[2], gg = 0;
+        assert_true(v && old);
+        for (size_t k = 0; k < n; k++) {
+            v[k] = weft_rng_normal(&rng);
+            norm += (double)v[k] * (double)v[k];
+            gg += (double)p->grad[k] * (double)p->grad[k];
+        }
+        /* half along the gradient, so that the derivative is not small by chance */
+        for (size_t k = 0; k < n; k++) {
+            v[k] = (float)((double)v[k] / sqrt(norm) + (gg > 0 ? (double)p->grad[k] / sqrt(gg) : 0));
+            gv += (double)p->grad[k] * (double)v[k];
+        }
+        memcpy(old, p->w, n * sizeof *old);
+        const float h = 4e-3f;
+        for (int side = 0; side < 2; side++) {
+            for (size_t k = 0; k < n; k++) p->w[k] = old[k] + (side ? -h : h) * v[k];
+            loss[side] = loss_of(s, pass, dropout, 1);      /* the same masks only in a training pass */
+        }
+        memcpy(p->w, old, n * sizeof *old);
+        double want = (loss[0] - loss[1]) / (2 * (double)h);
+        if (!(fabs(gv - want) <= 3e-3 * fabs(want) + 2e-2))
+            fail_msg("%s [%zu, %zu]: gradient %.9g along v, difference quotient %.9g", p->name, p->rows, p->cols, gv, want);
+    }
+    weft_pass_free(pass);
+}
+
+static void test_gradients_of_all_weights_match_differences(void **state)
+{
+    for (int tied = 0; tied < 2; tied++) {
+        struct weft_config c = small_config();
+        struct setup s;
+        c.tie_word_embeddings = tied;
+        set_up(&s, &c, 1, "ref");
+        check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+        assert_int_equal(s.params.n_values, weft_config_n_params(&c));
+        roughen(&s.params, 1);
+        check_directions(&s, false);
+        tear_down(&s);
+    }
+}
+
+static void test_gradients_of_other_architectures_match_differences(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    c.model_type = "qwen3";         /* per-head norms, d * H != D */
+    c.qkv_bias = false;
+    c.qk_norm = true;
+    c.head_dim = 12;
+    set_up(&s, &c, 1, "ref");
+    check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+    roughen(&s.params, 1);
+    check_directions(&s, false);
+    tear_down(&s);
+
+    c = small_config();
+    c.model_type = "mistral";       /* a window, and biases everywhere for good measure */
+    c.sliding_window = 8;
+    c.window_first_layer = 1;
+    c.o_bias = c.mlp_bias = true;
+    set_up(&s, &c, 1, "ref");
+    check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+    roughen(&s.params, 1);
+    check_directions(&s, false);
+    tear_down(&s);
+}
+
+static void test_gradients_of_branches_match_differences(void **state)
+{
+    for (int dropout = 0; dropout < 2; dropout++) {
+        struct weft_config c = small_config();
+        struct setup s;
+        set_up(&s, &c, 1, "ref");
+        add_branches(&s, 4, dropout ? 0.2f : 0);
+        check_directions(&s, dropout);
+        tear_down(&s);
+    }
+}
+
+/* Gradients of all parameters, one behind the other. */
+static float *all_grads(struct setup *s, struct weft_pass_settings settings, size_t *n, double *loss)
+{
+    struct weft_pass *pass = new_pass(s, settings);
+    zero_grads(&s->params);
+    *loss = loss_of(s, pass, true, 1.0f / 64);
+    weft_pass_free(pass);
+    *n = s->params.n_values;
+    float *all = malloc(*n * sizeof *all), *p = all;
+    assert_non_null(all);
+    for (size_t i = 0; i < s->params.n; i++) {
+        size_t k = s->params.items[i].rows * s->params.items[i].cols;
+        memcpy(p, s->params.items[i].grad, k * sizeof *p);
+        p += k;
+    }
+    return all;
+}
+
+static void compare_passes(bool full, struct weft_pass_settings one, int threads_one, struct weft_pass_settings two, int threads_two,
+                           double tolerance)
+{
+    struct weft_config c = small_config();
+    float *grads[2];
+    double loss[2];
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        struct setup s;
+        set_up(&s, &c, i ? threads_two : threads_one, NULL);
+        s.model->exact = false;
+        if (full) check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+        else add_branches(&s, 4, 0.1f);
+        grads[i] = all_grads(&s, i ? two : one, &n, &loss[i]);
+        tear_down(&s);
+    }
+    if (tolerance == 0) {
+        assert_memory_equal(grads[0], grads[1], n * sizeof(float));
+        assert_memory_equal(&loss[0], &loss[1], sizeof loss[0]);
+    } else {
+        assert_true(rel_l2(grads[0], grads[1], n) <= tolerance);
+        assert_true(fabs(loss[0] - loss[1]) <= tolerance * fabs(loss[1]));
+    }
+    free(grads[0]);
+    free(grads[1]);
+}
+
+static void test_checkpointing_changes_no_bit(void **state)
+{
+    for (int full = 0; full < 2; full++)
+        compare_passes(full, (struct weft_pass_settings){ .backward = true }, 1,
+                       (struct weft_pass_settings){ .backward = true, .checkpointing = true }, 1, 0);
+}
+
+static void test_threads_change_no_bit(void **state)
+{
+    for (int full = 0; full < 2; full++) {
+        struct weft_pass_settings s = { .backward = true };
+        compare_passes(full, s, 1, s, 2, 0);
+        compare_passes(full, s, 1, s, 5, 0);
+    }
+}
+
+static void test_rows_of_logits_at_a_time_hardly_matter(void **state)
+{
+    static const size_t rows[] = { 1, 7 };
+    for (int full = 0; full < 2; full++)
+        for (size_t i = 0; i < WEFT_COUNT(rows); i++)
+            compare_passes(full, (struct weft_pass_settings){ .backward = true, .loss_rows = rows[i] }, 1,
+                           (struct weft_pass_settings){ .backward = true, .loss_rows = 4096 }, 1, 1e-6);
+}
+
+/* Two sequences in one batch compute what each computes alone. */
+static void test_packed_sequences_do_not_see_each_other(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    double alone = 0, together, by_row[WEFT_COUNT(lengths)];
+    struct weft_loss loss;
+    set_up(&s, &c, 1, NULL);
+    add_branches(&s, 4, 0);
+    struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true });
+    struct weft_batch all = s.batch;
+    check_ok(weft_model_loss_backward(s.model, pass, &all, 1, 0, 0, &loss, by_row, NULL, &s.err), &s.err);
+    together = loss.sum;
+    for (size_t i = 0; i < all.n_seqs; i++) {
+        int32_t at = all.cu[i], cu[2] = { 0, all.cu[i + 1] - at };
+        s.batch = (struct weft_batch){ .ids = all.ids + at, .labels = all.labels + at, .pos = all.pos + at, .cu = cu,
+                                       .n_tokens = (size_t)cu[1], .n_seqs = 1 };
+        double one = loss_of(&s, pass, false, 0);
+        assert_true(fabs(one - by_row[i]) <= 1e-5 * fabs(one));
+        alone += one;
+    }
+    assert_true(fabs(alone - together) <= 1e-6 * together);
+    weft_pass_free(pass);
+    tear_down(&s);
+}
+
+static void test_nothing_is_computed_for_a_batch_without_labels(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    struct weft_loss loss = { 5, 5 };
+    set_up(&s, &c, 1, NULL);
+    add_branches(&s, 2, 0);
+    int32_t *none = WEFT_NEWS(&s.arena, int32_t, s.batch.n_tokens);
+    for (size_t i = 0; i < s.batch.n_tokens; i++) none[i] = WEFT_IGNORE;
+    s.batch.labels = none;
+    struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true });
+    check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1, 0, 0, &loss, NULL, NULL, &s.err), &s.err);
+    assert_true(loss.n == 0 && loss.sum == 0);
+    weft_pass_free(pass);
+    tear_down(&s);
+}
+
+static void test_ids_beyond_the_vocabulary_are_refused(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    struct weft_loss loss;
+    set_up(&s, &c, 1, NULL);
+    int32_t *ids = WEFT_NEWS(&s.arena, int32_t, s.batch.n_tokens);
+    memcpy(ids, s.batch.ids, s.batch.n_tokens * sizeof *ids);
+    ids[20] = (int32_t)c.vocab_size;
+    s.batch.ids = ids;
+    struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ 0 });
+    check_fails(weft_model_loss(s.model, pass, &s.batch, &loss, &s.err), &s.err, WEFT_EINPUT, "B6", "token 20");
+    ids[20] = 1;
+    int32_t *labels = WEFT_NEWS(&s.arena, int32_t, s.batch.n_tokens);
+    memcpy(labels, s.batch.labels, s.batch.n_tokens * sizeof *labels);
+    labels[30] = -7;
+    s.batch.labels = labels;
+    weft_err_clear(&s.err);
+    check_fails(weft_model_loss(s.model, pass, &s.batch, &loss, &s.err), &s.err, WEFT_EINPUT, "B6", "label -7");
+    weft_pass_free(pass);
+    tear_down(&s);
+}
+
+/* Only the trained layers are run backward: an adapter on the upper layer alone gives the same gradients there. */
+static void test_layers_below_the_lowest_trained_one_keep_nothing(void **state)
+{
+    struct weft_config c = small_config();
+    float *grads[2];
+    size_t n = 0;
+    for (int only_top = 0; only_top < 2; only_top++) {
+        struct setup s;
+        double loss;
+        set_up(&s, &c, 1, NULL);
+        add_branches(&s, 4, 0);
+        if (only_top) {
+            /* the lower branches stay, but frozen */
+            for (size_t i = 0; i < 14; i++) s.branches[i].da = s.branches[i].db = NULL;
+            s.params.items += 28;
+            s.params.n -= 28;
+            s.params.n_values = 0;
+            for (size_t i = 0; i < s.params.n; i++) s.params.n_values += s.params.items[i].rows * s.params.items[i].cols;
+        }
+        grads[only_top] = all_grads(&s, (struct weft_pass_settings){ .backward = true }, &n, &loss);
+        if (!only_top) {
+            size_t all = n;
+            n = 0;
+            for (size_t i = 28; i < s.params.n; i++) n += s.params.items[i].rows * s.params.items[i].cols;
+            memmove(grads[0], grads[0] + (all - n), n * sizeof(float));
+        }
+        tear_down(&s);
+    }
+    assert_memory_equal(grads[0], grads[1], n * sizeof(float));
+    free(grads[0]);
+    free(grads[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients_of_all_weights_match_differences),
+        cmocka_unit_test(test_gradients_of_other_architectures_match_differences),
+        cmocka_unit_test(test_gradients_of_branches_match_differences),
+        cmocka_unit_test(test_checkpointing_changes_no_bit),
+        cmocka_unit_test(test_threads_change_no_bit),
+        cmocka_unit_test(test_rows_of_logits_at_a_time_hardly_matter),
+        cmocka_unit_test(test_packed_sequences_do_not_see_each_other),
+        cmocka_unit_test(test_nothing_is_computed_for_a_batch_without_labels),
+        cmocka_unit_test(test_ids_beyond_the_vocabulary_are_refused),
+        cmocka_unit_test(test_layers_below_the_lowest_trained_one_keep_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
