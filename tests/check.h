@@ -2,6 +2,7 @@
 #ifndef WEFT_TESTS_CHECK_H
 #define WEFT_TESTS_CHECK_H
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,12 +37,44 @@ static inline void check_fails_at(enum weft_status st, const struct weft_err *er
     _fail(file, line);
 }
 
+/* The same in a series of calls with one err: it is cleared before and after. */
+#define check_refuses(call, err, want, rule_want, part)                                                               \
+    (weft_err_clear(err), check_fails_at((call), (err), (want), (rule_want), (part), __FILE__, __LINE__),             \
+     weft_err_clear(err))
+
 #define check_str(got, want) check_str_at((got), weft_str_c(want), __FILE__, __LINE__)
 static inline void check_str_at(struct weft_str got, struct weft_str want, const char *file, int line)
 {
     if (weft_str_eq(got, want)) return;
     print_error("got      \"%.*s\"\nexpected \"%.*s\"\n", (int)got.len, got.s ? got.s : "", (int)want.len, want.s);
     _fail(file, line);
+}
+
+static inline void check_contains_at(const char *text, const char *part, const char *file, int line)
+{
+    if (text && strstr(text, part)) return;
+    print_error("\"%s\" lacks \"%s\"\n", text ? text : "(null)", part);
+    _fail(file, line);
+}
+#define check_contains(text, part) check_contains_at((text), (part), __FILE__, __LINE__)
+
+/* |got - want| <= tolerance; NaN fails. */
+static inline void check_near_at(double got, double want, double tolerance, const char *file, int line)
+{
+    if (fabs(got - want) <= tolerance) return;
+    print_error("got %.9g, expected %.9g +- %.3g\n", got, want, tolerance);
+    _fail(file, line);
+}
+#define check_near(got, want, tolerance) check_near_at((got), (want), (tolerance), __FILE__, __LINE__)
+
+/* "folder/name" in one of 64 static buffers used in turn: good for a few calls, not to be kept. */
+static inline const char *check_path(const char *folder, const char *name)
+{
+    static char paths[64][4096];
+    static unsigned next;
+    char *p = paths[next++ % 64];
+    snprintf(p, sizeof paths[0], "%s/%s", folder, name);
+    return p;
 }
 
 /* A new empty folder; its name is static storage of this program.  Removed by check_folder_gone. */

@@ -7,6 +7,23 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* Under AddressSanitizer what an arena has not handed out, or has taken back, may not be touched. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_ASAN 1
+#endif
+#endif
+#ifdef WEFT_ASAN
+#include <sanitizer/asan_interface.h>
+static void forbid(const void *p, size_t n) { ASAN_POISON_MEMORY_REGION(p, n); }
+static void allow(const void *p, size_t n) { ASAN_UNPOISON_MEMORY_REGION(p, n); }
+#else
+static void forbid(const void *p, size_t n) { (void)p, (void)n; }
+static void allow(const void *p, size_t n) { (void)p, (void)n; }
+#endif
+
 enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, HUGE_PAGE = 2 << 20 };
 
 struct weft_arena_block {
@@ -63,29 +80,34 @@ static struct weft_arena_block *new_block(struct weft_arena *a, size_t n)
     if (align == HUGE_PAGE) madvise(b, whole, MADV_HUGEPAGE);   /* advice only: a refusal changes nothing */
     b->bytes = whole - HEADER;
     b->payload = (char *)b + HEADER;
+    forbid(b->payload, b->bytes);
     a->held_bytes += whole;
     return b;
 }
 
-void *weft_arena_alloc(struct weft_arena *a, size_t n)
+/* n > 0 bytes at a multiple of `align`, which is 1 or ALIGN. */
+static void *take(struct weft_arena *a, size_t n, size_t align)
 {
     struct weft_arena_block *b = a->top;
-    size_t need;
-    if (!weft_size_align(weft_max_size(n, 1), ALIGN, &need)) return NULL;
-    if (!b || b->bytes - b->used < need) {
+    size_t need, start = b ? (b->used + align - 1) & ~(align - 1) : 0;
+    if (!b || start > b->bytes || b->bytes - start < n) {
+        if (!weft_size_align(n, ALIGN, &need)) return NULL;
         b = take_spare(a, need);
         if (!b) b = new_block(a, need);
         if (!b) return NULL;
-        b->used = 0;
+        b->used = start = 0;
         b->below = a->top;
         a->top = b;
     }
-    void *p = b->payload + b->used;
-    b->used += need;
-    a->used_bytes += need;
+    char *p = b->payload + start;
+    allow(p, n);
+    a->used_bytes += start + n - b->used;
+    b->used = start + n;
     if (a->used_bytes > a->peak_bytes) a->peak_bytes = a->used_bytes;
     return p;
 }
+
+void *weft_arena_alloc(struct weft_arena *a, size_t n) { return take(a, weft_max_size(n, 1), ALIGN); }
 
 void *weft_arena_calloc(struct weft_arena *a, size_t count, size_t size)
 {
@@ -100,7 +122,7 @@ char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n)
 {
     size_t bytes;
     if (!weft_size_add(n, 1, &bytes)) return NULL;
-    char *p = weft_arena_alloc(a, bytes);
+    char *p = take(a, bytes, 1);
     if (!p) return NULL;
     if (n) memcpy(p, s, n);
     p[n] = '\0';
@@ -119,7 +141,11 @@ void weft_arena_release(struct weft_arena *a, struct weft_arena_mark mark)
         a->top = b->below;
         b->below = a->spare;
         a->spare = b;
+        forbid(b->payload, b->bytes);
     }
-    if (a->top) a->top->used = mark.top_used;
+    if (a->top) {
+        a->top->used = mark.top_used;
+        forbid(a->top->payload + mark.top_used, a->top->bytes - mark.top_used);
+    }
     a->used_bytes = mark.used_bytes;
 }

@@ -36,7 +36,7 @@ WEFT_MUST_USE void *weft_arena_alloc(struct weft_arena *a, size_t n);
 /* count * size bytes, zeroed; NULL also when the product overflows. */
 WEFT_MUST_USE void *weft_arena_calloc(struct weft_arena *a, size_t count, size_t size);
 
-/* A copy of n bytes with a final NUL. */
+/* A copy of n bytes with a final NUL.  Text is not aligned: short strings stand close together. */
 WEFT_MUST_USE char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n);
 
 struct weft_arena_mark weft_arena_mark(const struct weft_arena *a);

@@ -127,12 +127,20 @@ struct weft_str weft_option_choice(const struct weft_option *row, int index)
     return (struct weft_str){ s, strcspn(s, "|") };
 }
 
-/* "WHERE: KEY is VALUE; expected EXPECTED" */
+/* What a message about a value begins with: "recipe.yaml:3:12: lora_rank", or the flag alone, which names it. */
+static const char *label(char out[640], const struct weft_option *row, const char *where)
+{
+    if (where[0] == '-' || strcmp(where, row->key) == 0) return where;
+    snprintf(out, 640, "%s: %s", where, row->key);
+    return out;
+}
+
+/* "LABEL is VALUE; expected EXPECTED" */
 static enum weft_status refuse(const struct weft_option_sink *to, const struct weft_option *row, const char *where,
                                struct weft_str value, const char *expected)
 {
-    char shown[96];
-    return weft_fail(to->err, WEFT_EARG, "%s: %s is \"%s\"; expected %s", where, row->key,
+    char shown[96], name[640];
+    return weft_fail(to->err, WEFT_EARG, "%s is \"%s\"; expected %s", label(name, row, where),
                      weft_escape(shown, sizeof shown, value), weft_option_tr(to->err, expected));
 }
 
@@ -155,20 +163,20 @@ static enum weft_status assign_bool(const struct weft_option_sink *to, const str
 static enum weft_status check_range(const struct weft_option_sink *to, const struct weft_option *row,
                                     const char *where, struct weft_str value, double v)
 {
-    char shown[96];
+    char shown[96], name[640];
     weft_escape(shown, sizeof shown, value);
     if ((row->min != 0 || row->max != 0) && !(v >= row->min && v <= row->max)) {
         if (row->max == INFINITY)
-            return weft_fail(to->err, WEFT_EARG, "%s: %s is %s; expected at least %.10g", where, row->key, shown,
-                             row->min);
-        return weft_fail(to->err, WEFT_EARG, "%s: %s is %s; expected %.10g to %.10g", where, row->key, shown, row->min,
-                         row->max);
+            return weft_fail(to->err, WEFT_EARG, "%s is %s; expected at least %.10g", label(name, row, where),
+                             shown, row->min);
+        return weft_fail(to->err, WEFT_EARG, "%s is %s; expected %.10g to %.10g", label(name, row, where), shown,
+                         row->min, row->max);
     }
     if (to->warn && (row->warn_min != 0 || row->warn_max != 0) && !(v >= row->warn_min && v <= row->warn_max)) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        weft_buf_printf(to->warn, weft_option_tr(to->err, "%s: %s is %s; usual is %.10g to %.10g\n"), where, row->key,
-                        shown, row->warn_min, row->warn_max);
+        weft_buf_printf(to->warn, weft_option_tr(to->err, "%s is %s; usual is %.10g to %.10g\n"),
+                        label(name, row, where), shown, row->warn_min, row->warn_max);
 #pragma GCC diagnostic pop
     }
     return WEFT_OK;
@@ -216,7 +224,7 @@ static enum weft_status assign_choice(const struct weft_option_sink *to, const s
 {
     struct weft_buf list = { 0 };
     struct weft_str choice;
-    char shown[96];
+    char shown[96], name[640];
     for (int i = 0; (choice = weft_option_choice(row, i)).len; i++) {
         if (weft_str_eq(choice, value)) {
             *(int *)weft_option_field(row, to->settings) = i;
@@ -226,7 +234,7 @@ static enum weft_status assign_choice(const struct weft_option_sink *to, const s
         if (i) weft_buf_cstr(&list, ", ");
         weft_buf_str(&list, choice);
     }
-    enum weft_status st = weft_fail(to->err, WEFT_EARG, "%s: %s is \"%s\"; expected one of: %s", where, row->key,
+    enum weft_status st = weft_fail(to->err, WEFT_EARG, "%s is \"%s\"; expected one of: %s", label(name, row, where),
                                     weft_escape(shown, sizeof shown, value), list.s ? list.s : "");
     weft_buf_clear(&list);
     return st;

@@ -2,6 +2,7 @@
 #include "base/status.h"
 
 #include "base/lang.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -16,8 +17,10 @@ static void write_message(struct weft_err *err, enum weft_status st, const char 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     /* A translation has the same conversions in the same order: tests/base/test_lang.c checks the catalogue. */
-    vsnprintf(err->msg, sizeof err->msg, weft_tr(err->lang, fmt), ap);
+    int n = vsnprintf(err->msg, sizeof err->msg, weft_tr(err->lang, fmt), ap);
 #pragma GCC diagnostic pop
+    /* Cut short: not in the middle of a character. */
+    if (n >= (int)sizeof err->msg) err->msg[weft_utf8_check(weft_str_c(err->msg))] = '\0';
 }
 
 enum weft_status weft_fail(struct weft_err *err, enum weft_status st, const char *fmt, ...)
@@ -40,11 +43,16 @@ enum weft_status weft_fail_rule(struct weft_err *err, enum weft_status st, const
 
 enum weft_status weft_fail_errno(struct weft_err *err, const char *operation, const char *path)
 {
-    return weft_fail(err, WEFT_ESYSTEM, "cannot %s %s: %s", operation, path, strerror(errno));
+    char reason[128];
+    /* strerror's buffer is shared between threads; this form of strerror_r is GNU's. */
+    const char *text = strerror_r(errno, reason, sizeof reason);
+    if (err) operation = weft_tr(err->lang, operation);
+    return weft_fail(err, WEFT_ESYSTEM, "cannot %s %s: %s", operation, path, text);
 }
 
 enum weft_status weft_fail_nomem(struct weft_err *err, size_t bytes, const char *what)
 {
+    if (err) what = weft_tr(err->lang, what);
     return weft_fail(err, WEFT_ENOMEM, "cannot allocate %zu bytes for %s", bytes, what);
 }
 

@@ -48,10 +48,11 @@ enum weft_status weft_fail(struct weft_err *err, enum weft_status st, const char
 enum weft_status weft_fail_rule(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt, ...)
     WEFT_PRINTF(4, 5);
 
-/* "operation path: strerror(errno)" as WEFT_ESYSTEM; reads errno. */
+/* "cannot OPERATION PATH: reason" as WEFT_ESYSTEM; reads errno.  The operation is an English verb ("open", "sync"),
+ * a key of the catalogue. */
 enum weft_status weft_fail_errno(struct weft_err *err, const char *operation, const char *path);
 
-/* "cannot allocate N bytes for WHAT" as WEFT_ENOMEM. */
+/* "cannot allocate N bytes for WHAT" as WEFT_ENOMEM; `what` is a key of the catalogue or a file name. */
 enum weft_status weft_fail_nomem(struct weft_err *err, size_t bytes, const char *what);
 
 /* Forgets an error so that another attempt may write its own; keeps the language. */

@@ -179,7 +179,7 @@ void weft_buf_clear(struct weft_buf *b)
 void weft_buf_reset(struct weft_buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->too_long = false;
     if (b->s) b->s[0] = '\0';
 }
 
@@ -188,8 +188,11 @@ bool weft_buf_reserve(struct weft_buf *b, size_t more)
     size_t need, cap;
     if (b->failed) return false;
     if (!weft_size_add(b->len, more, &need) || !weft_size_add(need, 1, &need)) goto fail;
+    if (b->max_bytes && need - 1 > b->max_bytes) {
+        b->too_long = true;
+        goto fail;
+    }
     if (need <= b->cap) return true;
-    if (b->max_bytes && need - 1 > b->max_bytes) goto fail;
     cap = weft_max_size(need, b->cap + b->cap / 2);
     cap = weft_max_size(cap, 64);
     char *s = realloc(b->s, cap);
@@ -238,7 +241,7 @@ void weft_buf_printf(struct weft_buf *b, const char *fmt, ...)
 enum weft_status weft_buf_check(const struct weft_buf *b, const char *what, struct weft_err *err)
 {
     if (!b->failed) return WEFT_OK;
-    if (b->max_bytes && b->len + 1 >= b->max_bytes / 2)
+    if (b->too_long)
         return weft_fail(err, WEFT_ELIMIT, "%s would be longer than %zu bytes", what, b->max_bytes);
     return weft_fail_nomem(err, b->cap + b->cap / 2, what);
 }

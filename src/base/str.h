@@ -71,8 +71,8 @@ size_t weft_utf8_width(struct weft_str s);
 struct weft_buf {
     char *s;                /* len bytes and a final NUL; NULL while nothing was appended */
     size_t len, cap;
-    size_t max_bytes;       /* 0: no limit */
-    bool failed;
+    size_t max_bytes;       /* most bytes without the NUL; 0: no limit */
+    bool failed, too_long;  /* too_long: it was the limit */
 };
 
 void weft_buf_clear(struct weft_buf *b);                    /* frees; a zeroed struct is an empty buffer */

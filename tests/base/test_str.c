@@ -1,0 +1,202 @@
+#include "check.h"
+
+static struct weft_str text(const char *s) { return weft_str_c(s); }
+
+static void test_find_and_parts(void **state)
+{
+    struct weft_str s = text("ab,cd,");
+    assert_int_equal(weft_str_find(s, text(","), 0), 2);
+    assert_int_equal(weft_str_find(s, text(","), 3), 5);
+    assert_true(weft_str_find(s, text("x"), 0) == SIZE_MAX);
+    assert_true(weft_str_find(s, text(","), 7) == SIZE_MAX);
+    assert_int_equal(weft_str_find(s, text(""), 6), 6);
+    assert_true(weft_str_find((struct weft_str){ 0 }, text("x"), 0) == SIZE_MAX);
+    check_str(weft_str_sub(s, 1, 3), "b,");
+    check_str(weft_str_sub(s, 4, 100), "d,");
+    check_str(weft_str_sub(s, 5, 2), "");
+    check_str(weft_str_skip(s, 100), "");
+    check_str(weft_str_skip((struct weft_str){ 0 }, 3), "");
+    check_str(weft_str_trim_ascii(text(" \t\r\n a b \n")), "a b");
+    check_str(weft_str_trim_ascii(text("  ")), "");
+    assert_true(weft_str_starts(s, text("ab")) && !weft_str_starts(s, text("ab,cd,e")));
+    assert_true(weft_str_ends(s, text("cd,")) && !weft_str_ends(s, text("xab,cd,")));
+    assert_true(weft_str_eq((struct weft_str){ 0 }, text("")));
+    assert_true(weft_str_cmp(text("a"), text("ab")) < 0);
+    assert_true(weft_str_cmp(text("b"), text("ab")) > 0);
+    assert_true(weft_str_cmp(text("\xC3"), text("a")) > 0);     /* by unsigned bytes */
+    assert_int_equal(weft_str_cmp(text(""), (struct weft_str){ 0 }), 0);
+}
+
+static void test_dup_and_printf(void **state)
+{
+    struct weft_arena a = { 0 };
+    struct weft_str s = weft_str_dup(&a, weft_str_sub(text("abcdef"), 2, 4));
+    assert_string_equal(s.s, "cd");
+    check_str(weft_str_printf(&a, "%s-%d", "x", 42), "x-42");
+    check_str(weft_str_printf(&a, "%s", ""), "");
+    struct weft_arena tiny = { .max_bytes = 1 };
+    assert_null(weft_str_dup(&tiny, s).s);
+    assert_null(weft_str_printf(&tiny, "%d", 1).s);
+    weft_arena_clear(&a);
+}
+
+/* Table 3-8 of Unicode 15: how many bytes each maximal bad part has. */
+static void test_utf8_bad_parts_are_maximal(void **state)
+{
+    static const struct {
+        const char *s;
+        size_t parts[8], n;
+    } rows[] = {
+        { "\xC0\xAF\xE0\x80\xBF\xF0\x81\x82", { 1, 1, 1, 1, 1, 1, 1, 1 }, 8 },
+        { "\xED\xA0\x80\xED\xBF\xBF", { 1, 1, 1, 1, 1, 1 }, 6 },
+        { "\xF4\x91\x92\x93\xFF", { 1, 1, 1, 1, 1 }, 5 },
+        { "\xE1\x80\xE2\xF0\x91\x92\xF1\xBF", { 2, 1, 3, 2 }, 4 },
+        { "\xE4\xB8", { 2 }, 1 },
+        { "\xF0\x9F\x98", { 3 }, 1 },
+    };
+    for (size_t r = 0; r < WEFT_COUNT(rows); r++) {
+        size_t at = 0, len = strlen(rows[r].s);
+        for (size_t i = 0; i < rows[r].n; i++) {
+            uint32_t cp;
+            bool ok;
+            size_t n = weft_utf8_decode(rows[r].s + at, len - at, &cp, &ok);
+            assert_int_equal(n, rows[r].parts[i]);
+            assert_false(ok);
+            assert_int_equal(cp, 0xFFFD);
+            at += n;
+        }
+        assert_int_equal(at, len);
+        assert_int_equal(weft_utf8_check(text(rows[r].s)), 0);
+    }
+}
+
+static void test_utf8_every_code_point_comes_back(void **state)
+{
+    for (uint32_t cp = 0; cp <= 0x10FFFF; cp++) {
+        if (cp >= 0xD800 && cp <= 0xDFFF) continue;
+        char s[4];
+        uint32_t back;
+        bool ok;
+        size_t n = weft_utf8_encode(cp, s);
+        if (weft_utf8_decode(s, n, &back, &ok) != n || !ok || back != cp) fail_msg("U+%04X", cp);
+        if (weft_utf8_check((struct weft_str){ s, n }) != n) fail_msg("check of U+%04X", cp);
+        /* Cut short it is bad, and never read beyond its end. */
+        for (size_t cut = 1; cut < n; cut++)
+            if (weft_utf8_decode(s, cut, &back, &ok) != cut || ok) fail_msg("U+%04X cut to %zu", cp, cut);
+    }
+}
+
+/* Every pair of lead and second byte, and every third byte, against the table of well-formed sequences (3-7). */
+static void test_utf8_check_equals_the_table(void **state)
+{
+    for (int lead = 0x80; lead <= 0xFF; lead++)
+        for (int second = 0; second <= 0xFF; second++) {
+            char s[4] = { (char)lead, (char)second, (char)0x80, (char)0x80 };
+            int lo = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80, hi = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+            size_t len = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+            bool good = len && second >= lo && second <= hi;
+            size_t want = good ? len : 0;
+            if (!len) len = 2;
+            if (weft_utf8_check((struct weft_str){ s, len }) != want) fail_msg("%02x %02x", lead, second);
+        }
+}
+
+static void test_utf8_check_finds_the_byte_at_any_offset(void **state)
+{
+    char s[64];
+    for (size_t len = 1; len < sizeof s; len++)
+        for (size_t at = 0; at < len; at++) {
+            memset(s, 'a', len);
+            s[at] = (char)0xFF;
+            assert_int_equal(weft_utf8_check((struct weft_str){ s, len }), at);
+            /* After Chinese text, whose fast way differs. */
+            for (size_t i = 0; i + 3 <= at; i += 3) memcpy(s + i, "\xE4\xB8\xAD", 3);
+            assert_int_equal(weft_utf8_check((struct weft_str){ s, len }), at);
+        }
+}
+
+static void test_utf8_counting(void **state)
+{
+    struct weft_str s = text("a中\xFF" "e\xCC\x81😀");
+    assert_int_equal(weft_utf8_chars(s), 6);
+    assert_int_equal(weft_utf8_offset(s, 0), 0);
+    assert_int_equal(weft_utf8_offset(s, 2), 4);
+    assert_int_equal(weft_utf8_offset(s, 3), 5);
+    assert_int_equal(weft_utf8_offset(s, 100), s.len);
+    assert_int_equal(weft_utf8_width(text("a中e\xCC\x81，😀")), 1 + 2 + 1 + 2 + 2);
+    assert_int_equal(weft_utf8_width(text("")), 0);
+}
+
+static void test_buffer_grows_and_keeps_its_nul(void **state)
+{
+    struct weft_buf b = { 0 };
+    struct weft_err err = { 0 };
+    for (int i = 0; i < 1000; i++) {
+        weft_buf_printf(&b, "%d,", i);
+        assert_int_equal(b.s[b.len], '\0');
+    }
+    assert_true(weft_str_ends(weft_buf_view(&b), text("998,999,")));
+    weft_buf_utf8(&b, 0x4E2D);
+    assert_true(weft_str_ends(weft_buf_view(&b), text("中")));
+    check_ok(weft_buf_check(&b, "text", &err), &err);
+    weft_buf_reset(&b);
+    assert_string_equal(b.s, "");
+    weft_buf_clear(&b);
+    assert_null(b.s);
+}
+
+static void test_buffer_limit_is_exact_and_sticks(void **state)
+{
+    struct weft_buf b = { .max_bytes = 10 };
+    struct weft_err err = { 0 };
+    weft_buf_add(&b, "0123456789", 10);
+    check_ok(weft_buf_check(&b, "reply", &err), &err);
+    weft_buf_char(&b, 'x');
+    weft_buf_reset(&b);
+    weft_buf_cstr(&b, "0123456789");
+    check_ok(weft_buf_check(&b, "reply", &err), &err);
+    weft_buf_printf(&b, "%d", 1);
+    weft_buf_add(&b, "", 0);
+    check_refuses(weft_buf_check(&b, "reply", &err), &err, WEFT_ELIMIT, "", "reply would be longer than 10 bytes");
+    check_str(weft_buf_view(&b), "0123456789");
+    weft_buf_clear(&b);
+    assert_int_equal(b.max_bytes, 10);
+
+    struct weft_buf huge = { 0 };
+    assert_false(weft_buf_reserve(&huge, SIZE_MAX));
+    check_refuses(weft_buf_check(&huge, "reply", &err), &err, WEFT_ENOMEM, "", "cannot allocate");
+    weft_buf_clear(&huge);
+}
+
+static void test_escaping_makes_foreign_text_safe(void **state)
+{
+    struct weft_buf b = { 0 };
+    char out[16];
+    weft_buf_escaped(&b, text("a\n\t\x1b[31m\x7f\xFF\xC2\x9B中"), 200);
+    check_str(weft_buf_view(&b), "a\\n\\t\\x1b[31m\\x7f\\xff\\u009b中");
+    weft_buf_reset(&b);
+    weft_buf_escaped(&b, text("中中中中"), 5);
+    check_str(weft_buf_view(&b), "中中...");
+    weft_buf_clear(&b);
+    assert_string_equal(weft_escape(out, sizeof out, text("short")), "short");
+    assert_string_equal(weft_escape(out, sizeof out, text("0123456789abcdefghij")), "0123456789ab...");
+    assert_string_equal(weft_escape(out, sizeof out, text("中中中中中中")), "中中中中...");
+    assert_string_equal(weft_escape(out, 4, text("abcdef")), "...");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find_and_parts),
+        cmocka_unit_test(test_dup_and_printf),
+        cmocka_unit_test(test_utf8_bad_parts_are_maximal),
+        cmocka_unit_test(test_utf8_every_code_point_comes_back),
+        cmocka_unit_test(test_utf8_check_equals_the_table),
+        cmocka_unit_test(test_utf8_check_finds_the_byte_at_any_offset),
+        cmocka_unit_test(test_utf8_counting),
+        cmocka_unit_test(test_buffer_grows_and_keeps_its_nul),
+        cmocka_unit_test(test_buffer_limit_is_exact_and_sticks),
+        cmocka_unit_test(test_escaping_makes_foreign_text_safe),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
