@@ -46,6 +46,11 @@ struct weft_cli {
     struct weft_pool *pool;     /* made by weft_cli_compute */
     struct weft_compute compute;
     struct weft_progress progress;      /* draws on stderr: one line on a terminal, plain lines elsewhere */
+    struct {                            /* what the progress line shows now; cli/progress.c */
+        const char *stage;
+        uint64_t first_done, started_ms, drawn_ms;
+        bool on_line;                   /* an unfinished line stands on the terminal */
+    } line;
 };
 
 struct weft_verb {
@@ -72,6 +77,26 @@ void weft_say(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);    
 void weft_note(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* translated format, stderr, not when quiet */
 void weft_warn(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* "warning: ..." on stderr */
 void weft_put(struct weft_cli *cli, struct weft_str text);                          /* as it is, stdout */
+
+/* ---- progress (cli/progress.c) ---- */
+
+/* Points cli->progress at the drawer and at the signal flag. */
+void weft_cli_progress_init(struct weft_cli *cli);
+/* Ends an unfinished progress line, so that other text starts on a line of its own. */
+void weft_cli_progress_end(struct weft_cli *cli);
+uint64_t weft_cli_now_ms(void);                     /* monotonic */
+const char *weft_cli_duration(char out[32], double seconds);      /* "0:07", "2:03:10" */
+const char *weft_cli_count(char out[32], uint64_t n);             /* "12,345" */
+const char *weft_cli_bytes(char out[32], uint64_t n);             /* "1.9 GiB" */
+
+/* SIGINT and SIGTERM set a flag that long work polls; a second signal leaves at once.  Returns the flag. */
+volatile const int *weft_cli_signals(void);
+
+/* Prints the help of a verb (or, with NULL, of the program) on stdout. */
+void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb, const char *prefix);
+/* The verb table of cli/main.c, ending in NULL. */
+const struct weft_verb *const *weft_cli_verbs(void);
+
 bool weft_cli_is_terminal(int fd);
 size_t weft_cli_columns(void);                                                      /* width of the terminal, 80 elsewhere */
 
