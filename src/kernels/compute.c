@@ -51,7 +51,8 @@ void weft_kernels_init(struct weft_kernels *k, enum weft_isa isa)
 {
     weft_kernels_ref(k);
 #if defined(__x86_64__)
-    (void)isa;  /* LEVELS */
+    if (isa >= WEFT_ISA_AVX512) weft_kernels_avx512(k);
+    if (isa >= WEFT_ISA_AVX512BF16) weft_kernels_avx512bf16(k);
 #endif
 }
 

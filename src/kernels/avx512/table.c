@@ -1,0 +1,9 @@
+#include "kernels/avx512/avx512.h"
+
+#include "kernels/table.h"
+
+void weft_kernels_avx512(struct weft_kernels *k)
+{
+    k->isa = "avx512";
+    weft_kernels_avx512_products(k);
+}
