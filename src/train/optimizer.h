@@ -1,4 +1,6 @@
 /* train/optimizer.h - how parameters move: a registry, one file and one line per optimizer
+ *
+ * Threads: a state belongs to the one caller that trains.
  */
 #ifndef WEFT_TRAIN_OPTIMIZER_H
 #define WEFT_TRAIN_OPTIMIZER_H
@@ -9,16 +11,18 @@
 
 struct weft_optimizer;
 
+enum { WEFT_OPTIMIZER_SLOTS = 2 };
+
 /* State of one run: moments of every parameter, in the arena given to init. */
 struct weft_optimizer_state {
     const struct weft_optimizer *kind;
     const struct weft_recipe *recipe;
     struct weft_params *params;
-    uint64_t step;                      /* updates done */
-    float **slot[2];                    /* [n_slots][params->n]: NULL where a tensor has no such state */
-    size_t *slot_len[2];                /* elements */
+    uint64_t step;                                  /* updates done */
+    float **slot[WEFT_OPTIMIZER_SLOTS];             /* [n_slots][params->n]: NULL where a tensor has no such state */
+    size_t *slot_len[WEFT_OPTIMIZER_SLOTS];         /* elements */
     int n_slots;
-    void *scratch;                      /* the optimizer's own */
+    void *scratch;                                  /* the optimizer's own */
 };
 
 struct weft_optimizer {
@@ -28,22 +32,29 @@ struct weft_optimizer {
     enum weft_status (*init)(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err);
     /* One update with rate lr; every gradient is read times g_scale (clipping). */
     void (*step)(struct weft_optimizer_state *s, struct weft_compute *c, double lr, float g_scale);
-    const char *slot_names[2];          /* "exp_avg", "exp_avg_sq": names in checkpoint files */
+    const char *slot_names[WEFT_OPTIMIZER_SLOTS];   /* "exp_avg", "exp_avg_sq": names in checkpoint files */
 };
 
 /* NULL and, in `names`, the list: no such optimizer. */
 const struct weft_optimizer *weft_optimizer_find(const char *name, const char *const **names, size_t *n_names);
+/* Zeroed state.  recipe and params must outlive it. */
 WEFT_MUST_USE enum weft_status weft_optimizer_init(struct weft_optimizer_state *s, const struct weft_optimizer *kind,
-                                                   const struct weft_recipe *r, struct weft_params *p, struct weft_arena *a,
-                                                   struct weft_err *err);
+                                                   const struct weft_recipe *r, struct weft_params *p,
+                                                   struct weft_arena *a, struct weft_err *err);
 
-/* Gradient norm over all parameters (f64), and the factor min(1, max_norm / (norm + 1e-6)); max_norm <= 0: 1. */
+/* For init functions: a zeroed slot of len[i] floats per parameter (0: none). */
+WEFT_MUST_USE enum weft_status weft_optimizer_slot(struct weft_optimizer_state *s, int slot, const size_t *len,
+                                                   struct weft_arena *a, struct weft_err *err);
+
+/* Norm of all gradients as one vector (f64). */
 double weft_grad_norm(struct weft_compute *c, const struct weft_params *p);
+/* min(1, max_norm / (norm + 1e-6)); max_norm <= 0: 1. */
+float weft_clip_factor(double norm, double max_norm);
 
-/* Learning-rate factor of update u (0-based) of n: docs/training.md 7.3. */
+/* Learning-rate factor of update u (0-based) of n: docs/training.md, schedules. */
 double weft_schedule(const struct weft_recipe *r, uint64_t u, uint64_t n);
 
-/* Updates and order of a run: docs/training.md 7.2. */
+/* Updates and order of a run: docs/training.md, steps. */
 struct weft_steps {
     uint64_t micro_per_epoch, updates_per_epoch, total, epochs;
 };

@@ -2,17 +2,28 @@
  *
  * Keys are LLaMA-Factory's, so that its YAML files run unchanged; one option table feeds YAML, command line, help and
  * the resolved recipe.yaml beside a run.  Keys that LLaMA-Factory knows and that make no sense here (flash_attn,
- * ddp_timeout ...) are in a second table with the reason why they are ignored: named once in a warning, never silently.
+ * ddp_timeout ...) stand in a second table with the reason why they are ignored: named once in a warning, never
+ * silently.  Keys that would change the result and are not built yet (quantization_bit, use_dora ...) are refused
+ * unless they are off.
  */
 #ifndef WEFT_TRAIN_RECIPE_H
 #define WEFT_TRAIN_RECIPE_H
 
+#include "base/json.h"
 #include "base/option.h"
 
+/* In the order of the choices of their settings. */
 enum weft_recipe_stage { WEFT_RECIPE_SFT, WEFT_RECIPE_PT };
 enum weft_finetuning { WEFT_FINETUNING_LORA, WEFT_FINETUNING_FULL };
-enum weft_scheduler { WEFT_SCHED_LINEAR, WEFT_SCHED_COSINE, WEFT_SCHED_CONSTANT, WEFT_SCHED_CONSTANT_WARMUP, WEFT_SCHED_WSD };
+enum weft_scheduler {
+    WEFT_SCHED_LINEAR, WEFT_SCHED_COSINE, WEFT_SCHED_CONSTANT, WEFT_SCHED_CONSTANT_WARMUP, WEFT_SCHED_WSD,
+    WEFT_SCHED_COSINE_MIN_LR, WEFT_SCHED_COSINE_RESTARTS, WEFT_SCHED_POLYNOMIAL, WEFT_SCHED_INVERSE_SQRT
+};
+enum weft_wsd_decay { WEFT_WSD_COSINE, WEFT_WSD_LINEAR, WEFT_WSD_SQRT };
+enum weft_strategy { WEFT_STRATEGY_STEPS, WEFT_STRATEGY_EPOCH, WEFT_STRATEGY_NO };
 enum weft_compat { WEFT_COMPAT_HF, WEFT_COMPAT_CLEAN };
+enum weft_auto { WEFT_AUTO, WEFT_TRUE, WEFT_FALSE };
+enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
     /* model */
@@ -26,12 +37,14 @@ struct weft_recipe {
     bool use_rslora;
     struct weft_str_list lora_target;
     /* data */
-    struct weft_str_list dataset, eval_dataset;     /* files */
+    struct weft_str_list dataset, eval_dataset;     /* files, or names in dataset_dir/dataset_info.json */
+    const char *dataset_dir;
     double val_size;                    /* fraction below 1, else a count */
     int64_t cutoff_len;                 /* tokens */
     int64_t max_samples;                /* 0: all */
-    bool packing, train_on_prompt, mask_history, skip_bad;
-    bool packing_set;                   /* packing was given; pt packs by default */
+    int packing_choice;                 /* enum weft_auto: what the user said */
+    bool packing;                       /* resolved by weft_recipe_check: on for pt unless said otherwise */
+    bool train_on_prompt, mask_history, skip_bad;
     /* training */
     const char *output_dir;
     int64_t per_device_train_batch_size, per_device_eval_batch_size, gradient_accumulation_steps;
@@ -39,9 +52,12 @@ struct weft_recipe {
     double num_train_epochs;
     int64_t max_steps;
     int lr_scheduler_type;
-    double warmup_ratio, min_lr_rate;
+    double warmup_ratio, min_lr_rate, min_lr;       /* min_lr: absolute; wins over min_lr_rate when not 0 */
     double warmup_steps;                /* below 1: a ratio */
+    double wsd_decay_ratio;             /* of all updates, spent on the decay; 0: two thirds of those after the warmup */
+    int wsd_decay_type;                 /* enum weft_wsd_decay */
     const char *optim;                  /* name in the optimizer registry: "adamw", "muon" */
+    bool use_muon;                      /* LLaMA-Factory's spelling of optim: muon */
     double muon_adam_lr;                /* rate of the tensors that Muon leaves to Adam; 0: learning_rate */
     bool gradient_checkpointing;
     bool bf16;                          /* false: multiply in f32 */
@@ -49,19 +65,41 @@ struct weft_recipe {
     bool disable_shuffling;
     int compat;
     /* saving, logging */
-    int64_t logging_steps, save_steps, eval_steps, save_total_limit;    /* save_steps 0: only at the end */
+    int64_t logging_steps;
+    int save_strategy, eval_strategy;   /* enum weft_strategy */
+    int64_t save_steps, save_total_limit;           /* save_steps 0: only at the end; save_total_limit 0: keep all */
+    int64_t eval_steps;                 /* 0: ten times a run */
     bool overwrite_output_dir, resume_anyway;
     bool plot_loss;
+    double watchdog_ratio;              /* loss above so many times its running median; 0: off */
+    int watchdog_action;                /* enum weft_watchdog */
     const char *mem;                    /* "8G": refuse a plan above this; NULL: what the machine has */
     bool allow_nonfinite;
 };
 
 extern const struct weft_option_table weft_recipe_options;
 
+/* A key of LLaMA-Factory's that is not one of ours. */
+struct weft_recipe_foreign {
+    const char *key;
+    const char *why;        /* English; a key of the catalogue */
+    bool refuse;            /* an error unless the value says off (false, 0, none, null) */
+};
+const struct weft_recipe_foreign *weft_recipe_foreign_keys(size_t *n);
+
 /* Defaults, then `yaml` (s == NULL: none).  Warnings, one a line, go to warn. */
-WEFT_MUST_USE enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name, struct weft_str yaml,
-                                                struct weft_buf *warn, struct weft_err *err);
-/* Combinations that make no sense, and values out of range, named with both keys.  Resolves what has "auto". */
+WEFT_MUST_USE enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name,
+                                                struct weft_str yaml, struct weft_buf *warn, struct weft_err *err);
+/* One KEY=VALUE of the command line over what was read; `where` is for messages ("command line"). */
+WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, const char *where,
+                                               const char *key, const char *value, struct weft_buf *warn,
+                                               struct weft_err *err);
+/* Combinations that make no sense, and values out of range, named with both keys.  Resolves what has a default that
+ * depends on others (packing, lora_alpha, data_seed, spellings of optim). */
 WEFT_MUST_USE enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err);
+
+/* The settings a run's numbers depend on, as one JSON object: paths, limits and saving are left out.  Written into
+ * every checkpoint; a resume compares value by value. */
+void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out);
 
 #endif

@@ -4,8 +4,12 @@
  * all weights) it does not know.  A run is a function of its inputs: any thread count, any number of kills and
  * resumes end in the same bytes.
  *
- * Files in output_dir:  log.jsonl, loss.svg, checkpoint-N/ (params.safetensors, optimizer.safetensors, state.json,
- * manifest.json written last; the caller's own files through `save`).  Rules CK1-CK6 (docs/robustness.md).
+ * Files in output_dir:
+ *   log.jsonl       one object per logged update, validation or event; a function of the inputs but for its last keys
+ *                   elapsed_time, remaining_time, tokens_per_s
+ *   history.jsonl   what happened to the process: started, resumed, saved, stopped, with wall time
+ *   checkpoint-N/   train/checkpoint.h; rules CK1-CK6 (docs/training.md)
+ *   .lock           held while a process trains here
  */
 #ifndef WEFT_TRAIN_TRAINER_H
 #define WEFT_TRAIN_TRAINER_H
@@ -20,9 +24,10 @@ struct weft_identity {
     const char *data, *valid, *tokenizer, *chat_template, *base, *settings;     /* SHA-256 hex, or NULL */
 };
 
-struct weft_train_report {              /* for one logged update; also the content of a log.jsonl line */
+/* For one line of the log: an update (valid_loss NaN), or a validation (valid_loss set, the rest as of that step). */
+struct weft_train_report {
     uint64_t step, total_steps;
-    double epoch, loss, grad_norm, lr, valid_loss;      /* valid_loss NaN: not measured */
+    double epoch, loss, grad_norm, lr, valid_loss;
     double tokens_per_s;                /* since the last report, all tokens of the batches */
     uint64_t tokens;                    /* so far */
     double elapsed_s, left_s;
@@ -41,17 +46,25 @@ struct weft_train_job {
     void *save_ctx;
     void (*report)(void *ctx, const struct weft_train_report *r);   /* each logged update; may be NULL */
     void *report_ctx;
-    const struct weft_progress *progress;
+    /* The id of a row by its row_idx, for reports of bad or costly rows; NULL: its number, from 1. */
+    const char *(*row_name)(void *ctx, uint32_t row_idx);
+    void *row_ctx;
+    const struct weft_progress *progress;           /* cancel is polled within every micro-batch */
     size_t branch_rank_sum;                         /* of the memory plan */
+    int disk_retry_s;                               /* pause before writing to a full disk again; 0: 60, ten times */
 };
 
 struct weft_train_result {
-    uint64_t steps, resumed_from, tokens;
-    double train_loss, last_loss, best_valid_loss, last_valid_loss, seconds;
+    uint64_t steps, total_steps, resumed_from, tokens, skipped;     /* skipped: updates without effect (E7, E8) */
+    double train_loss, last_loss, best_valid_loss, last_valid_loss; /* NaN: not measured */
+    double seconds;                                 /* training, all sessions */
+    bool exact;                                     /* false: resumed from other inputs on the user's word */
 };
 
 /* Trains until done or cancelled (WEFT_ECANCEL, the last whole step saved).  Resumes from the newest good checkpoint in
- * output_dir unless overwrite_output_dir. */
+ * output_dir unless overwrite_output_dir; a finished run is left as it is.
+ * WEFT_EINPUT: the checkpoint belongs to other data, model or settings (each named), three updates in a row were not
+ * finite, or the watchdog stopped; WEFT_EARG: nothing to train. */
 WEFT_MUST_USE enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out, struct weft_err *err);
 
 /* ---- memory plan ---- */

@@ -1,0 +1,55 @@
+/* AdamW (arXiv:1711.05101), as torch computes it:
+ *
+ *     p <- p (1 - lr wd);  m <- m + (1-b1)(g-m);  v <- b2 v + (1-b2) g^2
+ *     p <- p - lr / (1-b1^t) * m / ( sqrt(v) / sqrt(1-b2^t) + eps )
+ *
+ * Powers and quotients in f64, tensors in f32.  The bias corrections use the betas as the kernel sees them, rounded to
+ * f32: 1 - 0.999f differs from 0.001 by 5e-5, which must cancel between v and its correction. */
+#include "train/optimizers.h"
+
+#include <math.h>
+
+static size_t bytes(const struct weft_params *p) { return 2 * sizeof(float) * p->n_values; }
+
+static enum weft_status init(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err)
+{
+    size_t n = s->params->n;
+    size_t *len = WEFT_NEWS(a, size_t, n);
+    if (!len) return weft_fail_nomem(err, n * sizeof *len, "optimizer state");
+    for (size_t i = 0; i < n; i++) len[i] = s->params->items[i].rows * s->params->items[i].cols;
+    for (int slot = 0; slot < 2; slot++) {
+        enum weft_status st = weft_optimizer_slot(s, slot, len, a, err);
+        if (st) return st;
+    }
+    return WEFT_OK;
+}
+
+static void step(struct weft_optimizer_state *s, struct weft_compute *c, double lr, float g_scale)
+{
+    const struct weft_recipe *r = s->recipe;
+    double t = (double)++s->step;
+    struct weft_adamw_step k = {
+        .lr = (float)lr,
+        .beta1 = (float)r->adam_beta1,
+        .beta2 = (float)r->adam_beta2,
+        .eps = (float)r->adam_epsilon,
+        .g_scale = g_scale,
+    };
+    k.step_size = (float)(lr / (1 - pow((double)k.beta1, t)));
+    k.inv_sqrt_bc2 = (float)(1 / sqrt(1 - pow((double)k.beta2, t)));
+    for (size_t i = 0; i < s->params->n; i++) {
+        const struct weft_param *p = &s->params->items[i];
+        k.wd = p->decay ? (float)r->weight_decay : 0;
+        weft_adamw(c, p->w, s->slot[0][i], s->slot[1][i], p->grad, p->rows * p->cols, &k);
+    }
+}
+
+const struct weft_optimizer weft_opt_adamw = {
+    .name = "adamw",
+    .help = "AdamW",
+    .paper = "arXiv:1711.05101",
+    .bytes = bytes,
+    .init = init,
+    .step = step,
+    .slot_names = { "exp_avg", "exp_avg_sq" },
+};

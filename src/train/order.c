@@ -1,0 +1,94 @@
+#include "train/order.h"
+
+#include "dataset/permute.h"
+
+#include <stdlib.h>
+
+enum { TRY_ROWS = 1 << 26 };    /* rows visited at most when looking for the longest micro-batch: well under a second */
+
+enum weft_status weft_order_init(struct weft_order *o, const struct weft_recipe *r, size_t n, struct weft_arena *a,
+                                 struct weft_err *err)
+{
+    *o = (struct weft_order){ .recipe = r, .n = n, .epoch = UINT64_MAX };
+    o->perm = WEFT_NEWS(a, uint32_t, n);
+    if (!o->perm) return weft_fail_nomem(err, n * sizeof *o->perm, "the order of the rows");
+    return WEFT_OK;
+}
+
+void weft_order_epoch(struct weft_order *o, uint64_t epoch)
+{
+    if (o->epoch == epoch) return;
+    uint64_t seed = (uint64_t)(o->recipe->data_seed < 0 ? o->recipe->seed : o->recipe->data_seed);
+    if (o->recipe->disable_shuffling)
+        for (size_t i = 0; i < o->n; i++) o->perm[i] = (uint32_t)i;
+    else
+        weft_randperm(seed + epoch, o->n, o->perm);
+    o->epoch = epoch;
+}
+
+struct weft_group weft_group_of(const struct weft_recipe *r, const struct weft_steps *s, size_t n_rows, uint64_t u)
+{
+    size_t b = (size_t)r->per_device_train_batch_size;
+    uint64_t ga = (uint64_t)r->gradient_accumulation_steps, k = u % s->updates_per_epoch;
+    struct weft_group g = { .epoch = u / s->updates_per_epoch };
+    uint64_t first_micro = k * ga, n_micro = s->micro_per_epoch - first_micro < ga ? s->micro_per_epoch - first_micro : ga;
+    g.first = (size_t)first_micro * b;
+    g.n_rows = weft_min_size((size_t)n_micro * b, n_rows - g.first);
+    g.micro_step = g.epoch * s->micro_per_epoch + first_micro;
+    g.epoch_after = (double)g.epoch + (double)(first_micro + n_micro) / (double)s->micro_per_epoch;
+    return g;
+}
+
+static int longer_first(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static size_t longest_in(const struct weft_examples *e, const uint32_t *perm, size_t b)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < e->n; i += b) {
+        size_t sum = 0;
+        for (size_t k = i; k < e->n && k < i + b; k++) sum += e->items[perm ? perm[k] : k].n;
+        most = weft_max_size(most, sum);
+    }
+    return most;
+}
+
+static enum weft_status longest_possible(struct weft_arena *a, const struct weft_examples *e, size_t b, size_t *out,
+                                         struct weft_err *err)
+{
+    uint32_t *len = WEFT_NEWS(a, uint32_t, e->n);
+    if (!len) return weft_fail_nomem(err, e->n * sizeof *len, "row lengths");
+    for (size_t i = 0; i < e->n; i++) len[i] = e->items[i].n;
+    qsort(len, e->n, sizeof *len, longer_first);
+    *out = 0;
+    for (size_t i = 0; i < e->n && i < b; i++) *out += len[i];
+    return WEFT_OK;
+}
+
+enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct weft_examples *train,
+                                    const struct weft_examples *valid, size_t *out, struct weft_err *err)
+{
+    struct weft_arena a = { 0 };
+    struct weft_order order;
+    struct weft_steps steps = weft_steps_of(r, train->n);
+    size_t b = (size_t)r->per_device_train_batch_size, most = 0;
+    enum weft_status st = WEFT_OK;
+    if (steps.epochs > TRY_ROWS / (train->n + 1)) {
+        st = longest_possible(&a, train, b, &most, err);
+    } else {
+        st = weft_order_init(&order, r, train->n, &a, err);
+        for (uint64_t e = 0; !st && e < steps.epochs; e++) {
+            weft_order_epoch(&order, e);
+            most = weft_max_size(most, longest_in(train, order.perm, b));
+            if (r->disable_shuffling) break;
+        }
+    }
+    if (!st && valid && valid->n)
+        most = weft_max_size(most, longest_in(valid, NULL, (size_t)r->per_device_eval_batch_size));
+    *out = most;
+    weft_arena_clear(&a);
+    return st;
+}

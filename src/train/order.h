@@ -1,0 +1,36 @@
+/* train/order.h - which rows make which micro-batch
+ *
+ * The permutation of epoch e is a function of data_seed + e alone (docs/training.md, order of the data), so nothing of
+ * it is saved: a resumed run computes it again.
+ */
+#ifndef WEFT_TRAIN_ORDER_H
+#define WEFT_TRAIN_ORDER_H
+
+#include "tokens/collate.h"
+#include "train/optimizer.h"
+
+struct weft_order {
+    const struct weft_recipe *recipe;
+    uint32_t *perm;             /* [n] of `epoch` */
+    size_t n;
+    uint64_t epoch;             /* UINT64_MAX: none yet */
+};
+WEFT_MUST_USE enum weft_status weft_order_init(struct weft_order *o, const struct weft_recipe *r, size_t n,
+                                               struct weft_arena *a, struct weft_err *err);
+void weft_order_epoch(struct weft_order *o, uint64_t epoch);
+
+/* The micro-batches of update u: rows perm[first] ... perm[first + n_rows - 1] in groups of the batch size. */
+struct weft_group {
+    uint64_t epoch;
+    size_t first, n_rows;
+    uint64_t micro_step;        /* of its first micro-batch, counted over the run: names the dropout masks */
+    double epoch_after;         /* epochs passed when it is done: 1.5 */
+};
+struct weft_group weft_group_of(const struct weft_recipe *r, const struct weft_steps *s, size_t n_rows, uint64_t u);
+
+/* Tokens of the longest micro-batch of the run, validation included; the order of each epoch is tried unless that
+ * would take long, in which case the longest rows are taken to meet in one. */
+WEFT_MUST_USE enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct weft_examples *train,
+                                                  const struct weft_examples *valid, size_t *out, struct weft_err *err);
+
+#endif

@@ -1,0 +1,254 @@
+/* Reading goes through one table: our rows, then one list row for every foreign key.  A foreign key is so found at
+ * its line by the same YAML reader, is never taken for a misspelling, and afterwards its value says whether it was
+ * given. */
+#include "train/recipe.h"
+
+#include "base/lang.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+static const struct weft_option rows[] = {
+#include "train/recipe_rows.inc"
+};
+const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
+
+/* ---- foreign keys ---- */
+
+#define SPEED "how the computation is done is chosen here by the machine"
+#define GPU "it concerns GPUs or several processes"
+#define TEMPLATE "the chat template that comes with the model is used, in training as in chat"
+#define PADDING "rows are joined without padding and never see each other"
+#define LOGS "the run writes log.jsonl and loss.svg beside its checkpoints"
+#define RESUME "a run always resumes from its newest good checkpoint; overwrite_output_dir starts anew"
+#define OTHER "it belongs to a method that is not chosen"
+#define HUB "weft opens no connection while it trains"
+#define CACHE "rows are read and encoded anew each time"
+#define NOT_YET "this method is not built yet"
+#define TOKENS "the vocabulary of the model cannot be changed here"
+
+/* key, refuse, why */
+#define FOREIGN(X)                                                                                                    \
+    X(template, 0, TEMPLATE) X(tool_format, 0, TEMPLATE) X(default_system, 1, TEMPLATE) X(enable_thinking, 0, TEMPLATE)  \
+    X(flash_attn, 0, SPEED) X(use_unsloth, 0, SPEED) X(use_unsloth_gc, 0, SPEED) X(enable_liger_kernel, 0, SPEED)        \
+    X(use_fast_tokenizer, 0, SPEED) X(low_cpu_mem_usage, 0, SPEED) X(use_cache, 0, SPEED) X(infer_dtype, 0, SPEED)       \
+    X(infer_backend, 0, SPEED) X(torch_compile, 0, SPEED) X(tf32, 0, SPEED) X(upcast_layernorm, 0, SPEED)                \
+    X(upcast_lmhead_output, 0, SPEED) X(use_reentrant_gc, 0, SPEED) X(disable_gradient_checkpointing, 0, SPEED)          \
+    X(full_determinism, 0, SPEED) X(offload_folder, 0, SPEED) X(use_cpu, 0, SPEED) X(no_cuda, 0, SPEED)                  \
+    X(dataloader_num_workers, 0, SPEED) X(dataloader_pin_memory, 0, SPEED) X(preprocessing_num_workers, 0, SPEED)        \
+    X(preprocessing_batch_size, 0, SPEED) X(dataloader_persistent_workers, 0, SPEED)                                     \
+    X(ddp_timeout, 0, GPU) X(ddp_find_unused_parameters, 0, GPU) X(deepspeed, 0, GPU) X(fsdp, 0, GPU)                    \
+    X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                          \
+    X(ray_num_workers, 0, GPU) X(data_shared_file_system, 0, GPU)                                                        \
+    X(neat_packing, 0, PADDING) X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)               \
+    X(report_to, 0, LOGS) X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)                      \
+    X(logging_first_step, 0, LOGS) X(log_level, 0, LOGS) X(disable_tqdm, 0, LOGS) X(use_swanlab, 0, LOGS)                \
+    X(include_num_input_tokens_seen, 0, LOGS) X(include_effective_tokens_per_second, 0, LOGS)                            \
+    X(print_param_status, 0, LOGS)                                                                                       \
+    X(resume_from_checkpoint, 0, RESUME) X(save_only_model, 0, RESUME) X(save_safetensors, 0, RESUME)                    \
+    X(ignore_data_skip, 1, RESUME)                                                                                       \
+    X(overwrite_cache, 0, CACHE) X(cache_dir, 0, CACHE) X(tokenized_path, 0, CACHE) X(streaming, 0, CACHE)               \
+    X(buffer_size, 0, CACHE) X(media_dir, 0, CACHE) X(remove_unused_columns, 0, CACHE)                                   \
+    X(trust_remote_code, 0, HUB) X(model_revision, 0, HUB) X(hf_hub_token, 0, HUB) X(ms_hub_token, 0, HUB)               \
+    X(om_hub_token, 0, HUB) X(push_to_hub, 1, HUB) X(hub_model_id, 0, HUB) X(hub_token, 0, HUB)                          \
+    X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)                \
+    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER) X(metric_for_best_model, 0, OTHER)                     \
+    X(greater_is_better, 0, OTHER) X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                         \
+    X(pissa_iter, 0, OTHER) X(pissa_convert, 0, OTHER) X(loraplus_lr_embedding, 0, OTHER) X(galore_target, 0, OTHER)     \
+    X(galore_rank, 0, OTHER) X(galore_update_interval, 0, OTHER) X(galore_scale, 0, OTHER) X(galore_proj_type, 0, OTHER) \
+    X(galore_layerwise, 0, OTHER) X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER)          \
+    X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                                \
+    X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)                      \
+    X(quantization_method, 0, OTHER) X(quantization_type, 0, OTHER) X(double_quantization, 0, OTHER)                     \
+    X(quantization_device_map, 0, OTHER) X(freeze_trainable_layers, 0, OTHER) X(freeze_trainable_modules, 0, OTHER)      \
+    X(freeze_extra_modules, 0, OTHER) X(pref_beta, 0, OTHER) X(pref_loss, 0, OTHER) X(pref_ftx, 0, OTHER)                \
+    X(ref_model, 0, OTHER) X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                      \
+    X(quantization_bit, 1, NOT_YET) X(use_dora, 1, NOT_YET) X(pissa_init, 1, NOT_YET) X(loraplus_lr_ratio, 1, NOT_YET)   \
+    X(additional_target, 1, NOT_YET) X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET) X(use_badam, 1, NOT_YET)        \
+    X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET) X(shift_attn, 1, NOT_YET) \
+    X(rope_scaling, 1, NOT_YET) X(neftune_noise_alpha, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)                 \
+    X(group_by_length, 1, NOT_YET) X(load_best_model_at_end, 1, NOT_YET) X(early_stopping_steps, 1, NOT_YET)             \
+    X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                          \
+    X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                                   \
+    X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                                    \
+    X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")               \
+    X(resize_vocab, 1, TOKENS) X(split_special_tokens, 1, TOKENS) X(add_tokens, 1, TOKENS)                               \
+    X(add_special_tokens, 1, TOKENS)
+
+#define AS_ENTRY(name, no, text) { .key = #name, .why = text, .refuse = no },
+static const struct weft_recipe_foreign foreign[] = { FOREIGN(AS_ENTRY) };
+#define AS_INDEX(name, no, text) FOREIGN_##name,
+enum { FOREIGN(AS_INDEX) N_FOREIGN };
+
+struct recipe_file {
+    struct weft_recipe recipe;      /* first: the rows' offsets are its own */
+    struct weft_str_list foreign[N_FOREIGN];
+};
+#define AS_ROW(name, no, text)                                                                                        \
+    { .key = #name, .type = WEFT_OPT_LIST,                                                                            \
+      .offset = offsetof(struct recipe_file, foreign) + FOREIGN_##name * sizeof(struct weft_str_list) },
+static const struct weft_option file_rows[] = {
+#include "train/recipe_rows.inc"
+    FOREIGN(AS_ROW)
+};
+static const struct weft_option_table file_options = { file_rows, WEFT_COUNT(file_rows) };
+
+const struct weft_recipe_foreign *weft_recipe_foreign_keys(size_t *n)
+{
+    *n = N_FOREIGN;
+    return foreign;
+}
+
+static bool says_off(const struct weft_str_list *v)
+{
+    static const char *const off[] = { "false", "no", "0", "0.0", "none", "null", "off", "concat", "" };
+    for (size_t i = 0; i < v->n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < WEFT_COUNT(off) && !found; k++) found = strcasecmp(v->items[i], off[k]) == 0;
+        if (!found) return false;
+    }
+    return true;
+}
+
+static enum weft_status judge_foreign(const struct recipe_file *f, const char *name, struct weft_buf *warn,
+                                      struct weft_err *err)
+{
+    enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
+    for (size_t i = 0; i < N_FOREIGN; i++) {
+        if (!f->foreign[i].n || (foreign[i].refuse && says_off(&f->foreign[i]))) continue;
+        const char *why = weft_tr(lang, foreign[i].why);
+        if (foreign[i].refuse)
+            return weft_fail(err, WEFT_EINPUT, "%s: %s cannot be used: %s; remove the key or switch it off", name,
+                             foreign[i].key, why);
+        if (warn) weft_buf_printf(warn, weft_tr(lang, "%s: %s is ignored: %s\n"), name, foreign[i].key, why);
+    }
+    return WEFT_OK;
+}
+
+/* ---- reading ---- */
+
+enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name, struct weft_str yaml,
+                                  struct weft_buf *warn, struct weft_err *err)
+{
+    struct recipe_file f = { 0 };
+    enum weft_status st = weft_options_defaults(weft_recipe_options, &f.recipe, a, err);
+    if (!st && yaml.s) st = weft_options_yaml(file_options, &f, a, name, yaml, warn, err);
+    if (!st) st = judge_foreign(&f, name, warn, err);
+    if (!st) *r = f.recipe;
+    return st;
+}
+
+enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, const char *where, const char *key,
+                                 const char *value, struct weft_buf *warn, struct weft_err *err)
+{
+    struct recipe_file f = { .recipe = *r };
+    enum weft_status st = weft_options_set(file_options, &f, a, where, key, value, warn, err);
+    if (!st) st = judge_foreign(&f, where, warn, err);
+    if (!st) *r = f.recipe;
+    return st;
+}
+
+/* ---- checking ---- */
+
+/* Other spellings of the same update rule. */
+static const struct {
+    const char *spelling, *name;
+} optim_spellings[] = {
+    { "adamw_torch", "adamw" }, { "adamw_torch_fused", "adamw" }, { "adamw_hf", "adamw" }, { "adamw_apex_fused", "adamw" },
+};
+
+static void note(struct weft_buf *warn, struct weft_err *err, const char *text)
+{
+    if (!warn) return;
+    weft_buf_cstr(warn, weft_tr(err ? err->lang : WEFT_LANG_EN, text));
+    weft_buf_char(warn, '\n');
+}
+
+enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
+{
+    for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
+        if (strcmp(r->optim, optim_spellings[i].spelling) == 0) r->optim = optim_spellings[i].name;
+    if (r->use_muon) {
+        if (strcmp(r->optim, "adamw") && strcmp(r->optim, "muon"))
+            return weft_fail(err, WEFT_EINPUT, "use_muon: true and optim: %s exclude each other", r->optim);
+        r->optim = "muon";
+    }
+    if (r->data_seed < 0) r->data_seed = r->seed;
+    if (r->lora_alpha <= 0) r->lora_alpha = 2.0 * (double)r->lora_rank;
+    r->packing = r->stage == WEFT_RECIPE_PT ? r->packing_choice != WEFT_FALSE : false;
+
+    if (r->train_on_prompt && r->mask_history)
+        return weft_fail(err, WEFT_EINPUT, "train_on_prompt: true and mask_history: true exclude each other");
+    if (r->from_scratch && r->finetuning_type != WEFT_FINETUNING_FULL)
+        return weft_fail(err, WEFT_EINPUT,
+                         "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
+    if (r->adapter_name_or_path && r->finetuning_type == WEFT_FINETUNING_FULL)
+        return weft_fail(err, WEFT_EINPUT,
+                         "adapter_name_or_path and finetuning_type: full exclude each other; merge the adapter first (weft export --merge)");
+    if (r->eval_dataset.n && r->val_size > 0)
+        return weft_fail(err, WEFT_EINPUT, "eval_dataset and val_size: %g exclude each other; keep one of them", r->val_size);
+    if (r->val_size >= 1 && r->val_size != floor(r->val_size))
+        return weft_fail(err, WEFT_EINPUT, "val_size is %g; expected a fraction below 1 or a whole number of rows", r->val_size);
+    if (r->max_steps <= 0 && r->num_train_epochs <= 0)
+        return weft_fail(err, WEFT_EINPUT, "num_train_epochs and max_steps are both 0; nothing would be trained");
+    if (r->max_steps == 0) r->max_steps = -1;
+    if (r->warmup_steps >= 1 && r->warmup_steps != floor(r->warmup_steps))
+        return weft_fail(err, WEFT_EINPUT, "warmup_steps is %g; expected a whole number, or a fraction below 1", r->warmup_steps);
+    if (r->min_lr > r->learning_rate)
+        return weft_fail(err, WEFT_EINPUT, "min_lr is %g, above learning_rate %g", r->min_lr, r->learning_rate);
+
+    if (r->stage == WEFT_RECIPE_SFT && r->packing_choice == WEFT_TRUE)
+        note(warn, err, "packing is for stage pt; rows of stage sft are joined without padding anyway, and never see each other");
+    if (r->min_lr_rate > 0 || r->min_lr > 0)
+        if (r->lr_scheduler_type != WEFT_SCHED_WSD && r->lr_scheduler_type != WEFT_SCHED_COSINE_MIN_LR)
+            note(warn, err, "min_lr and min_lr_rate have no effect with this lr_scheduler_type");
+    if (r->wsd_decay_ratio > 0 && r->lr_scheduler_type != WEFT_SCHED_WSD)
+        note(warn, err, "wsd_decay_ratio has no effect without lr_scheduler_type: warmup_stable_decay");
+    if (r->finetuning_type == WEFT_FINETUNING_FULL && r->learning_rate > 1e-3 && !r->from_scratch)
+        note(warn, err, "learning_rate is above 1e-3 for full fine-tuning; 1e-5 to 5e-5 is usual");
+    return WEFT_OK;
+}
+
+/* ---- what numbers depend on ---- */
+
+void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out)
+{
+    /* Where things lie, how often they are saved, and choices that give the same bits. */
+    static const char *const free_keys[] = {
+        "model_name_or_path", "adapter_name_or_path", "dataset", "eval_dataset", "dataset_dir", "max_samples", "skip_bad",
+        "output_dir", "gradient_checkpointing", "save_strategy", "save_steps", "save_total_limit", "overwrite_output_dir",
+        "resume_anyway", "plot_loss", "mem", "allow_nonfinite", "use_muon", "watchdog_action",
+    };
+    const char *base = (const char *)r;
+    weft_json_out_object(out);
+    for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
+        const struct weft_option *o = &rows[i];
+        bool skip = false;
+        for (size_t k = 0; k < WEFT_COUNT(free_keys) && !skip; k++) skip = strcmp(o->key, free_keys[k]) == 0;
+        if (skip) continue;
+        weft_json_out_key(out, o->key);
+        const void *at = base + o->offset;
+        switch (o->type) {
+        case WEFT_OPT_BOOL: weft_json_out_bool(out, *(const bool *)at); break;
+        case WEFT_OPT_INT: weft_json_out_int(out, *(const int64_t *)at); break;
+        case WEFT_OPT_CHOICE: weft_json_out_int(out, *(const int *)at); break;
+        case WEFT_OPT_FLOAT: weft_json_out_double(out, *(const double *)at); break;
+        case WEFT_OPT_STRING: {
+            const char *s = *(const char *const *)at;
+            if (s) weft_json_out_cstr(out, s);
+            else weft_json_out_null(out);
+            break;
+        }
+        case WEFT_OPT_LIST: {
+            const struct weft_str_list *l = at;
+            weft_json_out_array(out);
+            for (size_t k = 0; k < l->n; k++) weft_json_out_cstr(out, l->items[k]);
+            weft_json_out_array_end(out);
+            break;
+        }
+        }
+    }
+    weft_json_out_object_end(out);
+}

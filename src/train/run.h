@@ -1,0 +1,53 @@
+/* train/run.h - one run while it is in progress: shared by the loop (trainer.c) and what opens and saves it (session.c)
+ */
+#ifndef WEFT_TRAIN_RUN_H
+#define WEFT_TRAIN_RUN_H
+
+#include "base/hash.h"
+#include "train/checkpoint.h"
+#include "train/log.h"
+#include "train/order.h"
+
+struct weft_run {
+    const struct weft_train_job *job;
+    const struct weft_recipe *recipe;
+    enum weft_lang lang;
+    struct weft_arena arena, step_arena;        /* of the run; of a micro-batch */
+    struct weft_optimizer_state opt;
+    struct weft_pass *pass;
+    struct weft_order order;
+    struct weft_steps steps;
+    struct weft_run_state state;
+    struct weft_log log;
+    struct weft_checkpoint_identity identity;
+    char data_hex[WEFT_SHA256_HEX], valid_hex[WEFT_SHA256_HEX];
+    struct weft_buf settings;                   /* text of identity.settings */
+    double *row_loss;                           /* [rows of a micro-batch] */
+    uint64_t eval_every, save_every;            /* updates; 0: only at the end */
+    uint64_t saved_step, resumed_from;          /* saved_step UINT64_MAX: none yet */
+    int lock_fd;
+    double started_at, session_base_s;          /* monotonic clock; seconds of earlier sessions */
+    double reported_at;                         /* for tokens per second */
+    uint64_t reported_tokens;
+    char output_dir[4096];
+};
+
+double weft_run_clock(void);                            /* monotonic seconds */
+double weft_run_elapsed(const struct weft_run *r);      /* all sessions */
+
+/* Locks output_dir, finds or begins the run, and makes everything the loop needs.  `r` may be half made on failure:
+ * weft_run_close takes it. */
+WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err);
+/* Checkpoint of the state as it is; waits for room on a full disk (E5), then prunes. */
+WEFT_MUST_USE enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err);
+void weft_run_close(struct weft_run *r);
+
+/* Calls `write` again while the disk is full: each pause a minute, ten of them.  Other errors come back at once. */
+WEFT_MUST_USE enum weft_status weft_run_patient(struct weft_run *r, uint64_t need_bytes,
+                                                enum weft_status (*write)(void *ctx, struct weft_err *err), void *ctx,
+                                                struct weft_err *err);
+
+/* One line through the progress sink, in the user's language. */
+void weft_run_say(struct weft_run *r, const char *fmt, ...) WEFT_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,329 @@
+/* Opening, resuming, saving and closing a run.
+ *
+ * A run belongs to one process: output_dir/.lock is held (flock, so that a killed process never leaves it locked). */
+#include "train/run.h"
+
+#include "base/file.h"
+#include "base/lang.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DISK_RETRIES = 10, DISK_RETRY_S = 60 };
+
+double weft_run_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double weft_run_elapsed(const struct weft_run *r) { return r->session_base_s + weft_run_clock() - r->started_at; }
+
+void weft_run_say(struct weft_run *r, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, weft_tr(r->lang, fmt), args);
+    va_end(args);
+    weft_progress_message(r->job->progress, text);
+}
+
+/* ---- identity ---- */
+
+static enum weft_status hash_examples(const struct weft_examples *e, char hex[WEFT_SHA256_HEX], struct weft_err *err)
+{
+    struct weft_sha256 h = { 0 };
+    enum weft_status st = weft_sha256_init(&h, err);
+    if (st) return st;
+    for (size_t i = 0; i < e->n; i++) {
+        const struct weft_example *x = &e->items[i];
+        weft_sha256_add(&h, &x->n, sizeof x->n);
+        weft_sha256_add(&h, x->ids, x->n * sizeof *x->ids);
+        weft_sha256_add(&h, x->labels, x->n * sizeof *x->labels);
+    }
+    weft_sha256_hex(&h, hex);
+    return WEFT_OK;
+}
+
+static enum weft_status make_identity(struct weft_run *r, struct weft_err *err)
+{
+    const struct weft_train_job *job = r->job;
+    struct weft_json_out j;
+    enum weft_status st = WEFT_OK;
+    r->identity = (struct weft_checkpoint_identity){
+        .hashes = job->identity,
+        .program = WEFT_VERSION,
+        .isa = weft_isa_name(job->compute->isa),
+    };
+    weft_json_out_init(&j, &r->settings);
+    weft_recipe_settings(r->recipe, &j);
+    st = weft_buf_check(&r->settings, "the settings", err);
+    r->identity.settings = weft_buf_view(&r->settings);
+    if (!st && !job->identity.data) {
+        st = hash_examples(job->train, r->data_hex, err);
+        r->identity.hashes.data = r->data_hex;
+    }
+    if (!st && !job->identity.valid && job->valid && job->valid->n) {
+        st = hash_examples(job->valid, r->valid_hex, err);
+        r->identity.hashes.valid = r->valid_hex;
+    }
+    return st;
+}
+
+/* ---- weights before the first step (B5) ---- */
+
+static bool half_finite(const uint16_t *w, size_t n, uint16_t exponent)
+{
+    unsigned bad = 0;
+    for (size_t i = 0; i < n; i++) bad |= (unsigned)((w[i] & exponent) == exponent);
+    return !bad;
+}
+
+static bool weights_finite(struct weft_compute *c, const void *w, enum weft_dtype type, size_t n)
+{
+    if (!w) return true;
+    if (type == WEFT_F32) return weft_all_finite(c, w, n);
+    if ((uintptr_t)w & 1) {         /* a file may lay tensors at any address */
+        for (size_t i = 0; i < n; i++) {
+            uint16_t v, exponent = type == WEFT_BF16 ? 0x7F80 : 0x7C00;
+            memcpy(&v, (const char *)w + 2 * i, 2);
+            if ((v & exponent) == exponent) return false;
+        }
+        return true;
+    }
+    return half_finite(w, n, type == WEFT_BF16 ? 0x7F80 : 0x7C00);
+}
+
+static enum weft_status refuse_nonfinite_weights(const struct weft_run *r, struct weft_err *err)
+{
+    struct weft_model *m = r->job->model;
+    struct weft_compute *c = r->job->compute;
+    const char *name = NULL;
+    if (r->recipe->allow_nonfinite) return WEFT_OK;
+    const struct weft_config *k = &m->config;
+    if (!weights_finite(c, m->embed, m->embed_type, k->vocab_size * k->hidden_size)) name = "model.embed_tokens";
+    for (size_t i = 0; !name && i < weft_model_n_linears(m); i++) {
+        const struct weft_linear *l = weft_model_linear(m, i);
+        if (!weights_finite(c, l->w, l->type, l->n_in * l->n_out)) name = l->name;
+    }
+    if (!name && m->head.w != m->embed &&
+        !weights_finite(c, m->head.w, m->head.type, m->head.n_in * m->head.n_out))
+        name = m->head.name;
+    for (size_t i = 0; !name && i < r->job->params->n; i++) {
+        const struct weft_param *p = &r->job->params->items[i];
+        if (!weights_finite(c, p->w, WEFT_F32, p->rows * p->cols)) name = p->name;
+    }
+    if (!name) return WEFT_OK;
+    return weft_fail_rule(err, WEFT_EINPUT, "B5",
+                          "%s holds NaN or infinity before training; the model file is damaged (allow_nonfinite: true trains all the same)",
+                          name);
+}
+
+/* ---- opening ---- */
+
+static enum weft_status take_lock(struct weft_run *r, struct weft_err *err)
+{
+    const char *path = weft_path_join(&r->arena, r->output_dir, ".lock");
+    if (!path) return weft_fail_nomem(err, sizeof r->output_dir, "a path");
+    r->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->lock_fd < 0) return weft_fail_errno(err, "open", path);
+    if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == 0) return WEFT_OK;
+    if (errno == EWOULDBLOCK)
+        return weft_fail(err, WEFT_EARG, "another process is training in %s; wait for it, or choose another output_dir",
+                         r->output_dir);
+    return weft_fail_errno(err, "lock", path);
+}
+
+static enum weft_status start_over(struct weft_run *r, struct weft_err *err)
+{
+    static const char *const files[] = { "log.jsonl", "history.jsonl", "loss.svg" };
+    const char **names = NULL;
+    size_t n = 0;
+    enum weft_status st = weft_dir_list(&r->arena, r->output_dir, &names, &n, err);
+    for (size_t i = 0; !st && i < n; i++) {
+        const char *path = weft_path_join(&r->arena, r->output_dir, names[i]);
+        if (!path) return weft_fail_nomem(err, sizeof r->output_dir, "a path");
+        bool ours = strncmp(names[i], "checkpoint-", 11) == 0;
+        for (size_t k = 0; k < WEFT_COUNT(files); k++) ours = ours || strcmp(names[i], files[k]) == 0;
+        if (ours) st = weft_dir_remove(path, err);
+    }
+    return st;
+}
+
+static enum weft_status resume(struct weft_run *r, const char *path, struct weft_err *err)
+{
+    struct weft_buf changed = { 0 };
+    enum weft_status st = weft_checkpoint_compare(path, &r->identity, &changed, err);
+    bool exact = !changed.len;
+    while (changed.len && changed.s[changed.len - 1] == '\n') changed.s[--changed.len] = '\0';
+    for (size_t i = 0; i < changed.len; i++)
+        if (changed.s[i] == '\n') changed.s[i] = ';';
+    if (!st && !exact && !r->recipe->resume_anyway)
+        st = weft_fail_rule(err, WEFT_EINPUT, "E10",
+                            "%s cannot be resumed: %s. overwrite_output_dir=true starts anew; resume_anyway=true goes on "
+                            "all the same, and the run is marked as not exact", path, changed.s);
+    if (!st) st = weft_checkpoint_load(path, r->job->params, &r->opt, &r->state, err);
+    if (!st) {
+        r->saved_step = r->resumed_from = r->state.step;
+        r->state.exact = r->state.exact && exact;
+        r->session_base_s = r->state.elapsed_s;
+        r->reported_tokens = r->state.tokens;
+        weft_run_say(r, "resuming from %s", path);
+        if (!exact) weft_run_say(r, "this run is not exact any more: %s", changed.s);
+    }
+    weft_buf_clear(&changed);
+    return st;
+}
+
+static enum weft_status open_state(struct weft_run *r, struct weft_err *err)
+{
+    const char *path = NULL;
+    r->state = (struct weft_run_state){ .window_worst = NAN, .last_loss = NAN, .best_valid = NAN, .last_valid = NAN, .exact = true };
+    enum weft_status st = weft_checkpoint_prune(r->output_dir, 0, err);
+    if (!st && r->recipe->overwrite_output_dir) st = start_over(r, err);
+    if (!st) st = weft_checkpoint_find(&r->arena, r->output_dir, &path, r->job->progress, err);
+    if (!st && path) st = resume(r, path, err);
+    if (!st) st = weft_log_open(&r->log, &r->arena, r->output_dir, r->state.log_bytes, err);
+    if (!st && path) st = weft_log_history(&r->log, "resumed", r->state.step, "exact", r->state.exact ? "yes" : "no", err);
+    if (!st && !path) st = weft_log_history(&r->log, "started", 0, "isa", r->identity.isa, err);
+    return st;
+}
+
+static uint64_t free_bytes(const char *dir)
+{
+    struct statvfs v;
+    return statvfs(dir, &v) ? UINT64_MAX : (uint64_t)v.f_bavail * v.f_frsize;
+}
+
+static enum weft_status check_room(struct weft_run *r, struct weft_err *err)
+{
+    /* The caller's files are not known before they are written: an adapter is no larger than its parameters. */
+    uint64_t need = 2 * (weft_checkpoint_bytes(&r->opt) + sizeof(float) * r->job->params->n_values);
+    uint64_t have = free_bytes(r->output_dir);
+    if (have >= need) return WEFT_OK;
+    return weft_fail_rule(err, WEFT_ESYSTEM, "E5", "%s has %llu MiB free; two checkpoints of this run need %llu MiB. Free some "
+                          "space or choose another output_dir", r->output_dir, (unsigned long long)(have >> 20),
+                          (unsigned long long)((need >> 20) + 1));
+}
+
+static uint64_t every(int strategy, int64_t steps, uint64_t updates_per_epoch, uint64_t otherwise)
+{
+    if (strategy == WEFT_STRATEGY_NO) return 0;
+    if (strategy == WEFT_STRATEGY_EPOCH) return updates_per_epoch;
+    return steps > 0 ? (uint64_t)steps : otherwise;
+}
+
+enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err)
+{
+    const char *const *names;
+    size_t n_names, longest;
+    *r = (struct weft_run){
+        .job = job,
+        .recipe = job->recipe,
+        .lang = err ? err->lang : WEFT_LANG_EN,
+        .saved_step = UINT64_MAX,
+        .lock_fd = -1,
+        .started_at = weft_run_clock(),
+    };
+    const struct weft_optimizer *kind = weft_optimizer_find(r->recipe->optim, &names, &n_names);
+    if (!kind) {
+        const char *near = weft_nearest(r->recipe->optim, names, n_names);
+        return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, muon)", r->recipe->optim,
+                         near ? near : "adamw");
+    }
+    if (!job->train->n) return weft_fail(err, WEFT_EARG, "there is no row to train on");
+    if (!job->params->n) return weft_fail(err, WEFT_EARG, "there is no parameter to train");
+    r->steps = weft_steps_of(r->recipe, job->train->n);
+    if (!r->steps.total) return weft_fail(err, WEFT_EARG, "num_train_epochs and max_steps leave no update to do");
+    if (snprintf(r->output_dir, sizeof r->output_dir, "%s", r->recipe->output_dir) >= (int)sizeof r->output_dir)
+        return weft_fail(err, WEFT_EARG, "output_dir is longer than %zu bytes", sizeof r->output_dir - 1);
+
+    r->save_every = every(r->recipe->save_strategy, r->recipe->save_steps, r->steps.updates_per_epoch, 0);
+    r->eval_every = every(r->recipe->eval_strategy, r->recipe->eval_steps, r->steps.updates_per_epoch,
+                          r->steps.total / 10 + (r->steps.total % 10 != 0));
+    if (!job->valid || !job->valid->n) r->eval_every = 0;
+
+    enum weft_status st = weft_dir_make(r->output_dir, err);
+    if (!st) st = take_lock(r, err);
+    if (!st) st = make_identity(r, err);
+    if (!st) st = refuse_nonfinite_weights(r, err);
+    if (!st) st = weft_optimizer_init(&r->opt, kind, r->recipe, job->params, &r->arena, err);
+    if (!st) st = open_state(r, err);
+    if (!st && r->state.step < r->steps.total) st = check_room(r, err);
+    if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
+    if (!st) {
+        struct weft_pass_settings s = {
+            .max_tokens = longest, .backward = true, .checkpointing = r->recipe->gradient_checkpointing,
+        };
+        st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);
+    }
+    if (!st) st = weft_order_init(&r->order, r->recipe, job->train->n, &r->arena, err);
+    if (!st) {
+        size_t rows = (size_t)r->recipe->per_device_train_batch_size;
+        r->row_loss = WEFT_NEWS(&r->arena, double, rows);
+        if (!r->row_loss) st = weft_fail_nomem(err, rows * sizeof *r->row_loss, "row losses");
+    }
+    r->reported_at = weft_run_clock();
+    return st;
+}
+
+void weft_run_close(struct weft_run *r)
+{
+    weft_pass_free(r->pass);
+    weft_log_close(&r->log);
+    weft_buf_clear(&r->settings);
+    weft_arena_clear(&r->step_arena);
+    weft_arena_clear(&r->arena);
+    if (r->lock_fd >= 0 && close(r->lock_fd)) { /* nothing was written to it */ }
+}
+
+/* ---- saving ---- */
+
+enum weft_status weft_run_patient(struct weft_run *r, uint64_t need_bytes,
+                                  enum weft_status (*write)(void *ctx, struct weft_err *err), void *ctx,
+                                  struct weft_err *err)
+{
+    int pause = r->job->disk_retry_s ? r->job->disk_retry_s : DISK_RETRY_S;
+    for (int tries = 0;; tries++) {
+        struct weft_err why = { .lang = r->lang };
+        enum weft_status st = write(ctx, &why);
+        if (!st) return WEFT_OK;
+        bool full = st == WEFT_ESYSTEM && free_bytes(r->output_dir) < need_bytes;
+        if (!full || tries == DISK_RETRIES || weft_progress_cancelled(r->job->progress)) {
+            if (err && !err->msg[0]) *err = why;
+            return st;
+        }
+        weft_run_say(r, "the disk of %s is full; next try in %d s (%d of %d)", r->output_dir, pause, tries + 1, DISK_RETRIES);
+        for (int s = 0; s < pause && !weft_progress_cancelled(r->job->progress); s++) sleep(1);
+    }
+}
+
+static enum weft_status write_checkpoint(void *ctx, struct weft_err *err)
+{
+    struct weft_run *r = ctx;
+    return weft_checkpoint_save(r->job, r->output_dir, &r->state, &r->opt, &r->identity, err);
+}
+
+enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)
+{
+    if (r->saved_step == r->state.step) return WEFT_OK;
+    r->state.elapsed_s = weft_run_elapsed(r);
+    r->state.optimizer_step = r->opt.step;
+    r->state.log_bytes = r->log.bytes;
+    enum weft_status st = weft_log_sync(&r->log, err);
+    if (!st) st = weft_run_patient(r, 2 * weft_checkpoint_bytes(&r->opt), write_checkpoint, r, err);
+    if (st) return st;
+    r->saved_step = r->state.step;
+    st = weft_log_history(&r->log, "saved", r->state.step, NULL, NULL, err);
+    if (!st) st = weft_checkpoint_prune(r->output_dir, (uint64_t)r->recipe->save_total_limit, err);
+    return st;
+}

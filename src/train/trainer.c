@@ -1,0 +1,430 @@
+/* The loop.  Weights change in one place, at the end of an update, so that a run can be left between any two micro-
+ * batches and go on from the last whole update.
+ *
+ * Loss of an update: the sum of all its token losses over N, the number of labels of all its micro-batches
+ * (docs/training.md, loss).  The reference counts labels before the shift, label[0] included, which is never
+ * predicted (Q2); compat: clean counts what is predicted. */
+#include "train/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BAD_IN_A_ROW = 3, BAD_ROWS = 16 };
+
+/* Rows of an update whose loss was not finite, and the row that cost most. */
+struct bad_rows {
+    uint32_t idx[BAD_ROWS];
+    size_t n;
+};
+
+static const struct weft_example *example_at(const struct weft_run *r, size_t i)
+{
+    return &r->job->train->items[r->order.perm[i]];
+}
+
+static size_t targets_of(const struct weft_example *e)
+{
+    return e->n_labels - (e->n && e->labels[0] != WEFT_IGNORE);
+}
+
+static uint64_t count_items(const struct weft_run *r, const struct weft_group *g)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < g->n_rows; i++) {
+        const struct weft_example *e = example_at(r, g->first + i);
+        n += r->recipe->compat == WEFT_COMPAT_CLEAN ? targets_of(e) : e->n_labels;
+    }
+    return n;
+}
+
+static bool has_target(const struct weft_run *r, const struct weft_group *g)
+{
+    for (size_t i = 0; i < g->n_rows; i++)
+        if (targets_of(example_at(r, g->first + i))) return true;
+    return false;
+}
+
+static void zero_gradients(const struct weft_params *p)
+{
+    for (size_t i = 0; i < p->n; i++) memset(p->items[i].grad, 0, p->items[i].rows * p->items[i].cols * sizeof(float));
+}
+
+/* ---- one update ---- */
+
+/* Rows first ... first + n - 1 of the order: loss and gradients. */
+static enum weft_status micro_batch(struct weft_run *r, size_t first, size_t n, uint64_t items, uint64_t micro_step,
+                                    double *loss, struct bad_rows *bad, struct weft_err *err)
+{
+    struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
+    struct weft_batch batch;
+    struct weft_loss out = { 0 };
+    enum weft_status st = weft_batch_make(&r->step_arena, r->job->train, r->order.perm, first, n, &batch, err);
+    if (!st)
+        st = weft_model_loss_backward(r->job->model, r->pass, &batch, (float)(1.0 / (double)items),
+                                      (uint64_t)r->recipe->seed, micro_step, &out, r->row_loss, r->job->progress, err);
+    weft_arena_release(&r->step_arena, mark);
+    if (st) return st;
+    r->state.tokens += batch.n_tokens;
+    *loss += out.sum / (double)items;
+    for (size_t i = 0; i < n; i++) {
+        const struct weft_example *e = example_at(r, first + i);
+        size_t targets = targets_of(e);
+        if (!isfinite(r->row_loss[i])) {
+            if (bad->n < BAD_ROWS) bad->idx[bad->n++] = e->row_idx;
+        } else if (targets && !(r->row_loss[i] / (double)targets <= r->state.window_worst)) {
+            r->state.window_worst = r->row_loss[i] / (double)targets;
+            r->state.window_worst_row = e->row_idx;
+        }
+    }
+    return WEFT_OK;
+}
+
+static void add_row(const struct weft_run *r, struct weft_json_out *j, uint32_t row_idx)
+{
+    if (r->job->row_name) weft_json_out_cstr(j, r->job->row_name(r->job->row_ctx, row_idx));
+    else weft_json_out_uint(j, (uint64_t)row_idx + 1);
+}
+
+static double percentage(const struct weft_run *r)
+{
+    return round(1e4 * (double)r->state.step / (double)r->steps.total) / 100;
+}
+
+static double seconds_left(const struct weft_run *r)
+{
+    uint64_t here = r->state.step - r->resumed_from;
+    if (!here) return 0;
+    return (weft_run_clock() - r->started_at) / (double)here * (double)(r->steps.total - r->state.step);
+}
+
+/* Tokens per second since the last line. */
+static double tokens_per_s(struct weft_run *r)
+{
+    double now = weft_run_clock(), rate = 0;
+    if (now > r->reported_at) rate = (double)(r->state.tokens - r->reported_tokens) / (now - r->reported_at);
+    r->reported_at = now;
+    r->reported_tokens = r->state.tokens;
+    return rate;
+}
+
+static enum weft_status append_line(void *ctx, struct weft_err *err) { return weft_log_append(ctx, err); }
+
+static enum weft_status end_line(struct weft_run *r, struct weft_json_out *j, double rate, struct weft_err *err)
+{
+    weft_log_finish(&r->log, j, weft_run_elapsed(r), seconds_left(r), rate);
+    return weft_run_patient(r, r->log.buf.len + 4096, append_line, &r->log, err);
+}
+
+static void report(struct weft_run *r, double epoch, double loss, double valid, double rate)
+{
+    if (!r->job->report) return;
+    struct weft_train_report out = {
+        .step = r->state.step, .total_steps = r->steps.total, .epoch = epoch, .loss = loss, .grad_norm = r->state.grad_norm,
+        .lr = r->state.lr, .valid_loss = valid, .tokens_per_s = rate, .tokens = r->state.tokens,
+        .elapsed_s = weft_run_elapsed(r), .left_s = seconds_left(r),
+    };
+    r->job->report(r->job->report_ctx, &out);
+}
+
+/* ---- updates without effect ---- */
+
+/* E7: the weights stay as they are; the rows are named. */
+static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const struct bad_rows *bad, struct weft_err *err)
+{
+    struct weft_json_out j;
+    struct weft_buf rows = { 0 };
+    const char *tensor = NULL;
+    for (size_t i = 0; !tensor && i < r->job->params->n; i++) {
+        const struct weft_param *p = &r->job->params->items[i];
+        if (!weft_all_finite(r->job->compute, p->grad, p->rows * p->cols)) tensor = p->name;
+    }
+    weft_log_begin(&r->log, &j, r->state.step, r->steps.total);
+    weft_json_out_key(&j, "event");
+    weft_json_out_cstr(&j, "not_finite");
+    weft_json_out_key(&j, "what");
+    weft_json_out_cstr(&j, isfinite(loss) ? "gradient" : "loss");
+    if (tensor) {
+        weft_json_out_key(&j, "tensor");
+        weft_json_out_cstr(&j, tensor);
+    }
+    weft_json_out_key(&j, "rows");
+    weft_json_out_array(&j);
+    for (size_t i = 0; i < bad->n; i++) {
+        add_row(r, &j, bad->idx[i]);
+        if (r->job->row_name)
+            weft_buf_printf(&rows, "%s%s", i ? ", " : "", r->job->row_name(r->job->row_ctx, bad->idx[i]));
+        else
+            weft_buf_printf(&rows, "%s%llu", i ? ", " : "", (unsigned long long)bad->idx[i] + 1);
+    }
+    weft_json_out_array_end(&j);
+    enum weft_status st = end_line(r, &j, 0, err);
+    r->state.bad_in_a_row++;
+    r->state.skipped++;
+    if (!st)
+        weft_run_say(r, "update %llu skipped: the loss or a gradient is NaN or infinite (first bad tensor: %s; rows: %s)",
+                     (unsigned long long)r->state.step, tensor ? tensor : "-", rows.len ? rows.s : "-");
+    if (!st && r->state.bad_in_a_row >= BAD_IN_A_ROW) {
+        char at[64] = "-";
+        if (r->saved_step != UINT64_MAX) snprintf(at, sizeof at, "checkpoint-%llu", (unsigned long long)r->saved_step);
+        st = weft_fail_rule(err, WEFT_EINPUT, "E7",
+                            "%d updates in a row were NaN or infinite (last: update %llu, first bad tensor: %s, rows: %s); "
+                            "stopped, last good checkpoint: %s. Lower learning_rate, or look at these rows",
+                            BAD_IN_A_ROW, (unsigned long long)r->state.step, tensor ? tensor : "-", rows.len ? rows.s : "-", at);
+    }
+    weft_buf_clear(&rows);
+    return st;
+}
+
+/* E8: nothing in the rows of this update carries loss. */
+static enum weft_status skip_empty(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_json_out j;
+    weft_log_begin(&r->log, &j, r->state.step, r->steps.total);
+    weft_json_out_key(&j, "event");
+    weft_json_out_cstr(&j, "no_trained_token");
+    r->state.skipped++;
+    weft_run_say(r, "update %llu skipped: none of its rows has a token with loss", (unsigned long long)r->state.step);
+    return end_line(r, &j, 0, err);
+}
+
+/* ---- E9 ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y ? 1 : 0;
+}
+
+static enum weft_status watch(struct weft_run *r, double loss, struct weft_err *err)
+{
+    struct weft_run_state *s = &r->state;
+    double sorted[WEFT_WATCHDOG_WINDOW];
+    if (r->recipe->watchdog_ratio <= 0) return WEFT_OK;
+    bool full = s->n_recent >= WEFT_WATCHDOG_WINDOW;
+    memcpy(sorted, s->recent, sizeof sorted);
+    qsort(sorted, WEFT_WATCHDOG_WINDOW, sizeof *sorted, ascending);
+    double median = 0.5 * (sorted[WEFT_WATCHDOG_WINDOW / 2 - 1] + sorted[WEFT_WATCHDOG_WINDOW / 2]);
+    s->recent[s->n_recent++ % WEFT_WATCHDOG_WINDOW] = loss;
+    if (!full || !(loss > r->recipe->watchdog_ratio * median)) return WEFT_OK;
+
+    struct weft_json_out j;
+    weft_log_begin(&r->log, &j, s->step, r->steps.total);
+    weft_json_out_key(&j, "event");
+    weft_json_out_cstr(&j, "loss_jump");
+    weft_json_out_key(&j, "loss");
+    weft_json_out_double(&j, loss);
+    weft_json_out_key(&j, "median");
+    weft_json_out_double(&j, median);
+    enum weft_status st = end_line(r, &j, 0, err);
+    if (st) return st;
+    weft_run_say(r, "update %llu: loss %.4g, %.1f times its recent median %.4g", (unsigned long long)s->step, loss,
+                 loss / median, median);
+    if (r->recipe->watchdog_action == WEFT_WATCHDOG_STOP)
+        return weft_fail_rule(err, WEFT_EINPUT, "E9",
+                              "stopped by watchdog_ratio: the loss of update %llu is %.4g, its recent median %.4g. Lower "
+                              "learning_rate, or look at the rows of this update", (unsigned long long)s->step, loss, median);
+    return WEFT_OK;
+}
+
+/* ---- the update ---- */
+
+static enum weft_status update(struct weft_run *r, struct weft_err *err)
+{
+    const struct weft_recipe *rec = r->recipe;
+    struct weft_params *params = r->job->params;
+    struct weft_run_state before = r->state;
+    struct weft_group g = weft_group_of(rec, &r->steps, r->job->train->n, r->state.step);
+    struct bad_rows bad = { 0 };
+    size_t b = (size_t)rec->per_device_train_batch_size;
+    double loss = 0;
+    enum weft_status st = WEFT_OK;
+
+    weft_order_epoch(&r->order, g.epoch);
+    if (!has_target(r, &g)) {
+        r->state.step++;
+        return skip_empty(r, err);
+    }
+    uint64_t items = count_items(r, &g);
+    zero_gradients(params);
+    for (size_t i = 0; !st && i < g.n_rows; i += b) {
+        if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
+        else st = micro_batch(r, g.first + i, weft_min_size(b, g.n_rows - i), items, g.micro_step + i / b, &loss, &bad, err);
+    }
+    if (st) {
+        r->state = before;          /* the update is dropped; no weight has moved */
+        return st;
+    }
+
+    double norm = weft_grad_norm(r->job->compute, params);
+    r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
+    r->state.step++;
+    if (!isfinite(loss) || !isfinite(norm)) return skip_nonfinite(r, loss, &bad, err);
+
+    r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, weft_clip_factor(norm, rec->max_grad_norm));
+    r->state.grad_norm = norm;
+    r->state.last_loss = loss;
+    r->state.loss_sum += loss;
+    r->state.loss_n++;
+    r->state.window_sum += loss;
+    r->state.window_n++;
+    r->state.bad_in_a_row = 0;
+    return watch(r, loss, err);
+}
+
+static double epochs_passed(const struct weft_run *r)
+{
+    if (!r->state.step) return 0;
+    return weft_group_of(r->recipe, &r->steps, r->job->train->n, r->state.step - 1).epoch_after;
+}
+
+static enum weft_status log_update(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_run_state *s = &r->state;
+    struct weft_json_out j;
+    if (!s->window_n) return WEFT_OK;       /* all skipped: each has a line of its own */
+    double loss = s->window_sum / (double)s->window_n, epoch = epochs_passed(r), rate = tokens_per_s(r);
+    weft_log_begin(&r->log, &j, s->step, r->steps.total);
+    weft_json_out_key(&j, "loss");
+    weft_json_out_double(&j, loss);
+    weft_json_out_key(&j, "lr");
+    weft_json_out_double(&j, s->lr);
+    weft_json_out_key(&j, "epoch");
+    weft_json_out_double(&j, epoch);
+    weft_json_out_key(&j, "percentage");
+    weft_json_out_double(&j, percentage(r));
+    weft_json_out_key(&j, "grad_norm");
+    weft_json_out_double(&j, s->grad_norm);
+    weft_json_out_key(&j, "tokens");
+    weft_json_out_uint(&j, s->tokens);
+    if (!isnan(s->window_worst)) {
+        weft_json_out_key(&j, "worst_row");
+        add_row(r, &j, (uint32_t)s->window_worst_row);
+        weft_json_out_key(&j, "worst_row_loss");
+        weft_json_out_double(&j, s->window_worst);
+    }
+    s->window_sum = 0;
+    s->window_n = 0;
+    s->window_worst = NAN;
+    s->window_worst_row = 0;
+    enum weft_status st = end_line(r, &j, rate, err);
+    if (!st) report(r, epoch, loss, NAN, rate);
+    return st;
+}
+
+/* ---- validation ---- */
+
+/* The reference averages the batches' mean losses by rows, not by tokens (Q4); compat: clean by tokens. */
+static enum weft_status validate(struct weft_run *r, struct weft_err *err)
+{
+    const struct weft_examples *v = r->job->valid;
+    struct weft_json_out j;
+    struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
+    size_t b = (size_t)r->recipe->per_device_eval_batch_size;
+    double sum = 0, weight = 0;
+    enum weft_status st = WEFT_OK;
+    uint32_t *all = weft_arena_calloc(&r->step_arena, v->n, sizeof *all);
+    if (!all) return weft_fail_nomem(err, v->n * sizeof *all, "the order of the rows");
+    for (size_t i = 0; i < v->n; i++) all[i] = (uint32_t)i;
+    for (size_t i = 0; !st && i < v->n; i += b) {
+        struct weft_arena_mark inner = weft_arena_mark(&r->step_arena);
+        struct weft_batch batch;
+        struct weft_loss out = { 0 };
+        size_t n = weft_min_size(b, v->n - i);
+        if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
+        if (!st) st = weft_batch_make(&r->step_arena, v, all, i, n, &batch, err);
+        if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &out, err);
+        weft_arena_release(&r->step_arena, inner);
+        if (st || !out.n) continue;
+        bool by_rows = r->recipe->compat == WEFT_COMPAT_HF;
+        sum += by_rows ? (double)n * (out.sum / (double)out.n) : out.sum;
+        weight += by_rows ? (double)n : (double)out.n;
+        weft_progress_update(r->job->progress, "validation", i + n, v->n, "rows", NULL);
+    }
+    weft_arena_release(&r->step_arena, mark);
+    if (st) return st;
+
+    double loss = weight > 0 ? sum / weight : NAN, epoch = epochs_passed(r);
+    r->state.last_valid = loss;
+    if (!(r->state.best_valid <= loss)) r->state.best_valid = loss;
+    r->state.eval_due = false;
+    weft_log_begin(&r->log, &j, r->state.step, r->steps.total);
+    weft_json_out_key(&j, "eval_loss");
+    weft_json_out_double(&j, loss);
+    if (r->recipe->stage == WEFT_RECIPE_PT) {
+        weft_json_out_key(&j, "perplexity");
+        weft_json_out_double(&j, exp(loss));
+    }
+    weft_json_out_key(&j, "epoch");
+    weft_json_out_double(&j, epoch);
+    weft_json_out_key(&j, "percentage");
+    weft_json_out_double(&j, percentage(r));
+    st = end_line(r, &j, 0, err);
+    if (!st) report(r, epoch, r->state.last_loss, loss, 0);
+    /* The time spent here is not the training's. */
+    r->reported_at = weft_run_clock();
+    return st;
+}
+
+/* ---- the run ---- */
+
+static bool due(uint64_t every, uint64_t step, uint64_t total) { return step == total || (every && step % every == 0); }
+
+/* What follows an update: a line, a validation, a checkpoint. */
+static enum weft_status after_update(struct weft_run *r, struct weft_err *err)
+{
+    uint64_t step = r->state.step, total = r->steps.total;
+    bool last = step == total, valid = r->job->valid && r->job->valid->n;
+    enum weft_status st = WEFT_OK;
+    if (last || step % (uint64_t)r->recipe->logging_steps == 0) st = log_update(r, err);
+    r->state.eval_due = valid && due(r->eval_every, step, total);
+    if (!st && r->state.eval_due) st = validate(r, err);
+    if (!st && due(r->save_every, step, total)) st = weft_run_save(r, err);
+    return st;
+}
+
+static enum weft_status loop(struct weft_run *r, struct weft_err *err)
+{
+    char note[64];
+    enum weft_status st = r->state.eval_due ? validate(r, err) : WEFT_OK;
+    while (!st && r->state.step < r->steps.total) {
+        if (weft_progress_cancelled(r->job->progress)) return WEFT_ECANCEL;
+        st = update(r, err);
+        if (st) break;
+        snprintf(note, sizeof note, "loss %.4f", r->state.last_loss);
+        weft_progress_update(r->job->progress, "training", r->state.step, r->steps.total, "steps", note);
+        st = after_update(r, err);
+    }
+    return st;
+}
+
+enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out, struct weft_err *err)
+{
+    struct weft_run r;
+    enum weft_status st = weft_run_open(&r, job, err);
+    if (st) goto done;
+    st = loop(&r, err);
+    if (st == WEFT_ECANCEL) {
+        enum weft_status saved = weft_run_save(&r, err);
+        if (saved) {
+            st = saved;
+        } else {
+            weft_run_say(&r, "stopped; update %llu of %llu is saved in %s", (unsigned long long)r.state.step,
+                         (unsigned long long)r.steps.total, r.output_dir);
+            st = weft_log_history(&r.log, "stopped", r.state.step, NULL, NULL, err);
+            if (!st) st = weft_fail(err, WEFT_ECANCEL, "stopped by the user");
+        }
+    } else if (!st && r.resumed_from < r.steps.total) {
+        st = weft_log_history(&r.log, "finished", r.state.step, NULL, NULL, err);
+    }
+    if (out)
+        *out = (struct weft_train_result){
+            .steps = r.state.step, .total_steps = r.steps.total, .resumed_from = r.resumed_from, .tokens = r.state.tokens,
+            .skipped = r.state.skipped, .train_loss = r.state.loss_n ? r.state.loss_sum / (double)r.state.loss_n : NAN,
+            .last_loss = r.state.last_loss, .best_valid_loss = r.state.best_valid, .last_valid_loss = r.state.last_valid,
+            .seconds = weft_run_elapsed(&r), .exact = r.state.exact,
+        };
+done:
+    weft_run_close(&r);
+    return st;
+}
