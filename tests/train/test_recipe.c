@@ -1,0 +1,219 @@
+/* Recipes as users write them: LLaMA-Factory's keys, foreign keys, and combinations that make no sense. */
+#include "check.h"
+#include "train/recipe.h"
+
+struct reading {
+    struct weft_arena arena;
+    struct weft_recipe recipe;
+    struct weft_buf warn;
+    struct weft_err err;
+};
+
+static enum weft_status read_only(struct reading *r, const char *yaml)
+{
+    memset(r, 0, sizeof *r);
+    return weft_recipe_read(&r->recipe, &r->arena, "recipe.yaml", weft_str_c(yaml), &r->warn, &r->err);
+}
+
+static enum weft_status read_and_check(struct reading *r, const char *yaml)
+{
+    enum weft_status st = read_only(r, yaml);
+    return st ? st : weft_recipe_check(&r->recipe, &r->warn, &r->err);
+}
+
+static void done(struct reading *r)
+{
+    weft_buf_clear(&r->warn);
+    weft_arena_clear(&r->arena);
+}
+
+static void refuses(const char *yaml, const char *part)
+{
+    struct reading r;
+    check_fails(read_and_check(&r, yaml), &r.err, WEFT_EINPUT, "", part);
+    done(&r);
+}
+
+/* The form of LLaMA-Factory's examples, in our own words. */
+static const char llama_factory[] = "### model\n"
+                                    "model_name_or_path: Qwen/Qwen2.5-0.5B\n"
+                                    "trust_remote_code: true\n"
+                                    "### method\n"
+                                    "stage: sft\n"
+                                    "do_train: true\n"
+                                    "finetuning_type: lora\n"
+                                    "lora_rank: 16\n"
+                                    "lora_target: q_proj,v_proj\n"
+                                    "### dataset\n"
+                                    "dataset: mine.json, yours.jsonl\n"
+                                    "template: qwen\n"
+                                    "cutoff_len: 1024\n"
+                                    "overwrite_cache: true\n"
+                                    "preprocessing_num_workers: 16\n"
+                                    "### output\n"
+                                    "output_dir: saves/qwen/lora\n"
+                                    "logging_steps: 5\n"
+                                    "save_steps: 100\n"
+                                    "plot_loss: true\n"
+                                    "report_to: none\n"
+                                    "### train\n"
+                                    "per_device_train_batch_size: 4\n"
+                                    "gradient_accumulation_steps: 8\n"
+                                    "learning_rate: 1.0e-4\n"
+                                    "num_train_epochs: 3.0\n"
+                                    "lr_scheduler_type: cosine\n"
+                                    "warmup_ratio: 0.1\n"
+                                    "bf16: true\n"
+                                    "fp16: false\n"
+                                    "quantization_bit: null\n"
+                                    "ddp_timeout: 180000000\n"
+                                    "resume_from_checkpoint: null\n";
+
+static void test_llama_factory_file_runs_unchanged(void **state)
+{
+    struct reading r;
+    check_ok(read_and_check(&r, llama_factory), &r.err);
+    assert_string_equal(r.recipe.model_name_or_path, "Qwen/Qwen2.5-0.5B");
+    assert_int_equal(r.recipe.lora_rank, 16);
+    assert_int_equal(r.recipe.lora_target.n, 2);
+    assert_string_equal(r.recipe.lora_target.items[1], "v_proj");
+    assert_int_equal(r.recipe.dataset.n, 2);
+    assert_int_equal(r.recipe.gradient_accumulation_steps, 8);
+    check_near(r.recipe.learning_rate, 1e-4, 0);
+    assert_int_equal(r.recipe.lr_scheduler_type, WEFT_SCHED_COSINE);
+    check_near(r.recipe.lora_alpha, 32, 0);         /* twice the rank */
+    assert_int_equal(r.recipe.data_seed, 42);
+    assert_false(r.recipe.packing);
+    done(&r);
+}
+
+static void test_ignored_keys_are_named_with_the_reason(void **state)
+{
+    struct reading r;
+    check_ok(read_and_check(&r, llama_factory), &r.err);
+    check_contains(r.warn.s, "template is ignored: the chat template");
+    check_contains(r.warn.s, "ddp_timeout is ignored: it concerns GPUs");
+    check_contains(r.warn.s, "preprocessing_num_workers is ignored");
+    assert_null(strstr(r.warn.s, "fp16"));          /* refused only when on */
+    assert_null(strstr(r.warn.s, "resume_from_checkpoint"));
+    done(&r);
+}
+
+static void test_keys_that_would_change_the_result_are_refused(void **state)
+{
+    refuses("quantization_bit: 4\n", "quantization_bit cannot be used");
+    refuses("use_dora: true\n", "use_dora cannot be used");
+    refuses("fp16: true\n", "say bf16: true");
+    struct reading r;
+    check_ok(read_and_check(&r, "use_dora: false\nneftune_noise_alpha: 0\n"), &r.err);
+    assert_int_equal(r.warn.len, 0);
+    done(&r);
+}
+
+static void test_misspelt_key_names_the_nearest(void **state)
+{
+    refuses("learning_rat: 1e-4\n", "learning_rate");
+    refuses("stage: dpo\n", "sft");
+}
+
+static void test_exclusive_settings_name_both(void **state)
+{
+    refuses("train_on_prompt: true\nmask_history: true\n", "exclude each other");
+    refuses("train_from_scratch: true\n", "finetuning_type: full");
+    refuses("eval_dataset: a.json\nval_size: 0.1\n", "val_size");
+    refuses("use_muon: true\noptim: sgd\n", "sgd");
+    refuses("num_train_epochs: 0\n", "max_steps");
+    refuses("val_size: 2.5\n", "2.5");
+}
+
+static void test_packing_is_the_default_of_pt_only(void **state)
+{
+    struct reading r;
+    check_ok(read_and_check(&r, "stage: pt\n"), &r.err);
+    assert_true(r.recipe.packing);
+    done(&r);
+    check_ok(read_and_check(&r, "stage: pt\npacking: false\n"), &r.err);
+    assert_false(r.recipe.packing);
+    done(&r);
+    check_ok(read_and_check(&r, "packing: true\n"), &r.err);
+    assert_false(r.recipe.packing);
+    check_contains(r.warn.s, "packing is for stage pt");
+    done(&r);
+}
+
+static void test_command_line_wins_over_the_file(void **state)
+{
+    struct reading r;
+    check_ok(read_only(&r, "lora_rank: 4\noptim: adamw_torch\n"), &r.err);
+    check_ok(weft_recipe_set(&r.recipe, &r.arena, "command line", "lora_rank", "32", &r.warn, &r.err), &r.err);
+    check_ok(weft_recipe_set(&r.recipe, &r.arena, "command line", "flash_attn", "fa2", &r.warn, &r.err), &r.err);
+    check_ok(weft_recipe_check(&r.recipe, &r.warn, &r.err), &r.err);
+    assert_int_equal(r.recipe.lora_rank, 32);
+    assert_string_equal(r.recipe.optim, "adamw");
+    check_contains(r.warn.s, "command line: flash_attn is ignored");
+    check_fails(weft_recipe_set(&r.recipe, &r.arena, "command line", "lora_rnk", "1", NULL, &r.err), &r.err, WEFT_EARG, "",
+                "lora_rank");
+    done(&r);
+}
+
+/* Every setting written out, read back: the same settings. */
+static void test_resolved_recipe_reads_back(void **state)
+{
+    struct reading r, again;
+    struct weft_buf dumped = { 0 }, a = { 0 }, b = { 0 };
+    struct weft_json_out j;
+    check_ok(read_and_check(&r, llama_factory), &r.err);
+    weft_options_dump(weft_recipe_options, &r.recipe, &dumped);
+    check_ok(read_and_check(&again, dumped.s), &again.err);
+    weft_json_out_init(&j, &a);
+    weft_recipe_settings(&r.recipe, &j);
+    weft_json_out_init(&j, &b);
+    weft_recipe_settings(&again.recipe, &j);
+    assert_string_equal(a.s, b.s);
+    assert_string_equal(again.recipe.output_dir, "saves/qwen/lora");
+    weft_buf_clear(&a), weft_buf_clear(&b), weft_buf_clear(&dumped);
+    done(&r), done(&again);
+}
+
+static void test_settings_leave_out_paths_and_saving(void **state)
+{
+    struct reading r;
+    struct weft_buf a = { 0 };
+    struct weft_json_out j;
+    check_ok(read_and_check(&r, llama_factory), &r.err);
+    weft_json_out_init(&j, &a);
+    weft_recipe_settings(&r.recipe, &j);
+    check_contains(a.s, "\"learning_rate\":0.0001");
+    assert_null(strstr(a.s, "output_dir"));
+    assert_null(strstr(a.s, "save_steps"));
+    assert_null(strstr(a.s, "gradient_checkpointing"));
+    weft_buf_clear(&a);
+    done(&r);
+}
+
+static void test_no_foreign_key_is_one_of_ours(void **state)
+{
+    size_t n;
+    const struct weft_recipe_foreign *f = weft_recipe_foreign_keys(&n);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < weft_recipe_options.n; k++) assert_string_not_equal(f[i].key, weft_recipe_options.rows[k].key);
+        for (size_t k = i + 1; k < n; k++) assert_string_not_equal(f[i].key, f[k].key);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_llama_factory_file_runs_unchanged),
+        cmocka_unit_test(test_ignored_keys_are_named_with_the_reason),
+        cmocka_unit_test(test_keys_that_would_change_the_result_are_refused),
+        cmocka_unit_test(test_misspelt_key_names_the_nearest),
+        cmocka_unit_test(test_exclusive_settings_name_both),
+        cmocka_unit_test(test_packing_is_the_default_of_pt_only),
+        cmocka_unit_test(test_command_line_wins_over_the_file),
+        cmocka_unit_test(test_resolved_recipe_reads_back),
+        cmocka_unit_test(test_settings_leave_out_paths_and_saving),
+        cmocka_unit_test(test_no_foreign_key_is_one_of_ours),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
