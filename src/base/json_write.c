@@ -139,11 +139,18 @@ void weft_json_out_double(struct weft_json_out *o, double v)
 void weft_json_out_bool(struct weft_json_out *o, bool v) { weft_json_out_raw(o, weft_str_c(v ? "true" : "false")); }
 void weft_json_out_null(struct weft_json_out *o) { weft_json_out_raw(o, WEFT_STR("null")); }
 
+static bool is_integer_text(struct weft_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.s[i] == '.' || s.s[i] == 'e' || s.s[i] == 'E') return false;
+    return s.len > 0;
+}
+
 /* An integer too large for int64_t keeps its digits; everything else is written from its value. */
 static void out_number(struct weft_json_out *o, const struct weft_json_value *v)
 {
     if (v->is_int) weft_json_out_int(o, v->integer);
-    else if (v->text.len && v->text.len == strcspn(v->text.s, ".eE")) weft_json_out_raw(o, v->text);
+    else if (is_integer_text(v->text)) weft_json_out_raw(o, v->text);
     else weft_json_out_double(o, v->number);
 }
 
