@@ -33,7 +33,7 @@ static void forward_task(void *ctx, size_t chunk, int thread)
 void weft_attention(struct weft_compute *c, float *out, float *lse, const struct weft_attn *a)
 {
     const struct weft_gemm_level *level = c->exact || a->exact ? c->k->gemm_exact : c->k->gemm;
-    (void)level; /*BLOCKS*/
+    if (level && weft_attention_blocks(c, level, out, lse, a)) return;
     struct forward f = { out, lse, a };
     weft_pool_run(c->pool, a->n_seqs * a->n_heads, forward_task, &f);
 }
@@ -84,19 +84,13 @@ void weft_attention_backward(struct weft_compute *c, float *dq, float *dk, float
     const struct weft_gemm_level *level = c->exact || a->exact ? c->k->gemm_exact : c->k->gemm;
     struct backward b = { c, dq, dk, dv, delta, dout, out, lse, a };
     weft_pool_run(c->pool, weft_ceil_div(a->T, DELTA_TOKENS), delta_task, &b);
-    (void)level; /*BLOCKSB*/
+    if (level && weft_attention_blocks_backward(c, level, dq, dk, dv, delta, dout, lse, a)) return;
     weft_pool_run(c->pool, a->n_seqs * a->n_kv_heads, backward_task, &b);
 }
 
-struct cached {
-    float *out;
-    const float *q, *kc, *vc;
-    size_t cap, n_past, n_q, n_heads, n_kv_heads, d, window;
-};
-
 static void cached_task(void *ctx, size_t head, int thread)
 {
-    const struct cached *s = ctx;
+    const struct weft_cached_attn *s = ctx;
     size_t kv = head / (s->n_heads / s->n_kv_heads), ld = s->n_heads * s->d;
     struct weft_ref_head h = { .q = s->q + head * s->d, .ldq = ld, .k = s->kc + kv * s->cap * s->d, .ldk = s->d,
                                .v = s->vc + kv * s->cap * s->d, .ldv = s->d, .n_q = s->n_q, .offset = s->n_past, .d = s->d,
@@ -107,6 +101,8 @@ static void cached_task(void *ctx, size_t head, int thread)
 void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc, const float *vc, size_t cap,
                            size_t n_past, size_t n_q, size_t n_heads, size_t n_kv_heads, size_t d, size_t window)
 {
-    struct cached s = { out, q, kc, vc, cap, n_past, n_q, n_heads, n_kv_heads, d, window };
+    struct weft_cached_attn s = { out, q, kc, vc, cap, n_past, n_q, n_heads, n_kv_heads, d, window };
+    const struct weft_gemm_level *level = c->exact ? c->k->gemm_exact : c->k->gemm;
+    if (level && weft_attention_blocks_cached(c, level, &s)) return;
     weft_pool_run(c->pool, n_heads, cached_task, &s);
 }

@@ -92,6 +92,7 @@ double weft_measure_peak(struct weft_pool *pool, enum weft_isa isa, bool exact)
 struct reading {
     const char *p;
     size_t bytes;
+    bool wide;                          /* asked once: under a hypervisor cpuid takes longer than a chunk */
     _Atomic uint64_t seen;              /* so that the loads are not removed */
 };
 
@@ -101,7 +102,7 @@ static void read_task(void *ctx, size_t chunk, int thread)
     const char *p = r->p + chunk * READ_CHUNK;
     size_t n = weft_min_size(READ_CHUNK, r->bytes - chunk * READ_CHUNK);
 #if defined(__x86_64__)
-    if (weft_isa_supported() >> WEFT_ISA_AVX2 & 1) {
+    if (r->wide) {
         size_t turns = n / 256;
         if (turns)
             __asm__ volatile(".p2align 6\n1:\n\t"
@@ -125,7 +126,7 @@ static void read_task(void *ctx, size_t chunk, int thread)
 
 double weft_measure_read(struct weft_pool *pool, const void *p, size_t bytes)
 {
-    struct reading r = { .p = p, .bytes = bytes };
+    struct reading r = { .p = p, .bytes = bytes, .wide = weft_isa_supported() >> WEFT_ISA_AVX2 & 1 };
     double start = weft_clock_seconds();
     weft_pool_run(pool, weft_ceil_div(bytes, READ_CHUNK), read_task, &r);
     return (double)bytes / (weft_clock_seconds() - start);

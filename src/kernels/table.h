@@ -113,6 +113,15 @@ WEFT_MUST_USE bool weft_attention_blocks_backward(struct weft_compute *c, const 
                                                   float *dv, const float *delta, const float *dout, const float *lse,
                                                   const struct weft_attn *a);
 
+
+/* The arguments of weft_attention_cached. */
+struct weft_cached_attn {
+    float *out;
+    const float *q, *kc, *vc;
+    size_t cap, n_past, n_q, n_heads, n_kv_heads, d, window;
+};
+WEFT_MUST_USE bool weft_attention_blocks_cached(struct weft_compute *c, const struct weft_gemm_level *g, const struct weft_cached_attn *a);
+
 static inline const char *weft_element(const void *p, enum weft_dtype type, size_t index)
 {
     return (const char *)p + index * weft_dtype_bytes(type);

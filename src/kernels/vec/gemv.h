@@ -44,20 +44,27 @@ VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t
     for (size_t i = 0; i < m; i++)
 #pragma GCC unroll 4
         for (size_t j = 0; j < nb; j++) s[i][j] = v_zero();
-    for (; p < k; p += VEC_LEN) {
-        vmask w = v_first(k - p);
+    for (; p + VEC_LEN <= k; p += VEC_LEN) {
         vec x[4];
 #pragma GCC unroll 4
         for (size_t j = 0; j < nb; j++) {
-            if (p * bytes % 64 == 0) _mm_prefetch(b + (j * ldb + p) * bytes + STREAM_AHEAD, _MM_HINT_T0);
-            x[j] = v_load_any_m(w, b + (j * ldb + p) * bytes, type);
+            _mm_prefetch(b + (j * ldb + p) * bytes + STREAM_AHEAD, _MM_HINT_T0);
+            x[j] = v_load_any(b + (j * ldb + p) * bytes, type);
         }
 #pragma GCC unroll 8
         for (size_t i = 0; i < m; i++) {
-            vec y = v_load_m(w, a + i * lda + p);
+            vec y = v_load(a + i * lda + p);
 #pragma GCC unroll 4
             for (size_t j = 0; j < nb; j++) s[i][j] = v_fma(x[j], y, s[i][j]);
         }
+    }
+    if (p < k) {
+        vmask w = v_first(k - p);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (size_t j = 0; j < nb; j++)
+                s[i][j] = v_fma(v_load_any_m(w, b + (j * ldb + p) * bytes, type), v_load_m(w, a + i * lda + p), s[i][j]);
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++)
