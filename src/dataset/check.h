@@ -6,6 +6,7 @@
 #ifndef WEFT_DATASET_CHECK_H
 #define WEFT_DATASET_CHECK_H
 
+#include "dataset/normal.h"
 #include "dataset/row.h"
 
 struct weft_check_settings {
@@ -57,9 +58,6 @@ struct weft_check {
 WEFT_MUST_USE enum weft_status weft_check_rows(struct weft_arena *a, const struct weft_rows *rows,
                                                const struct weft_check_settings *s, struct weft_check *out,
                                                struct weft_err *err);
-
-/* Text for comparing: NFC, white space folded to one space and trimmed.  In `a`; s == NULL: no memory. */
-WEFT_MUST_USE struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s);
 
 /* Hash of the row's normalised turns: all of them, or only those before the last answer. */
 uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, bool prompt_only);

@@ -1,26 +1,10 @@
 #include "dataset/row.h"
 
-/* Doubling in an arena leaves the older copies behind until the arena goes: at most as much again as the final
- * array, the price for rows that need no free. */
-static bool grow(struct weft_arena *a, void **items, size_t n, size_t *cap, size_t size, size_t first)
-{
-    if (n < *cap) return true;
-    size_t want, bytes;
-    if (!weft_size_mul(*cap, 2, &want)) return false;
-    if (want < first) want = first;
-    void *grown = weft_arena_calloc(a, want, size);
-    if (!grown || !weft_size_mul(n, size, &bytes)) return false;
-    if (bytes) memcpy(grown, *items, bytes);
-    *items = grown;
-    *cap = want;
-    return true;
-}
+#include "dataset/grow.h"
 
 struct weft_row *weft_rows_add(struct weft_rows *rows, struct weft_arena *a)
 {
-    void *items = rows->items;
-    if (!grow(a, &items, rows->n, &rows->cap, sizeof *rows->items, 64)) return NULL;
-    rows->items = items;
+    if (!WEFT_GROW(a, rows->items, rows->n, rows->cap)) return NULL;
     struct weft_row *row = &rows->items[rows->n++];
     *row = (struct weft_row){ .kto_tag = -1 };
     return row;
@@ -33,10 +17,8 @@ enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a, s
     for (size_t i = 0; i < r->n_drops && !drop; i++)
         if (weft_str_eq(r->drops[i].reason, reason)) drop = &r->drops[i];
     if (!drop) {
-        void *items = r->drops;
-        if (!grow(a, &items, r->n_drops, &r->cap_drops, sizeof *r->drops, 8))
+        if (!WEFT_GROW(a, r->drops, r->n_drops, r->cap_drops))
             return weft_fail_nomem(err, sizeof *r->drops, "the report");
-        r->drops = items;
         struct weft_str copy = weft_str_dup(a, reason);
         if (!copy.s) return weft_fail_nomem(err, reason.len, "the report");
         drop = &r->drops[r->n_drops++];

@@ -31,7 +31,7 @@ struct weft_script_settings {
     int64_t keep_per_prompt;        /* rows with the same prompt kept; 0: all */
     const char *episodes;           /* "1-20,33": only these; NULL: all */
     bool chorus;                    /* lines spoken by several are answers too */
-    bool review;                    /* doubtful speakers (name and a comma) are taken at their word */
+    bool review;                    /* doubtful lines (a known name and a comma) are used too */
     bool narration_prompt;          /* a turn that opens its scene is asked by the narration before it */
     const char *join;               /* between the parts of a merged turn; NULL: nothing, a space beside Latin letters */
 };
@@ -51,17 +51,20 @@ enum weft_turn_flag {
     WEFT_TURN_DIRECTED = 1 << 7         /* stage directions were taken out */
 };
 
+/* A line of one of the texts. */
+struct weft_line_ref {
+    size_t text_idx;
+    size_t line_idx;                    /* 0-based */
+};
+
 struct weft_script_turn {
     struct weft_str speaker;            /* after aliases; "A、B" for a chorus of known names */
-    struct weft_str name;               /* as written */
     struct weft_str text;               /* directions and notes taken out, NFC */
     struct weft_str directions;         /* what was taken out, joined by "；"; s == NULL: nothing */
     struct weft_str *speakers;          /* chorus of known names: each, after aliases */
     size_t n_speakers;
     unsigned flags;                     /* enum weft_turn_flag */
-    size_t text_idx;                    /* which of the texts */
-    uint64_t line, last_line;           /* 1-based */
-    uint64_t byte_begin, byte_end;
+    size_t first_ref, n_refs;           /* its lines, in script.refs */
 };
 
 struct weft_scene {
@@ -69,12 +72,18 @@ struct weft_scene {
     int64_t episode_number;             /* 0: none */
     size_t first_turn, n_turns;         /* into turns */
     struct weft_str narration;          /* the narration before its first turn; s == NULL: none */
+    size_t first_ref, n_refs;           /* lines of that narration, in script.refs */
 };
 
-/* Each line is one of these, in the order of weft_script_funnel. */
+/* Each line is one of these. */
 enum weft_line_class {
-    WEFT_LINE_BLANK, WEFT_LINE_EPISODE, WEFT_LINE_SCENE, WEFT_LINE_NARRATION, WEFT_LINE_ACTION, WEFT_LINE_NOTE,
-    WEFT_LINE_TURN, WEFT_LINE_CONTINUED, WEFT_LINE_ORPHAN, WEFT_LINE_CLASSES
+    WEFT_LINE_BLANK,
+    WEFT_LINE_EPISODE, WEFT_LINE_SCENE,     /* headings */
+    WEFT_LINE_NARRATION,
+    WEFT_LINE_ACTION,                       /* a speaker and nothing but directions */
+    WEFT_LINE_NOTE,                         /* an editor's note */
+    WEFT_LINE_TURN,
+    WEFT_LINE_ORPHAN                        /* nobody to give it to */
 };
 
 struct weft_roster_name {
@@ -90,6 +99,9 @@ struct weft_script {
     size_t n_scenes;
     struct weft_script_turn *turns;
     size_t n_turns;
+    struct weft_line_ref *refs;
+    size_t n_refs;
+    struct weft_str role;               /* the head of the role's group; s == NULL: none was given */
     struct weft_roster_name *roster;    /* most lines first */
     size_t n_roster;
     unsigned char **classes;            /* [n_texts][n_lines], enum weft_line_class */
@@ -105,7 +117,8 @@ WEFT_MUST_USE enum weft_status weft_script_parse(struct weft_arena *a, const str
 /* Where the lines went: lines == used + sum of context + blank + report.dropped, exactly. */
 struct weft_script_funnel {
     uint64_t lines, used, blank;
-    uint64_t headings, narration, other;    /* context: kept in mind, not in rows; other: turns not beside the role */
+    uint64_t headings, narration, other;    /* context, not in rows: narration includes actions; other: turns not
+                                             * beside the role */
     uint64_t rows, answers;                 /* rows written; turns of the role in them */
     uint64_t role_turns;                    /* turns of the role in the script, after merging */
     uint64_t repaired, merged, review, chorus, self;    /* rows by flag */

@@ -1,0 +1,22 @@
+/* dataset/normal.h - texts made comparable: trimming, NFC, folded white space */
+#ifndef WEFT_DATASET_NORMAL_H
+#define WEFT_DATASET_NORMAL_H
+
+#include "base/str.h"
+
+/* White space as a writer sees it: Unicode's, and zero width space and BOM, which stray into copied text. */
+bool weft_is_space(uint32_t cp);
+
+struct weft_str weft_trim(struct weft_str s);
+struct weft_str weft_trim_left(struct weft_str s);
+
+/* Canonical composition.  Returns `s` itself where nothing changes, else a copy in `a`; s == NULL: no memory. */
+WEFT_MUST_USE struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s);
+
+/* Text for comparing: NFC, runs of white space as one space, trimmed.  As weft_nfc. */
+WEFT_MUST_USE struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s);
+
+/* Characters from CJK blocks and full-width forms: between these no space is set. */
+static inline bool weft_is_wide(uint32_t cp) { return cp >= 0x2E80 || (cp >= 0x2010 && cp <= 0x205E); }
+
+#endif

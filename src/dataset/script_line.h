@@ -1,0 +1,67 @@
+/* dataset/script_line.h - the grammar of one screenplay line (docs/dataset.md); inside dataset/ only
+ *
+ * Pure functions on text: no state, no memory but the bracket table.
+ */
+#ifndef WEFT_DATASET_SCRIPT_LINE_H
+#define WEFT_DATASET_SCRIPT_LINE_H
+
+#include "dataset/screenplay.h"
+
+/* Pairs of round brackets of either width in a line, by position: openers only.  Made once a line, so that a line of
+ * a million opening brackets costs no more than any other. */
+struct script_bracket {
+    size_t open, close;         /* byte offsets of the brackets; close SIZE_MAX: never closed */
+};
+struct script_brackets {
+    struct script_bracket *items;
+    size_t n, cap;
+    size_t *stack;
+    size_t cap_stack;
+};
+/* Fills `b` for this line; its arrays are reused and live in `a`. */
+bool script_brackets_find(struct weft_arena *a, struct script_brackets *b, struct weft_str line);
+/* Offset of the bracket that closes the one at `open`, if it does so before `end`; else SIZE_MAX. */
+size_t script_bracket_close(const struct script_brackets *b, size_t open, size_t end);
+
+enum script_kind {
+    SCRIPT_BLANK,
+    SCRIPT_EPISODE,
+    SCRIPT_SCENE,
+    SCRIPT_BRACKETS,            /* the whole line in parentheses */
+    SCRIPT_STAGE,               /* △ */
+    SCRIPT_NOTE,                /* the whole line in 【】 */
+    SCRIPT_OTHER                /* dialogue, or what goes on with it */
+};
+
+struct script_line {
+    enum script_kind kind;
+    struct weft_str text;       /* the line, trimmed */
+    size_t at;                  /* offset of `text` in the line */
+    int64_t number;             /* headings */
+    bool resumed;               /* scene heading with （续） */
+    size_t inner_from, inner_to;        /* brackets: what is inside, offsets in `text` */
+};
+/* `b` must hold the brackets of the trimmed line. */
+void script_line_classify(struct weft_str trimmed, const struct script_brackets *b, struct script_line *out);
+
+/* `name directions* [，]? separator text` between offsets from and to of a line. */
+struct script_speech {
+    struct weft_str name;       /* as written, trimmed; inner spaces still in it */
+    char sep;                   /* ':' ';' ',' for the three kinds */
+    size_t text_from;           /* the text runs to `to` */
+    bool directed;
+};
+bool script_line_speech(struct weft_str line, size_t from, size_t to, const struct script_brackets *b,
+                        struct script_speech *out);
+
+/* 时间 地点 旁白 ...: not a speaker. */
+bool script_is_stage_word(struct weft_str name);
+/* 众…, 大家, 所有人 ...: several people without names. */
+bool script_is_everyone(struct weft_str name);
+
+/* Round brackets and colons of either width. */
+static inline bool script_is_open(uint32_t cp) { return cp == '(' || cp == 0xFF08; }
+static inline bool script_is_close(uint32_t cp) { return cp == ')' || cp == 0xFF09; }
+static inline bool script_is_colon(uint32_t cp) { return cp == ':' || cp == 0xFF1A || cp == 0x2236 || cp == 0xFE55; }
+
+#endif

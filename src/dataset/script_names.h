@@ -1,0 +1,58 @@
+/* dataset/script_names.h - who is who: roster, aliases, names made of names; inside dataset/ only
+ *
+ * Filled in three steps: aliases from the settings, counts from a first pass over all lines, chains from the counts.
+ * Afterwards read-only but for the memory of names it resolves.
+ */
+#ifndef WEFT_DATASET_SCRIPT_NAMES_H
+#define WEFT_DATASET_SCRIPT_NAMES_H
+
+#include "dataset/screenplay.h"
+
+struct script_alias {
+    struct weft_str head;           /* the name of the group */
+    int64_t first, last;            /* episodes; 0 and INT64_MAX: all */
+};
+
+struct script_name {
+    struct weft_str text;
+    uint64_t count;                 /* lines with a colon */
+    struct script_alias *aliases;   /* the groups it belongs to, in the order given */
+    size_t n_aliases, cap_aliases;
+    struct weft_str *parts;         /* the names it is a chain of; NULL: none */
+    size_t n_parts;
+    bool chain_known;
+};
+
+struct script_names {
+    struct weft_arena *arena;
+    struct script_name *items;
+    size_t n, cap;
+    uint32_t *slots;                /* open addressing, index + 1 */
+    size_t n_slots;
+    struct weft_str role, role_given;       /* role: the head of its group */
+};
+
+/* s may have no role. */
+WEFT_MUST_USE enum weft_status script_names_init(struct script_names *t, struct weft_arena *a,
+                                                 const struct weft_script_settings *s, struct weft_err *err);
+/* The name with inner spaces taken out (between Chinese characters) or folded; s == NULL: no memory. */
+WEFT_MUST_USE struct weft_str script_name_clean(struct weft_arena *a, struct weft_str raw);
+WEFT_MUST_USE bool script_names_count(struct script_names *t, struct weft_str clean);
+/* After the last count. */
+WEFT_MUST_USE bool script_names_chains(struct script_names *t);
+
+/* Known names may stand before a semicolon, in an aside and so on. */
+bool script_names_known(struct script_names *t, struct weft_str clean);
+
+struct script_who {
+    struct weft_str label;          /* "甄嬛", "甄嬛、陵容", "众人" */
+    struct weft_str *speakers;      /* [n]; n is 0 for a chorus without names */
+    size_t n;
+    bool chorus;
+};
+WEFT_MUST_USE bool script_names_resolve(struct script_names *t, struct weft_str clean, int64_t episode,
+                                        struct script_who *out);
+/* The group's name, in this episode. */
+struct weft_str script_names_canonical(struct script_names *t, struct weft_str name, int64_t episode);
+
+#endif
