@@ -306,7 +306,8 @@ static const char *const known_keys[] = {
     "layer_types",
     /* read by nobody here, and rightly so */
     "architectures", "transformers_version", "use_cache", "pretraining_tp", "_name_or_path", "use_mrope", "return_dict",
-    "quantization_config",
+    "chunk_size_feed_forward", "id2label", "label2id", "is_encoder_decoder", "output_attentions", "output_hidden_states",
+    "problem_type", "quantization_config",
 };
 
 static enum weft_status note_unknown_keys(struct weft_arena *a, const struct weft_json_value *object, struct weft_config *c)

@@ -23,7 +23,7 @@ void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear 
     if (!weft_linear_branched(l)) return;
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = T, .n = b->rank, .k = l->n_in, .a = dropped(run, l, x, x_drop, T), .lda = l->n_in,
-        .b = b->a, .ldb = l->n_in, .b_rows_are_outputs = true, .c = t, .ldc = b->rank, .exact = run->exact });
+        .b = b->a, .ldb = l->n_in, .b_rows_are_outputs = true, .c = t, .ldc = b->rank });
 }
 
 void weft_linear_forward(const struct weft_run *run, const struct weft_linear *l, float *y, bool accumulate, float *t,
@@ -32,12 +32,12 @@ void weft_linear_forward(const struct weft_run *run, const struct weft_linear *l
     const struct weft_branch *b = l->branch;
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = T, .n = l->n_out, .k = l->n_in, .a = x, .lda = l->n_in, .b = l->w, .b_type = l->type, .ldb = l->n_in,
-        .b_rows_are_outputs = true, .c = y, .ldc = l->n_out, .accumulate = accumulate, .bias = l->bias, .exact = run->exact });
+        .b_rows_are_outputs = true, .c = y, .ldc = l->n_out, .accumulate = accumulate, .bias = l->bias });
     if (!weft_linear_branched(l)) return;
     weft_linear_branch_in(run, l, t, x, x_drop, T);
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = T, .n = l->n_out, .k = b->rank, .a = t, .lda = b->rank, .b = b->b, .ldb = b->rank, .b_rows_are_outputs = true,
-        .c = y, .ldc = l->n_out, .accumulate = true, .alpha = b->scale, .exact = run->exact });
+        .c = y, .ldc = l->n_out, .accumulate = true, .alpha = b->scale });
 }
 
 void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear *l, float *dx, bool accumulate, float *dt,
@@ -47,16 +47,16 @@ void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear
     if (dx)
         weft_gemm(run->compute, &(struct weft_gemm){
             .m = T, .n = l->n_in, .k = l->n_out, .a = dy, .lda = l->n_out, .b = l->w, .b_type = l->type, .ldb = l->n_in,
-            .c = dx, .ldc = l->n_in, .accumulate = accumulate, .exact = run->exact });
+            .c = dx, .ldc = l->n_in, .accumulate = accumulate });
     if (!weft_linear_branched(l) || (!dx && !b->da)) return;
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = T, .n = b->rank, .k = l->n_out, .a = dy, .lda = l->n_out, .b = b->b, .ldb = b->rank, .c = dt, .ldc = b->rank,
-        .alpha = b->scale, .exact = run->exact });
+        .alpha = b->scale });
     if (!dx) return;
     bool masked = drops(run, b);
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = T, .n = l->n_in, .k = b->rank, .a = dt, .lda = b->rank, .b = b->a, .ldb = l->n_in, .c = masked ? tmp : dx,
-        .ldc = l->n_in, .accumulate = !masked, .exact = run->exact });
+        .ldc = l->n_in, .accumulate = !masked });
     if (masked) weft_dropout_add(run->compute, dx, tmp, T * l->n_in, b->dropout, run->seed, mask_stream(run, b));
 }
 
@@ -68,13 +68,12 @@ void weft_linear_backward_w(const struct weft_run *run, const struct weft_linear
     if (l->dw)
         weft_gemm(run->compute, &(struct weft_gemm){
             .m = l->n_out, .n = l->n_in, .k = T, .a = dy, .lda = l->n_out, .a_transposed = true, .b = x, .ldb = l->n_in,
-            .c = l->dw, .ldc = l->n_in, .accumulate = true, .exact = run->exact });
+            .c = l->dw, .ldc = l->n_in, .accumulate = true });
     if (!weft_linear_branched(l) || !b->da) return;
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = l->n_out, .n = b->rank, .k = T, .a = dy, .lda = l->n_out, .a_transposed = true, .b = t, .ldb = b->rank,
-        .c = b->db, .ldc = b->rank, .accumulate = true, .alpha = b->scale, .exact = run->exact });
+        .c = b->db, .ldc = b->rank, .accumulate = true, .alpha = b->scale });
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = b->rank, .n = l->n_in, .k = T, .a = dt, .lda = b->rank, .a_transposed = true,
-        .b = dropped(run, l, x, x_drop, T), .ldb = l->n_in, .c = b->da, .ldc = l->n_in, .accumulate = true,
-        .exact = run->exact });
+        .b = dropped(run, l, x, x_drop, T), .ldb = l->n_in, .c = b->da, .ldc = l->n_in, .accumulate = true });
 }

@@ -13,10 +13,19 @@
 /* What all products of one pass share. */
 struct weft_run {
     struct weft_compute *compute;
-    bool exact;
+    bool was_exact;                 /* compute->exact before */
     bool dropout;                   /* a training pass */
     uint64_t seed, micro_step;      /* name the masks */
 };
+
+/* An exact model multiplies in f32 for the time of the run. */
+static inline void weft_run_begin(struct weft_run *run, struct weft_compute *c, const struct weft_model *m)
+{
+    run->compute = c;
+    run->was_exact = c->exact;
+    c->exact |= m->exact;
+}
+static inline void weft_run_end(struct weft_run *run) { run->compute->exact = run->was_exact; }
 
 static inline bool weft_linear_branched(const struct weft_linear *l) { return l->branch && l->branch->enabled; }
 static inline bool weft_linear_trained(const struct weft_linear *l)

@@ -14,6 +14,7 @@
 #ifndef WEFT_MODEL_MODEL_H
 #define WEFT_MODEL_MODEL_H
 
+#include "base/hash.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "kernels/kernels.h"
@@ -48,8 +49,9 @@ struct weft_branch {
     float scale, dropout;
     float *a, *b;           /* A [rank, n_in], B [n_out, rank] */
     float *da, *db;         /* gradients, NULL when not trained */
-    bool enabled;
-    uint32_t module_id;     /* names its dropout stream */
+    bool enabled, rslora;
+    double alpha;           /* scale is alpha / rank, with rslora alpha / sqrt(rank) */
+    uint32_t module_id;     /* place in the list of linears; names its dropout stream */
 };
 
 struct weft_linear {
@@ -104,8 +106,15 @@ WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const 
                                                  const struct weft_model_settings *s, struct weft_err *err);
 void weft_model_free(struct weft_model *m);
 
+/* The name of the first tensor that holds a NaN or an infinity, in arena `a`; NULL: none.  Reads all weights once (B5). */
+const char *weft_model_nonfinite(const struct weft_model *m, struct weft_arena *a);
+
+/* SHA-256 over the shape in config.json and every tensor's name, type, shape and bytes: the same files, the same
+ * fingerprint, however they were loaded.  Reads all weights once. */
+WEFT_MUST_USE enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEFT_SHA256_HEX], struct weft_err *err);
+
 /* config.json + model.safetensors (sharded above 5 GB) into an existing folder, weights rounded to `type`; low-rank
- * branches are added in when `merge`. */
+ * branches are added in when `merge`.  A value that is not finite is refused (B5). */
 WEFT_MUST_USE enum weft_status weft_model_save(const struct weft_model *m, const char *dir, enum weft_dtype type, bool merge,
                                                const struct weft_progress *progress, struct weft_err *err);
 

@@ -479,7 +479,7 @@ static void head_loss(const struct weft_run *run, const struct weft_model *m, st
         const float *x = p->picked_norm + at * D;
         weft_gemm(run->compute, &(struct weft_gemm){
             .m = rows, .n = V, .k = D, .a = x, .lda = D, .b = head->w, .b_type = head->type, .ldb = D,
-            .b_rows_are_outputs = true, .c = p->logits, .ldc = V, .exact = run->exact });
+            .b_rows_are_outputs = true, .c = p->logits, .ldc = V });
         weft_cross_entropy(run->compute, p->loss, p->logits, V, p->targets + at, backward ? p->coef : NULL, rows, V);
         for (size_t i = 0; i < rows; i++) {
             out->sum += p->loss[i];
@@ -488,26 +488,28 @@ static void head_loss(const struct weft_run *run, const struct weft_model *m, st
         if (!backward) continue;
         weft_gemm(run->compute, &(struct weft_gemm){
             .m = rows, .n = D, .k = V, .a = p->logits, .lda = V, .b = head->w, .b_type = head->type, .ldb = D,
-            .c = p->dpicked + at * D, .ldc = D, .exact = run->exact });
+            .c = p->dpicked + at * D, .ldc = D });
         if (head->dw)
             weft_gemm(run->compute, &(struct weft_gemm){
                 .m = V, .n = D, .k = rows, .a = p->logits, .lda = V, .a_transposed = true, .b = x, .ldb = D, .c = head->dw,
-                .ldc = D, .accumulate = true, .exact = run->exact });
+                .ldc = D, .accumulate = true });
     }
 }
 
 enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, struct weft_loss *out,
                                  struct weft_err *err)
 {
-    struct weft_run run = { .compute = p->compute, .exact = m->exact };
+    struct weft_run run = { 0 };
     size_t n;
     *out = (struct weft_loss){ 0 };
     enum weft_status st = check_batch(m, p, b, err);
     if (!st) st = select_rows(m, p, b, &n, err);
     if (st || !n) return st;
+    weft_run_begin(&run, p->compute, m);
     forward(&run, m, p, b);
     pick(&run, m, p, p->rows, n);
     head_loss(&run, m, p, n, false, 0, out, NULL);
+    weft_run_end(&run);
     return WEFT_OK;
 }
 
@@ -515,7 +517,7 @@ enum weft_status weft_model_loss_backward(struct weft_model *m, struct weft_pass
                                           uint64_t seed, uint64_t micro_step, struct weft_loss *out, double *row_loss,
                                           const struct weft_progress *progress, struct weft_err *err)
 {
-    struct weft_run run = { .compute = p->compute, .exact = m->exact, .dropout = true, .seed = seed, .micro_step = micro_step };
+    struct weft_run run = { .dropout = true, .seed = seed, .micro_step = micro_step };
     size_t n, D = m->config.hidden_size, L = m->config.n_layers;
     *out = (struct weft_loss){ 0 };
     if (row_loss) memset(row_loss, 0, b->n_seqs * sizeof *row_loss);
@@ -524,42 +526,50 @@ enum weft_status weft_model_loss_backward(struct weft_model *m, struct weft_pass
     if (!st) st = select_rows(m, p, b, &n, err);
     if (st || !n) return st;
 
+    weft_run_begin(&run, p->compute, m);
     forward(&run, m, p, b);
-    if (weft_progress_cancelled(progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
+    if (weft_progress_cancelled(progress)) goto cancelled;
     pick(&run, m, p, p->rows, n);
     head_loss(&run, m, p, n, true, coef, out, row_loss);
     weft_rmsnorm_backward(run.compute, p->dpicked, false, m->norm.dw, p->dpicked, p->picked, m->norm.w, p->r_picked, n, D);
-    if (p->s.lowest == L && !m->dembed) return WEFT_OK;
+    if (p->s.lowest == L && !m->dembed) goto done;
 
     memset(p->dh, 0, b->n_tokens * D * sizeof(float));
     for (size_t i = 0; i < n; i++) memcpy(p->dh + (size_t)p->rows[i] * D, p->dpicked + i * D, D * sizeof(float));
     for (size_t i = L; i-- > p->s.lowest;) {
-        if (weft_progress_cancelled(progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
+        if (weft_progress_cancelled(progress)) goto cancelled;
         if (p->s.checkpointing && i + 1 < L) layer_forward(&run, m, p, b, i, acts_of(p, i), stream(p, i), NULL);
         layer_backward(&run, m, p, b, i, acts_of(p, i), stream(p, i), i > p->s.lowest || m->dembed);
     }
     if (m->dembed)
         weft_embed_backward(run.compute, m->dembed, p->dh, b->ids, b->n_tokens, D, m->config.pad_token_id);
-    return WEFT_OK;
+    goto done;
+cancelled:
+    st = weft_fail(err, WEFT_ECANCEL, "stopped");
+done:
+    weft_run_end(&run);
+    return st;
 }
 
 enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, const int32_t *rows,
                                    size_t n_rows, float *logits, struct weft_err *err)
 {
-    struct weft_run run = { .compute = p->compute, .exact = m->exact };
+    struct weft_run run = { 0 };
     size_t D = m->config.hidden_size, V = m->config.vocab_size;
     enum weft_status st = check_batch(m, p, b, err);
     if (st) return st;
     for (size_t i = 0; i < n_rows; i++)
         if (rows[i] < 0 || (size_t)rows[i] >= b->n_tokens)
             return weft_fail(err, WEFT_EARG, "logits of row %d of a batch of %zu tokens", rows[i], b->n_tokens);
+    weft_run_begin(&run, p->compute, m);
     forward(&run, m, p, b);
     for (size_t at = 0; at < n_rows; at += p->s.T) {
         size_t n = weft_min_size(p->s.T, n_rows - at);
         pick(&run, m, p, rows + at, n);
         weft_gemm(run.compute, &(struct weft_gemm){
             .m = n, .n = V, .k = D, .a = p->picked_norm, .lda = D, .b = m->head.w, .b_type = m->head.type, .ldb = D,
-            .b_rows_are_outputs = true, .c = logits + at * V, .ldc = V, .exact = run.exact });
+            .b_rows_are_outputs = true, .c = logits + at * V, .ldc = V });
     }
+    weft_run_end(&run);
     return WEFT_OK;
 }

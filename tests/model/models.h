@@ -67,6 +67,52 @@ static inline void zero_grads(struct weft_params *p)
     for (size_t i = 0; i < p->n; i++) memset(p->items[i].grad, 0, p->items[i].rows * p->items[i].cols * sizeof(float));
 }
 
+/* ---- fixtures: tensors of a safetensors file of the tests ---- */
+
+struct fixture {
+    struct weft_safetensors file;
+    struct weft_arena arena;
+};
+
+static inline void fixture_open(struct fixture *f, const char *path)
+{
+    struct weft_err err = { 0 };
+    *f = (struct fixture){ 0 };
+    check_ok(weft_safetensors_open(&f->file, &f->arena, check_source(&f->arena, path), &err), &err);
+}
+static inline void fixture_close(struct fixture *f)
+{
+    weft_safetensors_close(&f->file);
+    weft_arena_clear(&f->arena);
+}
+/* An aligned copy of the values, which are all of 4 or 8 bytes. */
+static inline void *fixture_values(struct fixture *f, const char *name, size_t *n)
+{
+    const struct weft_st_tensor *t = weft_safetensors_find(&f->file, weft_str_c(name));
+    if (!t) fail_msg("the fixture has no %s", name);
+    void *p = weft_arena_alloc(&f->arena, t->bytes);
+    assert_non_null(p);
+    memcpy(p, t->data, t->bytes);
+    *n = t->n_elements;
+    return p;
+}
+static inline struct weft_batch fixture_batch(struct fixture *f)
+{
+    struct weft_batch b = { 0 };
+    size_t n_labels, n_cu;
+    b.ids = fixture_values(f, "ids", &b.n_tokens);
+    b.labels = fixture_values(f, "labels", &n_labels);
+    b.cu = fixture_values(f, "cu", &n_cu);
+    assert_int_equal(n_labels, b.n_tokens);
+    b.n_seqs = n_cu - 1;
+    int32_t *pos = WEFT_NEWS(&f->arena, int32_t, b.n_tokens);
+    assert_non_null(pos);
+    for (size_t s = 0; s < b.n_seqs; s++)
+        for (int32_t t = b.cu[s]; t < b.cu[s + 1]; t++) pos[t] = t - b.cu[s];
+    b.pos = pos;
+    return b;
+}
+
 /* ||a - b|| / ||b|| */
 static inline double rel_l2(const float *a, const float *b, size_t n)
 {
