@@ -206,9 +206,12 @@ static enum weft_status assign_float(const struct weft_option_sink *to, const st
     /* Decimal only: no hexadecimal, "inf" or "nan", and no locale. */
     char text[64], *end = text;
     double v = 0;
-    if (value.len && value.len < sizeof text && strspn(value.s, "+-.0123456789eE") >= value.len) {
-        memcpy(text, value.s, value.len);
+    if (value.len < sizeof text) {
+        if (value.len) memcpy(text, value.s, value.len);
         text[value.len] = '\0';
+    } else
+        text[0] = '\0';
+    if (value.len && strspn(text, "+-.0123456789eE") == value.len) {
         locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
         v = strtod_l(text, &end, c);
         freelocale(c);

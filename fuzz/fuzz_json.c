@@ -1,0 +1,55 @@
+/* Any bytes through the JSON reader.  What is accepted must survive writing and reading again unchanged, and the
+ * pull reader must agree with the tree. */
+#include "base/json.h"
+
+#include <stdlib.h>
+
+static void check(bool ok)
+{
+    if (!ok) abort();
+}
+
+static void write_value(struct weft_buf *b, const struct weft_json_value *v, int indent, bool ascii)
+{
+    struct weft_json_out o;
+    weft_json_out_init(&o, b);
+    o.indent = indent;
+    o.ascii = ascii;
+    weft_json_out_value(&o, v);
+    check(!b->failed);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct weft_arena a = { 0 };
+    struct weft_err err = { .lang = size & 1 ? WEFT_LANG_ZH : WEFT_LANG_EN };
+    struct weft_str text = { (const char *)data, size };
+    struct weft_json_value v, again;
+    struct weft_json j;
+    struct weft_buf once = { 0 }, form = { 0 }, twice = { 0 };
+
+    enum weft_status st = weft_json_parse(&a, "fuzz", text, &v, &err), skipped;
+    check(st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0]));
+    weft_err_clear(&err);
+    skipped = weft_json_init(&j, &a, "fuzz", text, &err);
+    if (!skipped) skipped = weft_json_skip(&j, &err);
+    if (!skipped) skipped = weft_json_end(&j, &err);
+    check(st == skipped);
+    if (!st) {
+        /* Once written, the text is a fixed point: compact, indented and ASCII forms all mean the same. */
+        write_value(&once, &v, 0, false);
+        for (int i = 0; i < 3; i++) {
+            weft_buf_reset(&form);
+            weft_buf_reset(&twice);
+            write_value(&form, &v, i == 1 ? 2 : 0, i == 2);
+            check(weft_json_parse(&a, "again", weft_buf_view(&form), &again, &err) == WEFT_OK);
+            write_value(&twice, &again, 0, false);
+            check(weft_str_eq(weft_buf_view(&once), weft_buf_view(&twice)));
+        }
+    }
+    weft_buf_clear(&once);
+    weft_buf_clear(&form);
+    weft_buf_clear(&twice);
+    weft_arena_clear(&a);
+    return 0;
+}
