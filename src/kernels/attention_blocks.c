@@ -124,7 +124,8 @@ static void forward_tile(const struct forward *f, const struct forward_scratch *
                          size_t cols)
 {
     float *o = w->o + at * f->d;
-    multiply_wide(f->g, rows, cols, f->d, w->q + at * units_of(f->g, f->d), w->k, w->s, TILE, false, 1 / sqrtf((float)f->d));
+    multiply_wide(f->g, rows, cols, f->d, w->q + at * units_of(f->g, f->d), w->k, w->s, TILE, false,
+                  WEFT_LOG2_E / sqrtf((float)f->d));
     if (k0 + cols > position + 1 || first_key(f->window, position + rows - 1) > k0)
         mask_scores(w->s, rows, cols, position, k0, f->window);
     f->c->k->softmax_step(w->s, TILE, rows, cols, w->m + at, w->l + at, o, f->d, f->d);
@@ -170,7 +171,7 @@ static void forward_task(void *ctx, size_t chunk, int thread)
             size_t at = h * f->queries + i;
             float *out = s.out + ((i0 + i) * f->n_heads + h0 + h) * f->d;
             for (size_t e = 0; e < f->d; e++) out[e] = w.o[at * f->d + e] / w.l[at];
-            if (s.lse) s.lse[(h0 + h) * s.lse_head + i0 + i] = w.m[at] + logf(w.l[at]);
+            if (s.lse) s.lse[(h0 + h) * s.lse_head + i0 + i] = w.m[at] * WEFT_LN_2 + logf(w.l[at]);
         }
 }
 
@@ -253,7 +254,7 @@ static void backward_tile(const struct backward *b, const struct backward_scratc
 {
     const struct weft_gemm_level *g = b->g;
     size_t d = b->a->d, at = (k0 - base) * units_of(g, d);
-    multiply_wide(g, keys, queries, d, w->k_rows + at, w->q_cols, w->p, TILE, false, b->scale);
+    multiply_wide(g, keys, queries, d, w->k_rows + at, w->q_cols, w->p, TILE, false, b->scale * WEFT_LOG2_E);
     multiply_wide(g, keys, queries, d, w->v_rows + at, w->do_cols, w->dp, TILE, false, 1);
     if (i0 < k0 + keys || (b->a->window && i0 + queries > k0 + b->a->window)) mask_transposed(w->p, keys, queries, k0, i0, b->a->window);
     b->c->k->softmax_backward(w->p, w->dp, TILE, keys, queries, lse + i0, delta + i0);
@@ -387,7 +388,7 @@ static void decode_task(void *ctx, size_t chunk, int thread)
             if (from < to) {
                 size_t n = to - from;
                 s->c->k->gemv_nt(rows, n, d, a->q + (t * a->n_heads + h) * d, d, k + from * d, WEFT_F32, d, scores, DECODE_KEYS, false,
-                                 1 / sqrtf((float)d), NULL);
+                                 WEFT_LOG2_E / sqrtf((float)d), NULL);
                 s->c->k->softmax_step(scores, DECODE_KEYS, rows, n, m, l, scores, 0, 0);
                 s->c->k->gemv_nn(rows, d, n, scores, DECODE_KEYS, v + from * d, WEFT_F32, d, part + 2, 2 + d, false, 1, NULL);
             }
@@ -405,7 +406,7 @@ static void put_together(const struct decode *s, size_t t, size_t head)
     for (size_t run = 0; run < s->runs; run++) {
         const float *part = part_of(s, run, t, head);
         if (part[1] == 0) continue;                     /* this run sees nothing; its values were not written */
-        float w = expf(part[0] - max);
+        float w = exp2f(part[0] - max);
         sum += w * part[1];
         for (size_t e = 0; e < d; e++) out[e] += w * part[2 + e];
     }

@@ -221,3 +221,47 @@ enum weft_status weft_measure_decode(struct weft_compute *c, size_t m, size_t n,
     weft_arena_clear(&b.arena);
     return WEFT_OK;
 }
+
+/* ---- attention ---- */
+
+static float *filled(struct weft_compute *c, struct weft_arena *a, size_t n)
+{
+    float *p = WEFT_NEWS(a, float, n);
+    if (p) fill(c, p, WEFT_F32, n);
+    return p;
+}
+
+enum weft_status weft_measure_attention(struct weft_compute *c, size_t seqs, size_t len, size_t n_heads, size_t n_kv_heads, size_t d,
+                                        int repeats, struct weft_measured_attention *out, struct weft_err *err)
+{
+    struct weft_arena m = { 0 };
+    enum weft_status st = WEFT_OK;
+    size_t T = seqs * len, wide = n_heads * d, narrow = n_kv_heads * d;
+    float *q = filled(c, &m, T * wide), *k = filled(c, &m, T * narrow), *v = filled(c, &m, T * narrow), *dout = filled(c, &m, T * wide);
+    float *y = WEFT_NEWS(&m, float, T * wide), *dq = WEFT_NEWS(&m, float, T * wide), *dk = WEFT_NEWS(&m, float, T * narrow);
+    float *dv = WEFT_NEWS(&m, float, T * narrow), *lse = WEFT_NEWS(&m, float, T * n_heads), *delta = WEFT_NEWS(&m, float, T * n_heads);
+    int32_t *cu = WEFT_NEWS(&m, int32_t, seqs + 1);
+    if (!q || !k || !v || !dout || !y || !dq || !dk || !dv || !lse || !delta || !cu) {
+        st = weft_fail_nomem(err, T * wide * sizeof *q, "a measurement");
+        goto done;
+    }
+    for (size_t s = 0; s <= seqs; s++) cu[s] = (int32_t)(s * len);
+    struct weft_attn a = { .q = q, .k = k, .v = v, .ldq = wide, .ldk = narrow, .ldv = narrow, .cu = cu, .n_seqs = seqs, .T = T,
+                           .n_heads = n_heads, .n_kv_heads = n_kv_heads, .d = d };
+    double pairs = (double)seqs * (double)len * (double)(len + 1) / 2 * (double)n_heads * (double)d, forward = 1e30, backward = 1e30;
+    double peak = weft_measure_peak(c->pool, c->isa, c->exact);
+    for (int i = -1; i < repeats || i < 1; i++) {
+        double start = weft_clock_seconds();
+        weft_attention(c, y, lse, &a);
+        double middle = weft_clock_seconds();
+        weft_attention_backward(c, dq, dk, dv, delta, dout, y, lse, &a);
+        double end = weft_clock_seconds(), now = weft_measure_peak(c->pool, c->isa, c->exact);
+        if (now > peak) peak = now;
+        if (middle - start < forward) forward = middle - start;
+        if (end - middle < backward) backward = end - middle;
+    }
+    *out = (struct weft_measured_attention){ 4 * pairs / forward, 10 * pairs / backward, peak };
+done:
+    weft_arena_clear(&m);
+    return st;
+}

@@ -34,6 +34,16 @@ WEFT_MUST_USE enum weft_status
 weft_measure_gemm(struct weft_compute *c, const struct weft_gemm_shape *shape, int repeats, struct weft_measured_gemm *out,
                   struct weft_err *err);
 
+/* Attention of `seqs` sequences of `len` tokens, forward and backward, counted as 4 and 10 d FLOP for every pair of a
+ * query and a key it sees (FlashAttention's count: no recomputation). */
+struct weft_measured_attention {
+    double forward, backward;           /* FLOP/s */
+    double peak;
+};
+WEFT_MUST_USE enum weft_status
+weft_measure_attention(struct weft_compute *c, size_t seqs, size_t len, size_t n_heads, size_t n_kv_heads, size_t d, int repeats,
+                       struct weft_measured_attention *out, struct weft_err *err);
+
 /* m x n x k products with few rows against the read loop over the same memory. */
 struct weft_measured_decode {
     double bytes;                       /* weight bytes/s */

@@ -8,6 +8,9 @@
 
 #include "kernels/kernels.h"
 
+#define WEFT_LOG2_E 1.44269504f
+#define WEFT_LN_2 0.693147181f
+
 /* ---- matrix products ---- */
 
 /* The parts of a packed product.  Operands are cut along k into 32-bit "units" of `unit_len` elements: 1 float, or 2
@@ -59,10 +62,11 @@ struct weft_kernels {
 
     /* ---- attention, on tiles; -INFINITY marks what a query does not see ---- */
 
-    /* One step of the online softmax over s [rows, cols] in place: s = exp(s - m'), m' = max(m, row maximum);
-     * l = l * exp(m - m') + row sum; o [rows, d] *= exp(m - m'). */
+    /* Scores come in units of log 2 (times WEFT_LOG2_E), because powers of two are cheaper than powers of e.
+     * One step of the online softmax over s [rows, cols] in place: s = 2^(s - m'), m' = max(m, row maximum);
+     * l = l * 2^(m - m') + row sum; o [rows, d] *= 2^(m - m'). */
     void (*softmax_step)(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o, size_t ldo, size_t d);
-    /* Transposed tiles [keys, queries]: p = exp(p - lse[query]), dp = p * (dp - delta[query]). */
+    /* Transposed tiles [keys, queries]: p = 2^(p - lse[query] * log2 e), dp = p * (dp - delta[query]). */
     void (*softmax_backward)(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse, const float *delta);
     float (*dot)(const float *x, const float *y, size_t n);
 

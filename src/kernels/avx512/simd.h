@@ -53,13 +53,12 @@ VEC_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 VEC_INLINE vec v_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }     /* c - a b */
 VEC_INLINE vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }                    /* b where either is NaN */
 VEC_INLINE vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
-VEC_INLINE vec v_select(vmask m, vec yes, vec no) { return _mm512_mask_blend_ps(m, no, yes); }
-/* v * 2^round(n), to zero and infinity where it leaves the range */
 VEC_INLINE vec v_round(vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/* v * 2^n for whole n, to zero and infinity where that leaves the range */
 VEC_INLINE vec v_scale2(vec v, vec n) { return _mm512_scalef_ps(v, n); }
-VEC_INLINE bool v_all_finite_m(vmask m, vec v)
+VEC_INLINE bool v_all_finite(vec v)
 {
-    return (m & _mm512_fpclass_ps_mask(v, 0x01 | 0x08 | 0x10 | 0x80)) == 0;     /* quiet NaN, +inf, -inf, signalling NaN */
+    return _mm512_fpclass_ps_mask(v, 0x01 | 0x08 | 0x10 | 0x80) == 0;           /* quiet NaN, +inf, -inf, signalling NaN */
 }
 
 /* Sums and maxima across lanes, halves first. */
@@ -81,8 +80,10 @@ VEC_INLINE float v_max_across(vec v)
 struct v_squares {
     __m512d lo, hi;
 };
-VEC_INLINE void v_add_squares(struct v_squares *s, vec v)
+/* n <= 16 elements */
+VEC_INLINE void v_add_squares(struct v_squares *s, const float *x, size_t n)
 {
+    __m512 v = v_load_m(v_first(n), x);
     __m512d lo = _mm512_cvtps_pd(_mm512_castps512_ps256(v)), hi = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
     s->lo = _mm512_fmadd_pd(lo, lo, s->lo);
     s->hi = _mm512_fmadd_pd(hi, hi, s->hi);
@@ -133,6 +134,11 @@ VEC_INLINE ivec i_set1(uint32_t u) { return _mm512_set1_epi32((int)u); }
 VEC_INLINE ivec i_iota(void) { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
 VEC_INLINE ivec i_add(ivec a, ivec b) { return _mm512_add_epi32(a, b); }
 VEC_INLINE ivec i_xor(ivec a, ivec b) { return _mm512_xor_si512(a, b); }
+/* hi + 1 in the lanes where low = start + lane went past 2^32 */
+VEC_INLINE ivec i_carry(ivec hi, ivec low, uint32_t start)
+{
+    return _mm512_mask_add_epi32(hi, _mm512_cmplt_epu32_mask(low, i_set1(start)), hi, _mm512_set1_epi32(1));
+}
 /* All 64 bits of a * m by lane. */
 VEC_INLINE void i_mul_wide(ivec a, uint32_t m, ivec *lo, ivec *hi)
 {

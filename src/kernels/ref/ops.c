@@ -172,8 +172,8 @@ static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *
     for (size_t i = 0; i < rows; i++, s += lds, o += ldo) {
         float max = m[i];
         for (size_t j = 0; j < cols; j++) max = fmaxf(max, s[j]);
-        float base = max == -INFINITY ? 0 : max, keep = expf(m[i] - base), sum = 0;
-        for (size_t j = 0; j < cols; j++) sum += s[j] = expf(s[j] - base);
+        float base = max == -INFINITY ? 0 : max, keep = exp2f(m[i] - base), sum = 0;
+        for (size_t j = 0; j < cols; j++) sum += s[j] = exp2f(s[j] - base);
         for (size_t e = 0; e < d; e++) o[e] *= keep;
         l[i] = l[i] * keep + sum;
         m[i] = max;
@@ -184,7 +184,7 @@ static void softmax_backward(float *p, float *dp, size_t ld, size_t keys, size_t
 {
     for (size_t j = 0; j < keys; j++, p += ld, dp += ld)
         for (size_t i = 0; i < queries; i++) {
-            p[i] = expf(p[i] - lse[i]);
+            p[i] = exp2f(p[i] - lse[i] * WEFT_LOG2_E);
             dp[i] = p[i] * (dp[i] - delta[i]);
         }
 }
