@@ -10,11 +10,19 @@
 
 struct weft_kv;
 
+/* What is kept was computed with the adapter of that moment.  When branches have been hung on, taken off or switched
+ * since, the sequence must begin anew (weft_kv_truncate to 0); append refuses to mix.  After training steps on the same
+ * branches the caller truncates. */
+
 /* Room for `cap` tokens; prompts are processed in blocks of at most `block` tokens (0: 256). */
 WEFT_MUST_USE enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struct weft_model *m, size_t cap,
                                            size_t block, struct weft_err *err);
 void weft_kv_free(struct weft_kv *kv);
 size_t weft_kv_len(const struct weft_kv *kv);
+const int32_t *weft_kv_ids(const struct weft_kv *kv);       /* [len] the tokens it holds */
+size_t weft_kv_cap(const struct weft_kv *kv);
+size_t weft_kv_vocab_size(const struct weft_kv *kv);        /* how many logits append writes */
+bool weft_kv_stale(const struct weft_kv *kv);               /* the branches have changed since */
 void weft_kv_truncate(struct weft_kv *kv, size_t len);     /* forgets tokens from len on */
 
 /* Appends ids [n] and writes the logits [V] after the last of them; rows of the vocabulary above the tokenizer's

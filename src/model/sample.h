@@ -25,7 +25,8 @@ WEFT_MUST_USE enum weft_status weft_sampler_new(struct weft_sampler **out, size_
 void weft_sampler_free(struct weft_sampler *s);
 /* Tells the penalty of a token that stands in the context. */
 void weft_sampler_see(struct weft_sampler *s, int32_t id);
-/* Draws the next token; logits [n_vocab] are overwritten. logprob (may be NULL): log p under the drawn distribution. */
+/* Draws the next token; logits [n_vocab] are overwritten.  logprob (may be NULL): log p under the distribution drawn
+ * from; greedy: under the softmax of the logits. */
 int32_t weft_sampler_next(struct weft_sampler *s, float *logits, float *logprob);
 
 #endif
