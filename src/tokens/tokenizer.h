@@ -32,6 +32,9 @@ int32_t weft_tokenizer_special(const struct weft_tokenizer *t, enum weft_special
 /* The chat template of tokenizer_config.json or chat_template.jinja; s == NULL: none. */
 struct weft_str weft_tokenizer_chat_template(const struct weft_tokenizer *t);
 
+/* What is odd about the files but no error, one line each; empty when all is well. */
+struct weft_str weft_tokenizer_warnings(const struct weft_tokenizer *t);
+
 /* ---- encoding ---- */
 
 enum {

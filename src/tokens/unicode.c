@@ -196,6 +196,29 @@ void weft_unicode_free(struct weft_unicode *u)
     free(u);
 }
 
+static const char *category_name(utf8proc_category_t c)
+{
+    switch (c) {
+    case UTF8PROC_CATEGORY_LU: return "Lu";
+    case UTF8PROC_CATEGORY_LL: return "Ll";
+    case UTF8PROC_CATEGORY_LM: return "Lm";
+    case UTF8PROC_CATEGORY_LO: return "Lo";
+    case UTF8PROC_CATEGORY_MN: return "Mn";
+    case UTF8PROC_CATEGORY_ND: return "Nd";
+    case UTF8PROC_CATEGORY_NO: return "No";
+    case UTF8PROC_CATEGORY_PO: return "Po";
+    default: return "So";
+    }
+}
+
+const char *weft_unicode_since(size_t i, uint32_t *first, uint32_t *last)
+{
+    if (i >= WEFT_COUNT(assigned_since)) return NULL;
+    *first = assigned_since[i].first;
+    *last = assigned_since[i].last;
+    return category_name(assigned_since[i].category);
+}
+
 /* ---- normal forms ---- */
 
 size_t weft_unicode_nfc_prefix(const struct weft_unicode *u, struct weft_str s)
@@ -265,20 +288,45 @@ static bool order_marks(struct points *a, struct points *scratch)
     return true;
 }
 
+/* Decomposes one character; how many code points it makes. */
+static size_t decompose(enum weft_normal_form form, uint32_t cp, utf8proc_int32_t part[32])
+{
+    bool compat = form == WEFT_NFKC || form == WEFT_NFKD;
+    utf8proc_option_t how = (utf8proc_option_t)(UTF8PROC_DECOMPOSE | (compat ? UTF8PROC_COMPAT : 0));
+    int boundclass = 0;
+    utf8proc_ssize_t n = cp < 0xA0 ? 0 : utf8proc_decompose_char((utf8proc_int32_t)cp, part, 32, how, &boundclass);
+    if (n >= 1 && n <= 32) return (size_t)n;
+    part[0] = (utf8proc_int32_t)cp;
+    return 1;
+}
+
+size_t weft_unicode_stretch(const struct weft_unicode *u, enum weft_normal_form form, struct weft_str s, size_t from)
+{
+    const unsigned char *p = (const unsigned char *)s.s;
+    size_t n;
+    weft_unicode_next(p + from, &n);
+    for (size_t at = from + n; at < s.len; at += n) {
+        utf8proc_int32_t part[32];
+        uint32_t cp = weft_unicode_next(p + at, &n);
+        if (cp < 0x300) return at;
+        /* What counts is the first part of what it is taken apart into: U+F900 stands for one plain letter; U+FF9E is
+         * no mark, but the U+3099 that NFKC makes of it is. */
+        decompose(form, cp, part);
+        if (!(weft_unicode_class(u, (uint32_t)part[0]) & WEFT_UNI_COMPOSES)) return at;
+    }
+    return s.len;
+}
+
 /* One stretch of text that begins and ends at borders. */
 static bool normalize_stretch(enum weft_normal_form form, struct weft_str s, struct points *a, struct points *scratch,
                               struct weft_buf *out)
 {
     const unsigned char *p = (const unsigned char *)s.s;
-    bool compat = form == WEFT_NFKC || form == WEFT_NFKD;
-    utf8proc_option_t how = (utf8proc_option_t)(UTF8PROC_DECOMPOSE | (compat ? UTF8PROC_COMPAT : 0));
     a->n = 0;
     for (size_t i = 0, n; i < s.len; i += n) {
-        utf8proc_int32_t part[32], cp = (utf8proc_int32_t)weft_unicode_next(p + i, &n);
-        int boundclass = 0;
-        utf8proc_ssize_t k = utf8proc_decompose_char(cp, part, 32, how, &boundclass);
-        if (k < 0 || k > 32) part[0] = cp, k = 1;
-        for (utf8proc_ssize_t j = 0; j < k; j++)
+        utf8proc_int32_t part[32];
+        size_t k = decompose(form, weft_unicode_next(p + i, &n), part);
+        for (size_t j = 0; j < k; j++)
             if (!push(a, part[j])) return false;
     }
     if (!order_marks(a, scratch)) return false;
@@ -294,7 +342,6 @@ enum weft_status weft_unicode_normalize(const struct weft_unicode *u, enum weft_
                                         struct weft_buf *out, struct weft_err *err)
 {
     struct points a = { 0 }, scratch = { 0 };
-    const unsigned char *p = (const unsigned char *)s.s;
     enum weft_status st = WEFT_OK;
 
     for (size_t i = 0; i < s.len;) {
@@ -303,16 +350,9 @@ enum weft_status weft_unicode_normalize(const struct weft_unicode *u, enum weft_
             weft_buf_add(out, s.s + i, same);
             i += same;
         }
-        /* NFC: up to the next border.  The others have no quick way; a stretch of some thousand bytes bounds the
-         * memory, and a character below U+0300 is a border of every form. */
-        size_t end = i, n;
-        while (end < s.len) {
-            uint32_t cp = weft_unicode_next(p + end, &n);
-            if (end > i && form == WEFT_NFC && !(weft_unicode_class(u, cp) & WEFT_UNI_COMPOSES)) break;
-            if (end - i >= 4096 && cp < 0x300) break;
-            end += n;
-        }
-        if (end > i && !normalize_stretch(form, weft_str_sub(s, i, end), &a, &scratch, out)) {
+        if (i == s.len) break;
+        size_t end = weft_unicode_stretch(u, form, s, i);
+        if (!normalize_stretch(form, weft_str_sub(s, i, end), &a, &scratch, out)) {
             st = weft_fail_nomem(err, a.cap * 2 * sizeof a.cp[0], "normalization");
             goto done;
         }

@@ -48,10 +48,18 @@ static inline uint32_t weft_unicode_next(const unsigned char *s, size_t *n)
     return *n = 4, (uint32_t)(s[0] & 7) << 18 | (uint32_t)(s[1] & 63) << 12 | (uint32_t)(s[2] & 63) << 6 | (s[3] & 63);
 }
 
+/* Row i of the ranges that libutf8proc and PCRE2 may not know yet: their general category ("Lo"), or NULL behind the
+ * last row. */
+const char *weft_unicode_since(size_t i, uint32_t *first, uint32_t *last);
+
 enum weft_normal_form { WEFT_NFC, WEFT_NFD, WEFT_NFKC, WEFT_NFKD };
 
 /* Bytes at the front of s (valid UTF-8) that NFC leaves as they are; s.len when it leaves all of it. */
 size_t weft_unicode_nfc_prefix(const struct weft_unicode *u, struct weft_str s);
+
+/* End of the stretch of s (valid UTF-8) from the border `from` < s.len to the next: a character, and what may be
+ * joined with it or reordered.  The normal form of a text is that of its stretches, joined. */
+size_t weft_unicode_stretch(const struct weft_unicode *u, enum weft_normal_form form, struct weft_str s, size_t from);
 
 /* Appends the normal form of s (valid UTF-8) to out.  Linear in s.len, also for long runs of combining marks. */
 WEFT_MUST_USE enum weft_status weft_unicode_normalize(const struct weft_unicode *u, enum weft_normal_form form,

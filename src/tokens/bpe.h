@@ -1,0 +1,77 @@
+/* tokens/bpe.h - byte-pair encoding of one pre-token
+ *
+ * Two kinds of vocabulary, one merge loop: byte-level ones start from single bytes, the others from characters
+ * with byte tokens <0xXX> or an unknown token for those that the vocabulary lacks.
+ * Symbols: the tokens of the model numbered densely in id order, so that a pair and its rank fit into 64 bits
+ * whatever the ids are.
+ * Owner:   weft_bpe_clear.   Threads: immutable after build; each user brings its own scratch.
+ */
+#ifndef WEFT_TOKENS_BPE_H
+#define WEFT_TOKENS_BPE_H
+
+#include "tokens/byte_level.h"
+#include "tokens/tokenizer.h"
+#include "tokens/vocab.h"
+
+enum {
+    WEFT_MAX_SYMBOLS = (1 << 20) - 1,   /* tokens of a model; the largest known has 262,144 */
+    WEFT_MAX_MERGES = (1 << 24) - 1,
+    WEFT_NO_RANK = (1 << 24) - 1
+};
+
+struct weft_merge {
+    struct weft_str a, b;
+    size_t at;                          /* byte offset in the file, for messages */
+};
+
+struct weft_bpe {
+    const struct weft_vocab *vocab;     /* of the model alone, without added tokens */
+    bool byte_level;                    /* words are raw bytes, tokens are mapped characters */
+    bool byte_fallback, fuse_unk, ignore_merges;
+    struct weft_str prefix, suffix;     /* continuing_subword_prefix, end_of_word_suffix; "" for none */
+    struct weft_str unk;                /* unk_token; "" or not in the vocabulary: unknown characters are dropped */
+
+    size_t n_symbols;
+    int32_t *id_of_symbol;              /* [n_symbols] */
+    int32_t unk_symbol;                 /* -1: none */
+    int32_t byte_symbol[256];           /* byte_level: its mapped character; else <0xXX>; -1: not in the vocabulary */
+    int32_t *char_symbol[0x1100];       /* not byte_level: [code point >> 8] -> [256], NULL: none there */
+    struct weft_buf raw;                /* byte_level: the bytes of all symbols, one behind the other */
+    uint32_t *raw_at;                   /* [n_symbols + 1] where in raw; an empty part: not made of mapped characters */
+    uint32_t *raw_slots;                /* hash table by raw bytes: symbol + 1, 0: free */
+    size_t n_raw_slots;
+    uint64_t *pairs;                    /* hash table: a << 44 | b << 24 | rank; UINT64_MAX: free */
+    unsigned pair_shift;                /* 64 - log2 of its length */
+    uint32_t *merged;                   /* [n_merges] rank -> symbol */
+    size_t n_merges, n_repeated;
+};
+
+/* Fills the tables from vocab and the flags above, which the caller has set.  Merges are resolved against vocab by
+ * rule TK4; *bad is the merge that breaks it (the caller names the place) when the answer is WEFT_EINPUT. */
+WEFT_MUST_USE enum weft_status weft_bpe_build(struct weft_bpe *m, const struct weft_merge *merges, size_t n_merges,
+                                              size_t *bad, struct weft_err *err);
+void weft_bpe_clear(struct weft_bpe *m);
+
+/* The bytes a symbol of a byte-level vocabulary stands for; empty when it is not made of mapped characters. */
+static inline struct weft_str weft_bpe_raw(const struct weft_bpe *m, uint32_t symbol)
+{
+    return (struct weft_str){ m->raw.s + m->raw_at[symbol], m->raw_at[symbol + 1] - m->raw_at[symbol] };
+}
+
+struct weft_bpe_scratch {
+    uint32_t *symbols, *ranks, *starts; /* [cap] */
+    int32_t *prev, *next;               /* [cap] */
+    uint64_t *heap;                     /* [3 cap] */
+    size_t cap;
+};
+void weft_bpe_scratch_clear(struct weft_bpe_scratch *s);
+
+/* Appends the ids of `word` (valid UTF-8, not empty) to out; with `offsets` out->begin gets base + the byte offset
+ * in the word. */
+WEFT_MUST_USE enum weft_status weft_bpe_encode(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word,
+                                               bool offsets, uint32_t base, struct weft_ids *out, struct weft_err *err);
+
+/* Room for n more ids, and offsets. */
+WEFT_MUST_USE enum weft_status weft_ids_reserve(struct weft_ids *ids, size_t n, bool offsets, struct weft_err *err);
+
+#endif
