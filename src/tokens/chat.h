@@ -1,9 +1,18 @@
 /* tokens/chat.h - the one chat-template renderer
  *
  * Training, chat, evaluation and server render with the same template through the same call.  Templates are the
- * Jinja subset of docs/tokens.md, parsed once, run in a sandbox with a step limit.  The result knows for every
+ * Jinja subset of docs/chat.md, parsed once, run in a sandbox with a step limit.  The result knows for every
  * byte whether it came from the template or from the data, and whether it carries loss (is part of an
  * assistant's turn, its end-of-turn marker included).
+ *
+ * Which bytes carry loss.  In a template with {% generation %}: exactly what those blocks print.  Otherwise, for each
+ * assistant message: from where its generation prompt ends (so what a thinking template adds before the answer is
+ * learnt too, unless the prompt has it already) to its last byte, and the end-of-turn marker behind it.  The marker is
+ * what the template prints behind an answer and before the next message, without white space at its end (ChatML:
+ * "<|im_end|>"); with `train_trailing` that white space too, as LLaMA-Factory does (docs/training.md Q13).
+ *
+ * What a template cannot do is found out once, at parse, by rendering small conversations; messages are then changed
+ * to what it can: see struct weft_chat_abilities.
  *
  * Threads: a template is immutable after parse; rendering uses the caller's arena.
  */
@@ -23,6 +32,21 @@ extern const char weft_chat_chatml[];
 /* SHA-256 of the template source: travels in the adapter, a mismatch is refused. */
 const char *weft_chat_fingerprint(const struct weft_chat_template *t);
 
+/* What the template does with messages, learnt by rendering needles. */
+struct weft_chat_abilities {
+    bool system_role;       /* prints system messages; otherwise their text goes before the first user message's */
+    bool developer_role;    /* knows "developer"; otherwise it becomes "system" */
+    bool string_content;    /* prints content given as a string; otherwise it is given as a list of one text part */
+    bool list_content;      /* prints content given as parts; otherwise text parts are joined with "\n" */
+    bool tools;             /* prints the list of tools */
+    bool tool_calls;        /* prints tool calls and their results; otherwise such messages are refused */
+    bool arguments_object;  /* wants arguments as an object; otherwise as a string of JSON */
+    bool null_content;      /* prints nothing for a null content; otherwise it is given as "" */
+    bool generation;        /* has {% generation %} */
+};
+struct weft_chat_abilities weft_chat_abilities(const struct weft_chat_template *t);
+struct weft_str weft_chat_source(const struct weft_chat_template *t);
+
 struct weft_chat_span {
     size_t begin, end;              /* bytes of the rendered text, half open */
     bool from_template;             /* else from the messages */
@@ -40,13 +64,15 @@ struct weft_chat_settings {
     struct weft_str bos_token, eos_token, pad_token, unk_token;     /* "" when absent */
     struct weft_str date;                                           /* for strftime_now: "2026-11-24"; s == NULL: today */
     const struct weft_json_value *kwargs;                           /* object: enable_thinking and the like; NULL: none */
+    bool train_trailing;            /* what follows the end-of-turn marker (ChatML: a newline) carries loss too */
 };
 
 /* Messages of a row: system (when given), then its turns. */
 WEFT_MUST_USE enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_row *row,
                                                     const struct weft_chat_settings *s, struct weft_chat_text *out,
                                                     struct weft_err *err);
-/* Messages and tools as JSON (an OpenAI request). tools may be NULL. */
+/* Messages and tools as JSON (an OpenAI request). tools may be NULL.
+ * WEFT_EINPUT: the template raised an exception, or the messages are not a list of objects with role and content. */
 WEFT_MUST_USE enum weft_status weft_chat_render(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_json_value *messages,
                                                 const struct weft_json_value *tools, const struct weft_chat_settings *s,
                                                 struct weft_chat_text *out, struct weft_err *err);

@@ -12,18 +12,25 @@
 enum { WEFT_IGNORE = -100 };
 
 struct weft_example {
-    int32_t *ids, *labels;          /* [n] */
+    int32_t *ids, *labels;          /* [n]; read-only: the two may be one array, and lie inside another's block */
     uint32_t n;
     uint32_t n_labels;              /* labels that are not WEFT_IGNORE, label[0] included (docs/training.md Q2) */
-    uint32_t row_idx;               /* in the rows this came from */
+    uint32_t row_idx;               /* in the rows this came from; of a block or bin: its first row */
     uint32_t full_len;              /* tokens before truncation */
+    /* Bins of packed rows (stage sft): lengths of the rows inside, NULL elsewhere. */
+    const uint32_t *part_lens;      /* [n_parts], sum n */
+    uint32_t n_parts;
+    bool joined;                    /* one attention sequence over all parts, positions still reset per part */
 };
 
 struct weft_examples {
     struct weft_example *items;
     size_t n, cap;
-    /* the account: rows in = n + no_loss (+ rows merged into blocks by stage pt) */
+    /* the account: rows_in = n + no_loss, where stage pt with packing and packed bins count rows as `merged` instead:
+     * rows_in = merged + no_loss */
     uint64_t rows_in, truncated, no_loss, longest, total_tokens, total_labels;
+    uint64_t merged;                /* rows that went into blocks or bins */
+    uint64_t dropped_tokens;        /* stage pt with packing: tokens behind the last whole block of each 1000 rows */
 };
 
 enum weft_stage { WEFT_STAGE_SFT, WEFT_STAGE_PT };
@@ -31,21 +38,48 @@ enum weft_stage { WEFT_STAGE_SFT, WEFT_STAGE_PT };
 struct weft_collate_settings {
     enum weft_stage stage;
     int64_t cutoff_len;             /* tokens, >= 2 */
-    bool train_on_prompt, mask_history;
-    bool packing;                   /* pt: cut into blocks of cutoff_len (default for pt) */
+    bool train_on_prompt, mask_history;     /* mask_history: only the last answer is trained; not both */
+    bool packing;                   /* pt: cut into blocks of cutoff_len (default for pt); sft: fill bins */
+    bool neat_packing;              /* sft: as packing, but every row attends to itself alone */
+    /* Where the reference trainer and good sense differ (the recipe's compat: hf or clean).
+     * false: the numbers of LLaMA-Factory.  Prompt and answer are encoded separately; the text behind the end-of-turn
+     *        token (ChatML's newline) is trained too (Q13); pt with packing drops the tokens behind the last whole
+     *        block of each group.
+     * true:  the joined text is encoded once, a token belongs to the span of its first byte; nothing behind the
+     *        end-of-turn token is trained, and what stands behind the last label is left out; pt keeps the rest as a
+     *        shorter block. */
+    bool clean;
+    bool strict_specials;           /* special tokens are recognised in the template's text only, not in the data */
+    struct weft_str date;           /* for templates that print one; s == NULL: today */
+    const struct weft_json_value *kwargs;   /* for templates: enable_thinking and the like; NULL: none */
 };
 
 /* Encodes one row; truncation by the pair rule of docs/training.md 9.2.  An example without a label that could be
- * trained gets n_labels 0: the caller counts it. */
+ * trained gets n_labels 0: the caller counts it.
+ * A row of plain text becomes text + end mark with every token a label; in stage pt a conversation does too, as
+ * its template renders it.  `chat` NULL: only plain texts.
+ * The example lies in `a`.  WEFT_EINPUT: the template refuses the row; the message names the row's place. */
 WEFT_MUST_USE enum weft_status
 weft_collate_row(struct weft_arena *a, struct weft_encoder *e, const struct weft_tokenizer *t, const struct weft_chat_template *chat,
                  const struct weft_row *row, const struct weft_collate_settings *s, struct weft_example *out, struct weft_err *err);
 
-/* All rows; by `pool` threads, same result for any number of them. */
+/* All rows; by `pool` threads, same result for any number of them.  Rows without a label are left out and counted.
+ * Stage pt with packing: rows are joined by groups of 1000 and cut into blocks of cutoff_len, so an example holds
+ * parts of several rows; blocks of one group share one array, labels too unless the pad token is among them (Q11).
+ * Stage sft with packing or neat_packing: rows are cut at cutoff_len - 1 and put into bins, by groups of 1000 (Q12). */
 WEFT_MUST_USE enum weft_status
 weft_collate_rows(struct weft_arena *a, const struct weft_tokenizer *t, const struct weft_chat_template *chat,
                   const struct weft_rows *rows, const struct weft_collate_settings *s, struct weft_pool *pool,
                   struct weft_examples *out, struct weft_err *err);
+
+/* The pair rule: how much of a prompt of `source` tokens and an answer of `target` tokens fits into `room`. */
+void weft_collate_fit(int64_t source, int64_t target, int64_t room, int64_t *keep_source, int64_t *keep_target);
+
+/* Which lengths share a bin of `room` tokens: bins are filled one after the other, always with the longest that
+ * still fits, among equals with the later one.  order[k] is the index placed k-th, bins[k] (ascending) its bin.
+ * Lengths are 1 ... room; order and bins have n elements. */
+WEFT_MUST_USE enum weft_status weft_collate_bins(const uint32_t *lens, size_t n, uint32_t room, uint32_t *order, uint32_t *bins,
+                                                 size_t *n_bins, struct weft_err *err);
 
 /* What a model sees at once. */
 struct weft_batch {
