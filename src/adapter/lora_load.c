@@ -35,13 +35,16 @@ static const struct weft_json_value *member(const struct loading *l, const char 
 static enum weft_status bad(struct loading *l, const char *rule, const char *key, const struct weft_json_value *v, const char *expected)
 {
     uint64_t line, column;
+    enum weft_lang lang = l->err ? l->err->lang : WEFT_LANG_EN;
     char text[160];
     weft_json_place(&l->json, v->at, &line, &column);
     bool written = v->kind == WEFT_JSON_NUMBER || v->kind == WEFT_JSON_STRING;
     return weft_fail_rule(l->err, WEFT_EINPUT, rule, "%s:%llu:%llu: %s is %s; expected %s", l->config_path, (unsigned long long)line,
                           (unsigned long long)column, key,
                           written ? weft_escape(text, sizeof text, v->text)
-                          : v->kind == WEFT_JSON_BOOL ? (v->boolean ? "true" : "false") : weft_json_kind_name(v->kind), expected);
+                          : v->kind == WEFT_JSON_BOOL ? (v->boolean ? "true" : "false")
+                                                         : weft_tr(lang, weft_json_kind_name(v->kind)),
+                          weft_tr(lang, expected));
 }
 
 static bool is_empty(const struct weft_json_value *v)

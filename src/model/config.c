@@ -3,9 +3,9 @@
 #include "model/config.h"
 
 #include "base/file.h"
+#include "base/lang.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +48,8 @@ struct reader {
     struct weft_err *err;
 };
 
+static enum weft_lang language(const struct reader *r) { return r->err ? r->err->lang : WEFT_LANG_EN; }
+
 /* A null member counts as absent (CF6). */
 static const struct weft_json_value *member(const struct weft_json_value *object, const char *key)
 {
@@ -56,18 +58,18 @@ static const struct weft_json_value *member(const struct weft_json_value *object
 }
 
 struct place {
-    uint64_t line, column;
+    unsigned long long line, column;
 };
 
 static struct place place_of(const struct reader *r, const struct weft_json_value *v)
 {
-    struct place p;
-    weft_json_place(&r->json, v->at, &p.line, &p.column);
-    return p;
+    uint64_t line, column;
+    weft_json_place(&r->json, v->at, &line, &column);
+    return (struct place){ line, column };
 }
 
 /* What stands there, for "x is ...": numbers and strings as written, else the kind. */
-static const char *shown(char *out, size_t out_bytes, const struct weft_json_value *v)
+static const char *shown(char *out, size_t out_bytes, const struct weft_json_value *v, enum weft_lang lang)
 {
     switch (v->kind) {
     case WEFT_JSON_NUMBER: return weft_escape(out, out_bytes, v->text);
@@ -77,7 +79,7 @@ static const char *shown(char *out, size_t out_bytes, const struct weft_json_val
         snprintf(out, out_bytes, "\"%s\"", weft_escape(text, sizeof text, v->text));
         return out;
     }
-    default: return weft_json_kind_name(v->kind);
+    default: return weft_tr(lang, weft_json_kind_name(v->kind));
     }
 }
 
@@ -92,8 +94,8 @@ static enum weft_status bad(struct reader *r, const char *rule, const char *key,
 {
     char text[192];
     struct place p = place_of(r, v);
-    return weft_fail_rule(r->err, WEFT_EINPUT, rule, "%s:%" PRIu64 ":%" PRIu64 ": %s is %s; expected %s", r->json.name, p.line,
-                          p.column, key, shown(text, sizeof text, v), expected);
+    return weft_fail_rule(r->err, WEFT_EINPUT, rule, "%s:%llu:%llu: %s is %s; expected %s", r->json.name, p.line, p.column, key,
+                          shown(text, sizeof text, v, language(r)), weft_tr(language(r), expected));
 }
 
 static enum weft_status check_int(struct reader *r, const char *rule, const char *key, const struct weft_json_value *v,
@@ -103,8 +105,8 @@ static enum weft_status check_int(struct reader *r, const char *rule, const char
     if (v->kind == WEFT_JSON_NUMBER && v->is_int && v->integer >= min && v->integer <= max) return WEFT_OK;
     struct place p = place_of(r, v);
     return weft_fail_rule(r->err, WEFT_EINPUT, rule,
-                          "%s:%" PRIu64 ":%" PRIu64 ": %s is %s; expected a whole number from %lld to %lld", r->json.name,
-                          p.line, p.column, key, shown(text, sizeof text, v), (long long)min, (long long)max);
+                          "%s:%llu:%llu: %s is %s; expected a whole number from %lld to %lld", r->json.name,
+                          p.line, p.column, key, shown(text, sizeof text, v, language(r)), (long long)min, (long long)max);
 }
 
 static enum weft_status get_size(struct reader *r, const char *key, size_t min, size_t max, size_t *out)

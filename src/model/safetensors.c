@@ -2,8 +2,8 @@
  * are before it is used.  Values are never touched here; they may stand at any address. */
 #include "model/safetensors.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include "base/lang.h"
+
 #include <stdlib.h>
 
 enum { MAX_HEADER = 100000000, MAX_TENSORS = 200000, MAX_NAME = 512 };
@@ -30,7 +30,7 @@ size_t weft_st_dtype_bits(enum weft_st_dtype t) { return dtypes[t].bits; }
 
 struct entry {
     struct weft_st_tensor tensor;
-    uint64_t begin, end;
+    unsigned long long begin, end;
     bool has_dtype, has_shape, has_offsets;
 };
 
@@ -106,8 +106,8 @@ static enum weft_status read_offsets(struct reading *r, struct entry *e)
     if (n != 2)
         return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: data_offsets of tensor \"%s\" are not two numbers", r->path,
                               show(&name, e->tensor.name));
-    e->begin = (uint64_t)at[0];
-    e->end = (uint64_t)at[1];
+    e->begin = (unsigned long long)at[0];
+    e->end = (unsigned long long)at[1];
     e->has_offsets = true;
     return WEFT_OK;
 }
@@ -215,18 +215,18 @@ static int by_name(const void *a, const void *b)
 }
 
 /* ST7, ST8: the tensors cover the data without gap or overlap. */
-static enum weft_status check_cover(struct reading *r, uint64_t data_bytes)
+static enum weft_status check_cover(struct reading *r, unsigned long long data_bytes)
 {
     struct shown name, before;
-    uint64_t at = 0;
+    unsigned long long at = 0;
     for (size_t i = 0; i < r->n; i++) {
         const struct entry *e = &r->entries[i];
         if (e->begin > e->end || e->end > data_bytes)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: tensor \"%s\" stands at bytes %" PRIu64 " to %" PRIu64
-                                  "; the data have %" PRIu64 " bytes", r->path, show(&name, e->tensor.name), e->begin, e->end,
+            return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: tensor \"%s\" stands at bytes %llu to %llu"
+                                  "; the data have %llu bytes", r->path, show(&name, e->tensor.name), e->begin, e->end,
                                   data_bytes);
         if (e->end - e->begin != e->tensor.bytes)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: tensor \"%s\" has room for %" PRIu64
+            return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: tensor \"%s\" has room for %llu"
                                   " bytes; its shape and type need %zu", r->path, show(&name, e->tensor.name), e->end - e->begin,
                                   e->tensor.bytes);
     }
@@ -234,17 +234,16 @@ static enum weft_status check_cover(struct reading *r, uint64_t data_bytes)
     for (size_t i = 0; i < r->n; i++) {
         const struct entry *e = &r->entries[i];
         if (e->begin != at && i)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: tensor \"%s\" begins at byte %" PRIu64 " of the data; expected %"
-                                  PRIu64 ", the end of \"%s\"", r->path, show(&name, e->tensor.name), e->begin, at,
+            return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: tensor \"%s\" begins at byte %llu of the data; expected %llu, the end of \"%s\"", r->path, show(&name, e->tensor.name), e->begin, at,
                                   show(&before, r->entries[i - 1].tensor.name));
         if (e->begin != at)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: the first tensor \"%s\" begins at byte %" PRIu64
+            return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: the first tensor \"%s\" begins at byte %llu"
                                   " of the data; expected 0", r->path, show(&name, e->tensor.name), e->begin);
         at = e->end;
     }
     if (at != data_bytes)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: the tensors end at byte %" PRIu64 " of the data; the file has %"
-                              PRIu64, r->path, at, data_bytes);
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: the tensors end at byte %llu of the data; the file has %llu",
+                              r->path, at, data_bytes);
     return WEFT_OK;
 }
 
@@ -252,18 +251,18 @@ static enum weft_status read_header(struct reading *r, struct weft_safetensors *
 {
     struct weft_str file = { (const char *)f->map.p, f->map.len }, key;
     const char *other = other_format(file);
-    uint64_t n = 0;
+    unsigned long long n = 0;
     bool more;
     enum weft_status st;
 
-    if (other) return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: this is %s; expected a safetensors file", r->path, other);
+    if (other) return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: this is %s; expected a safetensors file", r->path,
+                                     weft_tr(r->err ? r->err->lang : WEFT_LANG_EN, other));
     if (file.len < 8)
         return weft_fail_rule(r->err, WEFT_EINPUT, "ST1", "%s: the file has %zu bytes; a safetensors file has at least 8", r->path,
                               file.len);
     for (int i = 7; i >= 0; i--) n = n << 8 | f->map.p[i];
     if (n < 2 || n > MAX_HEADER || n > file.len - 8)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: offset 0: the header is said to have %" PRIu64
-                              " bytes; expected 2 to %zu: the file is cut short or not safetensors", r->path, n,
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: offset 0: the header is said to have %llu bytes; expected 2 to %zu: the file is cut short or not safetensors", r->path, n,
                               weft_min_size(file.len - 8, MAX_HEADER));
     struct weft_str header = weft_str_sub(file, 8, 8 + (size_t)n);
     if (header.s[0] != '{')

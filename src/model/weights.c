@@ -1,6 +1,8 @@
 /* The weights of a model directory: one file, or the shards that model.safetensors.index.json names (rule ST10). */
 #include "model/safetensors.h"
 
+#include "base/lang.h"
+
 #include <stdlib.h>
 
 enum { MAX_SHARDS = 10000 };
@@ -82,7 +84,7 @@ static enum weft_status open_index(struct weft_weights *w, struct weft_arena *a,
         weft_escape(shown, sizeof shown, map->keys[i]);
         if (v->kind != WEFT_JSON_STRING || !plain_name(v->text))
             return weft_fail_rule(err, WEFT_EINPUT, "ST10", "%s: tensor \"%s\" is said to be in %s \"%s\"; expected the plain name "
-                                  "of a file in the same folder", path, shown, weft_json_kind_name(v->kind),
+                                  "of a file in the same folder", path, shown, weft_tr(err ? err->lang : WEFT_LANG_EN, weft_json_kind_name(v->kind)),
                                   weft_escape(shown_file, sizeof shown_file, v->text));
         st = find_shard(w, a, names, dir, v->text, &shard, err);
         if (st) return st;
