@@ -79,13 +79,17 @@ struct weft_json_value {
     enum weft_json_kind kind;
     bool boolean;
     bool is_int;                    /* a number written without point or exponent that fits int64 */
+    size_t at;                      /* byte offset in the text, for messages */
+    size_t n;                       /* items of an array or object, else 0 */
     int64_t integer;
     double number;                  /* every number */
-    struct weft_str text;           /* string content; for numbers the digits as written */
-    struct weft_json_value *items;  /* arrays: elements; objects: values, in file order */
-    struct weft_str *keys;          /* objects */
-    size_t n;
-    size_t at;                      /* byte offset in the text, for messages */
+    union {
+        struct weft_str text;       /* string content; for numbers the digits as written */
+        struct {                    /* arrays and objects only, NULL while n is 0 */
+            struct weft_json_value *items;  /* elements, or values in file order */
+            struct weft_str *keys;  /* objects */
+        };
+    };
 };
 
 /* Reads the next value as a tree in the reader's arena. */

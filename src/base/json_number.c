@@ -127,11 +127,33 @@ static double exact_double(struct weft_str s, int64_t exponent)
     return v;
 }
 
-/* Up to 19 digits from s[*i] on go into *w, which holds *n significant ones already; *cut counts those that found
- * no room, and *lost says that one of them was not 0. */
+/* Eight digits at once: pairs, fours and eights are put together in the lanes of one word. */
+static inline bool eight_digits(const char *s, uint64_t *value)
+{
+    uint64_t w;
+    memcpy(&w, s, 8);
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) return false;
+    /* A digit is 0x30 ... 0x39: its high half is 3, and stays 3 when 6 is added. */
+    if (((w & 0xF0F0F0F0F0F0F0F0u) | ((w + 0x0606060606060606u) & 0xF0F0F0F0F0F0F0F0u) >> 4) != 0x3333333333333333u)
+        return false;
+    w -= 0x3030303030303030u;
+    w = w * 10 + (w >> 8);
+    w = ((w & 0x000000FF000000FFu) * 0x000F424000000064u + ((w >> 16) & 0x000000FF000000FFu) * 0x0000271000000001u) >> 32;
+    *value = w;
+    return true;
+}
+
+/* The digits from s[*i] on go into *w, which holds *n significant ones already, as long as there are fewer than
+ * 19; *cut counts those that found no room, and *lost says that one of them was not 0. */
 static inline void take_digits(struct weft_str s, size_t *i, uint64_t *w, int *n, int64_t *cut, bool *lost)
 {
     size_t k = *i;
+    uint64_t eight;
+    while (s.len - k >= 8 && *w && *n <= MAX_DIGITS - 8 && eight_digits(s.s + k, &eight)) {
+        *w = *w * 100000000 + eight;
+        *n += 8;
+        k += 8;
+    }
     for (; k < s.len && is_digit(s.s[k]); k++) {
         uint64_t d = (uint64_t)(s.s[k] - '0');
         if (*n < MAX_DIGITS) {
@@ -256,7 +278,8 @@ static int decimal_digits(uint64_t v, char out[24])
 }
 
 /* Seventeen digits always suffice, fifteen are always unambiguous: the shortest is the first of 15, 16 and 17
- * rounded digits that reads back as v (zeros at the end are dropped later).  False: the approximation cannot tell. */
+ * rounded digits that lies within half a step between doubles of v, so that it reads back as v (zeros at the end
+ * are dropped later).  False: the approximation cannot tell. */
 static bool shortest_fast(char *out, double v)
 {
     uint64_t bits, m;
@@ -267,15 +290,15 @@ static bool shortest_fast(char *out, double v)
     if (!biased || !m) return false;
     m |= UINT64_C(1) << 52;
     int e2 = biased - 1075;
-    /* floor(log10 v) or one less; the scaled value must have 17 digits before its point. */
-    int k = 16 - (int)floor((e2 + 52) * 0.30102999566398119);
+    /* floor(log10 2^(e2 + 52)), which is that of v or one less; the scaled value must have 17 digits before its
+     * point. */
+    int k = 16 - ((e2 + 52) * 315653 >> 20);
     unsigned __int128 x = scaled(m, k, &e);
-    e += e2;
-    if ((uint64_t)(x >> -e) >= UINT64_C(100000000000000000)) {
-        x = scaled(m, --k, &e);
-        e += e2;
-    }
-    int s = -e;             /* x has s bits behind its binary point, 70 or so */
+    if ((uint64_t)(x >> -(e + e2)) >= UINT64_C(100000000000000000)) x = scaled(m, --k, &e);
+    int s = -(e + e2);      /* x has s bits behind its binary point, 70 or so */
+    int e_step;
+    unsigned __int128 step = scaled(1, k, &e_step);     /* 10^k * 2^(e2 - 1) is half the step */
+    step >>= -(e_step + e2 - 1 + s);
     uint64_t whole = (uint64_t)(x >> s);
     unsigned __int128 fraction = x & (((unsigned __int128)1 << s) - 1);
     static const uint64_t units[] = { 100, 10, 1 };
@@ -283,12 +306,12 @@ static bool shortest_fast(char *out, double v)
         uint64_t unit = units[i], d = whole / unit;
         unsigned __int128 rest = ((unsigned __int128)(whole % unit) << s) | fraction,
                           half = (unsigned __int128)unit << (s - 1);
-        double back;
         if (rest <= half && rest + SLACK >= half) return false;
         d += rest > half;
         if (unit > 1) {
-            if (!nearest_double(d, (i == 0 ? 2 : 1) - k, &back)) return false;
-            if (back != v) continue;
+            unsigned __int128 distance = rest > half ? 2 * half - rest : rest;
+            if (distance > step + 2 * SLACK) continue;
+            if (distance + 2 * SLACK >= step) return false;
         }
         char digits[24];
         int n = decimal_digits(d, digits);
@@ -335,7 +358,7 @@ const char *weft_json_format_double(char out[32], double v)
     char *w = out, digits[24];
     if (signbit(v)) *w++ = '-';
     v = fabs(v);
-    if (v < 0x1p53 && v == floor(v)) {      /* an integer: its digits */
+    if (v < 0x1p53 && v == (double)(uint64_t)v) {       /* an integer: its digits */
         int n = decimal_digits((uint64_t)v, digits);
         lay_out(w, digits, n, n - 1);
     } else if (!shortest_fast(w, v))

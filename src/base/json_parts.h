@@ -4,13 +4,40 @@
 
 #include "base/json.h"
 
+/* A key in the hash table of its object.  The hash stands beside its number, so that a search that meets another
+ * key seldom has to look at that key's text, and growing the table needs no text at all. */
+struct weft_json_slot {
+    uint32_t hash, number;      /* number + 1; 0 is a free place */
+};
+
 struct weft_json_frame {
     bool is_object, started;    /* started: one key or element was handed out */
     struct weft_str *keys;      /* the keys so far, to find one that comes twice */
     size_t n_keys, cap_keys;
-    uint32_t *table;            /* key number + 1 by hash, once the keys are many; 0 is a free place */
+    struct weft_json_slot *table;   /* once the keys are many */
     size_t table_len, table_cap;
 };
+
+/* The length of the part of s that needs no attention in a string: up to a quote, a backslash or a control
+ * character.  Eight bytes at a time: in each byte the tests leave their answer in the high bit; a borrow can only
+ * spoil bytes above the first hit. */
+static inline size_t weft_json_plain(const char *s, size_t len)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        uint64_t w;
+        memcpy(&w, s + i, 8);
+        uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
+        uint64_t hit = (((quote - ones) & ~quote) | ((back - ones) & ~back) | ((w - ones * 0x20) & ~w)) & highs;
+        if (hit) {
+            if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) return i + (size_t)__builtin_ctzll(hit) / 8;
+            break;
+        }
+    }
+    while (i < len && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] >= 0x20) i++;
+    return i;
+}
 
 /* A number as written, and what it means. */
 struct weft_json_number {

@@ -199,27 +199,6 @@ static enum weft_status want(struct weft_json *j, enum weft_json_kind kind, stru
                           tr(err, weft_json_kind_name(got)), tr(err, weft_json_kind_name(kind)));
 }
 
-/* A byte that ends the plain part of a string: a quote, a backslash or a control character.  Eight at a time: in
- * each byte the tests leave their answer in the high bit; a borrow can only spoil bytes above the first hit. */
-static size_t plain_part(const char *s, size_t len)
-{
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8) {
-        uint64_t w;
-        memcpy(&w, s + i, 8);
-        uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
-        uint64_t hit = ((quote - ones) & ~quote) | ((back - ones) & ~back) | ((w - ones * 0x20) & ~w);
-        hit &= highs;
-        if (hit) {
-            if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) return i + (size_t)__builtin_ctzll(hit) / 8;
-            break;
-        }
-    }
-    while (i < len && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] >= 0x20) i++;
-    return i;
-}
-
 static bool hex4(const char *s, size_t left, uint32_t *out)
 {
     uint32_t v = 0;
@@ -270,7 +249,7 @@ static enum weft_status take_string(struct weft_json *j, struct weft_str *out, s
     char *copy = NULL, *w = NULL;       /* used from the first escape on */
     enum weft_status st;
     for (;;) {
-        size_t n = plain_part(s + at, len - at);
+        size_t n = weft_json_plain(s + at, len - at);
         if (w) {
             memcpy(w, s + at, n);
             w += n;
@@ -283,8 +262,11 @@ static enum weft_status take_string(struct weft_json *j, struct weft_str *out, s
         if (!copy && out) {
             /* Unescaping never lengthens: \u0000 is six bytes for at most three, a pair twelve for four. */
             size_t end = at;
-            while (end < len && s[end] != '"') end += s[end] == '\\' && end + 1 < len ? 2 : 1;
-            copy = weft_arena_strndup(j->arena, s + start, weft_min_size(end, len) - start);
+            while (end < len && s[end] == '\\') {
+                end = weft_min_size(end + 2, len);
+                end += weft_json_plain(s + end, len - end);
+            }
+            copy = weft_arena_strndup(j->arena, s + start, end - start);
             if (!copy) return weft_fail_nomem(err, end - start + 1, j->name);
             w = copy + (at - start);
         }
@@ -338,26 +320,46 @@ enum weft_status weft_json_array(struct weft_json *j, struct weft_err *err)
     return open_container(j, WEFT_JSON_ARRAY, err);
 }
 
-/* The place of a key in the table: where it stands, or the free place where it belongs.  The arena's address
- * seeds the hash, so that no file can be built whose keys all meet. */
-static size_t table_place(const struct weft_json *j, const struct weft_json_frame *f, struct weft_str key)
+/* The place of a key in the table: where it stands, or the free place where it belongs. */
+static size_t table_place(const struct weft_json_frame *f, struct weft_str key, uint32_t hash)
 {
-    size_t mask = f->table_len - 1, i = weft_xxh3(key.s, key.len, (uint64_t)(uintptr_t)j->arena) & mask;
-    while (f->table[i] && !weft_str_eq(f->keys[f->table[i] - 1], key)) i = (i + 1) & mask;
+    size_t mask = f->table_len - 1, i = hash & mask;
+    for (; f->table[i].number; i = (i + 1) & mask)
+        if (f->table[i].hash == hash && weft_str_eq(f->keys[f->table[i].number - 1], key)) break;
     return i;
+}
+
+/* The arena's address seeds the hash, so that no file can be built whose keys all meet. */
+static uint32_t hash_key(const struct weft_json *j, struct weft_str key)
+{
+    return (uint32_t)weft_xxh3(key.s, key.len, (uint64_t)(uintptr_t)j->arena);
 }
 
 static enum weft_status grow_table(struct weft_json *j, struct weft_json_frame *f, struct weft_err *err)
 {
-    size_t n = f->table_len ? f->table_len * 2 : FIRST_TABLE;
-    if (n > f->table_cap) {
+    struct weft_json_slot *old = f->table;
+    size_t old_len = f->table_len, n = old_len ? old_len * 2 : FIRST_TABLE, mask = n - 1;
+    /* In place only when empty: moving slots needs both tables. */
+    if (n > f->table_cap || old_len) {
         f->table = weft_arena_alloc(j->arena, n * sizeof *f->table);
         if (!f->table) return weft_fail_nomem(err, n * sizeof *f->table, j->name);
         f->table_cap = n;
     }
     f->table_len = n;
     memset(f->table, 0, n * sizeof *f->table);
-    for (size_t i = 0; i < f->n_keys; i++) f->table[table_place(j, f, f->keys[i])] = (uint32_t)(i + 1);
+    if (!old_len) {
+        for (size_t i = 0; i < f->n_keys; i++) {
+            uint32_t hash = hash_key(j, f->keys[i]);
+            f->table[table_place(f, f->keys[i], hash)] = (struct weft_json_slot){ hash, (uint32_t)(i + 1) };
+        }
+        return WEFT_OK;
+    }
+    for (size_t i = 0; i < old_len; i++) {
+        if (!old[i].number) continue;
+        size_t place = old[i].hash & mask;
+        while (f->table[place].number) place = (place + 1) & mask;
+        f->table[place] = old[i];
+    }
     return WEFT_OK;
 }
 
@@ -381,9 +383,10 @@ static enum weft_status remember_key(struct weft_json *j, struct weft_str key, b
             enum weft_status st = grow_table(j, f, err);
             if (st) return st;
         }
-        size_t place = table_place(j, f, key);
-        *twice = f->table[place] != 0;
-        f->table[place] = (uint32_t)(f->n_keys + 1);
+        uint32_t hash = hash_key(j, key);
+        size_t place = table_place(f, key, hash);
+        *twice = f->table[place].number != 0;
+        f->table[place] = (struct weft_json_slot){ hash, (uint32_t)(f->n_keys + 1) };
     }
     f->keys[f->n_keys++] = key;
     return WEFT_OK;

@@ -2,37 +2,47 @@
  * array of exactly their number. */
 #include "base/json_parts.h"
 
-struct item {
-    struct weft_str key;
-    struct weft_json_value value;
-};
-
+/* Stacks in malloc memory: finished values whose container is still open, keys of open objects, and for each
+ * open container how many values and keys lay there before its own. */
 struct builder {
-    struct weft_buf items;          /* struct item: finished values whose container is still open */
-    struct weft_buf starts;         /* size_t: for each open container, the number of items before its own */
+    struct weft_buf values, keys, starts;
 };
 
-static size_t n_items(const struct builder *b) { return b->items.len / sizeof(struct item); }
+struct start {
+    size_t values, keys;
+};
 
-/* Takes the items of the innermost container from the stack into `v`. */
-static enum weft_status close_container(struct weft_json *j, struct builder *b, struct weft_json_value *v,
-                                        struct weft_err *err)
+static size_t n_values(const struct builder *b) { return b->values.len / sizeof(struct weft_json_value); }
+
+static struct weft_json_value *values_of(const struct builder *b)
 {
-    size_t start;
+    return (struct weft_json_value *)(void *)b->values.s;
+}
+
+/* Moves the innermost container's values and keys from the stacks to where they belong. */
+static enum weft_status close_container(struct weft_json *j, struct builder *b, struct weft_err *err)
+{
+    struct start start;
     b->starts.len -= sizeof start;
     memcpy(&start, b->starts.s + b->starts.len, sizeof start);
-    v->n = n_items(b) - start;
-    if (!v->n) return WEFT_OK;
-    const struct item *items = (const struct item *)(const void *)b->items.s + start;
-    v->items = weft_arena_alloc(j->arena, v->n * sizeof *v->items);
-    if (v->kind == WEFT_JSON_OBJECT) v->keys = weft_arena_alloc(j->arena, v->n * sizeof *v->keys);
-    if (!v->items || (v->kind == WEFT_JSON_OBJECT && !v->keys))
-        return weft_fail_nomem(err, v->n * sizeof *v->items, j->name);
-    for (size_t i = 0; i < v->n; i++) {
-        v->items[i] = items[i].value;
-        if (v->keys) v->keys[i] = items[i].key;
+    struct weft_json_value *v = &values_of(b)[start.values - 1];
+    size_t n = n_values(b) - start.values, bytes;
+    v->items = NULL;
+    v->keys = NULL;
+    v->n = n;
+    if (!n) return WEFT_OK;
+    bytes = n * sizeof *v->items;
+    v->items = weft_arena_alloc(j->arena, bytes);
+    if (!v->items) return weft_fail_nomem(err, bytes, j->name);
+    memcpy(v->items, values_of(b) + start.values, bytes);
+    b->values.len -= bytes;
+    if (v->kind == WEFT_JSON_OBJECT) {
+        bytes = n * sizeof *v->keys;
+        v->keys = weft_arena_alloc(j->arena, bytes);
+        if (!v->keys) return weft_fail_nomem(err, bytes, j->name);
+        memcpy(v->keys, b->keys.s + start.keys, bytes);
+        b->keys.len = start.keys;
     }
-    b->items.len = start * sizeof(struct item);
     return WEFT_OK;
 }
 
@@ -43,7 +53,6 @@ static enum weft_status take(struct weft_json *j, struct builder *b, struct weft
     enum weft_status st = weft_json_peek(j, &v->kind, err);
     if (st) return st;
     v->at = j->at;
-    size_t start = n_items(b) + 1;      /* behind the container itself, which is pushed next */
     switch (v->kind) {
     case WEFT_JSON_NULL: return weft_json_null(j, err);
     case WEFT_JSON_BOOL: return weft_json_bool(j, &v->boolean, err);
@@ -59,6 +68,8 @@ static enum weft_status take(struct weft_json *j, struct builder *b, struct weft
     case WEFT_JSON_ARRAY: st = weft_json_array(j, err); break;
     case WEFT_JSON_OBJECT: st = weft_json_object(j, err); break;
     }
+    /* Behind the container itself, which is pushed next. */
+    struct start start = { n_values(b) + 1, b->keys.len };
     weft_buf_add(&b->starts, &start, sizeof start);
     return st;
 }
@@ -66,33 +77,30 @@ static enum weft_status take(struct weft_json *j, struct builder *b, struct weft
 enum weft_status weft_json_tree(struct weft_json *j, struct weft_json_value *out, struct weft_err *err)
 {
     struct builder b = { 0 };
-    struct weft_str key = { 0 };
+    struct weft_str key;
     int depth = j->depth;
     enum weft_status st;
-    for (;;) {
-        struct item item = { .key = key };
-        st = take(j, &b, &item.value, err);
+    do {
+        struct weft_json_value v = { 0 };
+        st = take(j, &b, &v, err);
         if (st) goto done;
-        weft_buf_add(&b.items, &item, sizeof item);
-        if (b.items.failed || b.starts.failed) {
-            st = weft_fail_nomem(err, b.items.cap, j->name);
+        weft_buf_add(&b.values, &v, sizeof v);
+        if (b.values.failed || b.starts.failed || b.keys.failed) {
+            st = weft_fail_nomem(err, b.values.cap + b.keys.cap, j->name);
             goto done;
         }
         for (bool more = false; j->depth > depth && !more;) {
-            key = (struct weft_str){ 0 };
-            st = j->frames[j->depth - 1].is_object ? weft_json_key(j, &key, &more, err) : weft_json_element(j, &more, err);
-            if (!st && !more) {
-                size_t start;
-                memcpy(&start, b.starts.s + b.starts.len - sizeof start, sizeof start);
-                st = close_container(j, &b, &((struct item *)(void *)b.items.s)[start - 1].value, err);
-            }
+            bool is_object = j->frames[j->depth - 1].is_object;
+            st = is_object ? weft_json_key(j, &key, &more, err) : weft_json_element(j, &more, err);
+            if (!st && !more) st = close_container(j, &b, err);
             if (st) goto done;
+            if (more && is_object) weft_buf_add(&b.keys, &key, sizeof key);
         }
-        if (j->depth == depth) break;
-    }
-    *out = ((const struct item *)(const void *)b.items.s)->value;
+    } while (j->depth > depth);
+    *out = values_of(&b)[0];
 done:
-    weft_buf_clear(&b.items);
+    weft_buf_clear(&b.values);
+    weft_buf_clear(&b.keys);
     weft_buf_clear(&b.starts);
     return st;
 }

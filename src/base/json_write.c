@@ -50,42 +50,40 @@ static void add_u_escape(struct weft_buf *b, uint32_t cp)
     else weft_buf_printf(b, "\\u%04x\\u%04x", 0xD800 + (unsigned)((cp - 0x10000) >> 10), 0xDC00 + (unsigned)(cp & 0x3FF));
 }
 
+static void add_escape(struct weft_json_out *o, uint32_t cp)
+{
+    struct weft_buf *b = o->buf;
+    switch (cp) {
+    case '"': weft_buf_add(b, "\\\"", 2); break;
+    case '\\': weft_buf_add(b, "\\\\", 2); break;
+    case '\n': weft_buf_add(b, "\\n", 2); break;
+    case '\r': weft_buf_add(b, "\\r", 2); break;
+    case '\t': weft_buf_add(b, "\\t", 2); break;
+    case '\b': weft_buf_add(b, "\\b", 2); break;
+    case '\f': weft_buf_add(b, "\\f", 2); break;
+    default:
+        if (cp < 0x20 || (cp >= 0x80 && o->ascii)) add_u_escape(b, cp);
+        else weft_buf_utf8(b, cp);
+    }
+}
+
 static void add_string(struct weft_json_out *o, struct weft_str s)
 {
     struct weft_buf *b = o->buf;
-    size_t plain = 0;       /* start of the part that needs no change */
+    bool by_character = o->ascii || weft_utf8_check(s) < s.len;
     weft_buf_char(b, '"');
     for (size_t i = 0; i < s.len;) {
-        unsigned char c = (unsigned char)s.s[i];
-        if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') {
-            i++;
+        if (by_character) {
+            uint32_t cp;
+            i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
+            add_escape(o, cp);
             continue;
         }
-        uint32_t cp;
-        bool ok;
-        size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, &ok);
-        if (ok && c >= 0x7F && !o->ascii) {
-            i += n;
-            continue;
-        }
-        weft_buf_add(b, s.s + plain, i - plain);
+        size_t n = weft_json_plain(s.s + i, s.len - i);
+        weft_buf_add(b, s.s + i, n);
         i += n;
-        plain = i;
-        switch (cp) {
-        case '"': weft_buf_cstr(b, "\\\""); break;
-        case '\\': weft_buf_cstr(b, "\\\\"); break;
-        case '\n': weft_buf_cstr(b, "\\n"); break;
-        case '\r': weft_buf_cstr(b, "\\r"); break;
-        case '\t': weft_buf_cstr(b, "\\t"); break;
-        case '\b': weft_buf_cstr(b, "\\b"); break;
-        case '\f': weft_buf_cstr(b, "\\f"); break;
-        case 0x7F: weft_buf_char(b, 0x7F); break;
-        default:
-            if (cp < 0x20 || o->ascii) add_u_escape(b, cp);
-            else weft_buf_utf8(b, cp);
-        }
+        if (i < s.len) add_escape(o, (unsigned char)s.s[i++]);
     }
-    weft_buf_add(b, s.s + plain, s.len - plain);
     weft_buf_char(b, '"');
 }
 

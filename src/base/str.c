@@ -118,15 +118,32 @@ size_t weft_utf8_encode(uint32_t cp, char out[4])
     return 4;
 }
 
+/* A character of three bytes in the low bytes of a word read with the first byte lowest.  The leads E0 and ED
+ * narrow their second byte and are left to the careful way. */
+static inline bool three_bytes(uint64_t w)
+{
+    return (w & 0xC0C0F0) == 0x8080E0 && (w & 0xFF) != 0xE0 && (w & 0xFF) != 0xED;
+}
+
 size_t weft_utf8_check(struct weft_str s)
 {
+    const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
     size_t i = 0;
     while (i < s.len) {
-        uint64_t eight;
-        if (s.len - i >= 8) {               /* eight ASCII bytes at a time */
-            memcpy(&eight, s.s + i, 8);
-            if (!(eight & 0x8080808080808080u)) {
+        uint64_t w;
+        if (s.len - i >= 8) {
+            memcpy(&w, s.s + i, 8);
+            uint64_t high = w & 0x8080808080808080u;
+            if (!high) {
                 i += 8;
+                continue;
+            }
+            if (little && !(high & 0x80)) {             /* one to seven of ASCII */
+                i += (size_t)__builtin_ctzll(high) / 8;
+                continue;
+            }
+            if (little && three_bytes(w)) {             /* Chinese text is nearly all of this kind */
+                i += three_bytes(w >> 24) ? 6 : 3;
                 continue;
             }
         }
