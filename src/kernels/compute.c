@@ -51,6 +51,7 @@ void weft_kernels_init(struct weft_kernels *k, enum weft_isa isa)
 {
     weft_kernels_ref(k);
 #if defined(__x86_64__)
+    if (isa >= WEFT_ISA_AVX2) weft_kernels_avx2(k);
     if (isa >= WEFT_ISA_AVX512) weft_kernels_avx512(k);
     if (isa >= WEFT_ISA_AVX512BF16) weft_kernels_avx512bf16(k);
 #endif
