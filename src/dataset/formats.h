@@ -12,6 +12,7 @@
 #define WEFT_DATASET_FORMATS_H
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/option.h"
 #include "dataset/row.h"
@@ -28,8 +29,9 @@ struct weft_rows_settings {
     int64_t max_rows;       /* stop after so many good rows; 0: all */
     int64_t max_line_bytes; /* 0: 64 MiB */
     /* Renamed members, as in LLaMA-Factory's dataset_info.json: "instruction=question", "output=answer" ...
-     * Left of the sign one of: instruction input output system history tools conversations messages text chosen
-     * rejected kto_tag from value role content. */
+     * Left of the sign one of: instruction (or prompt), input (query), output (response), system, history, tools,
+     * conversations, messages, text, chosen, rejected, kto_tag, from, value, role, content; or a tag: human, gpt,
+     * observation, function_call. */
     struct weft_str_list columns;
 };
 
@@ -68,8 +70,8 @@ WEFT_MUST_USE enum weft_status weft_rows_each(struct weft_arena *a, const char *
                                               void *ctx, struct weft_report *report, struct weft_rows_shape *shape,
                                               struct weft_err *err);
 
-/* One object (for requests and tests). `v` must be the tree of an object; `place` is "chat.jsonl:18". On a bad row
- * WEFT_EINPUT with rule and message. */
+/* One object (for requests and tests) from its tree, whose strings must outlive the row.  `format` may be NULL.  On a
+ * bad row WEFT_EINPUT with rule and message, without a place. */
 WEFT_MUST_USE enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json_value *v,
                                                   const struct weft_rows_settings *s, struct weft_row *row,
                                                   enum weft_format *format, struct weft_err *err);
@@ -87,7 +89,8 @@ struct weft_rows_writer_settings {
 struct weft_rows_writer {
     struct weft_out out;
     struct weft_buf buf;
-    struct weft_rows_writer_settings s;
+    struct weft_json_out json;
+    struct weft_rows_writer_settings s;     /* layout and indent decided */
     uint64_t n_rows;
 };
 WEFT_MUST_USE enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *path,
@@ -108,12 +111,14 @@ WEFT_MUST_USE enum weft_status weft_row_to_json(struct weft_json_out *o, const s
 
 /* ---- the list of formats ---- */
 
+struct weft_row_reader;             /* dataset/format_parts.h */
+
+/* An entry: dataset/format_<name>.c and one line in formats.c. */
 struct weft_row_format {
     enum weft_format id;
     const char *name, *help, *help_zh;
     const char *key;                /* the member that marks a row of this shape: "instruction" */
-    enum weft_status (*read)(struct weft_arena *a, const struct weft_json_value *v, const struct weft_rows_settings *s,
-                             struct weft_row *row, struct weft_err *err);
+    enum weft_status (*read)(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row);
     enum weft_status (*write)(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err);
 };
 const struct weft_row_format *const *weft_row_formats(size_t *n);

@@ -41,13 +41,15 @@ struct weft_origin {
 struct weft_row {
     struct weft_str system;             /* s == NULL: none given (not the same as "") */
     struct weft_str tools;              /* JSON text, or s == NULL */
-    struct weft_turn *turns;            /* without the system turn; user and assistant sides alternate */
+    struct weft_turn *turns;            /* without the system turn; user and assistant sides alternate, but rows
+                                         * of the messages format may have several of one side in a row */
     size_t n_turns;
+    struct weft_str *turn_extras;       /* [n_turns], members of a turn nobody read, as JSON objects; NULL: none */
     struct weft_str text;               /* a plain text for stage pt; then n_turns is 0.  s == NULL: a conversation */
     struct weft_turn chosen, rejected;  /* preference rows: the turns end with the user's; text.s == NULL: none */
     signed char kto_tag;                /* -1: none, else 0 or 1 */
-    bool split_input;                   /* the first user turn was instruction + "\n" + input ... */
-    size_t instruction_len;             /* ... and the instruction is its first instruction_len bytes */
+    bool split_input;                   /* Alpaca: the last user turn was instruction + "\n" + input ... */
+    size_t instruction_len;             /* ... and the instruction is its first instruction_len bytes (0: no "\n") */
     struct weft_str extra;              /* members nobody read, as JSON object text, kept for writing; s == NULL: none */
     struct weft_origin origin;
 };

@@ -1,7 +1,9 @@
 /* dataset/split.h - train, validation and test parts that do not leak into each other
  *
- * By scene: whole scenes go to one part (rows without a scene stand alone).  A row whose normalised prompt and
- * answer stand in an earlier scene of another part follows that row.  The parts depend on the rows and the seed only.
+ * By scene: whole scenes go to one part (rows without a scene stand alone).  A row whose normalised prompt stands in an
+ * earlier row of another part follows that row.  (A prompt that more than one row in a hundred has, and more than ten,
+ * is an instruction rather than a leak: then prompt and answer must be equal.)  The parts depend on the rows and the
+ * seed only.
  * By row: LLaMA-Factory's val_size, number for number (dataset/permute.h).
  *
  * Owner:   the index lists live in the arena.

@@ -1,0 +1,67 @@
+/* dataset/format_parts.h - what the formats share; inside dataset/ only
+ *
+ * A format's read function gets the tree of one object and fills a row.  Whatever is wrong goes through
+ * weft_row_bad, which remembers the member at fault; the caller knows file and line.
+ */
+#ifndef WEFT_DATASET_FORMAT_PARTS_H
+#define WEFT_DATASET_FORMAT_PARTS_H
+
+#include "dataset/formats.h"
+
+enum { WEFT_ROW_MAX_TURNS = 10000 };        /* DS8 */
+
+struct weft_row_reader {
+    struct weft_arena *arena;       /* the row's */
+    struct weft_str source;         /* strings within it outlive the row and need no copy */
+    const struct weft_rows_settings *s;
+    enum weft_lang lang;
+    struct weft_err *err;           /* for what is not the row's fault: memory */
+    /* the fault */
+    const char *rule, *reason;      /* "DS3", "output is not a string": an English key of the catalogue */
+    size_t at;                      /* where, in the text of the tree */
+    char detail[160];               /* "found a number"; "" for nothing */
+};
+
+/* Records the fault and returns WEFT_EINPUT.  `fmt` makes the detail; NULL: none. */
+enum weft_status weft_row_bad(struct weft_row_reader *r, const struct weft_json_value *v, const char *rule,
+                              const char *reason, const char *fmt, ...) WEFT_PRINTF(5, 6);
+
+/* The member that stands for `key`, by the columns setting; NULL: absent. */
+const struct weft_json_value *weft_row_member(const struct weft_row_reader *r, const struct weft_json_value *v,
+                                              const char *key);
+/* The name in the file for a member or tag. */
+const char *weft_row_column(const struct weft_row_reader *r, const char *key);
+
+/* A string that will outlive the tree. */
+WEFT_MUST_USE enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s, struct weft_str *out);
+/* A string, null or nothing; null and nothing leave out->s NULL. */
+WEFT_MUST_USE enum weft_status weft_row_optional(struct weft_row_reader *r, const struct weft_json_value *v,
+                                                 const char *rule, const char *reason, struct weft_str *out);
+/* `tools`: JSON text in a string, or the array itself (DS6). */
+WEFT_MUST_USE enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row);
+/* A tool call: JSON with name and arguments, one or a list (DS6). */
+WEFT_MUST_USE enum weft_status weft_row_call(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_str text);
+/* kto_tag: a boolean, null or nothing. */
+WEFT_MUST_USE enum weft_status weft_row_kto(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row);
+
+/* Members of `v` that are not among `known` (NULL-terminated keys, by their column names), as JSON object text;
+ * s == NULL: there are none. */
+WEFT_MUST_USE enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
+                                              const char *const *known, struct weft_str *out);
+
+/* A tree as JSON. */
+void weft_json_out_tree(struct weft_json_out *o, const struct weft_json_value *v);
+/* The members of a JSON object text, without its braces. */
+WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object, struct weft_err *err);
+/* JSON text as a value in the layout of `o`. */
+WEFT_MUST_USE enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str json, struct weft_err *err);
+
+/* The origin, under the key "weft".  `split`: with the place where instruction and input meet, for formats whose
+ * members do not show it. */
+WEFT_MUST_USE enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_json_value *v,
+                                                struct weft_row *row);
+void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool split);
+
+extern const struct weft_row_format weft_format_alpaca, weft_format_sharegpt, weft_format_messages, weft_format_text;
+
+#endif

@@ -1,0 +1,516 @@
+/* Reading: what the file is (an array, JSON lines, one object), then row by row: a tree in scratch memory, the row from
+ * the tree, scratch released.  Strings of the row point into the file's text wherever no escape was used.
+ *
+ * Faults of a row cost the row; in an array, faults of JSON itself cost the file, but for a key that comes twice (JS7):
+ * there the end of the element is found by its brackets and reading goes on behind it. */
+#include "dataset/format_parts.h"
+
+#include "base/lang.h"
+#include "text/magic.h"
+
+#include <inttypes.h>
+
+static const struct weft_row_format *const formats[] = { &weft_format_alpaca, &weft_format_sharegpt, &weft_format_messages,
+                                                         &weft_format_text };
+
+const struct weft_row_format *const *weft_row_formats(size_t *n)
+{
+    *n = WEFT_COUNT(formats);
+    return formats;
+}
+
+/* ---- one object ---- */
+
+static const struct weft_row_format *format_by_id(enum weft_format id)
+{
+    for (size_t i = 0; i < WEFT_COUNT(formats); i++)
+        if (formats[i]->id == id) return formats[i];
+    return NULL;
+}
+
+/* What stands in a row of no shape, for the message. */
+static enum weft_status fail_shape(struct weft_row_reader *r, const struct weft_json_value *v)
+{
+    struct weft_buf b = { 0 };
+    for (size_t i = 0; i < v->n && i < 6; i++) {
+        if (i) weft_buf_cstr(&b, ", ");
+        weft_buf_escaped(&b, v->keys[i], 24);
+    }
+    enum weft_status st = weft_row_bad(r, v, "DS2", "no instruction, conversations, messages or text; name them with columns",
+                                       "found %s", b.len ? b.s : "{}");
+    weft_buf_clear(&b);
+    return st;
+}
+
+/* DS2: exactly one shape.  `text` counts only where no other does. */
+static enum weft_status find_format(struct weft_row_reader *r, const struct weft_json_value *v, const struct weft_row_format **out)
+{
+    enum weft_format wanted = r->s ? (enum weft_format)r->s->format : WEFT_FORMAT_AUTO;
+    *out = NULL;
+    if (wanted != WEFT_FORMAT_AUTO) {
+        const struct weft_row_format *f = format_by_id(wanted);
+        if (!weft_row_member(r, v, f->key)) return weft_row_bad(r, v, "DS2", "not a row of the format asked for", "%s is missing", f->key);
+        *out = f;
+        return WEFT_OK;
+    }
+    for (size_t i = 0; i < WEFT_COUNT(formats); i++) {
+        if (!weft_row_member(r, v, formats[i]->key) || (*out && formats[i]->id == WEFT_FORMAT_TEXT)) continue;
+        if (*out) return weft_row_bad(r, v, "DS2", "two shapes in one row", "%s, %s", (*out)->key, formats[i]->key);
+        *out = formats[i];
+    }
+    return *out ? WEFT_OK : fail_shape(r, v);
+}
+
+static enum weft_status read_object(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row, enum weft_format *format)
+{
+    const struct weft_row_format *f;
+    enum weft_status st;
+    if (v->kind != WEFT_JSON_OBJECT)
+        return weft_row_bad(r, v, "DS1", "a row is not an object", "found %s", weft_tr(r->lang, weft_json_kind_name(v->kind)));
+    st = find_format(r, v, &f);
+    if (st) return st;
+    *format = f->id;
+    st = f->read(r, v, row);
+    return st ? st : weft_origin_read(r, weft_json_get(v, "weft"), row);
+}
+
+enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json_value *v, const struct weft_rows_settings *s,
+                                    struct weft_row *row, enum weft_format *format, struct weft_err *err)
+{
+    struct weft_row_reader r = { .arena = a, .s = s, .lang = err ? err->lang : WEFT_LANG_EN, .err = err };
+    enum weft_format found;
+    *row = (struct weft_row){ .kto_tag = -1 };
+    enum weft_status st = read_object(&r, v, row, &found);
+    if (st == WEFT_EINPUT)
+        return weft_fail_rule(err, st, r.rule, "%s%s%s", weft_tr(r.lang, r.reason), *r.detail ? ": " : "", r.detail);
+    if (!st && format) *format = found;
+    return st;
+}
+
+/* ---- a file ---- */
+
+struct reader {
+    struct weft_arena *arena;           /* of the report, and of the rows when they are kept */
+    struct weft_arena scratch;          /* of the tree of one row */
+    struct weft_arena row_arena;        /* of one row when `each` is called */
+    const char *name;
+    struct weft_str text;
+    const struct weft_rows_settings *s;
+    struct weft_rows *rows;             /* kept rows, or NULL ... */
+    enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err);      /* ... and a call for each */
+    void *ctx;
+    struct weft_report *report;
+    struct weft_rows_shape *shape;
+    uint64_t n_good;
+    bool full;                          /* max_rows reached */
+    struct weft_err *err;
+};
+
+static enum weft_lang lang_of(const struct reader *r) { return r->err ? r->err->lang : WEFT_LANG_EN; }
+
+/* A JSON fault: its message begins with its place, and the rule goes behind that. */
+static enum weft_status drop_json(struct reader *r, const struct weft_err *fault)
+{
+    static const struct {
+        const char *rule, *reason;
+    } reasons[] = { { "JS1", "JS1: not UTF-8" }, { "JS2", "JS2: not JSON" }, { "JS3", "JS3: nested too deep" },
+                    { "JS4", "JS4: a key comes twice" }, { "JS5", "JS5: half a surrogate pair" }, { "JS6", "JS6: a number out of range" } };
+    const char *reason = "JS2: not JSON";
+    struct weft_buf b = { 0 };
+    for (size_t i = 0; i < WEFT_COUNT(reasons); i++)
+        if (strcmp(fault->rule, reasons[i].rule) == 0) reason = reasons[i].reason;
+    size_t at = strlen(r->name);
+    at += strncmp(fault->msg, r->name, at) == 0 ? strspn(fault->msg + at, ":0123456789") : 0;
+    if (at > strlen(fault->msg)) at = 0;
+    weft_buf_add(&b, fault->msg, at);
+    weft_buf_printf(&b, " %s:%s%s", fault->rule, fault->msg[at] == ' ' ? "" : " ", fault->msg + at);
+    enum weft_status st = weft_buf_check(&b, "the report", r->err);
+    if (!st) st = weft_report_drop(r->report, r->arena, weft_str_c(reason), 1, weft_buf_view(&b), r->err);
+    weft_buf_clear(&b);
+    return st;
+}
+
+/* A fault of the row's content (DS). */
+static enum weft_status drop_row(struct reader *r, const struct weft_json *j, const struct weft_row_reader *fault)
+{
+    struct weft_buf reason = { 0 }, place = { 0 };
+    uint64_t line, column;
+    enum weft_status st;
+    weft_buf_printf(&reason, "%s: %s", fault->rule, fault->reason);
+    if (r->report->n_places < WEFT_REPORT_PLACES) {
+        weft_json_place(j, fault->at, &line, &column);
+        weft_buf_printf(&place, "%s:%" PRIu64 ":%" PRIu64 ": %s: %s%s%s", r->name, line, column, fault->rule,
+                        weft_tr(lang_of(r), fault->reason), *fault->detail ? ": " : "", fault->detail);
+    }
+    st = weft_buf_check(&reason, "the report", r->err);
+    if (!st) st = weft_buf_check(&place, "the report", r->err);
+    if (!st) st = weft_report_drop(r->report, r->arena, weft_buf_view(&reason), 1, weft_buf_view(&place), r->err);
+    weft_buf_clear(&reason);
+    weft_buf_clear(&place);
+    return st;
+}
+
+static enum weft_status deliver(struct reader *r, const struct weft_row *row, enum weft_format format)
+{
+    if (!r->n_good++) r->shape->format = format;
+    else if (r->shape->format != format) r->shape->format = WEFT_FORMAT_AUTO;
+    r->report->rows_out++;
+    r->full = r->s && r->s->max_rows > 0 && r->n_good >= (uint64_t)r->s->max_rows;
+    if (r->each) return r->each(r->ctx, row, r->err);
+    struct weft_row *kept = weft_rows_add(r->rows, r->arena);
+    if (!kept) return weft_fail_nomem(r->err, sizeof *kept, "the rows");
+    *kept = *row;
+    return WEFT_OK;
+}
+
+/* One value that has been parsed. */
+static enum weft_status take_tree(struct reader *r, const struct weft_json *j, const struct weft_json_value *v)
+{
+    struct weft_row_reader row_reader = { .arena = r->each ? &r->row_arena : r->arena, .source = r->text, .s = r->s,
+                                          .lang = lang_of(r), .err = r->err };
+    struct weft_row row = { .kto_tag = -1 };
+    enum weft_format format;
+    struct weft_arena_mark mark = weft_arena_mark(row_reader.arena);
+    enum weft_status st = read_object(&row_reader, v, &row, &format);
+    if (st == WEFT_EINPUT) {
+        weft_arena_release(row_reader.arena, mark);
+        return drop_row(r, j, &row_reader);
+    }
+    if (!st) st = deliver(r, &row, format);
+    if (r->each) weft_arena_release(&r->row_arena, mark);
+    return st;
+}
+
+/* ---- JSON lines ---- */
+
+static bool is_blank(struct weft_str line) { return weft_str_trim_ascii(line).len == 0; }
+
+static enum weft_status read_line(struct reader *r, struct weft_str line, uint64_t number)
+{
+    struct weft_arena_mark mark = weft_arena_mark(&r->scratch);
+    struct weft_err fault = { .lang = lang_of(r) };
+    struct weft_json_value v;
+    struct weft_json j;
+    enum weft_status st;
+    r->report->units_in++;
+    if (is_blank(line)) {
+        r->report->blank++;
+        return WEFT_OK;
+    }
+    st = weft_json_init_row(&j, &r->scratch, r->name, number, line, &fault);
+    if (!st) st = weft_json_tree(&j, &v, &fault);
+    if (!st) st = weft_json_end(&j, &fault);
+    if (st == WEFT_EINPUT) st = drop_json(r, &fault);
+    else if (st) st = weft_fail(r->err, st, "%s", fault.msg);
+    else st = take_tree(r, &j, &v);
+    weft_arena_release(&r->scratch, mark);
+    return st;
+}
+
+static enum weft_status read_lines(struct reader *r, struct weft_str text)
+{
+    struct weft_lines lines = { .text = text };
+    struct weft_str line;
+    uint64_t most = r->s && r->s->max_line_bytes > 0 ? (uint64_t)r->s->max_line_bytes : UINT64_C(64) << 20;
+    while (!r->full && weft_lines_next(&lines, &line)) {
+        if (line.len > most)
+            return weft_fail(r->err, WEFT_ELIMIT, "%s:%" PRIu64 ": a line of %zu bytes; the limit is %" PRIu64 " (max_line_bytes)",
+                             r->name, lines.line, line.len, most);
+        enum weft_status st = read_line(r, line, lines.line);
+        if (st) return st;
+    }
+    return WEFT_OK;
+}
+
+/* ---- an array, or one object ---- */
+
+/* Offset behind the value at `at`, by brackets and strings alone; SIZE_MAX: it does not end. */
+static size_t value_end(struct weft_str text, size_t at)
+{
+    size_t depth = 0;
+    for (; at < text.len; at++) {
+        char c = text.s[at];
+        if (c == '"') {
+            for (at++; at < text.len && text.s[at] != '"'; at++) at += text.s[at] == '\\';
+            if (at >= text.len) return SIZE_MAX;
+        } else if (c == '{' || c == '[') depth++;
+        else if ((c == '}' || c == ']') && depth && --depth == 0) return at + 1;
+    }
+    return SIZE_MAX;
+}
+
+/* The line of the element and where that line begins, moved along as the array is read. */
+struct place {
+    size_t seen, line_start;
+    uint64_t line;
+};
+
+static void move_place(struct place *p, struct weft_str text, size_t at)
+{
+    for (const char *lf; p->seen < at && (lf = memchr(text.s + p->seen, '\n', at - p->seen));) {
+        p->seen = p->line_start = (size_t)(lf - text.s) + 1;
+        p->line++;
+    }
+    p->seen = at;
+}
+
+/* The element at outer->at.  It is read by a reader of its own that begins at its line: places come out right and
+ * cost no walk from the start of the file, and what it allocates goes with the row. */
+static enum weft_status read_element(struct reader *r, struct weft_json *outer, struct place *p)
+{
+    struct weft_arena_mark mark = weft_arena_mark(&r->scratch);
+    struct weft_err fault = { .lang = lang_of(r) };
+    struct weft_json_value v;
+    struct weft_json j = { .arena = &r->scratch, .name = r->name, .max_depth = WEFT_JSON_MAX_DEPTH - 1 };
+    enum weft_json_kind kind;
+    enum weft_status st = weft_json_peek(outer, &kind, r->err);
+    if (st) return st;
+    move_place(p, outer->text, outer->at);
+    /* Many faults in one long line: beyond those whose places are kept, columns do not matter. */
+    size_t from = r->report->n_places < WEFT_REPORT_PLACES ? p->line_start : outer->at;
+    j.text = weft_str_skip(outer->text, from);
+    j.at = outer->at - from;
+    j.first_line = p->line;
+    r->report->units_in++;
+    st = weft_json_tree(&j, &v, &fault);
+    if (st == WEFT_EINPUT && strcmp(fault.rule, "JS4") == 0) {
+        size_t end = value_end(outer->text, outer->at);
+        if (end != SIZE_MAX) {
+            outer->at = end;
+            st = drop_json(r, &fault);
+            goto done;
+        }
+    }
+    if (st) {
+        st = weft_fail_rule(r->err, st, fault.rule, "%s", fault.msg);
+        goto done;
+    }
+    outer->at = from + j.at;
+    st = take_tree(r, &j, &v);
+done:
+    weft_arena_release(&r->scratch, mark);
+    return st;
+}
+
+static enum weft_status read_array(struct reader *r, struct weft_str text)
+{
+    struct weft_json outer;
+    struct place p = { .line = 1 };
+    bool more = true;
+    enum weft_status st = weft_json_init(&outer, r->arena, r->name, text, r->err);
+    if (!st) st = weft_json_array(&outer, r->err);
+    while (!st && !r->full) {
+        st = weft_json_element(&outer, &more, r->err);
+        if (st || !more) break;
+        st = read_element(r, &outer, &p);
+    }
+    return st || r->full ? st : weft_json_end(&outer, r->err);
+}
+
+static enum weft_status read_single(struct reader *r, struct weft_str text)
+{
+    struct weft_json j;
+    struct weft_json_value v;
+    enum weft_status st = weft_json_init(&j, &r->scratch, r->name, text, r->err);
+    if (!st) st = weft_json_tree(&j, &v, r->err);
+    if (!st) st = weft_json_end(&j, r->err);
+    r->report->units_in++;
+    return st ? st : take_tree(r, &j, &v);
+}
+
+/* ---- what the file is ---- */
+
+/* Is this text one JSON value and nothing more? */
+static bool is_one_value(struct reader *r, struct weft_str text)
+{
+    struct weft_arena_mark mark = weft_arena_mark(&r->scratch);
+    struct weft_json j;
+    struct weft_err fault = { 0 };
+    bool one = !weft_json_init(&j, &r->scratch, r->name, text, &fault) && !weft_json_skip(&j, &fault) && !weft_json_end(&j, &fault);
+    weft_arena_release(&r->scratch, mark);
+    return one;
+}
+
+/* The first line with something in it, and what follows it, trimmed. */
+static struct weft_str first_line(struct weft_str text, struct weft_str *rest)
+{
+    struct weft_lines lines = { .text = text };
+    struct weft_str line = { NULL, 0 };
+    while (weft_lines_next(&lines, &line) && is_blank(line)) continue;
+    *rest = weft_str_trim_ascii(weft_str_skip(text, lines.at));
+    return line;
+}
+
+static bool ends_with_suffix(const char *name, const char *suffix) { return weft_str_ends(weft_str_c(name), weft_str_c(suffix)); }
+
+static enum weft_status read_text(struct reader *r)
+{
+    struct weft_str text = r->text, body = text;
+    const char *magic = weft_magic_name(text);
+    struct weft_str rest;
+    if (magic)
+        return weft_fail_rule(r->err, WEFT_EINPUT, "JS2", "%s: byte 0: this is %s; expected JSON", r->name,
+                              weft_tr(lang_of(r), magic));
+    r->shape->bom = weft_str_starts(text, WEFT_STR("\xEF\xBB\xBF"));
+    if (r->shape->bom) body = weft_str_skip(text, 3);
+    struct weft_str trimmed = weft_str_trim_ascii(body), line = first_line(body, &rest);
+    if (!trimmed.len) return weft_fail_rule(r->err, WEFT_EINPUT, "DS9", "%s: no row: the file is empty", r->name);
+    /* An array is the whole file, unless its first line is a value by itself and another follows. */
+    bool more = rest.len > 0, another = more && (rest.s[0] == '{' || rest.s[0] == '[');
+    bool list = trimmed.s[0] == '[' && !(another && is_one_value(r, line));
+    bool single = trimmed.s[0] == '{' && more && !is_one_value(r, line) && is_one_value(r, text);
+    bool utf16 = text.len >= 2 && ((unsigned char)text.s[0] >= 0xFE || !text.s[0] || !text.s[1]);
+    r->shape->layout = list || single ? WEFT_LAYOUT_ARRAY : WEFT_LAYOUT_JSONL;
+    r->shape->single = single;
+    r->shape->mislabelled = (list || single) ? ends_with_suffix(r->name, ".jsonl") : more && ends_with_suffix(r->name, ".json");
+    if (list || utf16) return read_array(r, text);
+    return single ? read_single(r, text) : read_lines(r, body);
+}
+
+static enum weft_status read_all(struct reader *r)
+{
+    struct weft_rows_shape shape = { .bytes = r->text.len };
+    struct weft_rows_shape *asked = r->shape;
+    enum weft_status st = WEFT_OK;
+    if (asked) st = weft_sha256_of(r->text, shape.sha256, r->err);
+    r->shape = &shape;
+    if (!st) st = read_text(r);
+    if (!st && !r->n_good) {
+        const char *first = r->report->n_places ? r->report->places[0].s : "";
+        st = weft_fail_rule(r->err, WEFT_EINPUT, "DS9", "%s: no good row among %" PRIu64 "; the first fault: %s", r->name,
+                            r->report->units_in - r->report->blank, first);
+    }
+    if (asked) *asked = shape;
+    weft_arena_clear(&r->scratch);
+    weft_arena_clear(&r->row_arena);
+    return st;
+}
+
+enum weft_status weft_rows_parse(struct weft_arena *a, const char *name, struct weft_str bytes, const struct weft_rows_settings *s,
+                                 struct weft_rows *rows, struct weft_report *report, struct weft_rows_shape *shape,
+                                 struct weft_err *err)
+{
+    struct weft_report own = { 0 };
+    struct reader r = { .arena = a, .name = name, .text = bytes, .s = s, .rows = rows, .report = report ? report : &own,
+                        .shape = shape, .err = err };
+    return read_all(&r);
+}
+
+/* Far beyond any dataset; memory sets the limit. */
+static const uint64_t MAX_BYTES = UINT64_C(1) << 40;
+
+enum weft_status weft_rows_read(struct weft_arena *a, const char *path, const struct weft_rows_settings *s, struct weft_rows *rows,
+                                struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err)
+{
+    struct weft_str bytes;
+    enum weft_status st = weft_file_read(a, path, MAX_BYTES, &bytes, err);
+    return st ? st : weft_rows_parse(a, path, bytes, s, rows, report, shape, err);
+}
+
+enum weft_status weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+                                enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err), void *ctx,
+                                struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err)
+{
+    struct weft_report own = { 0 };
+    struct weft_map map = { 0 };
+    struct reader r = { .arena = a, .name = path, .s = s, .each = each, .ctx = ctx, .report = report ? report : &own,
+                        .shape = shape, .err = err };
+    enum weft_status st;
+    if (strcmp(path, "-") == 0) st = weft_file_read(a, path, MAX_BYTES, &r.text, err);
+    else {
+        st = weft_map_open(&map, path, err);
+        if (!st) r.text = (struct weft_str){ (const char *)map.p, map.len };
+    }
+    if (!st) st = read_all(&r);
+    weft_map_close(&map);
+    return st;
+}
+
+/* ---- writing ---- */
+
+enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row *row, enum weft_format format, bool origin,
+                                  struct weft_err *err)
+{
+    if (format == WEFT_FORMAT_AUTO) format = row->text.s ? WEFT_FORMAT_TEXT : WEFT_FORMAT_ALPACA;
+    if (row->text.s && format != WEFT_FORMAT_TEXT)
+        return weft_fail(err, WEFT_EINPUT, "a text row is no conversation; write it in the format text");
+    weft_json_out_object(o);
+    enum weft_status st = format_by_id(format)->write(o, row, err);
+    if (!st && row->kto_tag >= 0) {
+        weft_json_out_key(o, "kto_tag");
+        weft_json_out_bool(o, row->kto_tag);
+    }
+    if (!st) st = weft_json_out_members(o, row->extra, err);
+    if (!st && origin) weft_origin_write(o, row, format != WEFT_FORMAT_ALPACA);
+    weft_json_out_object_end(o);
+    return st;
+}
+
+enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *path, const struct weft_rows_writer_settings *s,
+                                       struct weft_err *err)
+{
+    static const struct weft_rows_writer_settings defaults;
+    *w = (struct weft_rows_writer){ .s = s ? *s : defaults };
+    if (w->s.layout == WEFT_LAYOUT_AUTO) w->s.layout = ends_with_suffix(path, ".json") ? WEFT_LAYOUT_ARRAY : WEFT_LAYOUT_JSONL;
+    if (!w->s.indent) w->s.indent = 4;
+    weft_json_out_init(&w->json, &w->buf);
+    enum weft_status st = weft_out_open(&w->out, path, err);
+    if (!st && w->s.layout == WEFT_LAYOUT_ARRAY) {
+        w->json.indent = w->s.indent;
+        weft_json_out_array(&w->json);
+    }
+    return st;
+}
+
+/* Hands finished text on; the buffer keeps its memory. */
+static enum weft_status flush(struct weft_rows_writer *w, struct weft_err *err)
+{
+    enum weft_status st = weft_buf_check(&w->buf, "a row", err);
+    if (st) return st;
+    weft_out_str(&w->out, weft_buf_view(&w->buf));
+    weft_buf_reset(&w->buf);
+    return WEFT_OK;
+}
+
+enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, const struct weft_row *row, struct weft_err *err)
+{
+    struct weft_json_out before = w->json;
+    size_t len = w->buf.len;
+    w->n_rows++;
+    enum weft_status st = weft_row_to_json(&w->json, row, (enum weft_format)w->s.format, !w->s.no_origin, err);
+    if (st) {       /* nothing of the row stays */
+        w->json = before;
+        w->buf.len = len;
+        w->n_rows--;
+        return st;
+    }
+    if (w->s.layout == WEFT_LAYOUT_JSONL) {
+        weft_buf_char(&w->buf, '\n');
+        weft_json_out_init(&w->json, &w->buf);
+    }
+    return flush(w, err);
+}
+
+enum weft_status weft_rows_writer_commit(struct weft_rows_writer *w, struct weft_err *err)
+{
+    if (w->s.layout == WEFT_LAYOUT_ARRAY) weft_json_out_array_end(&w->json);
+    enum weft_status st = flush(w, err);
+    return st ? st : weft_out_commit(&w->out, err);
+}
+
+void weft_rows_writer_close(struct weft_rows_writer *w)
+{
+    weft_out_close(&w->out);
+    weft_buf_clear(&w->buf);
+}
+
+enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s, const struct weft_rows *rows,
+                                 struct weft_err *err)
+{
+    struct weft_rows_writer w = { 0 };
+    enum weft_status st = weft_rows_writer_open(&w, path, s, err);
+    for (size_t i = 0; !st && i < rows->n; i++) st = weft_rows_writer_add(&w, &rows->items[i], err);
+    if (!st) st = weft_rows_writer_commit(&w, err);
+    weft_rows_writer_close(&w);
+    return st;
+}
