@@ -21,7 +21,8 @@ asan ubsan tsan: deps
 
 # Seconds for each target: make fuzz FUZZ_SECONDS=300
 FUZZ_SECONDS ?= 60
-fuzz: deps
+fuzz:
+	@scripts/deps.sh dev
 	@$(call PRESET,fuzz)
 	@scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
@@ -35,6 +36,7 @@ format:
 	@clang-format-14 -i $$(git ls-files '*.c' '*.h')
 
 lint: all
+	@scripts/deps.sh dev
 	@scripts/lint.sh build
 
 install: all

@@ -332,7 +332,7 @@ static void shortest_exact(char *out, double v)
         snprintf(text, sizeof text, "%.*e", n - 1, v);
         digits[0] = text[0];
         if (n > 1) memcpy(digits + 1, text + 2, (size_t)n - 1);
-        exponent = atoi(strchr(text, 'e') + 1);
+        exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
         found = strtod_l(text, NULL, c) == v;
         /* At a power of two the nearest may miss where the next one up does not. */
         for (int i = n - 1; !found && n < 17; i--) {

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 enum { KEYS_BY_EYE = 8, FIRST_FRAMES = 8, FIRST_KEYS = 16, FIRST_TABLE = 32 };
 
@@ -57,11 +58,7 @@ static const char *found_at(const struct weft_json *j, size_t at, char out[32], 
     uint32_t cp;
     size_t n = weft_utf8_decode(j->text.s + at, j->text.len - at, &cp, NULL);
     char shown[16];
-    weft_escape(shown, sizeof shown, weft_str_sub(j->text, at, at + n));
-    size_t len = strlen(shown);
-    out[0] = '\'';
-    memcpy(out + 1, shown, len);
-    memcpy(out + 1 + len, "'", 2);
+    snprintf(out, 32, "'%s'", weft_escape(shown, sizeof shown, weft_str_sub(j->text, at, at + n)));
     return out;
 }
 
@@ -205,9 +202,10 @@ static bool hex4(const char *s, size_t left, uint32_t *out)
     if (left < 4) return false;
     for (int i = 0; i < 4; i++) {
         char c = s[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (d < 0) return false;
-        v = v << 4 | (uint32_t)d;
+        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+        const char *d = c ? strchr(digits, c) : NULL;
+        if (!d) return false;
+        v = v << 4 | (uint32_t)(d - digits) % 16;
     }
     *out = v;
     return true;
@@ -228,7 +226,8 @@ static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next
     }
     if (s[at + 1] != 'u') return weft_json_expected(j, at + 1, "one of \" \\ / b f n r t u after a backslash", err);
     uint32_t high, low;
-    if (!hex4(s + at + 2, len - at - 2, &high)) return fail_at(j, at, "JS2", "found \\u; expected four hexadecimal digits after it", err);
+    if (!hex4(s + at + 2, len - at - 2, &high))
+        return fail_at(j, at, "JS2", "found \\u; expected four hexadecimal digits after it", err);
     *next = at + 6;
     *cp = high;
     if (high < 0xD800 || high > 0xDFFF) return WEFT_OK;
