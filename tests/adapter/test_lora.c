@@ -234,6 +234,42 @@ static void test_an_adapter_of_another_base_is_refused(void **state)
     tear_down(&s);
 }
 
+/* For tests/parity/lora.py: adapters of ours and the logits they give, into the folder WEFT_PARITY_OUT. */
+static void test_adapters_for_peft_to_load(void **state)
+{
+    static const char *const two[] = { "v_proj", "layers.1.mlp.down_proj" };
+    static const struct weft_lora_settings made[] = {
+        { .rank = 4, .seed = 1 }, { .rank = 3, .alpha = 5, .rslora = true, .dropout = 0.1, .targets = two, .n_targets = 2 } };
+    const char *out = check_outside("WEFT_PARITY_OUT");
+    for (size_t i = 0; i < WEFT_COUNT(made) + 1; i++) {
+        struct setup s;
+        struct weft_rng rng;
+        struct weft_lora_info info = { .base_model = "untied" };
+        size_t n, n_rows;
+        set_up(&s, "patterns");
+        if (i < WEFT_COUNT(made)) attach(&s, made[i]);
+        else check_ok(weft_lora_load(&s.arena, s.model, peft_folder(&s, "patterns"), NULL, NULL, &s.err), &s.err);
+        weft_rng_init(&rng, i, WEFT_RNG_TEST, 0);
+        for (size_t p = 1; p < s.params.n; p += 2)
+            for (size_t k = 0; k < s.params.items[p].rows * s.params.items[p].cols; k++)
+                s.params.items[p].w[k] = 0.05f * weft_rng_normal(&rng);
+        const char *dir = weft_str_printf(&s.arena, "%s/%zu", out, i).s;
+        check_ok(weft_dir_make(dir, &s.err), &s.err);
+        check_ok(weft_lora_save(s.model, dir, &info, &s.err), &s.err);
+        const int32_t *rows = fixture_values(&s.expect, "rows", &n_rows);
+        float *logits = logits_of(&s, &n);
+        struct weft_st_out tensors[] = {
+            { "logits", WEFT_ST_F32, 2, { n_rows, n / n_rows }, logits }, { "rows", WEFT_ST_I32, 1, { n_rows }, rows },
+            { "ids", WEFT_ST_I32, 1, { s.batch.n_tokens }, s.batch.ids }, { "cu", WEFT_ST_I32, 1, { s.batch.n_seqs + 1 }, s.batch.cu } };
+        check_ok(weft_safetensors_write(weft_path_join(&s.arena, dir, "logits.safetensors"), tensors, 4, NULL, &s.err), &s.err);
+        /* and merged, for transformers */
+        const char *merged = weft_path_join(&s.arena, dir, "merged");
+        check_ok(weft_dir_make(merged, &s.err), &s.err);
+        check_ok(weft_model_save(s.model, merged, WEFT_F32, true, NULL, &s.err), &s.err);
+        tear_down(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_a_saved_adapter_loads_as_it_was),
         cmocka_unit_test(test_switched_off_it_is_the_base_model),
         cmocka_unit_test(test_an_adapter_of_another_base_is_refused),
+        cmocka_unit_test(test_adapters_for_peft_to_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
