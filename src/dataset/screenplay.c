@@ -198,6 +198,11 @@ static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t
             if (aside) {
                 struct script_who other;
                 unsigned other_flags = (flags & ~(unsigned)(WEFT_TURN_CONTINUED | WEFT_TURN_REPAIRED | WEFT_TURN_REVIEW)) | WEFT_TURN_ASIDE;
+                /* 快走（乙：好）。 - the mark ends what stands before the aside. */
+                struct weft_str rest = weft_str_sub(line, close + char_len(line, close), to);
+                bool ending = script_is_ending(rest);
+                if (ending) weft_buf_str(&p->piece, weft_trim(rest));
+                if (ending) to = close + char_len(line, close);
                 if (!add_piece(p, who, flags) || !script_names_resolve(&p->names, name, p->episode_number, &other) ||
                     !add_text(p, line, speech.text_from, close, &other, other_flags, depth + 1))
                     return false;
@@ -270,6 +275,11 @@ static bool read_content(struct parser *p, const struct script_line *l, enum wef
     } else if (l->kind == SCRIPT_NOTE) {
         *class = WEFT_LINE_NOTE;
         return true;
+    } else if (l->nameless) {
+        p->speaker = (struct script_who){ .label = WEFT_STR("？") };
+        p->has_speaker = true;
+        who = p->speaker;
+        ok = add_text(p, l->text, l->inner_from, l->text.len, &who, WEFT_TURN_REVIEW, 0);
     } else {
         unsigned flags = 0;
         size_t from = 0;

@@ -5,7 +5,7 @@
 
 #include <utf8proc.h>
 
-enum { NAME_MAX_CHARS = 12, TITLE_MAX_CHARS = 40 };
+enum { NAME_MAX_CHARS = 12, LATIN_NAME_MAX_CHARS = 32, LATIN_NAME_MAX_WORDS = 3, TITLE_MAX_CHARS = 40 };
 
 /* ---- brackets ---- */
 
@@ -233,6 +233,15 @@ static bool in_brackets(struct weft_str s, const struct script_brackets *b, stru
     return closes && (close == SIZE_MAX || close == last_at);
 }
 
+static bool starts_with_colon(struct weft_str s, struct script_line *out)
+{
+    struct cursor c = { s, 0 };
+    if (!script_is_colon(peek(&c))) return false;
+    while (!at_end(&c) && (script_is_colon(peek(&c)) || weft_is_space(peek(&c)))) step(&c);
+    out->inner_from = c.at;
+    return true;
+}
+
 void script_line_classify(struct weft_str s, const struct script_brackets *b, struct script_line *out)
 {
     *out = (struct script_line){ .kind = SCRIPT_OTHER, .text = s };
@@ -241,6 +250,7 @@ void script_line_classify(struct weft_str s, const struct script_brackets *b, st
     else if (in_brackets(s, b, out)) out->kind = SCRIPT_BRACKETS;
     else if (weft_str_starts(s, WEFT_STR("△")) || weft_str_starts(s, WEFT_STR("▲"))) out->kind = SCRIPT_STAGE;
     else if (weft_str_starts(s, WEFT_STR("【")) && weft_str_find(s, WEFT_STR("】"), 0) == s.len - 3) out->kind = SCRIPT_NOTE;
+    else out->nameless = starts_with_colon(s, out);
 }
 
 /* ---- dialogue ---- */
@@ -268,7 +278,7 @@ static bool is_letter(uint32_t cp)
 static bool is_name(struct weft_str s)
 {
     size_t chars = 0, gaps = 0;
-    bool letter = false, wide = true, before = false;
+    bool letter = false, wide = true, latin = true, before = false;
     for (size_t i = 0; i < s.len;) {
         uint32_t cp;
         i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
@@ -278,11 +288,13 @@ static bool is_name(struct weft_str s)
             chars++;
             letter |= is_letter(cp);
             wide &= cp >= 0x2E80;
+            latin &= cp < 0x2E80;
         }
         before = space;
-        if (chars > NAME_MAX_CHARS) return false;
+        if (chars > LATIN_NAME_MAX_CHARS) return false;
     }
-    return letter && chars + (wide ? 0 : gaps) <= NAME_MAX_CHARS;
+    if (!wide) chars += gaps;
+    return letter && chars <= (latin ? LATIN_NAME_MAX_CHARS : NAME_MAX_CHARS) && (wide || gaps < LATIN_NAME_MAX_WORDS);
 }
 
 bool script_line_speech(struct weft_str line, size_t from, size_t to, const struct script_brackets *b,
@@ -292,7 +304,7 @@ bool script_line_speech(struct weft_str line, size_t from, size_t to, const stru
     size_t chars = 0;
     *out = (struct script_speech){ 0 };
     while (!at_end(&c) && !ends_name(peek(&c))) {
-        if (!weft_is_space(peek(&c)) && ++chars > NAME_MAX_CHARS) return false;
+        if (!weft_is_space(peek(&c)) && ++chars > LATIN_NAME_MAX_CHARS) return false;
         step(&c);
     }
     out->name = weft_trim(weft_str_sub(line, from, c.at));
@@ -323,6 +335,21 @@ bool script_line_speech(struct weft_str line, size_t from, size_t to, const stru
     step(&c);
     out->text_from = c.at;
     return true;
+}
+
+bool script_is_ending(struct weft_str s)
+{
+    bool mark = false;
+    for (size_t i = 0; i < s.len;) {
+        uint32_t cp;
+        i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
+        switch (cp) {
+        case 0x3002: case 0xFF0E: case 0xFF01: case 0xFF1F: case '!': case '?': case '.': case 0xFF0C: case ',':
+        case 0xFF1B: case ';': case 0x2026: case 0x2014: case 0xFF5E: case '~': mark = true; continue;
+        default: if (!weft_is_space(cp)) return false;
+        }
+    }
+    return mark;
 }
 
 /* ---- word lists ---- */

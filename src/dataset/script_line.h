@@ -39,7 +39,8 @@ struct script_line {
     size_t at;                  /* offset of `text` in the line */
     int64_t number;             /* headings */
     bool resumed;               /* scene heading with （续） */
-    size_t inner_from, inner_to;        /* brackets: what is inside, offsets in `text` */
+    bool nameless;              /* begins with a colon: the name is lost */
+    size_t inner_from, inner_to;        /* brackets: what is inside; nameless: where the text begins; offsets in `text` */
 };
 /* `b` must hold the brackets of the trimmed line. */
 void script_line_classify(struct weft_str trimmed, const struct script_brackets *b, struct script_line *out);
@@ -53,6 +54,9 @@ struct script_speech {
 };
 bool script_line_speech(struct weft_str line, size_t from, size_t to, const struct script_brackets *b,
                         struct script_speech *out);
+
+/* Nothing but marks that end a sentence, at least one. */
+bool script_is_ending(struct weft_str s);
 
 /* 时间 地点 旁白 ...: not a speaker. */
 bool script_is_stage_word(struct weft_str name);

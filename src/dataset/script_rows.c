@@ -15,7 +15,7 @@
 static const char *const reasons[SCRIPT_REASONS] = {
     [SCRIPT_NOTE_LINE] = "editor's note",
     [SCRIPT_ORPHAN] = "no speaker",
-    [SCRIPT_DOUBTFUL] = "doubtful speaker: a name and a comma",
+    [SCRIPT_DOUBTFUL] = "doubtful speaker",
     [SCRIPT_CHORUS] = "spoken by several",
     [SCRIPT_NO_PROMPT] = "nobody speaks before it in its scene",
     [SCRIPT_OWN_PROMPT] = "the role speaks before it",
@@ -245,7 +245,7 @@ static enum weft_status add_row(struct builder *b, const struct weft_scene *scen
     enum weft_status st = WEFT_OK;
     if (from.text_idx != to.text_idx) {
         flags |= FLAG_RESUMED;      /* asked in the file before: the origin names the answer's lines */
-        for (size_t i = end->first_ref; from.text_idx != to.text_idx; i++) from = refs[i];
+        for (size_t i = begin->first_ref; from.text_idx != to.text_idx; i++) from = refs[i];
     }
     row.text = &b->script->texts[to.text_idx];
     row.first_line = from.line_idx;

@@ -24,6 +24,7 @@ EVERYONE = set("大家 所有人 全体 齐声 同声 合 二人 两人 三人 �
 OPEN, CLOSE = "(（", ")）"
 COLON = "：:∶﹕"
 NOT_NAME = set("。！？!?，,；;：:∶﹕…“”\"「」『』《》【】（）()")
+ENDING = "。．！？!?.，,；;…—～~"
 SELF = "朕 寡人 哀家 本宫 臣妾 嫔妾 妾身 奴婢 奴才 微臣 老臣 儿臣 草民 民女 末将 属下 卑职 下官 老身 老夫 贫僧 贫道 小人 小的".split()
 
 
@@ -86,7 +87,8 @@ def dialogue(s):
     while i < len(s) and s[i] not in NOT_NAME:
         i += 1
     name = clean_name(s[:i])
-    if not 1 <= len(name) <= 12 or not any(unicodedata.category(c).startswith("L") for c in name):
+    latin = all(ord(c) < 0x2E80 for c in name)
+    if not 1 <= len(name) <= (32 if latin else 12) or len(name.split(" ")) > 3 or not any(unicodedata.category(c).startswith("L") for c in name):
         return None
     while True:
         while i < len(s) and s[i] in SPACE:
@@ -221,6 +223,10 @@ class Script:
                     inner = strip(text[i + 1:k])
                     d = dialogue(inner) if inner and depth < 8 else None
                     if d and d[1] == ":" and d[0] not in STAGE and self.known(d[0]):
+                        rest = strip(text[k + 1:])
+                        if rest and all(ch in ENDING or ch in SPACE for ch in rest):    # it ends what stands before the aside
+                            cur += rest
+                            text = text[:k + 1]
                         flush()
                         out += self.pieces(d[2], self.resolve(d[0], episode), (set(flags) - {"continued", "repaired", "review"}) | {"aside"}, episode, depth + 1)
                     i = k + 1
@@ -273,6 +279,9 @@ class Script:
                         continue
                 elif s[0] in "△▲" or (s[0] == "【" and s[-1] == "】" and s.find("】") == len(s) - 1):
                     continue
+                elif s[0] in COLON:
+                    speaker = (("？",), False)
+                    found = speaker, s.lstrip(COLON + SPACE), {"review"}
                 else:
                     d = dialogue(s)
                     if d and d[1] == ":" and d[0] in STAGE and d[0] != self.role:
@@ -293,16 +302,23 @@ class Script:
         selfs = {w for w in SELF if w in text}
         t = turns[-1] if turns else None
         if t and t["who"] == who and t["chorus"] == chorus and "review" not in t["flags"] | flags:
-            if ln != t["last"] and "continued" not in flags:
+            if (f, ln) != t["refs"][-1] and "continued" not in flags:
                 t["flags"].add("merged")
             if selfs and t["self"] and not selfs & t["self"]:
                 t["flags"].add("self")
             t["text"] = joined(t["text"], text)
             t["self"] |= selfs
             t["flags"] |= flags
-            t["last"], t["file_last"] = ln, f
+            t["refs"].append((f, ln))
         else:
-            turns.append(dict(who=who, chorus=chorus, flags=set(flags), text=text, line=ln, last=ln, file=f, file_last=f, self=selfs))
+            turns.append(dict(who=who, chorus=chorus, flags=set(flags), text=text, refs=[(f, ln)], self=selfs))
+
+    @staticmethod
+    def span(turns):
+        """First and last line, both in the file of the last one."""
+        refs = [r for t in turns for r in t["refs"]]
+        f, last = refs[-1]
+        return min(ln for g, ln in refs if g == f), last
 
     def is_role(self, t):
         return self.role in t["who"]
@@ -327,37 +343,27 @@ class Script:
                     seen[asked] += 1
                     if o.get("keep_per_prompt") and seen[asked] > o["keep_per_prompt"]:
                         continue
-                    yield [asked, t["text"]], p["line"] if p and p["file"] == t["file_last"] else t["line"], t["last"]
+                    yield ([asked, t["text"]], *self.span([p, t] if p else [t]))
             else:
-                session, ask, first = [], [], None
-                def close():
-                    nonlocal session, ask, first
-                    done, begin = session, first
-                    session, ask, first = [], [], None
-                    return (done, begin) if done else None
-                last = 0
-                for t in turns:
-                    held = ("review" in t["flags"] and not o.get("review")) or (self.is_role(t) and t["chorus"] and not o.get("chorus"))
+                session, ask, used, asking = [], [], [], []
+                for t in turns + [None]:
+                    held = t is None or ("review" in t["flags"] and not o.get("review")) or (self.is_role(t) and t["chorus"] and not o.get("chorus"))
                     if held:
-                        got = close()
-                        if got:
-                            yield got[0], got[1], last
-                        continue
-                    if not self.is_role(t):
-                        if first is None:
-                            first = t["line"]
+                        if session:
+                            yield (session, *self.span(used))
+                        session, ask, used, asking = [], [], [], []
+                    elif not self.is_role(t):
                         ask.append(t["text"])
+                        asking.append(t)
                     elif ask:
                         session += ["\n".join(ask), t["text"]]
-                        ask, last = [], t["last"]
+                        used += asking + [t]
+                        ask, asking = [], []
                     elif session:
                         session[-1] = joined(session[-1], t["text"])
-                        last = t["last"]
+                        used.append(t)
                     elif t is turns[0] and o.get("narration_prompt") and scene["narration"]:
-                        session, first, last = [scene["narration"], t["text"]], t["line"], t["last"]
-                got = close()
-                if got:
-                    yield got[0], got[1], last
+                        session, used = [scene["narration"], t["text"]], [t]
 
 
 def seed_rows(files, role):
