@@ -74,4 +74,5 @@ perl -0777 -ne '
         push @used, [$ARGV, whole($rule ? $second : $first)] } }
     END { for (@used) { next if $have{$_->[1]} || $seen{$_->[1]}++; print "    $_->[0]: $_->[1]\n"; $n++ }
           print "lint: $n messages without a Chinese text\n" }' src/base/zh/*.inc $(git ls-files 'src/*.c')
+scripts/rules.sh --check || true
 exit $failed
