@@ -1,0 +1,377 @@
+/* The loop on a small model: what it learns, what must not change a bit of it, and what it does with bad input. */
+#include "train/runs.h"
+
+/* The folder of this test; check_folder has one name for the whole program. */
+struct folder {
+    char name[64];
+};
+static struct folder new_folder(void)
+{
+    struct folder f;
+    snprintf(f.name, sizeof f.name, "%s", check_folder());
+    return f;
+}
+
+static void test_loss_falls(void **state)
+{
+    static const struct {
+        const char *yaml;
+        double most;            /* of the loss of guessing */
+    } recipes[] = {
+        { "num_train_epochs: 20\nlearning_rate: 1e-2\n", 0.1 },
+        { "num_train_epochs: 20\noptim: muon\nlearning_rate: 1e-2\nadam_beta2: 0.95\n", 0.1 },
+        { "num_train_epochs: 30\nfinetuning_type: lora\nlearning_rate: 3e-2\n", 0.75 },
+    };
+    for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
+        struct run r;
+        struct folder f = new_folder();
+        run_set_up(&r, f.name, 2, recipes[i].yaml);
+        check_ok(run_go(&r), &r.err);
+        assert_true(r.result.last_loss < recipes[i].most * log(RUN_VOCAB));
+        assert_int_equal(r.result.steps, r.result.total_steps);
+        check_folder_gone(f.name);
+        run_tear_down(&r);
+    }
+}
+
+static void test_threads_do_not_change_a_bit(void **state)
+{
+    static const char *const recipes[] = { "optim: muon\n", "finetuning_type: lora\n" };
+    for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
+        struct run runs[3];
+        struct weft_str params[3], logs[3];
+        static const int threads[] = { 1, 2, 5 };
+        for (size_t k = 0; k < 3; k++) {
+            struct folder f = new_folder();
+            run_set_up(&runs[k], f.name, threads[k], recipes[i]);
+            check_ok(run_go(&runs[k]), &runs[k].err);
+            params[k] = run_file(&runs[k], f.name, "checkpoint-14/params.safetensors");
+            logs[k] = run_log(&runs[k], f.name);
+            check_folder_gone(f.name);
+            check_same_bytes(params[k], params[0]);
+            check_same_bytes(logs[k], logs[0]);
+        }
+        for (size_t k = 0; k < 3; k++) run_tear_down(&runs[k]);
+    }
+}
+
+static void test_checkpointing_does_not_change_a_bit(void **state)
+{
+    struct run runs[2];
+    struct weft_str params[2];
+    for (size_t k = 0; k < 2; k++) {
+        struct folder f = new_folder();
+        run_set_up(&runs[k], f.name, 2, k ? "gradient_checkpointing: true\n" : "");
+        check_ok(run_go(&runs[k]), &runs[k].err);
+        params[k] = run_file(&runs[k], f.name, "checkpoint-14/params.safetensors");
+        check_folder_gone(f.name);
+    }
+    check_same_bytes(params[1], params[0]);
+    run_tear_down(&runs[0]), run_tear_down(&runs[1]);
+}
+
+/* Three micro-batches of two rows are one of six: the loss is normalised over the whole update, the last partial group
+ * by its own size. */
+static void test_accumulation_equals_the_big_batch(void **state)
+{
+    struct run runs[2];
+    for (size_t k = 0; k < 2; k++) {
+        struct folder f = new_folder();
+        run_set_up(&runs[k], f.name, 2,
+                   k ? "per_device_train_batch_size: 6\ngradient_accumulation_steps: 1\nbf16: false\n" : "bf16: false\n");
+        check_ok(run_go(&runs[k]), &runs[k].err);
+        check_folder_gone(f.name);
+    }
+    assert_int_equal(runs[0].result.steps, 14);
+    assert_int_equal(runs[1].result.steps, 14);
+    check_near(runs[1].result.last_loss, runs[0].result.last_loss, 1e-5);
+    check_near(runs[1].result.train_loss, runs[0].result.train_loss, 1e-5);
+    run_tear_down(&runs[0]), run_tear_down(&runs[1]);
+}
+
+static void test_rate_zero_moves_nothing(void **state)
+{
+    struct run r, still;
+    struct folder f = new_folder();
+    run_set_up(&still, f.name, 1, "");
+    run_set_up(&r, f.name, 2, "learning_rate: 0\nweight_decay: 0.1\n");
+    check_ok(run_go(&r), &r.err);
+    for (size_t i = 0; i < r.params.n; i++)
+        assert_memory_equal(r.params.items[i].w, still.params.items[i].w,
+                            r.params.items[i].rows * r.params.items[i].cols * sizeof(float));
+    check_folder_gone(f.name);
+    run_tear_down(&r), run_tear_down(&still);
+}
+
+static void test_log_has_the_keys_other_tools_read(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    struct weft_json_value line;
+    struct weft_str text;
+    run_set_up(&r, f.name, 2, "logging_steps: 4\neval_steps: 7\n");
+    r.job.valid = &r.valid;
+    check_ok(run_go(&r), &r.err);
+    struct weft_lines lines = { .text = run_file(&r, f.name, "log.jsonl") };
+    static const int steps[] = { 4, 7, 8, 12, 14, 14 };
+    static const char *const keys[] = { "total_steps", "epoch", "percentage", "elapsed_time", "remaining_time" };
+    for (size_t i = 0; i < WEFT_COUNT(steps); i++) {
+        assert_true(weft_lines_next(&lines, &text));
+        check_ok(weft_json_parse(&r.arena, "log.jsonl", text, &line, &r.err), &r.err);
+        assert_int_equal(weft_json_get(&line, "current_steps")->integer, steps[i]);
+        for (size_t k = 0; k < WEFT_COUNT(keys); k++) assert_non_null(weft_json_get(&line, keys[k]));
+        bool eval = i == 1 || i == 5;
+        assert_true(!weft_json_get(&line, "eval_loss") == !eval);
+        assert_true(!weft_json_get(&line, "loss") == eval);
+        if (!eval) assert_non_null(weft_json_get(&line, "lr"));
+    }
+    assert_false(weft_lines_next(&lines, &text));
+    check_near(weft_json_get(&line, "epoch")->number, 2, 0);
+    check_near(weft_json_get(&line, "percentage")->number, 100, 0);
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+/* Q2: the count of an update includes label[0], which is never predicted. */
+static void test_q2_loss_counts_first_labels(void **state)
+{
+    struct run runs[2];
+    double items = 0, targets = 0;
+    for (size_t k = 0; k < 2; k++) {
+        struct folder f = new_folder();
+        run_set_up(&runs[k], f.name, 2,
+                   k ? "compat: clean\nmax_steps: 1\nlearning_rate: 0\nbf16: false\n" : "max_steps: 1\nlearning_rate: 0\nbf16: false\n");
+        for (size_t i = 0; i < runs[k].train.n; i++) {
+            struct weft_example *e = &runs[k].train.items[i];
+            e->n_labels = e->n;
+            memcpy(e->labels, e->ids, e->n * sizeof *e->ids);
+        }
+        runs[k].recipe.gradient_accumulation_steps = 20;        /* all 40 rows */
+        for (size_t i = 0; !k && i < runs[k].train.n; i++) items += runs[k].train.items[i].n, targets += runs[k].train.items[i].n - 1;
+        check_ok(run_go(&runs[k]), &runs[k].err);
+        check_folder_gone(f.name);
+    }
+    check_near(runs[0].result.last_loss * items / targets, runs[1].result.last_loss, 1e-9);
+    assert_true(runs[1].result.last_loss > runs[0].result.last_loss + 0.1);
+    run_tear_down(&runs[0]), run_tear_down(&runs[1]);
+}
+
+/* Q4: batches of 4 and 3 rows count 4 : 3, whatever tokens they hold. */
+static void test_q4_validation_weighs_batches_by_rows(void **state)
+{
+    for (int clean = 0; clean < 2; clean++) {
+        struct run r;
+        struct folder f = new_folder();
+        struct weft_pass *pass;
+        struct weft_loss loss[2];
+        struct weft_batch batch;
+        static const uint32_t order[] = { 0, 1, 2, 3, 4, 5, 6 };
+        run_set_up(&r, f.name, 2, clean ? "learning_rate: 0\nper_device_eval_batch_size: 4\ncompat: clean\n"
+                                        : "learning_rate: 0\nper_device_eval_batch_size: 4\n");
+        r.job.valid = &r.valid;
+        check_ok(run_go(&r), &r.err);
+        struct weft_pass_settings s = { .max_tokens = 4 * 64 };
+        check_ok(weft_pass_new(&pass, &r.compute, r.model, &s, &r.err), &r.err);
+        for (size_t i = 0; i < 2; i++) {
+            check_ok(weft_batch_make(&r.arena, &r.valid, order, 4 * i, i ? 3 : 4, &batch, &r.err), &r.err);
+            check_ok(weft_model_loss(r.model, pass, &batch, &loss[i], &r.err), &r.err);
+        }
+        double by_rows = (4 * loss[0].sum / (double)loss[0].n + 3 * loss[1].sum / (double)loss[1].n) / 7;
+        double by_tokens = (loss[0].sum + loss[1].sum) / (double)(loss[0].n + loss[1].n);
+        assert_true(fabs(by_rows - by_tokens) > 1e-6);
+        check_near(r.result.last_valid_loss, clean ? by_tokens : by_rows, 1e-9);
+        check_near(r.result.best_valid_loss, r.result.last_valid_loss, 0);
+        weft_pass_free(pass);
+        check_folder_gone(f.name);
+        run_tear_down(&r);
+    }
+}
+
+static void test_natural_order_and_seeded_order(void **state)
+{
+    struct run runs[3];
+    static const char *const yaml[] = { "", "data_seed: 43\n", "disable_shuffling: true\n" };
+    for (size_t k = 0; k < 3; k++) {
+        struct folder f = new_folder();
+        run_set_up(&runs[k], f.name, 2, yaml[k]);
+        check_ok(run_go(&runs[k]), &runs[k].err);
+        check_folder_gone(f.name);
+    }
+    assert_true(runs[0].result.train_loss != runs[1].result.train_loss);
+    assert_true(runs[0].result.train_loss != runs[2].result.train_loss);
+    for (size_t k = 0; k < 3; k++) run_tear_down(&runs[k]);
+}
+
+/* ---- bad numbers, empty rows, jumps (E7, E8, E9) ---- */
+
+static const char *row_id(void *ctx, uint32_t row_idx)
+{
+    static char name[32];
+    snprintf(name, sizeof name, "row-%u", row_idx);
+    return name;
+}
+
+/* Token 60 stands in no row; its vector is poisoned and put into some. */
+static void poison(struct run *r, const size_t *rows, size_t n)
+{
+    for (size_t i = 0; i < r->params.n; i++) assert_false(r->params.items[i].embedding);    /* branches only */
+    float *e = (float *)(uintptr_t)r->model->embed;
+    e[60 * 32] = NAN;
+    for (size_t i = 0; i < n; i++) r->train.items[rows[i]].ids[0] = 60;
+}
+
+static void test_a_poisoned_row_is_skipped_and_named(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    size_t rows[] = { 17 };
+    run_set_up(&r, f.name, 2, "finetuning_type: lora\nallow_nonfinite: true\n");
+    r.job.row_name = row_id;
+    poison(&r, rows, 1);
+    check_ok(run_go(&r), &r.err);
+    assert_int_equal(r.result.skipped, 2);          /* once an epoch */
+    assert_true(isfinite(r.result.train_loss));
+    for (size_t i = 0; i < r.params.n; i++)
+        assert_true(weft_all_finite(&r.compute, r.params.items[i].w, r.params.items[i].rows * r.params.items[i].cols));
+    check_contains(r.messages, "rows: row-17");
+    struct weft_str log = run_log(&r, f.name);
+    assert_int_not_equal(weft_str_find(log, WEFT_STR("\"event\": \"not_finite\", \"what\": \"loss\", \"tensor\": \"model.layers.0"), 0), SIZE_MAX);
+    assert_int_not_equal(weft_str_find(log, WEFT_STR("\"rows\": [\"row-17\"]"), 0), SIZE_MAX);
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+static void test_three_bad_updates_in_a_row_stop_the_run(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    size_t rows[12];
+    for (size_t i = 0; i < 12; i++) rows[i] = 24 + i;
+    run_set_up(&r, f.name, 2, "finetuning_type: lora\nallow_nonfinite: true\ndisable_shuffling: true\nsave_steps: 1\n");
+    poison(&r, rows, 12);                           /* updates 5 and 6 of each epoch's 7: not enough to stop */
+    check_ok(run_go(&r), &r.err);
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+
+    f = new_folder();
+    size_t more[18];
+    for (size_t i = 0; i < 18; i++) more[i] = 18 + i;
+    run_set_up(&r, f.name, 2, "finetuning_type: lora\nallow_nonfinite: true\ndisable_shuffling: true\nsave_steps: 1\n");
+    poison(&r, more, 18);                           /* 4, 5 and 6 */
+    check_fails(run_go(&r), &r.err, WEFT_EINPUT, "E7", "last good checkpoint: checkpoint-5");
+    check_contains(r.err.msg, "update 6");
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+static void test_poisoned_weights_are_refused_before_the_first_step(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    run_set_up(&r, f.name, 2, "finetuning_type: lora\n");
+    poison(&r, NULL, 0);
+    check_fails(run_go(&r), &r.err, WEFT_EINPUT, "B5", "model.embed_tokens");
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+    f = new_folder();
+    run_set_up(&r, f.name, 2, "");
+    r.params.items[3].w[1] = INFINITY;
+    check_fails(run_go(&r), &r.err, WEFT_EINPUT, "B5", "allow_nonfinite");
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+static void test_update_without_a_trained_token_is_reported(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    run_set_up(&r, f.name, 2, "disable_shuffling: true\n");
+    for (size_t i = 6; i < 12; i++) {               /* the second update */
+        struct weft_example *e = &r.train.items[i];
+        for (uint32_t k = 0; k < e->n; k++) e->labels[k] = WEFT_IGNORE;
+        e->n_labels = 0;
+    }
+    /* a lone first label is no target either */
+    r.train.items[6].labels[0] = r.train.items[6].ids[0];
+    r.train.items[6].n_labels = 1;
+    check_ok(run_go(&r), &r.err);
+    assert_int_equal(r.result.skipped, 2);
+    assert_true(isfinite(r.result.train_loss));
+    struct weft_str log = run_log(&r, f.name);
+    assert_int_not_equal(weft_str_find(log, WEFT_STR("{\"current_steps\": 2, \"total_steps\": 14, \"event\": \"no_trained_token\""), 0), SIZE_MAX);
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+static void test_watchdog_reports_and_stops(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    run_set_up(&r, f.name, 2, "num_train_epochs: 6\nlearning_rate: 1e-2\nwatchdog_ratio: 3\nlr_scheduler_type: constant\nsave_strategy: no\n");
+    check_ok(run_go(&r), &r.err);
+    check_folder_gone(f.name);
+    assert_null(strstr(r.messages, "recent median"));
+    run_tear_down(&r);
+    f = new_folder();
+    run_set_up(&r, f.name, 2, "num_train_epochs: 6\nlearning_rate: 2\nmax_grad_norm: 0\nwarmup_steps: 40\nlr_scheduler_type: "
+                              "constant_with_warmup\nwatchdog_ratio: 1.5\nwatchdog_action: stop\nsave_strategy: no\n");
+    check_fails(run_go(&r), &r.err, WEFT_EINPUT, "E9", "watchdog_ratio");
+    check_contains(r.messages, "recent median");
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+static void test_nothing_to_train_is_refused(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    run_set_up(&r, f.name, 1, "");
+    r.train.n = 0;
+    check_fails(run_go(&r), &r.err, WEFT_EARG, "", "no row");
+    r.train.n = 40;
+    r.recipe.optim = "adamm";
+    check_fails(run_go(&r), &r.err, WEFT_EARG, "", "did you mean adamw");
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+/* The dearest row since the last line is named in the log. */
+static void test_log_names_the_dearest_row(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    run_set_up(&r, f.name, 2, "num_train_epochs: 12\nlearning_rate: 1e-2\nlogging_steps: 7\n");
+    struct weft_example *e = &r.train.items[30];
+    for (uint32_t k = 0; k < e->n; k++) e->labels[k] = k ? 55 - (int32_t)k : WEFT_IGNORE;   /* nothing like the others */
+    e->n_labels = e->n - 1;
+    check_ok(run_go(&r), &r.err);
+    struct weft_str log = run_log(&r, f.name);
+    size_t last = 0, at = 0;
+    while ((at = weft_str_find(log, WEFT_STR("\"worst_row\": "), at)) != SIZE_MAX) last = at++;
+    assert_true(last && weft_str_starts(weft_str_skip(log, last), WEFT_STR("\"worst_row\": 31,")));
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_falls),
+        cmocka_unit_test(test_threads_do_not_change_a_bit),
+        cmocka_unit_test(test_checkpointing_does_not_change_a_bit),
+        cmocka_unit_test(test_accumulation_equals_the_big_batch),
+        cmocka_unit_test(test_rate_zero_moves_nothing),
+        cmocka_unit_test(test_log_has_the_keys_other_tools_read),
+        cmocka_unit_test(test_q2_loss_counts_first_labels),
+        cmocka_unit_test(test_q4_validation_weighs_batches_by_rows),
+        cmocka_unit_test(test_natural_order_and_seeded_order),
+        cmocka_unit_test(test_a_poisoned_row_is_skipped_and_named),
+        cmocka_unit_test(test_three_bad_updates_in_a_row_stop_the_run),
+        cmocka_unit_test(test_poisoned_weights_are_refused_before_the_first_step),
+        cmocka_unit_test(test_update_without_a_trained_token_is_reported),
+        cmocka_unit_test(test_watchdog_reports_and_stops),
+        cmocka_unit_test(test_nothing_to_train_is_refused),
+        cmocka_unit_test(test_log_names_the_dearest_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
