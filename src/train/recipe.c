@@ -42,7 +42,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(ddp_timeout, 0, GPU) X(ddp_find_unused_parameters, 0, GPU) X(deepspeed, 0, GPU) X(fsdp, 0, GPU)                    \
     X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                          \
     X(ray_num_workers, 0, GPU) X(data_shared_file_system, 0, GPU)                                                        \
-    X(neat_packing, 0, PADDING) X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)               \
+    X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)               \
     X(report_to, 0, LOGS) X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)                      \
     X(logging_first_step, 0, LOGS) X(log_level, 0, LOGS) X(disable_tqdm, 0, LOGS) X(use_swanlab, 0, LOGS)                \
     X(include_num_input_tokens_seen, 0, LOGS) X(include_effective_tokens_per_second, 0, LOGS)                            \
@@ -177,7 +177,9 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     }
     if (r->data_seed < 0) r->data_seed = r->seed;
     if (r->lora_alpha <= 0) r->lora_alpha = 2.0 * (double)r->lora_rank;
-    r->packing = r->stage == WEFT_RECIPE_PT ? r->packing_choice != WEFT_FALSE : false;
+    if (r->neat_packing && r->packing_choice == WEFT_FALSE)
+        return weft_fail(err, WEFT_EINPUT, "packing: false and neat_packing: true exclude each other");
+    r->packing = r->packing_choice == WEFT_AUTO ? r->stage == WEFT_RECIPE_PT || r->neat_packing : r->packing_choice == WEFT_TRUE;
 
     if (r->train_on_prompt && r->mask_history)
         return weft_fail(err, WEFT_EINPUT, "train_on_prompt: true and mask_history: true exclude each other");
@@ -199,8 +201,8 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     if (r->min_lr > r->learning_rate)
         return weft_fail(err, WEFT_EINPUT, "min_lr is %g, above learning_rate %g", r->min_lr, r->learning_rate);
 
-    if (r->stage == WEFT_RECIPE_SFT && r->packing_choice == WEFT_TRUE)
-        note(warn, err, "packing is for stage pt; rows of stage sft are joined without padding anyway, and never see each other");
+    if (r->stage == WEFT_RECIPE_SFT && r->packing && !r->neat_packing)
+        note(warn, err, "packing: rows packed together see each other; neat_packing keeps them apart");
     if (r->min_lr_rate > 0 || r->min_lr > 0)
         if (r->lr_scheduler_type != WEFT_SCHED_WSD && r->lr_scheduler_type != WEFT_SCHED_COSINE_MIN_LR)
             note(warn, err, "min_lr and min_lr_rate have no effect with this lr_scheduler_type");

@@ -44,6 +44,7 @@ struct weft_recipe {
     int64_t max_samples;                /* 0: all */
     int packing_choice;                 /* enum weft_auto: what the user said */
     bool packing;                       /* resolved by weft_recipe_check: on for pt unless said otherwise */
+    bool neat_packing;                  /* sft: packed rows do not see each other */
     bool train_on_prompt, mask_history, skip_bad;
     /* training */
     const char *output_dir;

@@ -22,7 +22,6 @@ struct weft_run {
     struct weft_checkpoint_identity identity;
     char data_hex[WEFT_SHA256_HEX], valid_hex[WEFT_SHA256_HEX];
     struct weft_buf settings;                   /* text of identity.settings */
-    double *row_loss;                           /* [rows of a micro-batch] */
     uint64_t eval_every, save_every;            /* updates; 0: only at the end */
     uint64_t saved_step, resumed_from;          /* saved_step UINT64_MAX: none yet */
     int lock_fd;

@@ -49,6 +49,7 @@ static enum weft_status hash_examples(const struct weft_examples *e, char hex[WE
         weft_sha256_add(&h, &x->n, sizeof x->n);
         weft_sha256_add(&h, x->ids, x->n * sizeof *x->ids);
         weft_sha256_add(&h, x->labels, x->n * sizeof *x->labels);
+        weft_sha256_add(&h, x->part_lens, x->n_parts * sizeof *x->part_lens);
     }
     weft_sha256_hex(&h, hex);
     return WEFT_OK;
@@ -79,53 +80,28 @@ static enum weft_status make_identity(struct weft_run *r, struct weft_err *err)
     return st;
 }
 
-/* ---- weights before the first step (B5) ---- */
+/* ---- before the first step ---- */
 
-static bool half_finite(const uint16_t *w, size_t n, uint16_t exponent)
+/* B5: what is trained and what it stands on. */
+static enum weft_status refuse_nonfinite_weights(struct weft_run *r, struct weft_err *err)
 {
-    unsigned bad = 0;
-    for (size_t i = 0; i < n; i++) bad |= (unsigned)((w[i] & exponent) == exponent);
-    return !bad;
-}
-
-static bool weights_finite(struct weft_compute *c, const void *w, enum weft_dtype type, size_t n)
-{
-    if (!w) return true;
-    if (type == WEFT_F32) return weft_all_finite(c, w, n);
-    if ((uintptr_t)w & 1) {         /* a file may lay tensors at any address */
-        for (size_t i = 0; i < n; i++) {
-            uint16_t v, exponent = type == WEFT_BF16 ? 0x7F80 : 0x7C00;
-            memcpy(&v, (const char *)w + 2 * i, 2);
-            if ((v & exponent) == exponent) return false;
-        }
-        return true;
-    }
-    return half_finite(w, n, type == WEFT_BF16 ? 0x7F80 : 0x7C00);
-}
-
-static enum weft_status refuse_nonfinite_weights(const struct weft_run *r, struct weft_err *err)
-{
-    struct weft_model *m = r->job->model;
-    struct weft_compute *c = r->job->compute;
-    const char *name = NULL;
     if (r->recipe->allow_nonfinite) return WEFT_OK;
-    const struct weft_config *k = &m->config;
-    if (!weights_finite(c, m->embed, m->embed_type, k->vocab_size * k->hidden_size)) name = "model.embed_tokens";
-    for (size_t i = 0; !name && i < weft_model_n_linears(m); i++) {
-        const struct weft_linear *l = weft_model_linear(m, i);
-        if (!weights_finite(c, l->w, l->type, l->n_in * l->n_out)) name = l->name;
-    }
-    if (!name && m->head.w != m->embed &&
-        !weights_finite(c, m->head.w, m->head.type, m->head.n_in * m->head.n_out))
-        name = m->head.name;
+    const char *name = weft_model_nonfinite(r->job->model, &r->arena);
     for (size_t i = 0; !name && i < r->job->params->n; i++) {
         const struct weft_param *p = &r->job->params->items[i];
-        if (!weights_finite(c, p->w, WEFT_F32, p->rows * p->cols)) name = p->name;
+        if (!weft_all_finite(r->job->compute, p->w, p->rows * p->cols)) name = p->name;
     }
     if (!name) return WEFT_OK;
     return weft_fail_rule(err, WEFT_EINPUT, "B5",
                           "%s holds NaN or infinity before training; the model file is damaged (allow_nonfinite: true trains all the same)",
                           name);
+}
+
+static enum weft_status check_memory(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_memory_plan plan;
+    enum weft_status st = weft_memory_plan(r->job, &plan, err);
+    return st ? st : weft_memory_check(r->job, &plan, err);
 }
 
 /* ---- opening ---- */
@@ -256,6 +232,7 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     if (!st) st = take_lock(r, err);
     if (!st) st = make_identity(r, err);
     if (!st) st = refuse_nonfinite_weights(r, err);
+    if (!st) st = check_memory(r, err);
     if (!st) st = weft_optimizer_init(&r->opt, kind, r->recipe, job->params, &r->arena, err);
     if (!st) st = open_state(r, err);
     if (!st && r->state.step < r->steps.total) st = check_room(r, err);
@@ -267,11 +244,6 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
         st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);
     }
     if (!st) st = weft_order_init(&r->order, r->recipe, job->train->n, &r->arena, err);
-    if (!st) {
-        size_t rows = (size_t)r->recipe->per_device_train_batch_size;
-        r->row_loss = WEFT_NEWS(&r->arena, double, rows);
-        if (!r->row_loss) st = weft_fail_nomem(err, rows * sizeof *r->row_loss, "row losses");
-    }
     r->reported_at = weft_run_clock();
     return st;
 }

@@ -23,9 +23,18 @@ static const struct weft_example *example_at(const struct weft_run *r, size_t i)
     return &r->job->train->items[r->order.perm[i]];
 }
 
+/* Sequences of an example: the rows of a bin of neat_packing, else one. */
+static size_t sequences_of(const struct weft_example *e) { return e->part_lens && !e->joined ? e->n_parts : 1; }
+
+/* Labels that are predicted: all but the first of each sequence. */
 static size_t targets_of(const struct weft_example *e)
 {
-    return e->n_labels - (e->n && e->labels[0] != WEFT_IGNORE);
+    size_t n = e->n_labels, at = 0;
+    for (size_t s = 0; s < sequences_of(e); s++) {
+        n -= at < e->n && e->labels[at] != WEFT_IGNORE;
+        if (e->part_lens) at += e->part_lens[s];
+    }
+    return n;
 }
 
 static uint64_t count_items(const struct weft_run *r, const struct weft_group *g)
@@ -60,24 +69,29 @@ static enum weft_status micro_batch(struct weft_run *r, size_t first, size_t n, 
     struct weft_batch batch;
     struct weft_loss out = { 0 };
     enum weft_status st = weft_batch_make(&r->step_arena, r->job->train, r->order.perm, first, n, &batch, err);
+    double *seq_loss = st ? NULL : weft_arena_calloc(&r->step_arena, batch.n_seqs, sizeof *seq_loss);
+    if (!st && !seq_loss) st = weft_fail_nomem(err, batch.n_seqs * sizeof *seq_loss, "row losses");
     if (!st)
         st = weft_model_loss_backward(r->job->model, r->pass, &batch, (float)(1.0 / (double)items),
-                                      (uint64_t)r->recipe->seed, micro_step, &out, r->row_loss, r->job->progress, err);
-    weft_arena_release(&r->step_arena, mark);
-    if (st) return st;
+                                      (uint64_t)r->recipe->seed, micro_step, &out, seq_loss, r->job->progress, err);
+    if (st) goto done;
     r->state.tokens += batch.n_tokens;
     *loss += out.sum / (double)items;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, seq = 0; i < n; i++) {
         const struct weft_example *e = example_at(r, first + i);
         size_t targets = targets_of(e);
-        if (!isfinite(r->row_loss[i])) {
+        double sum = 0;
+        for (size_t k = sequences_of(e); k; k--) sum += seq_loss[seq++];
+        if (!isfinite(sum)) {
             if (bad->n < BAD_ROWS) bad->idx[bad->n++] = e->row_idx;
-        } else if (targets && !(r->row_loss[i] / (double)targets <= r->state.window_worst)) {
-            r->state.window_worst = r->row_loss[i] / (double)targets;
+        } else if (targets && !(sum / (double)targets <= r->state.window_worst)) {
+            r->state.window_worst = sum / (double)targets;
             r->state.window_worst_row = e->row_idx;
         }
     }
-    return WEFT_OK;
+done:
+    weft_arena_release(&r->step_arena, mark);
+    return st;
 }
 
 static void add_row(const struct weft_run *r, struct weft_json_out *j, uint32_t row_idx)

@@ -136,8 +136,12 @@ static void test_packing_is_the_default_of_pt_only(void **state)
     assert_false(r.recipe.packing);
     done(&r);
     check_ok(read_and_check(&r, "packing: true\n"), &r.err);
-    assert_false(r.recipe.packing);
-    check_contains(r.warn.s, "packing is for stage pt");
+    assert_true(r.recipe.packing);
+    check_contains(r.warn.s, "see each other");
+    done(&r);
+    check_ok(read_and_check(&r, "neat_packing: true\n"), &r.err);
+    assert_true(r.recipe.packing);
+    assert_int_equal(r.warn.len, 0);
     done(&r);
 }
 

@@ -1,0 +1,292 @@
+/* The memory plan, and what there is.
+ *
+ * Counted is what must be in memory at once during an update; pages of a weights file that nobody reads any more are
+ * not.  What the process holds already is part of the plan, so it is added to what is free. */
+#include "train/order.h"
+#include "train/trainer.h"
+
+#include "base/lang.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Program, stacks, tables, tokenizer, the arenas' slack. */
+static const size_t program_bytes = (size_t)24 << 20;
+
+/* ---- what there is ---- */
+
+/* A file of /proc or /sys as text: they have no size to ask for. */
+static bool read_small(const char *path, char *out, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    size_t n = 0;
+    ssize_t got;
+    while (n + 1 < cap && (got = read(fd, out + n, cap - 1 - n)) > 0) n += (size_t)got;
+    close(fd);
+    out[n] = '\0';
+    return n > 0;
+}
+
+static bool number_after(const char *text, const char *key, size_t *out)
+{
+    const char *at = strstr(text, key);
+    char *end;
+    if (!at) return false;
+    at += strlen(key);
+    errno = 0;
+    unsigned long long v = strtoull(at, &end, 10);
+    if (end == at || errno) return false;
+    *out = (size_t)v;
+    return true;
+}
+
+/* Pages of this process in memory, and its whole address space. */
+static void own_bytes(size_t *resident, size_t *virtual_bytes)
+{
+    char text[256];
+    unsigned long long size = 0, rss = 0;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    *resident = *virtual_bytes = 0;
+    if (!read_small("/proc/self/statm", text, sizeof text) || sscanf(text, "%llu %llu", &size, &rss) != 2) return;
+    *virtual_bytes = (size_t)size * page;
+    *resident = (size_t)rss * page;
+}
+
+struct bound {
+    size_t bytes;
+    const char *what;
+};
+
+static void lower(struct bound *b, size_t bytes, const char *what)
+{
+    if (bytes < b->bytes) *b = (struct bound){ bytes, what };
+}
+
+/* Limit less use of one control group; its file cache can be taken back. */
+static void lower_by_group(struct bound *b, const char *dir, const char *limit_name, const char *use_name,
+                           const char *cache_key, size_t resident)
+{
+    char path[4400], text[8192];
+    size_t limit, use = 0, cache = 0;
+    snprintf(path, sizeof path, "%s/%s", dir, limit_name);
+    if (!read_small(path, text, sizeof text) || !isdigit((unsigned char)text[0]) || !number_after(text, "", &limit)) return;
+    snprintf(path, sizeof path, "%s/%s", dir, use_name);
+    if (!read_small(path, text, sizeof text) || !number_after(text, "", &use)) return;
+    snprintf(path, sizeof path, "%s/memory.stat", dir);
+    if (read_small(path, text, sizeof text) && !number_after(text, cache_key, &cache)) cache = 0;
+    use = use > cache ? use - cache : 0;
+    if (limit >= SIZE_MAX / 4) return;          /* how version 1 says "no limit" */
+    lower(b, (limit > use ? limit - use : 0) + resident, "memory limit of the control group");
+}
+
+/* The group's folder and all above it. */
+static void lower_by_groups(struct bound *b, const char *root, const char *group, const char *limit_name,
+                            const char *use_name, const char *cache_key, size_t resident)
+{
+    char dir[4200];
+    if (snprintf(dir, sizeof dir, "%s%s", root, group) >= (int)sizeof dir) return;
+    size_t floor = strlen(root);
+    for (;;) {
+        lower_by_group(b, dir, limit_name, use_name, cache_key, resident);
+        char *slash = strrchr(dir, '/');
+        if (!slash || (size_t)(slash - dir) < floor) return;
+        *slash = '\0';
+    }
+}
+
+static void lower_by_cgroups(struct bound *b, size_t resident)
+{
+    char text[16384];
+    if (!read_small("/proc/self/cgroup", text, sizeof text)) return;
+    for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        /* "4:memory:/a/b" (version 1), "0::/a/b" (version 2) */
+        char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
+        if (!group) continue;
+        *group++ = '\0';
+        names++;
+        if (!*names)
+            lower_by_groups(b, "/sys/fs/cgroup", group, "memory.max", "memory.current", "\ninactive_file ", resident);
+        else if (strstr(names, "memory"))
+            lower_by_groups(b, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes",
+                            "\ntotal_inactive_file ", resident);
+    }
+}
+
+static struct bound available(size_t mem_setting)
+{
+    struct bound b = { SIZE_MAX, "unknown" };
+    char text[8192];
+    size_t resident, virtual_bytes, kib;
+    struct rlimit limit;
+    own_bytes(&resident, &virtual_bytes);
+    if (read_small("/proc/meminfo", text, sizeof text) && number_after(text, "MemAvailable:", &kib))
+        lower(&b, kib * 1024 + resident, "free memory");
+    lower_by_cgroups(&b, resident);
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        lower(&b, (limit.rlim_cur > virtual_bytes ? limit.rlim_cur - virtual_bytes : 0) + resident, "limit of the address space (ulimit -v)");
+    if (getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        lower(&b, limit.rlim_cur, "limit of the data segment (ulimit -d)");
+    if (mem_setting) lower(&b, mem_setting, "setting mem");
+    return b;
+}
+
+enum weft_status weft_memory_size(const char *text, size_t *bytes, struct weft_err *err)
+{
+    static const struct {
+        const char *unit;
+        int shift;
+    } units[] = { { "", 0 },    { "B", 0 },    { "K", 10 },   { "KB", 10 },  { "KIB", 10 }, { "M", 20 }, { "MB", 20 },
+                  { "MIB", 20 }, { "G", 30 },   { "GB", 30 },  { "GIB", 30 }, { "T", 40 },   { "TB", 40 }, { "TIB", 40 } };
+    char *end, unit[4] = "";
+    double v = strtod(text, &end);
+    size_t n = 0;
+    while (*end == ' ') end++;
+    while (n < 3 && end[n]) unit[n] = (char)toupper((unsigned char)end[n]), n++;
+    for (size_t i = 0; end != text && !end[n] && i < WEFT_COUNT(units); i++) {
+        double size = v * (double)((uint64_t)1 << units[i].shift);
+        if (strcmp(unit, units[i].unit) || !(size >= 1) || size >= 9e18) continue;
+        *bytes = (size_t)size;
+        return WEFT_OK;
+    }
+    return weft_fail(err, WEFT_EINPUT, "mem is \"%s\"; expected a size such as 8G or 900M", text);
+}
+
+/* ---- the plan ---- */
+
+static bool is_trained(const struct weft_params *p, const void *w)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if ((const void *)p->items[i].w == w) return true;
+    return false;
+}
+
+static size_t frozen_bytes(const struct weft_train_job *job)
+{
+    struct weft_model *m = job->model;
+    const struct weft_config *c = &m->config;
+    size_t sum = 0;
+    if (!is_trained(job->params, m->embed)) sum += c->vocab_size * c->hidden_size * weft_dtype_bytes(m->embed_type);
+    if (m->head.w != m->embed && !is_trained(job->params, m->head.w))
+        sum += m->head.n_in * m->head.n_out * weft_dtype_bytes(m->head.type);
+    for (size_t i = 0; i < weft_model_n_linears(m); i++) {
+        const struct weft_linear *l = weft_model_linear(m, i);
+        if (!is_trained(job->params, l->w)) sum += l->n_in * l->n_out * weft_dtype_bytes(l->type);
+    }
+    return sum;
+}
+
+static size_t data_bytes(const struct weft_examples *e)
+{
+    return e ? (size_t)e->total_tokens * 2 * sizeof(int32_t) + e->n * sizeof *e->items : 0;
+}
+
+static void add_line(struct weft_memory_plan *p, const char *item, size_t bytes)
+{
+    if (!bytes) return;
+    p->lines[p->n++] = (struct weft_memory_line){ item, bytes };
+    p->total_bytes += bytes;
+}
+
+/* The plan of `job` with another recipe: what a change would save. */
+static enum weft_status plan_with(const struct weft_train_job *job, const struct weft_recipe *r, struct weft_memory_plan *out,
+                                  struct weft_err *err)
+{
+    struct weft_pass_bytes pass;
+    *out = (struct weft_memory_plan){ 0 };
+    const struct weft_optimizer *kind = weft_optimizer_find(r->optim, NULL, NULL);
+    if (!kind) return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, muon)", r->optim, "adamw");
+    enum weft_status st = weft_longest_batch(r, job->train, job->valid, &out->batch_tokens, err);
+    struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
+                                    .checkpointing = r->gradient_checkpointing };
+    if (!st) st = weft_pass_plan(&job->model->config, &s, job->branch_rank_sum, &pass, err);
+    if (st) return st;
+    size_t trained = job->params->n_values * sizeof(float);
+    add_line(out, "base weights", frozen_bytes(job));
+    add_line(out, "trainable weights", trained);
+    add_line(out, "gradients", trained);
+    add_line(out, "optimizer", kind->bytes(job->params));
+    add_line(out, "activations", pass.activations);
+    add_line(out, "scratch of a layer", pass.scratch);
+    add_line(out, "logits", pass.logits);
+    add_line(out, "rows as tokens", data_bytes(job->train) + data_bytes(job->valid));
+    add_line(out, "program and threads",
+             program_bytes + job->compute->scratch_bytes * (size_t)weft_pool_threads(job->compute->pool));
+    return WEFT_OK;
+}
+
+enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_memory_plan *out, struct weft_err *err)
+{
+    size_t setting = 0;
+    enum weft_status st = job->recipe->mem ? weft_memory_size(job->recipe->mem, &setting, err) : WEFT_OK;
+    if (!st) st = plan_with(job, job->recipe, out, err);
+    if (st) return st;
+    struct bound b = available(setting);
+    out->available_bytes = b.bytes;
+    out->bound = b.what;
+    return WEFT_OK;
+}
+
+/* ---- when it does not fit ---- */
+
+static double mib(size_t bytes) { return (double)bytes / 1048576; }
+
+/* The changes, cheapest for the user first: same result and slower; same batch in smaller pieces; less text. */
+static void checkpoint(struct weft_recipe *r) { r->gradient_checkpointing = true; }
+static void smaller_batch(struct weft_recipe *r)
+{
+    r->gradient_accumulation_steps *= r->per_device_train_batch_size;
+    r->per_device_train_batch_size = 1;
+    r->per_device_eval_batch_size = 1;
+}
+static void both(struct weft_recipe *r)
+{
+    checkpoint(r);
+    smaller_batch(r);
+}
+
+static const struct {
+    const char *name;           /* NULL: the smaller batch, which has a number in it */
+    void (*change)(struct weft_recipe *r);
+} changes[] = {
+    { "gradient_checkpointing: true", checkpoint },
+    { NULL, smaller_batch },
+    { "both of these", both },
+};
+
+enum weft_status weft_memory_check(const struct weft_train_job *job, const struct weft_memory_plan *plan, struct weft_err *err)
+{
+    if (plan->total_bytes <= plan->available_bytes) return WEFT_OK;
+    enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
+    struct weft_buf advice = { 0 };
+    const struct weft_recipe *r = job->recipe;
+    for (size_t i = 0; i < WEFT_COUNT(changes); i++) {
+        struct weft_recipe other = *r;
+        struct weft_memory_plan p;
+        char text[256];
+        changes[i].change(&other);
+        bool recompute = other.gradient_checkpointing != r->gradient_checkpointing;
+        bool smaller = other.per_device_train_batch_size != r->per_device_train_batch_size;
+        if (changes[i].change == both ? !recompute || !smaller : !recompute && !smaller) continue;
+        if (plan_with(job, &other, &p, NULL) || p.total_bytes >= plan->total_bytes) continue;
+        if (!changes[i].name)
+            snprintf(text, sizeof text, "per_device_train_batch_size: 1, per_device_eval_batch_size: 1, gradient_accumulation_steps: %lld",
+                     (long long)other.gradient_accumulation_steps);
+        else
+            snprintf(text, sizeof text, "%s", weft_tr(lang, changes[i].name));
+        weft_buf_printf(&advice, "%s%s (%.0f MiB)", advice.len ? "; " : "", text, mib(p.total_bytes));
+    }
+    weft_buf_printf(&advice, "%s%s", advice.len ? "; " : "",
+                    weft_tr(lang, r->finetuning_type == WEFT_FINETUNING_FULL ? "finetuning_type: lora" : "a smaller cutoff_len"));
+    enum weft_status st = weft_fail_rule(err, WEFT_ELIMIT, "E6",
+                                         "this run needs %.0f MiB, there are %.0f MiB (%s). Cheapest changes: %s",
+                                         mib(plan->total_bytes), mib(plan->available_bytes), weft_tr(lang, plan->bound), advice.s);
+    weft_buf_clear(&advice);
+    return st;
+}
