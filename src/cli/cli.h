@@ -36,6 +36,7 @@ struct weft_cli_common {
 
 /* One run of a verb. */
 struct weft_cli {
+    const char *program;        /* as it was called: hints can be copied */
     int argc;                   /* argv[0] is the verb */
     char **argv;
     enum weft_lang lang;        /* from --lang, WEFT_LANG, LC_ALL, LC_MESSAGES, LANG */

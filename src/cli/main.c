@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 static const struct weft_verb *const verbs[] = {
-    &weft_verb_help, NULL,
+    &weft_verb_run,   &weft_verb_chat,    &weft_verb_generate, &weft_verb_export, &weft_verb_tokenizer,
+    &weft_verb_model, &weft_verb_inspect, &weft_verb_doctor,   &weft_verb_help,   NULL,
 };
 
 const struct weft_verb *const *weft_cli_verbs(void) { return verbs; }
@@ -94,7 +95,7 @@ static enum weft_status finish_output(struct weft_cli *cli, enum weft_status st)
 
 int main(int argc, char **argv)
 {
-    struct weft_cli cli = { .lang = find_language(argc, argv) };
+    struct weft_cli cli = { .program = argc ? argv[0] : "weft", .lang = find_language(argc, argv) };
     setlocale(LC_ALL, "C");             /* numbers never depend on where the user lives */
     cli.err.lang = cli.lang;
     weft_cli_progress_init(&cli);
