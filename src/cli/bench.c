@@ -1,0 +1,135 @@
+/* weft bench WHAT: figures of this machine, each with its share of what the machine can do at most, measured beside it.
+ * One entry of the table below per WHAT; the measuring itself stands with the thing measured. */
+#include "cli/bench.h"
+
+#include "kernels/measure.h"
+
+#include <stdio.h>
+
+void weft_bench_row(struct weft_bench *b, const char *name, double value, const char *unit, double share, const char *of)
+{
+    if (!b->cli->json) {
+        weft_say(b->cli, "  %-36s %10.1f %-8s", name, value, unit);
+        if (of) weft_say(b->cli, " %5.1f %% of %s", 100 * share, weft_tr(b->cli->lang, of));
+        weft_put(b->cli, WEFT_STR("\n"));
+        fflush(stdout);
+        return;
+    }
+    weft_json_out_object(&b->out);
+    weft_json_out_key(&b->out, "name");
+    weft_json_out_cstr(&b->out, name);
+    weft_json_out_key(&b->out, "value");
+    weft_json_out_double(&b->out, value);
+    weft_json_out_key(&b->out, "unit");
+    weft_json_out_cstr(&b->out, unit);
+    if (of) {
+        weft_json_out_key(&b->out, "share");
+        weft_json_out_double(&b->out, share);
+        weft_json_out_key(&b->out, "of");
+        weft_json_out_cstr(&b->out, of);
+    }
+    weft_json_out_object_end(&b->out);
+}
+
+/* ---- peak ---- */
+
+enum { READ_BYTES = 512 << 20 };
+
+static enum weft_status bench_peak(struct weft_bench *b)
+{
+    struct weft_compute *c = &b->cli->compute;
+    double fp32 = weft_measure_peak(c->pool, c->isa, true), mixed = weft_measure_peak(c->pool, c->isa, false);
+    if (fp32 > 0) weft_bench_row(b, "f32 multiply-add", fp32 / 1e9, "GFLOP/s", 0, NULL);
+    if (mixed > 0) weft_bench_row(b, "bf16 or best multiply-add", mixed / 1e9, "GFLOP/s", 0, NULL);
+    char *p = weft_arena_alloc(&b->cli->arena, READ_BYTES);
+    if (!p) return weft_fail_nomem(&b->cli->err, READ_BYTES, "the read loop");
+    memset(p, 1, READ_BYTES);
+    weft_bench_row(b, "memory read", weft_measure_read(c->pool, p, READ_BYTES) / 1e9, "GB/s", 0, NULL);
+    return WEFT_OK;
+}
+
+/* ---- gemm ---- */
+
+static const char *const product_names[] = { "y=xW'", "dx=dyW", "dW+=dy'x" };
+
+static enum weft_status bench_gemm(struct weft_bench *b)
+{
+    /* The shapes of one layer of Qwen2.5-0.5B and of LoRA at rank 16, 512 tokens. */
+    static const size_t shapes[][2] = { { 896, 896 }, { 128, 896 }, { 4864, 896 }, { 896, 4864 }, { 16, 896 }, { 4864, 16 } };
+    enum weft_status st = WEFT_OK;
+    for (int product = WEFT_Y; !st && product <= WEFT_DX; product++)
+        for (size_t i = 0; !st && i < WEFT_COUNT(shapes); i++) {
+            struct weft_gemm_shape shape = { .m = 512, .n = shapes[i][0], .k = shapes[i][1], .type = WEFT_BF16 };
+            struct weft_measured_gemm got;
+            char name[64];
+            shape.product = product;
+            snprintf(name, sizeof name, "%s 512x%zux%zu bf16", product_names[product], shape.n, shape.k);
+            st = weft_measure_gemm(&b->cli->compute, &shape, 5, &got, &b->cli->err);
+            if (!st) weft_bench_row(b, name, got.flops / 1e9, "GFLOP/s", got.share, "peak");
+        }
+    return st;
+}
+
+/* ---- the list ---- */
+
+static const struct weft_bench_entry {
+    const char *name, *help, *help_zh;
+    enum weft_status (*run)(struct weft_bench *b);
+} entries[] = {
+    { "peak", "registers and memory", "寄存器与内存的极限", bench_peak },
+    { "gemm", "matrix products of training", "训练中的矩阵乘法", bench_gemm },
+};
+
+struct settings {
+    struct weft_cli_common common;
+};
+static const struct weft_option rows[] = { WEFT_CLI_COMMON_ROWS(struct settings, common) };
+static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
+
+static enum weft_status unknown(struct weft_cli *cli, const char *word)
+{
+    struct weft_buf list = { 0 };
+    char shown[64];
+    for (size_t i = 0; i < WEFT_COUNT(entries); i++) weft_buf_printf(&list, "%s%s", i ? ", " : "", entries[i].name);
+    enum weft_status st = weft_fail(&cli->err, WEFT_EARG, "no benchmark \"%s\"; there are %s",
+                                    weft_escape(shown, sizeof shown, weft_str_c(word)), list.s ? list.s : "");
+    weft_buf_clear(&list);
+    return st;
+}
+
+static enum weft_status run(struct weft_cli *cli)
+{
+    struct settings set;
+    struct weft_str_list words = { 0 };
+    struct weft_buf buf = { 0 };
+    struct weft_bench b = { .cli = cli };
+    bool done;
+    enum weft_status st = weft_cli_options(cli, &weft_verb_bench, &set, &set.common, &words, &done);
+    if (st || done) return st;
+    if (!words.n || words.n > 2) return weft_fail(&cli->err, WEFT_EARG, "usage: weft bench WHAT [MODEL]; \"weft bench all\" runs them all");
+    const char *what = words.items[0];
+    b.model = words.n > 1 ? words.items[1] : NULL;
+    st = weft_cli_compute(cli, &set.common);
+    weft_json_out_init(&b.out, &buf);
+    weft_json_out_array(&b.out);
+    bool all = strcmp(what, "all") == 0, found = false;
+    for (size_t i = 0; !st && i < WEFT_COUNT(entries); i++) {
+        if (!all && strcmp(what, entries[i].name) != 0) continue;
+        found = true;
+        if (!cli->json)
+            weft_say(cli, "%s: %s (%s, %d threads)\n", entries[i].name, cli->lang == WEFT_LANG_ZH ? entries[i].help_zh : entries[i].help,
+                     weft_isa_name(cli->compute.isa), weft_pool_threads(cli->pool));
+        st = entries[i].run(&b);
+    }
+    if (!st && !found) st = unknown(cli, what);
+    weft_json_out_array_end(&b.out);
+    weft_buf_char(&buf, '\n');
+    if (!st && cli->json) weft_put(cli, weft_buf_view(&buf));
+    weft_buf_clear(&buf);
+    return st;
+}
+
+const struct weft_verb weft_verb_bench = {
+    .name = "bench", .usage = "peak|gemm|decode|train|tokenize|json|all [MODEL]", .options = &table, .run = run,
+    .help = "measure this machine and how near weft comes to its limit", .help_zh = "测量本机，以及 weft 离极限有多近",
+};
