@@ -1,0 +1,49 @@
+#!/bin/sh
+# model random, inspect, tokenizer, generate, chat and export on a very small random model.
+set -eu
+weft=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export LC_ALL=C
+fail() { echo "FAIL: $*" >&2; exit 1; }
+status() { want=$1; shift; got=0; "$@" >"$dir/out" 2>"$dir/err" || got=$?; [ "$got" = "$want" ] || { cat "$dir/out" "$dir/err" >&2; fail "status $got, expected $want: $*"; }; }
+
+cat >"$dir/config.json" <<END
+{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": 8192, "hidden_size": 32, "intermediate_size": 64,
+ "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 128,
+ "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu"}
+END
+status 0 "$weft" model random --config "$dir/config.json" -o "$dir/a" --seed 7
+status 0 "$weft" model random --config "$dir/config.json" -o "$dir/b" --seed 7 --threads 1
+cmp "$dir/a/model.safetensors" "$dir/b/model.safetensors" || fail "one seed, two models"
+status 2 "$weft" model random --like qwen9 -o "$dir/c"
+grep -q 'qwen2.5-0.5b' "$dir/err" || fail "known shapes are not listed"
+
+status 0 "$weft" inspect "$dir/a" --json
+grep -q '"verdict":"accept"' "$dir/out" || fail "$(cat "$dir/out")"
+head -c 1000 "$dir/a/model.safetensors" >"$dir/cut.safetensors"
+status 3 "$weft" inspect "$dir/cut.safetensors" --json
+grep -q '"verdict":"error"' "$dir/out" && grep -q '"rule":"ST' "$dir/out" || fail "$(cat "$dir/out")"
+printf '{"instruction":"a","input":"","output":"b"}\n{"instruction":1}\n' >"$dir/rows.jsonl"
+status 4 "$weft" inspect "$dir/rows.jsonl" --json
+grep -q '"verdict":"partial"' "$dir/out" && grep -q '"rows":1,"bad_rows":1' "$dir/out" || fail "$(cat "$dir/out")"
+
+text='秤婆说：“一两是一两。” Hello, world 123'
+ids=$("$weft" tokenizer encode tiny --text "$text")
+[ "$("$weft" tokenizer decode tiny --text "$ids")" = "$text" ] || fail "decode(encode(x)) is not x"
+status 3 "$weft" tokenizer decode tiny --text '12 9999999'
+grep -q 'byte 3' "$dir/err" || fail "place of a bad id: $(cat "$dir/err")"
+
+# The same seed gives the same answer; a pipe is one turn a line; too long a conversation is an error, not a crash.
+one=$("$weft" generate "$dir/a" --prompt 你是谁 -n 12 --temperature 1 --seed 3)
+two=$("$weft" generate "$dir/a" --prompt 你是谁 -n 12 --temperature 1 --seed 3 --threads 1)
+[ "$one" = "$two" ] || fail "one seed, two answers"
+status 0 sh -c 'printf "你好\n再见\n" | "$1" chat "$2" -n 6 --json' sh "$weft" "$dir/a"
+[ "$(wc -l <"$dir/out")" = 2 ] || fail "two turns expected"
+long=$(printf '很长%.0s' $(seq 200))
+status 3 "$weft" generate "$dir/a" --prompt "$long"
+grep -q 'context' "$dir/err" || fail "$(cat "$dir/err")"
+status 2 "$weft" generate "$dir/a"
+status 2 "$weft" export "$dir/a" -o "$dir/x"
+grep -q 'usage: weft export' "$dir/err" || fail "$(cat "$dir/err")"
+status 0 "$weft" doctor
