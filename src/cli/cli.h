@@ -75,6 +75,7 @@ WEFT_MUST_USE enum weft_status weft_cli_model_path(struct weft_cli *cli, const c
 
 /* Output: stdout, checked at the end (a full disk or closed pipe is noticed). */
 void weft_say(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);        /* translated format, stdout */
+void weft_tell(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* the same, but stderr with --json */
 void weft_note(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* translated format, stderr, not when quiet */
 void weft_warn(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* "warning: ..." on stderr */
 void weft_put(struct weft_cli *cli, struct weft_str text);                          /* as it is, stdout */

@@ -38,6 +38,15 @@ void weft_say(struct weft_cli *cli, const char *fmt, ...)
     va_end(ap);
 }
 
+void weft_tell(struct weft_cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+    weft_cli_progress_end(cli);
+    va_start(ap, fmt);
+    vfprintf(cli->json ? stderr : stdout, weft_tr(cli->lang, fmt), ap);
+    va_end(ap);
+}
+
 void weft_note(struct weft_cli *cli, const char *fmt, ...)
 {
     va_list ap;

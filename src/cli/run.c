@@ -217,7 +217,7 @@ static void print_funnel(struct weft_cli *cli, const struct road *road, const st
                          const struct weft_split *split)
 {
     if (cli->json) return;
-    weft_say(cli, "  %llu lines = %llu used + %llu headings + %llu narration + %llu other turns + %llu blank + %llu dropped\n",
+    weft_tell(cli, "  %llu lines = %llu used + %llu headings + %llu narration + %llu other turns + %llu blank + %llu dropped\n",
              (unsigned long long)f->lines, (unsigned long long)f->used, (unsigned long long)f->headings, (unsigned long long)f->narration,
              (unsigned long long)f->other, (unsigned long long)f->blank, (unsigned long long)weft_report_dropped(r));
     for (size_t i = 0; i < r->n_drops; i++)

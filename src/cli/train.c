@@ -1,0 +1,520 @@
+/* weft train RECIPE.yaml, and the training stage that `weft run` shares with it: here the trainer, which knows only a
+ * list of parameters, meets the adapter. */
+#include "cli/model_files.h"
+#include "cli/session.h"
+#include "cli/train_stage.h"
+#include "cli/verbs.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "dataset/formats.h"
+#include "dataset/split.h"
+#include "text/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Everything of one run, torn down in one place. */
+struct stage {
+    struct weft_cli *cli;
+    struct weft_recipe *recipe;
+    const char *base_dir;
+    struct weft_tokenizer *tokenizer;
+    const struct weft_chat_template *chat;
+    struct weft_model *model;
+    struct weft_params params;
+    struct weft_rows train_rows, valid_rows;
+    struct weft_examples train, valid;
+    char data_sha[WEFT_SHA256_HEX], valid_sha[WEFT_SHA256_HEX], tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
+    bool has_valid;
+};
+
+/* ---- data ---- */
+
+/* A dataset is a file, or a name in dataset_dir/dataset_info.json, which may rename columns. */
+static enum weft_status find_dataset(struct stage *s, const char *word, const char **path, struct weft_rows_settings *how)
+{
+    struct weft_arena *a = &s->cli->arena;
+    struct weft_err *err = &s->cli->err;
+    const char *dir = s->recipe->dataset_dir ? s->recipe->dataset_dir : "data";
+    const char *under = weft_path_join(a, dir, word), *info = weft_path_join(a, dir, "dataset_info.json");
+    struct weft_str text;
+    struct weft_json_value v;
+    char shown[256];
+    *how = (struct weft_rows_settings){ .max_rows = s->recipe->max_samples };
+    *path = word;
+    if (weft_file_exists(word)) return WEFT_OK;
+    if (under && weft_file_exists(under)) {
+        *path = under;
+        return WEFT_OK;
+    }
+    if (!info || !weft_file_exists(info))
+        return weft_fail(err, WEFT_EARG, "no dataset \"%s\": it is no file here or in %s, and there is no %s that could name it",
+                         weft_escape(shown, sizeof shown, weft_str_c(word)), dir, info ? info : "dataset_info.json");
+    enum weft_status st = weft_file_read(a, info, 1u << 24, &text, err);
+    if (!st) st = weft_json_parse(a, info, text, &v, err);
+    if (st) return st;
+    const struct weft_json_value *entry = weft_json_get(&v, word), *file = weft_json_get(entry, "file_name"),
+                                 *columns = weft_json_get(entry, "columns");
+    if (!file || file->kind != WEFT_JSON_STRING)
+        return weft_fail(err, WEFT_EINPUT, "%s: no \"%s\" with a file_name in it", info,
+                         weft_escape(shown, sizeof shown, weft_str_c(word)));
+    struct weft_str found = weft_str_printf(a, "%s/%.*s", dir, (int)file->text.len, file->text.s);
+    size_t n = columns && columns->kind == WEFT_JSON_OBJECT ? columns->n : 0;
+    const char **renames = WEFT_NEWS(a, const char *, n + 1);
+    if (!found.s || !renames) return weft_fail_nomem(err, n * sizeof *renames, "columns");
+    /* LLaMA-Factory's names of columns are ours but for these. */
+    static const char *const names[][2] = { { "prompt", "instruction" }, { "query", "input" }, { "response", "output" } };
+    for (size_t i = 0; i < n; i++) {
+        struct weft_str key = columns->keys[i], value = columns->items[i].text;
+        for (size_t k = 0; k < WEFT_COUNT(names); k++)
+            if (weft_str_is(key, names[k][0])) key = weft_str_c(names[k][1]);
+        if (weft_str_is(key, "messages") && weft_str_is(value, "conversations")) key = WEFT_STR("conversations");
+        renames[i] = weft_str_printf(a, "%.*s=%.*s", (int)key.len, key.s, (int)value.len, value.s).s;
+        if (!renames[i]) return weft_fail_nomem(err, key.len, "columns");
+    }
+    how->columns = (struct weft_str_list){ renames, n };
+    *path = found.s;
+    return WEFT_OK;
+}
+
+static enum weft_status refuse_or_warn(struct stage *s, const char *path, const struct weft_report *report)
+{
+    struct weft_cli *cli = s->cli;
+    uint64_t dropped = weft_report_dropped(report);
+    struct weft_str first = report->n_places ? report->places[0] : (struct weft_str){ 0 };
+    if (!dropped) return WEFT_OK;
+    if (!s->recipe->skip_bad)
+        return weft_fail(&cli->err, WEFT_EINPUT,
+                         "%s: %llu rows cannot be used; the first: %.*s. Repair them (weft data check shows all), or train without them: "
+                         "skip_bad=true", path, (unsigned long long)dropped, (int)first.len, first.s ? first.s : "");
+    weft_warn(cli, "%s: training without %llu rows that cannot be used; the first: %.*s", path, (unsigned long long)dropped, (int)first.len,
+              first.s ? first.s : "");
+    return WEFT_OK;
+}
+
+/* JSON in any of its forms, or any text file as one text. */
+static enum weft_status read_file(struct stage *s, const char *path, const struct weft_rows_settings *how, struct weft_rows *rows)
+{
+    struct weft_arena *a = &s->cli->arena;
+    struct weft_err *err = &s->cli->err;
+    struct weft_str name = weft_str_c(path);
+    if (weft_str_ends(name, WEFT_STR(".txt")) || weft_str_ends(name, WEFT_STR(".md"))) {
+        struct weft_text text;
+        enum weft_status st = weft_text_read(a, path, NULL, &text, err);
+        struct weft_row *row = st ? NULL : weft_rows_add(rows, a);
+        if (st || !row) return st ? st : weft_fail_nomem(err, sizeof *row, "rows");
+        row->text = text.text;
+        row->kto_tag = -1;
+        row->origin.file = name;
+        row->origin.line = 1;
+        return WEFT_OK;
+    }
+    struct weft_report report = { 0 };
+    enum weft_status st = weft_rows_read(a, path, how, rows, &report, NULL, err);
+    return st ? st : refuse_or_warn(s, path, &report);
+}
+
+static enum weft_status read_list(struct stage *s, const struct weft_str_list *list, struct weft_rows *rows, char sha[WEFT_SHA256_HEX])
+{
+    struct weft_sha256 all = { 0 };
+    enum weft_status st = weft_sha256_init(&all, &s->cli->err);
+    for (size_t i = 0; !st && i < list->n; i++) {
+        const char *path;
+        char one[WEFT_SHA256_HEX];
+        struct weft_rows_settings how;
+        weft_progress_update(&s->cli->progress, "reading", i, list->n, "files", "");
+        st = find_dataset(s, list->items[i], &path, &how);
+        if (!st) st = weft_sha256_file(path, one, &s->cli->err);
+        if (!st) weft_sha256_add(&all, one, sizeof one);
+        if (!st) st = read_file(s, path, &how, rows);
+    }
+    if (!st) weft_sha256_hex(&all, sha);
+    weft_sha256_clear(&all);
+    return st;
+}
+
+static enum weft_status take(struct stage *s, const struct weft_rows *from, const struct weft_part *part, struct weft_rows *to)
+{
+    to->items = WEFT_NEWS(&s->cli->arena, struct weft_row, part->n);
+    if (!to->items) return weft_fail_nomem(&s->cli->err, part->n * sizeof *to->items, "rows");
+    for (size_t i = 0; i < part->n; i++) to->items[i] = from->items[part->rows[i]];
+    to->n = to->cap = part->n;
+    return WEFT_OK;
+}
+
+static enum weft_status read_rows(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_rows all = { 0 };
+    if (!r->dataset.n) return weft_fail(&s->cli->err, WEFT_EARG, "no dataset: expected \"dataset: FILE\" in the recipe");
+    enum weft_status st = read_list(s, &r->dataset, &all, s->data_sha);
+    if (!st && r->eval_dataset.n) {
+        st = read_list(s, &r->eval_dataset, &s->valid_rows, s->valid_sha);
+        s->has_valid = true;
+    } else if (!st && r->val_size > 0) {
+        struct weft_split split;
+        struct weft_split_settings how = { .valid = r->val_size, .seed = r->seed, .by = WEFT_SPLIT_ROW };
+        st = weft_split_rows(&s->cli->arena, &all, &how, &split, &s->cli->err);
+        if (!st) st = take(s, &all, &split.valid, &s->valid_rows);
+        if (!st) st = take(s, &all, &split.train, &s->train_rows);
+        s->has_valid = true;
+        return st;
+    }
+    s->train_rows = all;
+    return st;
+}
+
+/* ---- model ---- */
+
+static enum weft_status hash_base(struct stage *s)
+{
+    static const char *const names[] = { "config.json", "model.safetensors", "model.safetensors.index.json" };
+    struct weft_sha256 all = { 0 };
+    enum weft_status st = weft_sha256_init(&all, &s->cli->err);
+    size_t n = s->recipe->from_scratch ? 1 : WEFT_COUNT(names);
+    for (size_t i = 0; !st && i < n; i++) {
+        char one[WEFT_SHA256_HEX];
+        const char *path = weft_path_join(&s->cli->arena, s->base_dir, names[i]);
+        if (!path || !weft_file_exists(path)) continue;
+        st = weft_sha256_file(path, one, &s->cli->err);
+        if (!st) weft_sha256_add(&all, one, sizeof one);
+    }
+    if (!st) weft_sha256_hex(&all, s->base_sha);
+    weft_sha256_clear(&all);
+    return st;
+}
+
+static enum weft_status load_words(struct stage *s)
+{
+    struct weft_err *err = &s->cli->err;
+    enum weft_status st = weft_cli_model_path(s->cli, s->recipe->model_name_or_path, &s->base_dir);
+    if (!st) st = weft_tokenizer_load(&s->tokenizer, s->base_dir, err);
+    const char *file = st ? NULL : weft_path_join(&s->cli->arena, s->base_dir, "tokenizer.json");
+    if (!st && file && weft_file_exists(file)) st = weft_sha256_file(file, s->tokenizer_sha, err);
+    if (st) return st;
+    struct weft_str source = weft_tokenizer_chat_template(s->tokenizer);
+    if (!source.s) {
+        weft_warn(s->cli, "%s brings no chat template; ChatML (<|im_start|>role ... <|im_end|>) is used", s->base_dir);
+        source = weft_str_c(weft_chat_chatml);
+    }
+    return weft_chat_parse(&s->cli->arena, "chat_template", source, &s->chat, err);
+}
+
+static enum weft_status load_model(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_err *err = &s->cli->err;
+    struct weft_model_settings how = { .exact = !r->bf16, .max_positions = (size_t)r->cutoff_len };
+    enum weft_status st = hash_base(s);
+    if (st) return st;
+    if (r->from_scratch) {
+        struct weft_config config;
+        st = weft_config_load(&s->cli->arena, s->base_dir, &config, err);
+        if (!st) st = weft_model_random(&s->model, &config, (uint64_t)r->seed, &how, err);
+    } else {
+        st = weft_model_load(&s->model, s->base_dir, &how, err);
+    }
+    if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
+        st = weft_fail_rule(err, WEFT_EINPUT, "TK8", "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,
+                            weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
+    return st;
+}
+
+static enum weft_status make_trainable(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_arena *a = &s->cli->arena;
+    struct weft_err *err = &s->cli->err;
+    if (r->finetuning_type == WEFT_FINETUNING_FULL) return weft_model_train_all(s->model, a, &s->params, err);
+    if (r->adapter_name_or_path) {
+        const char *dir = weft_adapter_folder(a, r->adapter_name_or_path);
+        if (!dir)
+            return weft_fail(err, WEFT_EARG, "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
+                             r->adapter_name_or_path);
+        return weft_lora_load(a, s->model, dir, &s->params, NULL, err);
+    }
+    struct weft_lora_settings lora = { .rank = (size_t)r->lora_rank, .alpha = r->lora_alpha, .dropout = r->lora_dropout,
+                                       .rslora = r->use_rslora, .targets = r->lora_target.items, .n_targets = r->lora_target.n,
+                                       .seed = (uint64_t)r->seed };
+    return weft_lora_attach(a, s->model, &lora, &s->params, err);
+}
+
+static enum weft_status collate(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_collate_settings how = { .stage = r->stage == WEFT_RECIPE_PT ? WEFT_STAGE_PT : WEFT_STAGE_SFT, .cutoff_len = r->cutoff_len,
+                                         .train_on_prompt = r->train_on_prompt, .mask_history = r->mask_history,
+                                         .packing = r->packing, .clean = r->compat == WEFT_COMPAT_CLEAN };
+    struct weft_arena *a = &s->cli->arena;
+    enum weft_status st = weft_collate_rows(a, s->tokenizer, s->chat, &s->train_rows, &how, s->cli->pool, &s->train, &s->cli->err);
+    if (!st && s->valid_rows.n)
+        st = weft_collate_rows(a, s->tokenizer, s->chat, &s->valid_rows, &how, s->cli->pool, &s->valid, &s->cli->err);
+    return st;
+}
+
+/* ---- what the user sees ---- */
+
+static void print_data(struct stage *s)
+{
+    char rows[32], examples[32], tokens[32], labels[32], longest[32];
+    const struct weft_examples *e = &s->train;
+    weft_tell(s->cli, "  data: %s rows, %s examples of at most %s tokens; %s tokens, %s with loss\n", weft_cli_count(rows, e->rows_in),
+              weft_cli_count(examples, e->n), weft_cli_count(longest, e->longest), weft_cli_count(tokens, e->total_tokens),
+              weft_cli_count(labels, e->total_labels));
+    if (e->truncated)
+        weft_tell(s->cli, "  %llu examples are longer than cutoff_len %lld and were cut\n", (unsigned long long)e->truncated,
+                  (long long)s->recipe->cutoff_len);
+    if (e->no_loss) weft_tell(s->cli, "  %llu rows carry no loss and were left out\n", (unsigned long long)e->no_loss);
+    if (s->valid.n) weft_tell(s->cli, "  validation: %s examples\n", weft_cli_count(rows, s->valid.n));
+}
+
+static void print_model(struct stage *s)
+{
+    char all[32], trained[32];
+    weft_tell(s->cli, "  model: %s, %s parameters, of which %s are trained (%s)\n", s->recipe->model_name_or_path,
+              weft_cli_count(all, weft_config_n_params(&s->model->config)), weft_cli_count(trained, s->params.n_values),
+              s->recipe->finetuning_type == WEFT_FINETUNING_LORA ? "lora" : "full");
+}
+
+static void print_plan(struct stage *s, const struct weft_memory_plan *plan)
+{
+    char bytes[32], of[32];
+    weft_tell(s->cli, "  memory plan: %s of %s available\n", weft_cli_bytes(bytes, plan->total_bytes), weft_cli_bytes(of, plan->available_bytes));
+    for (size_t i = 0; i < plan->n; i++)
+        if (plan->lines[i].bytes)
+            weft_tell(s->cli, "    %-10s %s\n", weft_cli_bytes(bytes, plan->lines[i].bytes), weft_tr(s->cli->lang, plan->lines[i].item));
+}
+
+static void on_report(void *ctx, const struct weft_train_report *r)
+{
+    struct stage *s = ctx;
+    struct weft_cli *cli = s->cli;
+    char note[96], rate[32];
+    if (!isnan(r->valid_loss)) {
+        weft_tell(cli, "  step %llu: validation loss %.4f (training %.4f)\n", (unsigned long long)r->step, r->valid_loss, r->loss);
+        return;
+    }
+    snprintf(note, sizeof note, "loss %.4f  %s tokens/s", r->loss, weft_cli_count(rate, (uint64_t)r->tokens_per_s));
+    weft_progress_update(&cli->progress, "training", r->step, r->total_steps, "steps", note);
+}
+
+static const char *row_name(void *ctx, uint32_t row_idx)
+{
+    struct stage *s = ctx;
+    if (row_idx >= s->train_rows.n) return NULL;
+    const struct weft_origin *o = &s->train_rows.items[row_idx].origin;
+    return o->id.s ? weft_str_printf(&s->cli->arena, "%.*s", (int)o->id.len, o->id.s).s : NULL;
+}
+
+/* ---- results ---- */
+
+static enum weft_status save_result(void *ctx, const char *dir, struct weft_err *err)
+{
+    struct stage *s = ctx;
+    if (s->recipe->finetuning_type == WEFT_FINETUNING_LORA) {
+        struct weft_lora_info info = { s->recipe->model_name_or_path, weft_chat_fingerprint(s->chat), s->base_sha };
+        return weft_lora_save(s->model, dir, &info, err);
+    }
+    enum weft_status st = weft_model_save(s->model, dir, WEFT_BF16, false, NULL, err);
+    return st ? st : weft_copy_model_files(s->cli, s->base_dir, dir);
+}
+
+static enum weft_status write_result(struct stage *s)
+{
+    struct weft_err *err = &s->cli->err;
+    const char *name = s->recipe->finetuning_type == WEFT_FINETUNING_LORA ? "adapter" : "model", *tmp;
+    const char *path = weft_path_join(&s->cli->arena, s->recipe->output_dir, name);
+    if (!path) return weft_fail_nomem(err, 0, "a path");
+    enum weft_status st = weft_dir_begin(&s->cli->arena, path, &tmp, err);
+    if (!st) st = save_result(s, tmp, err);
+    if (!st) st = weft_dir_commit(tmp, path, err);
+    return st;
+}
+
+enum { CURVE_ROWS = 12, CURVE_COLUMNS = 78 };
+
+static enum weft_status draw_curve(struct stage *s)
+{
+    struct weft_cli *cli = s->cli;
+    struct weft_curve curves[2];
+    struct weft_buf svg = { 0 }, text = { 0 };
+    const char *dir = s->recipe->output_dir, *log = weft_path_join(&cli->arena, dir, "log.jsonl"), *path = weft_path_join(&cli->arena, dir, "loss.svg");
+    if (!log || !path) return weft_fail_nomem(&cli->err, 0, "a path");
+    enum weft_status st = weft_log_curves(&cli->arena, log, curves, &cli->err);
+    if (!st) {
+        curves[0].label = weft_tr(cli->lang, "training");
+        curves[1].label = weft_tr(cli->lang, "validation");
+        weft_curve_svg(&svg, curves, 2, weft_tr(cli->lang, "loss"), weft_tr(cli->lang, "step"), weft_tr(cli->lang, "loss"));
+        st = weft_buf_check(&svg, "loss.svg", &cli->err);
+    }
+    if (!st) st = weft_file_write(path, weft_buf_view(&svg), &cli->err);
+    if (!st) {
+        weft_curve_text(&text, curves, 2, weft_min_size(weft_cli_columns() - 2, CURVE_COLUMNS), CURVE_ROWS);
+        if (text.len) weft_tell(cli, "\n%s\n", text.s);
+    }
+    weft_buf_clear(&svg);
+    weft_buf_clear(&text);
+    return st;
+}
+
+static void print_result(struct stage *s, const struct weft_train_result *r)
+{
+    char tokens[32], time[32], rate[32];
+    if (r->resumed_from && r->resumed_from >= r->total_steps) weft_tell(s->cli, "  finished already; nothing to train\n");
+    weft_tell(s->cli, "  %llu steps, %s tokens in %s (%s tokens/s); loss %.4f\n", (unsigned long long)r->steps, weft_cli_count(tokens, r->tokens),
+              weft_cli_duration(time, r->seconds), weft_cli_count(rate, r->seconds > 0 ? (uint64_t)((double)r->tokens / r->seconds) : 0),
+              r->last_loss);
+    if (!isnan(r->last_valid_loss))
+        weft_tell(s->cli, "  validation loss %.4f, the best on the way %.4f\n", r->last_valid_loss, r->best_valid_loss);
+    if (r->skipped) weft_warn(s->cli, "%llu updates were skipped; log.jsonl says which and why", (unsigned long long)r->skipped);
+}
+
+enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, struct weft_train_result *result)
+{
+    struct stage s = { .cli = cli, .recipe = recipe };
+    struct weft_memory_plan plan = { 0 };
+    enum weft_status st = load_words(&s);
+    if (!st) st = weft_dir_make(recipe->output_dir, &cli->err);
+    if (!st) st = read_rows(&s);
+    if (!st) st = load_model(&s);
+    if (!st) st = make_trainable(&s);
+    if (!st) st = collate(&s);
+    struct weft_train_job job = {
+        .model = s.model, .params = &s.params, .train = &s.train, .valid = s.valid.n ? &s.valid : NULL, .recipe = recipe,
+        .compute = &cli->compute, .save = save_result, .save_ctx = &s, .report = on_report, .report_ctx = &s,
+        .row_name = row_name, .row_ctx = &s, .progress = &cli->progress,
+        .identity = { .data = s.data_sha, .valid = s.has_valid && s.valid_sha[0] ? s.valid_sha : NULL, .tokenizer = s.tokenizer_sha,
+                      .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL, .base = s.base_sha },
+    };
+    if (!st) {
+        job.branch_rank_sum = weft_lora_rank_sum(s.model);
+        print_model(&s);
+        print_data(&s);
+        st = weft_memory_plan(&job, &plan, &cli->err);
+    }
+    if (!st) {
+        print_plan(&s, &plan);
+        fflush(stdout);
+        st = weft_train(&job, result, &cli->err);
+    }
+    if (!st) st = write_result(&s);
+    if (!st) st = draw_curve(&s);
+    if (!st) print_result(&s, result);
+    weft_model_free(s.model);
+    weft_tokenizer_free(s.tokenizer);
+    return st;
+}
+
+/* ---- the verb ---- */
+
+struct settings {
+    struct weft_cli_common common;
+};
+static const struct weft_option rows[] = { WEFT_CLI_COMMON_ROWS(struct settings, common) };
+static const struct weft_option_table common_table = { rows, WEFT_COUNT(rows) };
+
+/* Help shows the recipe's settings; the command line takes them as KEY=VALUE. */
+static enum weft_status show_help(struct weft_cli *cli)
+{
+    struct weft_verb verb = weft_verb_train;
+    struct weft_buf text = { 0 };
+    weft_cli_help(cli, &verb, "");
+    weft_say(cli, "\nSettings of a recipe, also as KEY=VALUE:\n");
+    weft_options_help(weft_recipe_options, cli->lang, &text);
+    weft_put(cli, weft_buf_view(&text));
+    weft_buf_clear(&text);
+    return WEFT_OK;
+}
+
+static enum weft_status read_recipe(struct weft_cli *cli, const struct weft_str_list *words, struct weft_recipe *r)
+{
+    struct weft_str yaml = { 0 };
+    struct weft_buf warn = { 0 };
+    const char *name = NULL;
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; i < words->n; i++) {
+        if (strchr(words->items[i], '=')) continue;
+        if (name) return weft_fail(&cli->err, WEFT_EARG, "expected one RECIPE.yaml, found %s and %s", name, words->items[i]);
+        name = words->items[i];
+    }
+    if (name) st = weft_file_read(&cli->arena, name, 1u << 20, &yaml, &cli->err);
+    if (!st) st = weft_recipe_read(r, &cli->arena, name ? name : "command line", yaml, &warn, &cli->err);
+    for (size_t i = 0; !st && i < words->n; i++) {
+        const char *word = words->items[i], *sign = strchr(word, '=');
+        if (!sign) continue;
+        const char *key = weft_arena_strndup(&cli->arena, word, (size_t)(sign - word));
+        st = key ? weft_recipe_set(r, &cli->arena, "command line", key, sign + 1, &warn, &cli->err) : weft_fail_nomem(&cli->err, 0, "a key");
+    }
+    if (!st && !name && !r->model_name_or_path)
+        st = weft_fail(&cli->err, WEFT_EARG, "expected a RECIPE.yaml; \"weft help train\" lists what may stand in it");
+    if (!st && !r->output_dir) {
+        const char *base = name ? (strrchr(name, '/') ? strrchr(name, '/') + 1 : name) : "train";
+        r->output_dir = weft_str_printf(&cli->arena, "runs/%.*s", (int)strcspn(base, "."), base).s;
+    }
+    if (!st) st = weft_recipe_check(r, &warn, &cli->err);
+    if (warn.len) weft_note(cli, "%s", warn.s);
+    weft_buf_clear(&warn);
+    return st;
+}
+
+static enum weft_status write_recipe(struct weft_cli *cli, const struct weft_recipe *r)
+{
+    struct weft_buf yaml = { 0 };
+    const char *path = weft_path_join(&cli->arena, r->output_dir, "recipe.yaml");
+    weft_options_dump(weft_recipe_options, r, &yaml);
+    enum weft_status st = weft_buf_check(&yaml, "recipe.yaml", &cli->err);
+    if (!st) st = weft_dir_make(r->output_dir, &cli->err);
+    if (!st) st = path ? weft_file_write(path, weft_buf_view(&yaml), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    weft_buf_clear(&yaml);
+    return st;
+}
+
+static void print_json(struct weft_cli *cli, const struct weft_recipe *r, const struct weft_train_result *result)
+{
+    struct weft_buf buf = { 0 };
+    struct weft_json_out o;
+    weft_json_out_init(&o, &buf);
+    weft_json_out_object(&o);
+    weft_json_out_key(&o, "output_dir");
+    weft_json_out_cstr(&o, r->output_dir);
+    weft_json_out_key(&o, "steps");
+    weft_json_out_uint(&o, result->steps);
+    weft_json_out_key(&o, "tokens");
+    weft_json_out_uint(&o, result->tokens);
+    weft_json_out_key(&o, "train_loss");
+    weft_json_out_double(&o, result->train_loss);
+    weft_json_out_key(&o, "eval_loss");
+    weft_json_out_double(&o, result->last_valid_loss);
+    weft_json_out_key(&o, "seconds");
+    weft_json_out_double(&o, result->seconds);
+    weft_json_out_object_end(&o);
+    weft_buf_char(&buf, '\n');
+    weft_put(cli, weft_buf_view(&buf));
+    weft_buf_clear(&buf);
+}
+
+static enum weft_status run(struct weft_cli *cli)
+{
+    struct settings set;
+    struct weft_recipe recipe;
+    struct weft_str_list words = { 0 };
+    struct weft_train_result result = { 0 };
+    bool done;
+    for (int i = 1; i < cli->argc; i++)
+        if (strcmp(cli->argv[i], "--help") == 0 || strcmp(cli->argv[i], "-h") == 0) return show_help(cli);
+    enum weft_status st = weft_cli_options(cli, &weft_verb_train, &set, &set.common, &words, &done);
+    if (st || done) return st;
+    st = read_recipe(cli, &words, &recipe);
+    if (!st) st = weft_cli_compute(cli, &set.common);
+    if (!st) st = write_recipe(cli, &recipe);
+    if (!st) st = weft_train_stage(cli, &recipe, &result);
+    if (!st && cli->json) print_json(cli, &recipe, &result);
+    return st;
+}
+
+const struct weft_verb weft_verb_train = {
+    .name = "train", .usage = "RECIPE.yaml [KEY=VALUE...]", .options = &common_table, .run = run,
+    .help = "train an adapter or all weights; the keys are LLaMA-Factory's", .help_zh = "训练适配器或全部参数；设置项沿用 LLaMA-Factory 的名称",
+};
