@@ -168,24 +168,6 @@ static enum weft_status read_rows(struct stage *s)
 
 /* ---- model ---- */
 
-static enum weft_status hash_base(struct stage *s)
-{
-    static const char *const names[] = { "config.json", "model.safetensors", "model.safetensors.index.json" };
-    struct weft_sha256 all = { 0 };
-    enum weft_status st = weft_sha256_init(&all, &s->cli->err);
-    size_t n = s->recipe->from_scratch ? 1 : WEFT_COUNT(names);
-    for (size_t i = 0; !st && i < n; i++) {
-        char one[WEFT_SHA256_HEX];
-        const char *path = weft_path_join(&s->cli->arena, s->base_dir, names[i]);
-        if (!path || !weft_file_exists(path)) continue;
-        st = weft_sha256_file(path, one, &s->cli->err);
-        if (!st) weft_sha256_add(&all, one, sizeof one);
-    }
-    if (!st) weft_sha256_hex(&all, s->base_sha);
-    weft_sha256_clear(&all);
-    return st;
-}
-
 static enum weft_status load_words(struct stage *s)
 {
     struct weft_err *err = &s->cli->err;
@@ -207,8 +189,7 @@ static enum weft_status load_model(struct stage *s)
     struct weft_recipe *r = s->recipe;
     struct weft_err *err = &s->cli->err;
     struct weft_model_settings how = { .exact = !r->bf16, .max_positions = (size_t)r->cutoff_len };
-    enum weft_status st = hash_base(s);
-    if (st) return st;
+    enum weft_status st;
     if (r->from_scratch) {
         struct weft_config config;
         st = weft_config_load(&s->cli->arena, s->base_dir, &config, err);
@@ -219,7 +200,7 @@ static enum weft_status load_model(struct stage *s)
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
         st = weft_fail_rule(err, WEFT_EINPUT, "TK8", "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,
                             weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
-    return st;
+    return st ? st : weft_model_fingerprint(s->model, s->base_sha, err);
 }
 
 static enum weft_status make_trainable(struct stage *s)
