@@ -48,7 +48,8 @@ struct weft_out {
     int failed_errno;
     uint64_t written;       /* bytes handed to the kernel so far */
 };
-/* Opens path's temporary; "-" and "/dev/stdout" write to standard output directly. Mode 0666 less umask. */
+/* Opens path's temporary; "-" and "/dev/stdout" write to standard output directly, as devices and FIFOs are written
+ * directly. Mode 0666 less umask. */
 WEFT_MUST_USE enum weft_status weft_out_open(struct weft_out *o, const char *path, struct weft_err *err);
 /* Buffered; errors stick until commit. */
 void weft_out_add(struct weft_out *o, const void *s, size_t n);

@@ -67,6 +67,13 @@ enum weft_status weft_out_open(struct weft_out *o, const char *path, struct weft
         st = weft_fail(err, WEFT_EARG, "%s is a folder; expected the name of a file to write", path);
         goto fail;
     }
+    /* A device or FIFO is written, never replaced: a rename would put a plain file where /dev/null was. */
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        o->fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+        if (o->fd >= 0) return WEFT_OK;
+        st = weft_fail_errno(err, "open", path);
+        goto fail;
+    }
     /* Threads of one process may write the same target one after the other, never at once; the process id alone
      * keeps processes apart.  O_EXCL after unlink: a link planted under this name is not followed. */
     o->tmp = format_path(path, "tmp", (unsigned long)getpid());

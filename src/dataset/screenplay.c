@@ -8,6 +8,7 @@
 #include "dataset/normal.h"
 #include "dataset/script_line.h"
 #include "dataset/script_names.h"
+#include "dataset/script_options.h"
 #include "dataset/script_rows.h"
 
 #include <stdlib.h>
@@ -420,36 +421,7 @@ enum weft_status weft_script_parse(struct weft_arena *a, const struct weft_text 
     return st;
 }
 
-/* ---- settings ---- */
-
-#define ROW(k, t, f) .key = k, .type = t, .offset = offsetof(struct weft_script_settings, f), .group = "Screenplay"
-
-static const struct weft_option script_rows[] = {
-    { ROW("role", WEFT_OPT_STRING, role), .help = "who answers, as named in the script", .help_zh = "由谁来回答：剧本中的角色名" },
-    { ROW("mode", WEFT_OPT_CHOICE, mode), .def = "default", .choices = WEFT_SCRIPT_MODE_CHOICES,
-      .help = "how the script is read", .help_zh = "剧本的读法" },
-    { ROW("turns", WEFT_OPT_CHOICE, turns), .def = "pairs", .choices = WEFT_SCRIPT_TURNS_CHOICES,
-      .help = "one row per answer, or one per scene", .help_zh = "每句回答一行，或每场戏一行" },
-    { ROW("alias", WEFT_OPT_LIST, alias), .help = "names of one person: 华妃=华贵妃,年妃",
-      .help_zh = "同一人的多个名字：华妃=华贵妃,年妃" },
-    { ROW("system", WEFT_OPT_STRING, system), .help = "system text of each row; {role} {speaker} {episode} {scene} are filled in",
-      .help_zh = "每行的系统提示；可用 {role} {speaker} {episode} {scene}" },
-    { ROW("prefix", WEFT_OPT_STRING, prefix), .help = "put before each prompt turn: {speaker}：", .help_zh = "加在每句提问前，如 {speaker}：" },
-    { ROW("min_prompt_chars", WEFT_OPT_INT, min_prompt_chars), .def = "0", .max = 1e6, .unit = "characters",
-      .help = "shorter prompts are left out", .help_zh = "提问短于此长度则舍去" },
-    { ROW("min_answer_chars", WEFT_OPT_INT, min_answer_chars), .def = "0", .max = 1e6, .unit = "characters",
-      .help = "shorter answers are left out", .help_zh = "回答短于此长度则舍去" },
-    { ROW("keep_per_prompt", WEFT_OPT_INT, keep_per_prompt), .def = "0", .max = 1e6, .unit = "rows",
-      .help = "rows kept of those with one prompt; 0: all", .help_zh = "同一提问最多保留几行；0 表示全部" },
-    { ROW("episodes", WEFT_OPT_STRING, episodes), .help = "only these: 1-20,33", .help_zh = "只取这些集：1-20,33" },
-    { ROW("chorus", WEFT_OPT_BOOL, chorus), .help = "lines spoken by several are answers too", .help_zh = "多人齐说的台词也作为回答" },
-    { ROW("review", WEFT_OPT_BOOL, review), .help = "use doubtful lines (a known name and a comma) too",
-      .help_zh = "也使用存疑的台词（名字后是逗号）" },
-    { ROW("narration_prompt", WEFT_OPT_BOOL, narration_prompt), .help = "a turn that opens its scene is asked by the narration",
-      .help_zh = "一场戏的第一句以旁白为提问" },
-    { ROW("join", WEFT_OPT_STRING, join), .help = "between merged lines of one speaker; default: nothing",
-      .help_zh = "同一人连续台词之间的连接；默认直接相连" },
-};
+static const struct weft_option script_rows[] = { WEFT_SCRIPT_OPTION_ROWS(struct weft_script_settings, ) };
 
 struct weft_option_table weft_script_options(void)
 {

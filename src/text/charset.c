@@ -94,8 +94,33 @@ static void decode_utf8(struct decoder *d, struct weft_str line, uint64_t number
     }
 }
 
+/* Two-byte forms of Big5: the C library's table also lets single bytes from 0x80 up pass as controls.  The length of
+ * the part that has its form. */
+static size_t big5_form(struct weft_str s)
+{
+    size_t i = 0;
+    while (i < s.len) {
+        unsigned char c = (unsigned char)s.s[i];
+        if (c < 0x80) {
+            i++;
+            continue;
+        }
+        unsigned char trail = i + 1 < s.len ? (unsigned char)s.s[i + 1] : 0;
+        if (c < 0xA1 || c > 0xF9 || !((trail >= 0x40 && trail < 0x7F) || (trail >= 0xA1 && trail < 0xFF))) break;
+        i += 2;
+    }
+    return i;
+}
+
 static void decode_iconv(struct decoder *d, struct weft_str line, uint64_t number, size_t from)
 {
+    if (d->strict && d->charset == WEFT_CHARSET_BIG5) {
+        size_t good = big5_form(line);
+        if (good < line.len) {
+            d->stop_at = from + good;
+            return;
+        }
+    }
     char *in = (char *)line.s;      /* iconv does not write to its input, its prototype is older than const */
     size_t left = line.len;
     while (left && !d->out->failed) {

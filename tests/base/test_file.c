@@ -387,10 +387,25 @@ static void test_reading_survives_every_failed_allocation(void **state)
     }
 }
 
+/* What is no regular file is written, not replaced by one. */
+static void test_a_device_is_written_and_stays_a_device(void **state)
+{
+    struct stat info;
+    (void)state;
+    weft_err_clear(&err);
+    check_ok(weft_file_write("/dev/null", WEFT_STR("x"), &err), &err);
+    check_fails(weft_file_write("/dev/full", WEFT_STR("x"), &err), &err, WEFT_ESYSTEM, NULL, "/dev/full");
+    assert_int_equal(stat("/dev/null", &info), 0);
+    assert_true(S_ISCHR(info.st_mode));
+    assert_int_equal(stat("/dev/full", &info), 0);
+    assert_true(S_ISCHR(info.st_mode));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_device_is_written_and_stays_a_device),
         TEST(test_written_files_read_back),
         TEST(test_replacing_is_atomic),
         TEST(test_given_up_output_leaves_nothing),

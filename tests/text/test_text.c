@@ -241,6 +241,7 @@ static void test_bytes_of_no_charset_are_refused_with_offsets(void **state)
     struct fixture *f = *state;
     check_fails(read_bytes(f, WEFT_STR("abc \xFF\xFF\xFF def"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1", "byte 4");
     assert_non_null(strstr(f->err.msg, "--charset"));
+    check_fails(read_bytes(f, WEFT_STR("a\r\nb\x80"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1", "byte 4");
 }
 
 static void test_binary_magic_is_named(void **state)

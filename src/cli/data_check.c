@@ -1,0 +1,191 @@
+/* weft data check FILE...: what a dataset looks like before hours go into it. */
+#include "cli/data.h"
+#include "cli/verbs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct settings {
+    struct weft_cli_common common;
+    struct weft_rows_settings rows;
+    struct weft_check_settings check;
+    int64_t places;
+};
+
+static const struct weft_option rows_table[] = {
+    { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
+      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows (auto: each row shows it)", .help_zh = "行的格式（auto 逐行识别）" },
+    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns), .group = "Input",
+      .help = "renamed members: instruction=question,output=answer", .help_zh = "成员改名：instruction=question,output=answer" },
+    { .key = "short_answer", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, check.short_answer_chars), .def = "2", .max = 1e6,
+      .unit = "characters", .group = "Check", .help = "shorter answers are counted", .help_zh = "短于此长度的回答计为过短" },
+    { .key = "long_row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, check.long_chars), .def = "0", .max = 1e9,
+      .unit = "characters", .group = "Check", .help = "longer rows are counted; 0: none", .help_zh = "长于此长度的行计为过长；0 为不计" },
+    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100, .group = "Output",
+      .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
+    WEFT_CLI_COMMON_ROWS(struct settings, common),
+};
+static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
+
+static void lengths_line(struct weft_cli *cli, const char *label, const struct weft_lengths *l)
+{
+    char text[160];
+    if (!l->n) return;
+    weft_put(cli, WEFT_STR("  "));
+    weft_data_cell(cli, weft_tr(cli->lang, label), 20);
+    snprintf(text, sizeof text, "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%10.1f\n", l->min, l->p50, l->p90,
+             l->p95, l->p99, l->max, l->mean);
+    weft_put(cli, weft_str_c(text));
+}
+
+static void examples(struct weft_cli *cli, const char *heading, const struct weft_check_item *items, size_t n)
+{
+    if (!n) return;
+    weft_say(cli, "%s\n", weft_tr(cli->lang, heading));
+    for (size_t i = 0; i < n && i < 5; i++) {
+        char prefix[48];
+        snprintf(prefix, sizeof prefix, "  %6" PRIu64 "x  #%zu  ", items[i].count, items[i].first_row + 1);
+        weft_data_line(cli, prefix, items[i].text, 50);
+    }
+}
+
+static const char *verdict_word(enum weft_verdict v)
+{
+    return v == WEFT_VERDICT_GOOD ? "good" : v == WEFT_VERDICT_LOOK ? "worth a look" : "bad";
+}
+
+static void show(struct weft_cli *cli, const struct settings *s, const struct weft_check *c, const struct weft_report *r)
+{
+    weft_data_figure(cli, "rows", c->rows, 0);
+    weft_data_figure(cli, "different rows", c->unique_rows, c->rows);
+    weft_data_figure(cli, "duplicates", c->duplicate_rows, c->rows);
+    weft_data_figure(cli, "prompts with several answers", c->conflicting_prompts, 0);
+    weft_data_figure(cli, "rows with those prompts", c->conflicting_rows, c->rows);
+    weft_data_figure(cli, "answers", c->answers, 0);
+    weft_data_figure(cli, "empty answers", c->empty_answers, c->answers + c->text_rows);
+    weft_data_figure(cli, "very short answers", c->short_answers, c->answers);
+    if (c->copied_answers) weft_data_figure(cli, "answers equal to their prompt", c->copied_answers, c->answers);
+    if (s->check.long_chars) weft_data_figure(cli, "long rows", c->long_rows, c->rows);
+    if (c->history_rows) weft_data_figure(cli, "rows with history", c->history_rows, c->rows);
+    if (c->system_rows) weft_data_figure(cli, "rows with a system text", c->system_rows, c->rows);
+    if (c->tool_rows) weft_data_figure(cli, "rows with tools", c->tool_rows, c->rows);
+    if (c->preference_rows) weft_data_figure(cli, "preference rows", c->preference_rows, c->rows);
+    if (c->kto_rows) weft_data_figure(cli, "rows with a kto_tag", c->kto_rows, c->rows);
+    if (c->text_rows) weft_data_figure(cli, "text rows", c->text_rows, c->rows);
+    weft_data_figure(cli, "rows with their origin", c->with_origin, c->rows);
+    weft_say(cli, "characters %18s%8s%8s%8s%8s%8s%10s\n", "min", "50 %", "90 %", "95 %", "99 %", "max", "mean");
+    lengths_line(cli, "prompt", &c->prompt);
+    lengths_line(cli, "answer", &c->answer);
+    lengths_line(cli, "row", &c->row);
+    weft_data_names(cli, "asked by", c->speakers, c->n_speakers, 10);
+    weft_data_names(cli, "flags", c->flags, c->n_flags, 12);
+    weft_data_names(cli, "look like control tokens", c->lookalikes, c->n_lookalikes, 8);
+    examples(cli, "most repeated:", c->duplicates, c->n_duplicates);
+    examples(cli, "most answered in different ways:", c->conflicts, c->n_conflicts);
+    weft_data_drops(cli, r, (size_t)s->places);
+    weft_say(cli, "verdict: %s\n", weft_tr(cli->lang, verdict_word(c->verdict)));
+    for (size_t i = 0; i < c->n_reasons; i++) weft_data_line(cli, "  - ", c->reasons[i], 300);
+}
+
+static void json_lengths(struct weft_json_out *o, const char *key, const struct weft_lengths *l)
+{
+    weft_json_out_key(o, key);
+    weft_json_out_object(o);
+    weft_data_key_uint(o, "n", l->n);
+    weft_data_key_uint(o, "min", l->min);
+    weft_data_key_uint(o, "p50", l->p50);
+    weft_data_key_uint(o, "p90", l->p90);
+    weft_data_key_uint(o, "p95", l->p95);
+    weft_data_key_uint(o, "p99", l->p99);
+    weft_data_key_uint(o, "max", l->max);
+    weft_json_out_key(o, "mean");
+    weft_json_out_double(o, l->mean);
+    weft_json_out_object_end(o);
+}
+
+static void json_items(struct weft_json_out *o, const char *key, const struct weft_check_item *items, size_t n)
+{
+    weft_json_out_key(o, key);
+    weft_json_out_array(o);
+    for (size_t i = 0; i < n; i++) {
+        weft_json_out_object(o);
+        weft_data_key_str(o, "text", items[i].text);
+        weft_data_key_uint(o, "count", items[i].count);
+        weft_data_key_uint(o, "first_row", items[i].first_row + 1);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
+}
+
+static enum weft_status show_json(struct weft_cli *cli, const struct weft_check *c, const struct weft_report *r)
+{
+    const struct {
+        const char *key;
+        uint64_t n;
+    } figures[] = { { "rows", c->rows }, { "unique_rows", c->unique_rows }, { "duplicate_rows", c->duplicate_rows },
+                    { "conflicting_prompts", c->conflicting_prompts }, { "conflicting_rows", c->conflicting_rows },
+                    { "turns", c->turns }, { "answers", c->answers }, { "empty_answers", c->empty_answers },
+                    { "short_answers", c->short_answers }, { "copied_answers", c->copied_answers }, { "long_rows", c->long_rows },
+                    { "history_rows", c->history_rows }, { "system_rows", c->system_rows }, { "tool_rows", c->tool_rows },
+                    { "preference_rows", c->preference_rows }, { "kto_rows", c->kto_rows }, { "text_rows", c->text_rows },
+                    { "with_origin", c->with_origin }, { "flagged", c->flagged }, { "units_in", r->units_in }, { "blank", r->blank } };
+    static const char *const verdicts[] = { "good", "look", "bad" };
+    struct weft_buf b = { 0 };
+    struct weft_json_out o;
+    weft_json_out_init(&o, &b);
+    weft_json_out_object(&o);
+    for (size_t i = 0; i < WEFT_COUNT(figures); i++) weft_data_key_uint(&o, figures[i].key, figures[i].n);
+    json_lengths(&o, "prompt_chars", &c->prompt);
+    json_lengths(&o, "answer_chars", &c->answer);
+    json_lengths(&o, "row_chars", &c->row);
+    json_items(&o, "prompt_speakers", c->speakers, c->n_speakers);
+    json_items(&o, "systems", c->systems, c->n_systems);
+    json_items(&o, "flags", c->flags, c->n_flags);
+    json_items(&o, "lookalikes", c->lookalikes, c->n_lookalikes);
+    json_items(&o, "duplicates", c->duplicates, c->n_duplicates);
+    json_items(&o, "conflicts", c->conflicts, c->n_conflicts);
+    weft_data_json_drops(&o, r);
+    weft_data_key_str(&o, "verdict", weft_str_c(verdicts[c->verdict]));
+    weft_json_out_key(&o, "reasons");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < c->n_reasons; i++) weft_json_out_str(&o, c->reasons[i]);
+    weft_json_out_array_end(&o);
+    weft_json_out_object_end(&o);
+    return weft_data_print_json(cli, &b);
+}
+
+static enum weft_status run(struct weft_cli *cli)
+{
+    struct settings s = { 0 };
+    struct weft_str_list files = { 0 };
+    struct weft_rows all = { 0 };
+    struct weft_report report = { 0 };
+    struct weft_check check;
+    bool done;
+    enum weft_status st = weft_cli_options(cli, &weft_verb_data_check, &s, &s.common, &files, &done);
+    if (st || done) return st;
+    if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a dataset");
+    for (size_t i = 0; i < files.n; i++) {
+        struct weft_rows_shape shape;
+        st = weft_rows_read(&cli->arena, files.items[i], &s.rows, &all, &report, &shape, &cli->err);
+        if (st) return st;
+        weft_data_shape_note(cli, files.items[i], &shape);
+        if (!cli->json && !cli->quiet)
+            weft_say(cli, "%s: %s, %s\n", files.items[i], weft_data_format_name(shape.format),
+                     shape.single ? "one object" : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array" : "JSON lines");
+    }
+    st = weft_check_rows(&cli->arena, &all, &s.check, &check, &cli->err);
+    if (st) return st;
+    if (cli->json) st = show_json(cli, &check, &report);
+    else show(cli, &s, &check, &report);
+    return st ? st : weft_data_partial(cli, &report);
+}
+
+const struct weft_verb weft_verb_data_check = {
+    .name = "check",
+    .usage = "FILE...",
+    .help = "figures, duplicates, conflicts and a verdict",
+    .help_zh = "统计、重复、冲突与结论",
+    .options = &table,
+    .run = run,
+};
