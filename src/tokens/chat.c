@@ -62,6 +62,9 @@ static struct weft_jinja_value text_part(struct weft_jinja_run *r, struct weft_j
 static enum weft_status render(struct weft_jinja_run *r, struct weft_jinja_value messages, struct weft_jinja_value tools,
                                const struct weft_chat_settings *s, bool prompt, struct weft_jinja_text *out, struct weft_err *err)
 {
+    if (s->kwargs && s->kwargs->kind == WEFT_JSON_OBJECT)
+        for (size_t i = 0; i < s->kwargs->n; i++)
+            weft_jinja_set_str(r, s->kwargs->keys[i], weft_jinja_json(r, &s->kwargs->items[i], TAG_OTHER));
     weft_jinja_set(r, "messages", messages);
     weft_jinja_set(r, "tools", tools);
     weft_jinja_set(r, "documents", weft_jinja_none());
@@ -71,9 +74,6 @@ static enum weft_status render(struct weft_jinja_run *r, struct weft_jinja_value
     weft_jinja_set(r, "pad_token", weft_jinja_string(r, s->pad_token, 0));
     weft_jinja_set(r, "unk_token", weft_jinja_string(r, s->unk_token, 0));
     weft_jinja_date(r, s->date);
-    if (s->kwargs && s->kwargs->kind == WEFT_JSON_OBJECT)
-        for (size_t i = 0; i < s->kwargs->n; i++)
-            weft_jinja_set_str(r, s->kwargs->keys[i], weft_jinja_json(r, &s->kwargs->items[i], TAG_OTHER));
     return weft_jinja_render(r, out, err);
 }
 
@@ -266,25 +266,43 @@ static void learn_shape(struct weft_arena *a, const struct weft_chat_template *t
     if (!out->marker.len) out->marker = out->trailer;
 }
 
-struct reach {                  /* of one message's bytes in the text */
+struct reach {                  /* bytes of one message, no other's between them */
     size_t begin, end;
-    bool seen;
+    size_t message;
 };
 
 struct interval {
     size_t begin, end;
 };
 
+static size_t last_of(struct weft_str s, struct weft_str needle)
+{
+    size_t at = SIZE_MAX;
+    for (size_t from = 0, hit; (hit = weft_str_find(s, needle, from)) != SIZE_MAX; from = hit + 1) at = hit;
+    return at;
+}
+
+/* Where the generation prompt ends in the text before an answer; SIZE_MAX: it is not there.  Prompts that already
+ * open or close a thought are not in front of answers without one: then the part up to an earlier tag or line counts,
+ * if it is most of the prompt. */
+static size_t after_prompt(struct weft_str gap, struct weft_str prompt)
+{
+    for (size_t n = prompt.len; n && n >= prompt.len / 2; n--) {
+        if (n < prompt.len && prompt.s[n - 1] != '>' && prompt.s[n - 1] != '\n') continue;
+        size_t at = last_of(gap, weft_str_sub(prompt, 0, n));
+        if (at != SIZE_MAX) return at + n;
+    }
+    return SIZE_MAX;
+}
+
 /* Loss of the answer whose bytes are [x.begin, x.end), between the messages that end at `before` and begin at `next`. */
 static struct interval answer_loss(struct weft_str text, const struct shape *sh, struct reach x, size_t before, size_t next, bool trailing)
 {
     struct interval loss = { x.begin, x.end };
     struct weft_str gap = weft_str_sub(text, before, x.begin), tail = weft_str_sub(text, x.end, next);
-    size_t at = SIZE_MAX;
-    if (sh->prompt.len) {
-        for (size_t from = 0, hit; (hit = weft_str_find(gap, sh->prompt, from)) != SIZE_MAX; from = hit + 1) at = hit + sh->prompt.len;
-    } else if (sh->lead.len && weft_str_starts(gap, sh->lead))
-        at = sh->lead.len;
+    size_t at = sh->prompt.len                                                ? after_prompt(gap, sh->prompt)
+                : sh->lead.len && weft_str_starts(gap, sh->lead) ? sh->lead.len
+                                                                              : SIZE_MAX;
     if (at != SIZE_MAX) loss.begin = before + at;
     size_t end = sh->trailer.len ? weft_str_find(tail, sh->trailer, 0) : SIZE_MAX;
     if (end != SIZE_MAX) loss.end = x.end + end + (trailing ? sh->trailer.len : sh->marker.len);
@@ -318,40 +336,63 @@ static enum weft_status make_spans(struct weft_arena *a, const struct weft_jinja
     return WEFT_OK;
 }
 
+/* An answer of which not one byte is in the text (it is empty) still has its prompt and end marker, somewhere between
+ * the messages before it and the next. */
+static bool empty_answer(struct weft_str text, const struct shape *sh, const struct reach *runs, size_t n_runs, size_t k, struct reach *out)
+{
+    size_t before = 0, next = text.len;
+    for (size_t i = 0; i < n_runs; i++)
+        if (runs[i].message < k) before = weft_max_size(before, runs[i].end);
+    for (size_t i = n_runs; i-- > 0;)
+        if (runs[i].begin >= before && runs[i].message > k) next = runs[i].begin;
+    struct weft_str gap = weft_str_sub(text, before, next);
+    size_t at = sh->prompt.len ? weft_str_find(gap, sh->prompt, 0) : SIZE_MAX;
+    if (at == SIZE_MAX || !sh->trailer.len) return false;
+    at += sh->prompt.len;
+    if (weft_str_find(gap, sh->trailer, at) == SIZE_MAX) return false;
+    *out = (struct reach){ before + at, before + at, k };
+    return true;
+}
+
+static void insert_interval(struct interval *v, size_t *n, struct interval x)
+{
+    size_t at = *n;
+    for (; at && v[at - 1].begin > x.begin; at--) v[at] = v[at - 1];
+    if (at && v[at - 1].end > x.begin) x.begin = v[at - 1].end;
+    if (at < *n && v[at + 1].begin < x.end) x.end = v[at + 1].begin;
+    v[at] = x;
+    ++*n;
+}
+
 /* `answers[k]`: message k is the assistant's. */
 static enum weft_status find_loss(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_chat_settings *s,
                                   const struct weft_jinja_text *x, const bool *answers, size_t n, struct weft_chat_text *out, struct weft_err *err)
 {
-    struct reach *reach = WEFT_NEWS(a, struct reach, n);
-    struct interval *loss = WEFT_NEWS(a, struct interval, n);
     struct shape shape = {0};
-    size_t n_loss = 0, before = 0;
+    size_t n_loss = 0, n_runs = 0;
     bool any = false;
-    if (!reach || !loss) return weft_fail_nomem(err, n * sizeof *reach, "a rendered template");
     if (t->can.generation) return make_spans(a, x, true, NULL, 0, out, err);
+    struct reach *runs = WEFT_NEWS(a, struct reach, x->n_spans), found;
+    struct interval *loss = WEFT_NEWS(a, struct interval, n + 1);
+    bool *seen = WEFT_NEWS(a, bool, n);
+    if (!runs || !loss || !seen) return weft_fail_nomem(err, x->n_spans * sizeof *runs, "a rendered template");
     for (size_t k = 0; k < n; k++) any |= answers[k];
     if (any) learn_shape(a, t, s, &shape);
-    for (size_t i = 0, at = 0; i < x->n_spans; at = x->spans[i++].end) {
-        int32_t k = x->spans[i].tag - TAG_MESSAGE;
-        if (k < 0 || (size_t)k >= n) continue;
-        if (!reach[k].seen) reach[k] = (struct reach){ at, at, true };
-        reach[k].end = x->spans[i].end;
+    for (size_t i = 0, at = 0; any && i < x->n_spans; at = x->spans[i++].end) {
+        if (x->spans[i].tag < TAG_MESSAGE) continue;
+        size_t k = (size_t)(x->spans[i].tag - TAG_MESSAGE);
+        if (!n_runs || runs[n_runs - 1].message != k) runs[n_runs++] = (struct reach){ at, at, k };
+        runs[n_runs - 1].end = x->spans[i].end;
     }
-    for (size_t k = 0; k < n; k++) {
-        if (!reach[k].seen) continue;
-        size_t next = x->text.len;
-        for (size_t j = k + 1; j < n; j++)
-            if (reach[j].seen && reach[j].begin >= reach[k].end) {
-                next = reach[j].begin;
-                break;
-            }
-        if (answers[k] && reach[k].begin >= before) {
-            struct interval i = answer_loss(x->text, &shape, reach[k], before, next, s->train_trailing);
-            if (n_loss && i.begin < loss[n_loss - 1].end) i.begin = loss[n_loss - 1].end;
-            if (i.begin < i.end) loss[n_loss++] = i;
-        }
-        before = weft_max_size(before, reach[k].end);
+    for (size_t i = 0; i < n_runs; i++) {
+        size_t k = runs[i].message, before = i ? runs[i - 1].end : 0, next = i + 1 < n_runs ? runs[i + 1].begin : x->text.len;
+        if (k >= n || seen[k]) continue;        /* printed again: the first time counts */
+        seen[k] = true;
+        if (answers[k]) insert_interval(loss, &n_loss, answer_loss(x->text, &shape, runs[i], before, next, s->train_trailing));
     }
+    for (size_t k = 0; k < n; k++)
+        if (answers[k] && !seen[k] && empty_answer(x->text, &shape, runs, n_runs, k, &found))
+            insert_interval(loss, &n_loss, answer_loss(x->text, &shape, found, found.begin, x->text.len, s->train_trailing));
     return make_spans(a, x, false, loss, n_loss, out, err);
 }
 

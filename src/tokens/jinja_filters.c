@@ -402,7 +402,7 @@ static bool fold(struct weft_jinja_run *r, struct weft_jinja_value v, bool sensi
     return sensitive || v.kind != JJ_STRING || jj_change_case(r, jj_str(v), JJ_LOWER, out);
 }
 
-/* Keys for ordering: an attribute, or several ("a,b") that make a list, or the item itself. */
+/* Keys for ordering: an attribute or the item itself; with `several` a list, of one or of the attributes "a,b". */
 static bool keys_of(struct weft_jinja_run *r, const struct weft_jinja_value *items, size_t n, const struct weft_jinja_value *path,
                     bool sensitive, const struct weft_jinja_value *def, bool several, struct weft_jinja_value **out)
 {
@@ -414,7 +414,7 @@ static bool keys_of(struct weft_jinja_run *r, const struct weft_jinja_value *ite
     for (size_t i = 0; i < n; i++) {
         struct weft_jinja_value *parts = &keys[i];
         struct weft_str rest = all;
-        if (n_parts > 1 && !jj_list(r, n_parts, JJ_PLAIN, &keys[i], &parts)) return false;
+        if (several && !jj_list(r, n_parts, JJ_PLAIN, &keys[i], &parts)) return false;
         for (size_t p = 0; p < n_parts; p++) {
             size_t comma = n_parts > 1 ? weft_min_size(weft_str_find(rest, WEFT_STR(","), 0), rest.len) : rest.len;
             if (path) one = *path;
@@ -524,6 +524,8 @@ FILTER(f_unique)                /* case_sensitive, attribute */
     if (!kept) return false;
     for (size_t i = 0; i < n; i++) {
         bool seen = false;
+        if (keys[i].kind == JJ_DICT || (keys[i].kind == JJ_LIST && jj_list_of(keys[i])->flavor == JJ_PLAIN))
+            return jj_fail(r, "a %s cannot be a key", jj_type(keys[i]));
         for (size_t j = 0; j < i && !seen; j++)
             if (!jj_equal(r, keys[i], keys[j], 0, &seen)) return false;
         if (!seen) kept[k++] = items[i];
@@ -641,6 +643,7 @@ FILTER(f_map)
         if (!b) return unknown(r, c->pos[0], false);
         rest = rest_of(c, 1);
     }
+    if (!jj_truth(in->self)) return jj_list(r, 0, JJ_GENERATOR, out, NULL);
     if (!jj_items(r, in->self, &items, &n) || !jj_list(r, n, JJ_GENERATOR, out, &mapped)) return false;
     for (size_t i = 0; i < n; i++) {
         bool ok = b ? jj_apply(r, b, "filter", items[i], &rest, &mapped[i]) : attribute(r, items[i], *path, def, &mapped[i]);
@@ -729,36 +732,29 @@ TEST(t_callable, in->self.kind == JJ_FUNCTION || in->self.kind == JJ_MACRO || in
 TEST(t_sameas, is_same(in->self, in->arg[0]))
 TEST(t_escaped, in->self.kind == JJ_STRING && jj_str(in->self)->markup)
 
-static bool truth_of(bool ok, bool v, struct weft_jinja_value *out)
+static bool compare(struct weft_jinja_run *r, enum jj_op op, const struct jj_in *in, struct weft_jinja_value *out)
 {
+    bool v;
+    if (!jj_compare(r, op, in->self, in->arg[0], &v)) return false;
     *out = jj_bool(v);
-    return ok;
+    return true;
 }
-
-FILTER(t_eq) { bool v = false; return truth_of(jj_equal(r, in->self, in->arg[0], 0, &v), v, out); }
-FILTER(t_ne) { bool v = false; return truth_of(jj_equal(r, in->self, in->arg[0], 0, &v), !v, out); }
-FILTER(t_lt) { bool v = false; return truth_of(jj_less(r, in->self, in->arg[0], 0, &v), v, out); }
-FILTER(t_gt) { bool v = false; return truth_of(jj_less(r, in->arg[0], in->self, 0, &v), v, out); }
-FILTER(t_le)
-{
-    bool v = false;
-    if (!jj_less(r, in->self, in->arg[0], 0, &v)) return false;
-    return truth_of(v || jj_equal(r, in->self, in->arg[0], 0, &v), v, out);
-}
-FILTER(t_ge)
-{
-    bool v = false;
-    if (!jj_less(r, in->arg[0], in->self, 0, &v)) return false;
-    return truth_of(v || jj_equal(r, in->self, in->arg[0], 0, &v), v, out);
-}
-FILTER(t_in) { bool v = false; return truth_of(jj_contains(r, in->self, in->arg[0], &v), v, out); }
+FILTER(t_eq) { return compare(r, JJ_EQ, in, out); }
+FILTER(t_ne) { return compare(r, JJ_NE, in, out); }
+FILTER(t_lt) { return compare(r, JJ_LT, in, out); }
+FILTER(t_le) { return compare(r, JJ_LE, in, out); }
+FILTER(t_gt) { return compare(r, JJ_GT, in, out); }
+FILTER(t_ge) { return compare(r, JJ_GE, in, out); }
+FILTER(t_in) { return compare(r, JJ_IN, in, out); }
 
 static bool divides(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_jinja_value by, int64_t want, struct weft_jinja_value *out)
 {
     struct weft_jinja_value rest;
-    bool same = false;
+    bool same;
     if (v.kind == JJ_STRING) return jj_fail(r, "'%s' needs a number, not a %s", "divisibleby", "str");
-    return jj_arith(r, JJ_MOD, v, by, &rest) && truth_of(jj_equal(r, rest, jj_int(want), 0, &same), same, out);
+    if (!jj_arith(r, JJ_MOD, v, by, &rest) || !jj_equal(r, rest, jj_int(want), 0, &same)) return false;
+    *out = jj_bool(same);
+    return true;
 }
 FILTER(t_odd) { return divides(r, in->self, jj_int(2), 1, out); }
 FILTER(t_even) { return divides(r, in->self, jj_int(2), 0, out); }

@@ -196,7 +196,7 @@ bool jj_percent(struct weft_jinja_run *r, const struct jj_string *f, const struc
             return jj_fail(r, "unknown format '%%%c'", s.type > ' ' ? s.type : '?');
         if (!pad(r, &k, shown, s.width, s.minus ? '<' : '>', " ", 1)) return false;
     }
-    if (!mapped && used < args->n_pos && !(args->n_pos == 1 && args->pos[0].kind == JJ_DICT))
+    if (!mapped && used < args->n_pos && !args->subscriptable)
         return jj_fail(r, "the format takes %zu values, not %zu", used, args->n_pos);
     return jj_sink_value(r, &k, out);
 }

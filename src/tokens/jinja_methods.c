@@ -222,10 +222,8 @@ static bool split_space(struct weft_jinja_run *r, const struct jj_string *s, int
         if (at >= s->len) break;
         size_t end = at;
         uint32_t cp;
-        if (max >= 0 && (int64_t)p.n == max) {              /* the rest, without space at its end */
-            rest = (struct jj_string){ .s = s->s + at, .len = s->len - at };
-            jj_strip(&rest, NULL, false, true, &from, &to);
-            if (!part(r, &p, at, at + to)) return false;
+        if (max >= 0 && (int64_t)p.n == max) {              /* the rest as it is */
+            if (!part(r, &p, at, s->len)) return false;
             break;
         }
         while (end < s->len) {
@@ -282,9 +280,7 @@ METHOD(m_rsplit)
             end = to;
             if (!end) break;
             if ((int64_t)p.n == max) {
-                head.len = end;
-                jj_strip(&head, NULL, true, false, &from, &to);
-                if (!part(r, &p, from, end)) return false;
+                if (!part(r, &p, 0, end)) return false;
                 break;
             }
             size_t at = end;

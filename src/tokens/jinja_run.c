@@ -257,7 +257,7 @@ bool jj_slice(struct weft_jinja_run *r, struct weft_jinja_value v, const struct 
     }
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
     if (v.kind != JJ_STRING && !(v.kind == JJ_LIST && (jj_list_of(v)->flavor <= JJ_RANGE || jj_list_of(v)->flavor == JJ_GROUP)))
-        return jj_undefined(r, WEFT_STR("slice"), weft_str_c(jj_type(v)), out);
+        return jj_fail(r, "a %s cannot be sliced", jj_type(v));
     int64_t step = p[2];
     if (!step) return jj_fail(r, "the step of a slice is 0");
     if (!jj_length(r, v, &n)) return false;
@@ -292,8 +292,14 @@ bool jj_slice(struct weft_jinja_run *r, struct weft_jinja_value v, const struct 
     size_t count = 0, k = 0;
     for (int64_t i = from; step > 0 ? i < to : i > to; count++)
         if (__builtin_add_overflow(i, step, &i)) i = to;
-    if (!jj_list(r, count, l->flavor == JJ_GROUP ? JJ_TUPLE : l->flavor == JJ_RANGE ? JJ_PLAIN : l->flavor, out, &items)) return false;
+    if (!jj_list(r, count, l->flavor == JJ_GROUP ? JJ_TUPLE : l->flavor, out, &items)) return false;
     for (int64_t i = from; k < count; i += step) items[k++] = l->items[i];
+    if (l->flavor == JJ_RANGE) {
+        struct jj_list *cut = (struct jj_list *)(uintptr_t)out->u.ref;
+        cut->start = l->start + from * l->step;
+        cut->stop = l->start + to * l->step;
+        cut->step = l->step * step;
+    }
     return true;
 }
 
@@ -559,28 +565,6 @@ static bool eval_dict(struct weft_jinja_run *r, const struct jj_expr *e, struct 
     return true;
 }
 
-static bool compare(struct weft_jinja_run *r, enum jj_op op, struct weft_jinja_value a, struct weft_jinja_value b, bool *out)
-{
-    bool same;
-    switch (op) {
-    case JJ_EQ: return jj_equal(r, a, b, 0, out);
-    case JJ_IN: return jj_contains(r, a, b, out);
-    case JJ_NE:
-    case JJ_NOTIN:
-        if (op == JJ_NE ? !jj_equal(r, a, b, 0, &same) : !jj_contains(r, a, b, &same)) return false;
-        *out = !same;
-        return true;
-    case JJ_LT: return jj_less(r, a, b, 0, out);
-    case JJ_GT: return jj_less(r, b, a, 0, out);
-    default:                                    /* <= is not "not >" for NaN */
-        if (!jj_less(r, op == JJ_LE ? a : b, op == JJ_LE ? b : a, 0, out)) return false;
-        if (*out) return true;
-        if (!jj_equal(r, a, b, 0, &same)) return false;
-        *out = same;
-        return true;
-    }
-}
-
 static bool eval_compare(struct weft_jinja_run *r, const struct jj_expr *e, struct weft_jinja_value *out)
 {
     struct weft_jinja_value left, right;
@@ -589,7 +573,7 @@ static bool eval_compare(struct weft_jinja_run *r, const struct jj_expr *e, stru
     for (const struct jj_link *l = e->links; l && ok; l = l->next) {
         if (!eval(r, l->e, &right)) return false;
         r->line = e->line;
-        if (!compare(r, l->op, left, right, &ok)) return false;
+        if (!jj_compare(r, l->op, left, right, &ok)) return false;
         left = right;
     }
     *out = jj_bool(ok);
@@ -860,7 +844,10 @@ static bool run_one(struct weft_jinja_run *r, const struct jj_stmt *s, enum flow
     case JT_SET_BLOCK: return run_filters(r, s, &v) && assign(r, s->target, v);
     case JT_MACRO: return make_macro(r, s->macro, &v) && bind(r, r->scope, s->symbol, v);
     case JT_CALL: return run_call(r, s);
-    case JT_FILTER: return run_filters(r, s, &v) && output(r, v);
+    case JT_FILTER:
+        if (!run_filters(r, s, &v)) return false;
+        if (v.kind != JJ_STRING && v.kind != JJ_UNDEFINED) return jj_fail(r, "the filters of a block give a %s, not a str", jj_type(v));
+        return output(r, v);
     case JT_GENERATION: return run_generation(r, s);
     case JT_WITH: return run_with(r, s, flow);
     case JT_BREAK: *flow = FLOW_BREAK; return true;

@@ -235,8 +235,9 @@ bool jj_substr(struct weft_jinja_run *r, const struct jj_string *s, size_t from,
 {
     struct jj_sink k = {0};
     if (from > to) from = to;
-    if (!s->n_spans) return jj_string(r, (struct weft_str){ s->s + from, to - from }, s->tag, out);
-    return jj_put_string(r, &k, s, from, to) && jj_sink_value(r, &k, out);
+    bool ok = s->n_spans ? jj_put_string(r, &k, s, from, to) && jj_sink_value(r, &k, out)
+                         : jj_string(r, (struct weft_str){ s->s + from, to - from }, s->tag, out);
+    return ok && (!s->markup || jj_markup(r, *out, out));
 }
 
 /* a + b.  A text that grows piece by piece (ns.text = ns.text + x) would cost its square: the room behind the last
@@ -737,6 +738,28 @@ bool jj_contains(struct weft_jinja_run *r, struct weft_jinja_value v, struct wef
     }
 }
 
+bool jj_compare(struct weft_jinja_run *r, enum jj_op op, struct weft_jinja_value a, struct weft_jinja_value b, bool *out)
+{
+    bool same;
+    switch (op) {
+    case JJ_EQ: return jj_equal(r, a, b, 0, out);
+    case JJ_IN: return jj_contains(r, a, b, out);
+    case JJ_NE:
+    case JJ_NOTIN:
+        if (op == JJ_NE ? !jj_equal(r, a, b, 0, &same) : !jj_contains(r, a, b, &same)) return false;
+        *out = !same;
+        return true;
+    case JJ_LT: return jj_less(r, a, b, 0, out);
+    case JJ_GT: return jj_less(r, b, a, 0, out);
+    default:                                    /* <= is not "not >" for NaN */
+        if (!jj_less(r, op == JJ_LE ? a : b, op == JJ_LE ? b : a, 0, out)) return false;
+        if (*out) return true;
+        if (!jj_equal(r, a, b, 0, &same)) return false;
+        *out = same;
+        return true;
+    }
+}
+
 /* ---- sequences ---- */
 
 bool jj_items(struct weft_jinja_run *r, struct weft_jinja_value v, const struct weft_jinja_value **items, size_t *n)
@@ -760,8 +783,9 @@ bool jj_items(struct weft_jinja_run *r, struct weft_jinja_value v, const struct 
         *n = jj_dict_of(v)->n;
         return true;
     case JJ_STRING: {
-        const struct jj_string *s = jj_str(v);
+        struct jj_string plain = *jj_str(v), *s = &plain;     /* its characters are no markup */
         size_t chars = weft_utf8_chars((struct weft_str){ s->s, s->len });
+        plain.markup = false;
         if (!jj_list(r, chars, JJ_PLAIN, &list, &x)) return false;
         for (size_t i = 0, at = 0; at < s->len; i++) {
             uint32_t cp;
@@ -915,6 +939,12 @@ bool jj_arith(struct weft_jinja_run *r, enum jj_op op, struct weft_jinja_value a
 {
     double x, y;
     int64_t i, k;
+    if (op == JJ_MOD && a.kind == JJ_STRING) {
+        bool tuple = b.kind == JJ_LIST && (jj_list_of(b)->flavor == JJ_TUPLE || jj_list_of(b)->flavor == JJ_GROUP);
+        struct jj_call call = { .pos = tuple ? jj_list_of(b)->items : &b, .n_pos = tuple ? jj_list_of(b)->n : 1,
+                                .subscriptable = !tuple && (b.kind == JJ_LIST || b.kind == JJ_DICT || b.kind == JJ_UNDEFINED) };
+        return jj_percent(r, jj_str(a), &call, out);
+    }
     if (a.kind == JJ_UNDEFINED || b.kind == JJ_UNDEFINED) return jj_fail_undefined(r, a.kind == JJ_UNDEFINED ? a : b);
     if (jj_is_index(a, &i) && jj_is_index(b, &k) && op != JJ_DIV) return int_arith(r, op, i, k, out);
     if (jj_is_number(a, &x) && jj_is_number(b, &y)) return float_arith(r, op, x, y, out);
@@ -923,11 +953,6 @@ bool jj_arith(struct weft_jinja_run *r, enum jj_op op, struct weft_jinja_value a
         return add(r, a, b, out);
     if (op == JJ_MUL && (a.kind == JJ_STRING || is_plain_seq(a)) && jj_is_index(b, &k)) return repeat(r, a, k, out);
     if (op == JJ_MUL && (b.kind == JJ_STRING || is_plain_seq(b)) && jj_is_index(a, &k)) return repeat(r, b, k, out);
-    if (op == JJ_MOD && a.kind == JJ_STRING) {
-        bool tuple = b.kind == JJ_LIST && (jj_list_of(b)->flavor == JJ_TUPLE || jj_list_of(b)->flavor == JJ_GROUP);
-        struct jj_call call = { .pos = tuple ? jj_list_of(b)->items : &b, .n_pos = tuple ? jj_list_of(b)->n : 1 };
-        return jj_percent(r, jj_str(a), &call, out);
-    }
     if (op == JJ_ADD && (a.kind == JJ_STRING || b.kind == JJ_STRING))
         return jj_fail(r, "'+' joins a str with a str, not %s and %s; '~' joins anything", jj_type(a), jj_type(b));
     return jj_fail(r, "'%s' does not work between %s and %s", op_text(op), jj_type(a), jj_type(b));

@@ -123,6 +123,7 @@ struct jj_call {                    /* arguments of a call, evaluated */
     struct weft_str *kw_names;
     struct weft_jinja_value *kw;
     size_t n_kw;
+    bool subscriptable;             /* of '%': the one value is a list or dict and may stay unused */
 };
 
 /* Filters, tests, methods and global functions: one row each.  `params` names the parameters in order, separated by
@@ -219,6 +220,7 @@ int32_t jj_tag(struct weft_jinja_value v, int depth);           /* highest tag i
 bool jj_equal(struct weft_jinja_run *r, struct weft_jinja_value a, struct weft_jinja_value b, int depth, bool *out);
 bool jj_less(struct weft_jinja_run *r, struct weft_jinja_value a, struct weft_jinja_value b, int depth, bool *out);
 bool jj_contains(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_jinja_value seq, bool *out);
+bool jj_compare(struct weft_jinja_run *r, enum jj_op op, struct weft_jinja_value a, struct weft_jinja_value b, bool *out);
 bool jj_arith(struct weft_jinja_run *r, enum jj_op op, struct weft_jinja_value a, struct weft_jinja_value b, struct weft_jinja_value *out);
 /* The items of anything iterable; strings give their characters, dicts their keys, generators what is left. */
 bool jj_items(struct weft_jinja_run *r, struct weft_jinja_value v, const struct weft_jinja_value **items, size_t *n);
