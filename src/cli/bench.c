@@ -2,7 +2,10 @@
  * One entry of the table below per WHAT; the measuring itself stands with the thing measured. */
 #include "cli/bench.h"
 
+#include "adapter/lora.h"
+#include "base/json_measure.h"
 #include "kernels/measure.h"
+#include "model/measure.h"
 
 #include <stdio.h>
 
@@ -70,6 +73,79 @@ static enum weft_status bench_gemm(struct weft_bench *b)
     return st;
 }
 
+/* ---- train, decode: a model directory, or random weights of a known shape ---- */
+
+static enum weft_status open_model(struct weft_bench *b, struct weft_model **model)
+{
+    struct weft_cli *cli = b->cli;
+    const char *word = b->model ? b->model : "qwen2.5-0.5b", *dir;
+    struct weft_config config;
+    struct weft_model_settings settings = { .random_type = WEFT_BF16, .max_positions = 4096 };
+    if (weft_config_preset(word, &config, NULL, NULL) && strcmp(word, "tiny") != 0)
+        return weft_model_random(model, &config, 1, &settings, &cli->err);
+    enum weft_status st = weft_cli_model_path(cli, word, &dir);
+    return st ? st : weft_model_load(model, dir, &settings, &cli->err);
+}
+
+static enum weft_status bench_train(struct weft_bench *b)
+{
+    struct weft_cli *cli = b->cli;
+    struct weft_model *model = NULL;
+    struct weft_params params = { 0 };
+    struct weft_lora_settings lora = { .rank = 16 };
+    struct weft_measured_training got;
+    enum weft_status st = open_model(b, &model);
+    if (!st) st = weft_lora_attach(&cli->arena, model, &lora, &params, &cli->err);
+    if (!st) st = weft_measure_training(&cli->compute, model, &params, 1, 512, false, 5, &got, &cli->err);
+    if (!st) {
+        weft_bench_row(b, "LoRA r=16, 512 tokens, half with loss", got.tokens_per_s, "tokens/s", got.share, "peak");
+        weft_bench_row(b, "peak memory", (double)got.peak_rss_bytes / 1e6, "MB", 0, NULL);
+    }
+    weft_model_free(model);
+    return st;
+}
+
+static enum weft_status bench_decode(struct weft_bench *b)
+{
+    struct weft_model *model = NULL;
+    struct weft_measured_decoding got;
+    enum weft_status st = open_model(b, &model);
+    if (!st) st = weft_measure_decoding(&b->cli->compute, model, 64, 64, &got, &b->cli->err);
+    if (!st) {
+        weft_bench_row(b, "one sequence, greedy", got.tokens_per_s, "tokens/s", got.share, "memory read");
+        weft_bench_row(b, "prompt", got.prefill_tokens_per_s, "tokens/s", 0, NULL);
+    }
+    weft_model_free(model);
+    return st;
+}
+
+/* ---- json ---- */
+
+enum { JSON_BYTES = 16 << 20 };
+
+static enum weft_status bench_json(struct weft_bench *b)
+{
+    enum weft_status st = WEFT_OK;
+    for (int sample = 0; !st && sample < WEFT_N_JSON_SAMPLES; sample++) {
+        struct weft_buf text = { 0 };
+        struct weft_json_rates got;
+        char name[64];
+        weft_json_sample_text((enum weft_json_sample)sample, JSON_BYTES, &text);
+        st = weft_buf_check(&text, "JSON", &b->cli->err);
+        if (!st) st = weft_json_measure(weft_buf_view(&text), &got, &b->cli->err);
+        const struct {
+            const char *what;
+            double rate;
+        } rows[] = { { "check", got.skip }, { "read", got.tree }, { "write", got.write } };
+        for (size_t i = 0; !st && i < WEFT_COUNT(rows); i++) {
+            snprintf(name, sizeof name, "%s %s", rows[i].what, weft_json_sample_name((enum weft_json_sample)sample));
+            weft_bench_row(b, name, rows[i].rate / 1e6, "MB/s", rows[i].rate / got.copy, "copying");
+        }
+        weft_buf_clear(&text);
+    }
+    return st;
+}
+
 /* ---- the list ---- */
 
 static const struct weft_bench_entry {
@@ -78,6 +154,9 @@ static const struct weft_bench_entry {
 } entries[] = {
     { "peak", "registers and memory", "寄存器与内存的极限", bench_peak },
     { "gemm", "matrix products of training", "训练中的矩阵乘法", bench_gemm },
+    { "train", "a LoRA step of a model", "模型的一步 LoRA 训练", bench_train },
+    { "decode", "generating with a model", "模型生成", bench_decode },
+    { "json", "JSON on one thread", "单线程读写 JSON", bench_json },
 };
 
 struct settings {
@@ -130,6 +209,6 @@ static enum weft_status run(struct weft_cli *cli)
 }
 
 const struct weft_verb weft_verb_bench = {
-    .name = "bench", .usage = "peak|gemm|decode|train|tokenize|json|all [MODEL]", .options = &table, .run = run,
+    .name = "bench", .usage = "peak|gemm|train|decode|json|all [MODEL]", .options = &table, .run = run,
     .help = "measure this machine and how near weft comes to its limit", .help_zh = "测量本机，以及 weft 离极限有多近",
 };
