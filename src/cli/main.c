@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct weft_verb *const verbs[] = {
     &weft_verb_run,    &weft_verb_read,     &weft_verb_data,   &weft_verb_train,     &weft_verb_chat,
@@ -86,12 +88,20 @@ static enum weft_status dispatch(struct weft_cli *cli, int argc, char **argv)
     return verb->run(cli);
 }
 
-/* A full disk behind stdout must not pass for success; a reader that has seen enough (head -1) is no failure. */
+/* True when nobody reads stdout any more. */
+static bool reader_is_gone(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
+/* A full disk behind stdout must not pass for success; a reader that has seen enough (head -1) is no failure.  The
+ * write that failed may lie far back, so errno no longer tells which of the two it was. */
 static enum weft_status finish_output(struct weft_cli *cli, enum weft_status st)
 {
     errno = 0;
     bool failed = fflush(stdout) != 0 || ferror(stdout);
-    if (!failed || errno == EPIPE || st) return st;
+    if (!failed || st || errno == EPIPE || reader_is_gone()) return st;
     return weft_fail(&cli->err, WEFT_ESYSTEM, "cannot write to standard output: %s", strerror(errno ? errno : ENOSPC));
 }
 
