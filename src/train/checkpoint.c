@@ -8,7 +8,7 @@
 #include "model/safetensors.h"
 
 #include <errno.h>
-#include <math.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -71,6 +71,31 @@ static const char *folder(struct weft_arena *a, const char *dir, uint64_t step)
     return weft_str_printf(a, "%s/%s%llu", dir, prefix, (unsigned long long)step).s;
 }
 
+/* Size and SHA-256 of a regular file, read piece by piece: mapped, a large one would count as memory of this process. */
+static enum weft_status hash_file(const char *path, uint64_t *bytes, char hex[WEFT_SHA256_HEX], struct weft_err *err)
+{
+    char piece[1 << 16];
+    struct weft_sha256 h = { 0 };
+    struct stat info;
+    ssize_t n = 0;
+    enum weft_status st = WEFT_OK;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    *bytes = 0;
+    if (fd < 0) return errno == ENOENT ? weft_fail(err, WEFT_EINPUT, "%s: is missing", path) : weft_fail_errno(err, "open", path);
+    if (fstat(fd, &info)) st = weft_fail_errno(err, "examine", path);
+    else if (!S_ISREG(info.st_mode)) st = weft_fail(err, WEFT_EINPUT, "%s: is not a regular file", path);
+    else st = weft_sha256_init(&h, err);
+    while (!st && (n = read(fd, piece, sizeof piece)) != 0) {
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) st = weft_fail_errno(err, "read", path);
+        else weft_sha256_add(&h, piece, (size_t)n), *bytes += (uint64_t)n;
+    }
+    if (!st) weft_sha256_hex(&h, hex);
+    weft_sha256_clear(&h);
+    close(fd);
+    return st;
+}
+
 /* ---- writing ---- */
 
 static void add_text(struct weft_json_out *j, const char *key, const char *value)
@@ -118,17 +143,14 @@ static enum weft_status write_manifest(struct weft_arena *a, const char *dir, ui
     weft_json_out_key(&j, "files");
     weft_json_out_array(&j);
     for (size_t i = 0; !st && i < n; i++) {
-        struct stat info;
+        uint64_t bytes;
         const char *path = weft_path_join(a, dir, names[i]);
-        if (!path) st = weft_fail_nomem(err, strlen(dir), "a path");
-        else if (stat(path, &info)) st = weft_fail_errno(err, "examine", path);
-        else if (!S_ISREG(info.st_mode)) st = weft_fail(err, WEFT_ESYSTEM, "%s is not a regular file", path);
-        else st = weft_sha256_file(path, hex, err);
+        st = path ? hash_file(path, &bytes, hex, err) : weft_fail_nomem(err, strlen(dir), "a path");
         if (st) break;
         weft_json_out_object(&j);
         add_text(&j, "name", names[i]);
         weft_json_out_key(&j, "bytes");
-        weft_json_out_uint(&j, (uint64_t)info.st_size);
+        weft_json_out_uint(&j, bytes);
         add_text(&j, "sha256", hex);
         weft_json_out_object_end(&j);
     }
@@ -322,16 +344,15 @@ struct verify {
 static enum weft_status verify_file(void *ctx, const char *file, uint64_t bytes, const char *sha256, struct weft_err *err)
 {
     struct verify *v = ctx;
-    struct stat info;
+    uint64_t found;
     char hex[WEFT_SHA256_HEX];
     const char *path = weft_path_join(v->a, v->dir, file);
     if (!path) return weft_fail_nomem(err, strlen(file), "a path");
-    if (stat(path, &info)) return weft_fail(err, WEFT_EINPUT, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size != bytes)
-        return weft_fail(err, WEFT_EINPUT, "%s: has %llu bytes, manifest.json says %llu", path,
-                         (unsigned long long)info.st_size, (unsigned long long)bytes);
-    enum weft_status st = weft_sha256_file(path, hex, err);
+    enum weft_status st = hash_file(path, &found, hex, err);
     if (st) return st;
+    if (found != bytes)
+        return weft_fail(err, WEFT_EINPUT, "%s: has %llu bytes, manifest.json says %llu", path, (unsigned long long)found,
+                         (unsigned long long)bytes);
     if (strcmp(hex, sha256)) return bad(err, path, "its bytes do not match the hash in manifest.json");
     v->params = v->params || strcmp(file, "params.safetensors") == 0;
     v->optimizer = v->optimizer || strcmp(file, "optimizer.safetensors") == 0;

@@ -64,21 +64,20 @@ enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path, str
 
 /* ---- what both drawings need ---- */
 
+/* A straight line fitted round each point, weighted by a Gauss bell: unlike a plain mean it does not bend at the ends. */
 void weft_curve_smooth(const struct weft_curve *c, double *out)
 {
-    double sigma = (double)c->n / 60;
-    long reach = (long)ceil(3 * sigma), n = (long)c->n;
-    for (long i = 0; i < n; i++) {
-        double sum = 0, weight = 0;
-        /* As far to the left as to the right, so that the ends do not bend towards the middle. */
-        long r = reach < i ? reach : i;
-        if (r > n - 1 - i) r = n - 1 - i;
-        for (long k = i - r; k <= i + r; k++) {
-            double d = (double)(k - i) / fmax(sigma, 1e-9), w = exp(-0.5 * d * d);
-            sum += w * c->points[k].y;
-            weight += w;
+    double sigma = fmax((double)c->n / 60, 1e-3);
+    size_t reach = (size_t)ceil(3 * sigma);
+    for (size_t i = 0; i < c->n; i++) {
+        double w = 0, wx = 0, wxx = 0, wy = 0, wxy = 0;
+        size_t from = i > reach ? i - reach : 0, to = weft_min_size(i + reach, c->n - 1);
+        for (size_t k = from; k <= to; k++) {
+            double d = ((double)k - (double)i) / sigma, g = exp(-0.5 * d * d);
+            w += g, wx += g * d, wxx += g * d * d, wy += g * c->points[k].y, wxy += g * d * c->points[k].y;
         }
-        out[i] = sum / weight;
+        double det = w * wxx - wx * wx;
+        out[i] = det > 1e-9 * w * w ? (wxx * wy - wx * wxy) / det : wy / w;
     }
 }
 

@@ -60,7 +60,7 @@ static void axes(struct weft_buf *b, const struct weft_curve_window *w, const ch
     }
     weft_buf_printf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH - RIGHT, HEIGHT - 14);
     escaped(b, x_label);
-    weft_buf_printf(b, "</text><text x=\"%d\" y=\"%d\">", 14, TOP - 14);
+    weft_buf_printf(b, "</text><text x=\"%d\" y=\"%d\">", 14, TOP - 8);
     escaped(b, y_label);
     weft_buf_cstr(b, "</text>\n");
 }
@@ -106,7 +106,7 @@ static void legend(struct weft_buf *b, const struct weft_curve *curves, size_t n
         weft_buf_printf(b, "<text x=\"%.0f\" y=\"34\" text-anchor=\"end\">", x);
         escaped(b, c->label);
         weft_buf_printf(b, " <tspan class=\"v n\">%.3f</tspan></text>", c->points[c->n - 1].y);
-        x -= 7.2 * (double)weft_utf8_width(weft_str_c(c->label)) + 56;
+        x -= 6.6 * (double)weft_utf8_width(weft_str_c(c->label)) + 50;
         weft_buf_printf(b, "<line class=\"l c%zu\" x1=\"%.0f\" y1=\"30\" x2=\"%.0f\" y2=\"30\"/>\n", k % 2, x - 12, x + 4);
         x -= 32;
     }
@@ -122,7 +122,7 @@ void weft_curve_svg(struct weft_buf *out, const struct weft_curve *curves, size_
     weft_buf_cstr(out, "</title>\n");
     style(out);
     weft_buf_printf(out, "<rect width=\"%d\" height=\"%d\" rx=\"10\" fill=\"var(--bg)\"/>\n", WIDTH, HEIGHT);
-    weft_buf_cstr(out, "<text class=\"t\" x=\"14\" y=\"34\">");
+    weft_buf_cstr(out, "<text class=\"t\" x=\"14\" y=\"32\">");
     escaped(out, title);
     weft_buf_cstr(out, "</text>\n");
     axes(out, &w, x_label, y_label);

@@ -160,24 +160,25 @@ enum weft_status weft_memory_size(const char *text, size_t *bytes, struct weft_e
 
 /* ---- the plan ---- */
 
-static bool is_trained(const struct weft_params *p, const void *w)
+static bool is_mapped(const struct weft_model *m, const void *w)
 {
-    for (size_t i = 0; i < p->n; i++)
-        if ((const void *)p->items[i].w == w) return true;
+    for (size_t i = 0; i < m->weights.n_files; i++) {
+        const struct weft_map *map = &m->weights.files[i].map;
+        if ((const unsigned char *)w >= map->p && (const unsigned char *)w < map->p + map->len) return true;
+    }
     return false;
 }
 
-static size_t frozen_bytes(const struct weft_train_job *job)
+/* Weights read from the file's pages as they are, and what the model holds in memory of its own. */
+static size_t base_bytes(struct weft_model *m)
 {
-    struct weft_model *m = job->model;
     const struct weft_config *c = &m->config;
-    size_t sum = 0;
-    if (!is_trained(job->params, m->embed)) sum += c->vocab_size * c->hidden_size * weft_dtype_bytes(m->embed_type);
-    if (m->head.w != m->embed && !is_trained(job->params, m->head.w))
-        sum += m->head.n_in * m->head.n_out * weft_dtype_bytes(m->head.type);
+    size_t sum = m->arena.used_bytes;
+    if (is_mapped(m, m->embed)) sum += c->vocab_size * c->hidden_size * weft_dtype_bytes(m->embed_type);
+    if (m->head.w != m->embed && is_mapped(m, m->head.w)) sum += m->head.n_in * m->head.n_out * weft_dtype_bytes(m->head.type);
     for (size_t i = 0; i < weft_model_n_linears(m); i++) {
         const struct weft_linear *l = weft_model_linear(m, i);
-        if (!is_trained(job->params, l->w)) sum += l->n_in * l->n_out * weft_dtype_bytes(l->type);
+        if (is_mapped(m, l->w)) sum += l->n_in * l->n_out * weft_dtype_bytes(l->type);
     }
     return sum;
 }
@@ -208,7 +209,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     if (!st) st = weft_pass_plan(&job->model->config, &s, job->branch_rank_sum, &pass, err);
     if (st) return st;
     size_t trained = job->params->n_values * sizeof(float);
-    add_line(out, "base weights", frozen_bytes(job));
+    add_line(out, "base weights", base_bytes(job->model));
     add_line(out, "trainable weights", trained);
     add_line(out, "gradients", trained);
     add_line(out, "optimizer", kind->bytes(job->params));

@@ -26,7 +26,8 @@ struct weft_run {
     uint64_t saved_step, resumed_from;          /* saved_step UINT64_MAX: none yet */
     int lock_fd;
     double started_at, session_base_s;          /* monotonic clock; seconds of earlier sessions */
-    double reported_at;                         /* for tokens per second */
+    double rate;                                /* tokens per second of the last updates */
+    double reported_at;                         /* for tokens per second since the last line */
     uint64_t reported_tokens;
     char output_dir[4096];
 };

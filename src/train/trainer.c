@@ -94,10 +94,21 @@ done:
     return st;
 }
 
+/* The caller's name of a row, or its number. */
+static const char *row_label(const struct weft_run *r, uint32_t row_idx, char number[24])
+{
+    const char *name = r->job->row_name ? r->job->row_name(r->job->row_ctx, row_idx) : NULL;
+    if (name) return name;
+    snprintf(number, 24, "%llu", (unsigned long long)row_idx + 1);
+    return number;
+}
+
 static void add_row(const struct weft_run *r, struct weft_json_out *j, uint32_t row_idx)
 {
-    if (r->job->row_name) weft_json_out_cstr(j, r->job->row_name(r->job->row_ctx, row_idx));
-    else weft_json_out_uint(j, (uint64_t)row_idx + 1);
+    char number[24];
+    const char *name = row_label(r, row_idx, number);
+    if (name == number) weft_json_out_uint(j, (uint64_t)row_idx + 1);
+    else weft_json_out_cstr(j, name);
 }
 
 static double percentage(const struct weft_run *r)
@@ -165,11 +176,9 @@ static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const st
     weft_json_out_key(&j, "rows");
     weft_json_out_array(&j);
     for (size_t i = 0; i < bad->n; i++) {
+        char number[24];
         add_row(r, &j, bad->idx[i]);
-        if (r->job->row_name)
-            weft_buf_printf(&rows, "%s%s", i ? ", " : "", r->job->row_name(r->job->row_ctx, bad->idx[i]));
-        else
-            weft_buf_printf(&rows, "%s%llu", i ? ", " : "", (unsigned long long)bad->idx[i] + 1);
+        weft_buf_printf(&rows, "%s%s", i ? ", " : "", row_label(r, bad->idx[i], number));
     }
     weft_json_out_array_end(&j);
     enum weft_status st = end_line(r, &j, 0, err);
@@ -397,16 +406,26 @@ static enum weft_status after_update(struct weft_run *r, struct weft_err *err)
     return st;
 }
 
+/* What a live line shows: the loss of this update, and the rate of the last few. */
+static void show(struct weft_run *r, double seconds, uint64_t tokens)
+{
+    char note[96];
+    double rate = seconds > 0 ? (double)tokens / seconds : 0;
+    r->rate = r->rate > 0 ? 0.8 * r->rate + 0.2 * rate : rate;
+    snprintf(note, sizeof note, "loss %.4f  %.0f tokens/s", r->state.last_loss, r->rate);
+    weft_progress_update(r->job->progress, "training", r->state.step, r->steps.total, "steps", note);
+}
+
 static enum weft_status loop(struct weft_run *r, struct weft_err *err)
 {
-    char note[64];
     enum weft_status st = r->state.eval_due ? validate(r, err) : WEFT_OK;
     while (!st && r->state.step < r->steps.total) {
         if (weft_progress_cancelled(r->job->progress)) return WEFT_ECANCEL;
+        double start = weft_run_clock();
+        uint64_t tokens = r->state.tokens;
         st = update(r, err);
         if (st) break;
-        snprintf(note, sizeof note, "loss %.4f", r->state.last_loss);
-        weft_progress_update(r->job->progress, "training", r->state.step, r->steps.total, "steps", note);
+        show(r, weft_run_clock() - start, r->state.tokens - tokens);
         st = after_update(r, err);
     }
     return st;

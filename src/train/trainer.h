@@ -46,7 +46,8 @@ struct weft_train_job {
     void *save_ctx;
     void (*report)(void *ctx, const struct weft_train_report *r);   /* each logged update; may be NULL */
     void *report_ctx;
-    /* The id of a row by its row_idx, for reports of bad or costly rows; NULL: its number, from 1. */
+    /* The id of a row by its row_idx, for reports of bad or costly rows.  No function, or NULL from it: the row's
+     * number, from 1. */
     const char *(*row_name)(void *ctx, uint32_t row_idx);
     void *row_ctx;
     const struct weft_progress *progress;           /* cancel is polled within every micro-batch */
@@ -105,7 +106,7 @@ enum { WEFT_CURVE_TRAIN, WEFT_CURVE_VALID, WEFT_N_CURVES };
  * catalogue).  Lines without such a value are left out; a last line cut short is, too. */
 WEFT_MUST_USE enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path, struct weft_curve out[WEFT_N_CURVES],
                                                struct weft_err *err);
-/* The curve without its noise: at each point a mean weighted by a Gauss bell of n/30 points; out [n]. */
+/* The curve without its noise, out [n]: a local straight line, weighted by a Gauss bell whose sigma is n/60 points. */
 void weft_curve_smooth(const struct weft_curve *c, double *out);
 /* A self-contained SVG for light and dark pages; title and axis labels are the caller's (translated).  A curve of more
  * than 30 points is drawn as its smoothed line over the faint raw one, others as a line with dots. */
