@@ -10,24 +10,14 @@
 struct settings {
     struct weft_cli_common common;
     struct weft_sampling sampling;
-    const char *adapter, *system;
-    bool f32, allow_template_mismatch;
-    int64_t context;
+    struct weft_session_settings session;
+    const char *system;
 };
 
 static const struct weft_option rows[] = {
-    { .key = "adapter", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, adapter), .group = "Model",
-      .help = "adapter folder, or a run that holds one", .help_zh = "适配器目录，或含有适配器的训练目录", .short_flag = 'a' },
     { .key = "system", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, system), .group = "Model",
       .help = "system message", .help_zh = "系统提示" },
-    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "0", .min = 0, .max = 1 << 24,
-      .unit = "tokens", .group = "Model", .help = "room for the conversation; 0: the model's own, at most 4096",
-      .help_zh = "对话的总长度；0：用模型自身的长度，最多 4096" },
-    { .key = "f32", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, f32), .group = "Model",
-      .help = "multiply in f32 instead of bf16", .help_zh = "用 f32 而不是 bf16 做乘法" },
-    { .key = "allow_template_mismatch", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, allow_template_mismatch),
-      .group = "Model", .help = "use an adapter that was trained with another chat template",
-      .help_zh = "允许使用以另一种对话模板训练的适配器" },
+    WEFT_SESSION_ROWS(struct settings, session),
     WEFT_SAMPLING_ROWS(struct settings, sampling),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -157,11 +147,11 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = weft_cli_options(cli, &weft_verb_chat, &t.set, &t.set.common, &words, &done);
     if (st || done) return st;
     if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words", words.n);
-    struct weft_session_settings open = { words.items[0], t.set.adapter, t.set.context, t.set.f32, t.set.allow_template_mismatch };
+    t.set.session.model = words.items[0];
     t.turns = WEFT_NEWS(&cli->arena, struct weft_turn, MAX_TURNS);
     if (!t.turns) return weft_fail_nomem(&cli->err, MAX_TURNS * sizeof *t.turns, "the conversation");
     st = weft_cli_compute(cli, &t.set.common);
-    if (!st) st = weft_session_open(&t.session, cli, &open);
+    if (!st) st = weft_session_open(&t.session, cli, &t.set.session);
     if (!st) st = talk(&t);
     weft_session_close(&t.session);
     return st;

@@ -6,6 +6,7 @@
 #include "dataset/check.h"
 #include "dataset/formats.h"
 #include "dataset/row.h"
+#include "dataset/screenplay.h"
 
 extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_verb_data_convert, weft_verb_data_split,
     weft_verb_data_show;
@@ -22,6 +23,13 @@ void weft_data_line(struct weft_cli *cli, const char *prefix, struct weft_str te
 void weft_data_reason(struct weft_buf *out, enum weft_lang lang, struct weft_str reason);
 /* Drops by reason, and the first places. */
 void weft_data_drops(struct weft_cli *cli, const struct weft_report *r, size_t places);
+
+/* Where the lines of a screenplay went, who asks, what was left out: for people, and as members of an open object. */
+void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, size_t n_texts, const char *role,
+                           const struct weft_script_funnel *f, const struct weft_report *report, size_t places);
+void weft_data_script_members(struct weft_json_out *o, const struct weft_script_funnel *f, const struct weft_report *report);
+/* Warns of each text that was repaired while it was read. */
+void weft_data_script_repairs(struct weft_cli *cli, const struct weft_text *t);
 
 void weft_data_key_uint(struct weft_json_out *o, const char *key, uint64_t v);
 void weft_data_key_str(struct weft_json_out *o, const char *key, struct weft_str s);      /* null when s.s is NULL */

@@ -44,6 +44,13 @@ struct result {
     struct weft_script_funnel funnel;
 };
 
+void weft_data_script_repairs(struct weft_cli *cli, const struct weft_text *t)
+{
+    if (weft_text_partial(t))
+        weft_warn(cli, "%s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64 " NUL bytes were dropped; the first in line %" PRIu64,
+                  t->name.s, t->repaired, t->nul_dropped, t->places[0].line);
+}
+
 /* A12: a file that cannot be read is named and left out; the others go on. */
 static enum weft_status read_texts(struct weft_cli *cli, const struct settings *s, const struct weft_str_list *files, struct result *r)
 {
@@ -59,9 +66,7 @@ static enum weft_status read_texts(struct weft_cli *cli, const struct settings *
             continue;
         }
         const struct weft_text *t = &r->texts[r->n_texts++];
-        if (weft_text_partial(t))
-            weft_warn(cli, "%s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64 " NUL bytes were dropped; the first in line %" PRIu64,
-                      files->items[i], t->repaired, t->nul_dropped, t->places[0].line);
+        weft_data_script_repairs(cli, t);
     }
     return r->n_texts ? WEFT_OK : weft_fail(&cli->err, WEFT_EINPUT, "none of %zu files could be read", files->n);
 }
@@ -93,26 +98,60 @@ static void show_rows(struct weft_cli *cli, const struct result *r, size_t n)
     }
 }
 
-static void show(struct weft_cli *cli, const struct settings *s, const struct result *r)
+void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, size_t n_texts, const char *role,
+                           const struct weft_script_funnel *f, const struct weft_report *report, size_t places)
 {
-    const struct weft_script_funnel *f = &r->funnel;
     struct weft_check_item *names = WEFT_NEWS(&cli->arena, struct weft_check_item, f->n_speakers + 1);
-    for (size_t i = 0; i < r->n_texts; i++)
-        weft_say(cli, "%.*s: %s, %zu lines\n", (int)r->texts[i].name.len, r->texts[i].name.s, weft_charset_name(r->texts[i].charset), r->texts[i].n_lines);
+    for (size_t i = 0; i < n_texts; i++)
+        weft_say(cli, "%.*s: %s, %zu lines\n", (int)texts[i].name.len, texts[i].name.s, weft_charset_name(texts[i].charset), texts[i].n_lines);
     weft_data_figure(cli, "lines", f->lines, 0);
     weft_data_figure(cli, "used in rows", f->used, f->lines);
     weft_data_figure(cli, "headings", f->headings, f->lines);
     weft_data_figure(cli, "narration and action", f->narration, f->lines);
     weft_data_figure(cli, "talk not beside the role", f->other, f->lines);
     weft_data_figure(cli, "blank", f->blank, f->lines);
-    weft_data_figure(cli, "left out", weft_report_dropped(&r->report), f->lines);
-    weft_say(cli, "%" PRIu64 " rows with %" PRIu64 " answers, from %" PRIu64 " turns of %s\n", f->rows, f->answers, f->role_turns, s->script.role);
+    weft_data_figure(cli, "left out", weft_report_dropped(report), f->lines);
+    weft_say(cli, "%" PRIu64 " rows with %" PRIu64 " answers, from %" PRIu64 " turns of %s\n", f->rows, f->answers, f->role_turns, role);
     if (f->merged || f->repaired || f->chorus || f->self || f->review)
         weft_say(cli, "  of these: %" PRIu64 " merged, %" PRIu64 " repaired, %" PRIu64 " asked by several, %" PRIu64 " in doubt, %" PRIu64
                  " that call themselves differently\n", f->merged, f->repaired, f->chorus, f->review, f->self);
     for (size_t i = 0; names && i < f->n_speakers; i++) names[i] = (struct weft_check_item){ f->speakers[i].name, f->speakers[i].count, 0 };
     if (names) weft_data_names(cli, "asked by", names, f->n_speakers, 10);
-    weft_data_drops(cli, &r->report, (size_t)s->places);
+    weft_data_drops(cli, report, places);
+}
+
+void weft_data_script_members(struct weft_json_out *o, const struct weft_script_funnel *f, const struct weft_report *report)
+{
+    weft_data_key_uint(o, "rows", f->rows);
+    weft_data_key_uint(o, "answers", f->answers);
+    weft_data_key_uint(o, "role_turns", f->role_turns);
+    weft_json_out_key(o, "funnel");
+    weft_json_out_object(o);
+    weft_data_key_uint(o, "lines", f->lines);
+    weft_data_key_uint(o, "used", f->used);
+    weft_data_key_uint(o, "headings", f->headings);
+    weft_data_key_uint(o, "narration", f->narration);
+    weft_data_key_uint(o, "other", f->other);
+    weft_data_key_uint(o, "blank", f->blank);
+    weft_data_json_drops(o, report);
+    weft_json_out_object_end(o);
+    weft_json_out_key(o, "flags");
+    weft_json_out_object(o);
+    weft_data_key_uint(o, "merged", f->merged);
+    weft_data_key_uint(o, "repaired", f->repaired);
+    weft_data_key_uint(o, "chorus", f->chorus);
+    weft_data_key_uint(o, "review", f->review);
+    weft_data_key_uint(o, "self", f->self);
+    weft_json_out_object_end(o);
+    weft_json_out_key(o, "prompt_speakers");
+    weft_json_out_array(o);
+    for (size_t i = 0; i < f->n_speakers; i++) {
+        weft_json_out_object(o);
+        weft_data_key_str(o, "name", f->speakers[i].name);
+        weft_data_key_uint(o, "rows", f->speakers[i].count);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
 }
 
 static enum weft_status show_json(struct weft_cli *cli, const struct settings *s, const struct result *r)
@@ -137,36 +176,7 @@ static enum weft_status show_json(struct weft_cli *cli, const struct settings *s
     weft_json_out_array_end(&o);
     weft_data_key_uint(&o, "files_failed", r->n_failed);
     weft_data_key_str(&o, "role", weft_str_c(s->script.role));
-    weft_data_key_uint(&o, "rows", f->rows);
-    weft_data_key_uint(&o, "answers", f->answers);
-    weft_data_key_uint(&o, "role_turns", f->role_turns);
-    weft_json_out_key(&o, "funnel");
-    weft_json_out_object(&o);
-    weft_data_key_uint(&o, "lines", f->lines);
-    weft_data_key_uint(&o, "used", f->used);
-    weft_data_key_uint(&o, "headings", f->headings);
-    weft_data_key_uint(&o, "narration", f->narration);
-    weft_data_key_uint(&o, "other", f->other);
-    weft_data_key_uint(&o, "blank", f->blank);
-    weft_data_json_drops(&o, &r->report);
-    weft_json_out_object_end(&o);
-    weft_json_out_key(&o, "flags");
-    weft_json_out_object(&o);
-    weft_data_key_uint(&o, "merged", f->merged);
-    weft_data_key_uint(&o, "repaired", f->repaired);
-    weft_data_key_uint(&o, "chorus", f->chorus);
-    weft_data_key_uint(&o, "review", f->review);
-    weft_data_key_uint(&o, "self", f->self);
-    weft_json_out_object_end(&o);
-    weft_json_out_key(&o, "prompt_speakers");
-    weft_json_out_array(&o);
-    for (size_t i = 0; i < f->n_speakers; i++) {
-        weft_json_out_object(&o);
-        weft_data_key_str(&o, "name", f->speakers[i].name);
-        weft_data_key_uint(&o, "rows", f->speakers[i].count);
-        weft_json_out_object_end(&o);
-    }
-    weft_json_out_array_end(&o);
+    weft_data_script_members(&o, f, &r->report);
     weft_data_key_str(&o, "output", weft_str_c(s->output));
     weft_json_out_object_end(&o);
     return weft_data_print_json(cli, &b);
@@ -189,7 +199,7 @@ static enum weft_status run(struct weft_cli *cli)
     if (st) return st;
     if (cli->json) st = show_json(cli, &s, &r);
     else if (!to_stdout && !cli->quiet) {
-        show(cli, &s, &r);
+        weft_data_script_show(cli, r.texts, r.n_texts, s.script.role, &r.funnel, &r.report, (size_t)s.places);
         if (s.output) weft_say(cli, "%s: %" PRIu64 " rows written\n", s.output, r.funnel.rows);
         else {
             show_rows(cli, &r, 3);

@@ -9,9 +9,9 @@
 struct settings {
     struct weft_cli_common common;
     struct weft_sampling sampling;
-    const char *adapter, *base, *prompt, *prompts, *system, *output;
-    bool compare, raw, f32, allow_template_mismatch;
-    int64_t context;
+    struct weft_session_settings session;
+    const char *base, *prompt, *prompts, *system;
+    bool compare, raw;
 };
 
 static const struct weft_option rows[] = {
@@ -23,22 +23,13 @@ static const struct weft_option rows[] = {
       .help = "system message", .help_zh = "系统提示" },
     { .key = "raw", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, raw), .group = "Input",
       .help = "continue the text as it is, without chat template", .help_zh = "不套对话模板，直接续写" },
-    { .key = "adapter", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, adapter), .group = "Model",
-      .help = "adapter folder, or a run that holds one", .help_zh = "适配器目录，或含有适配器的训练目录", .short_flag = 'a' },
     { .key = "compare", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, compare), .group = "Model",
       .help = "answer twice, without and with the adapter (or by --base and MODEL), side by side",
       .help_zh = "并排给出两个回答：不用与用适配器（或 --base 与 MODEL）" },
     { .key = "base", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, base), .group = "Model",
       .help = "with --compare: the model on the left, when MODEL was fully fine-tuned",
       .help_zh = "与 --compare 合用：左边的模型（MODEL 为全参数微调所得时）" },
-    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "0", .min = 0, .max = 1 << 24,
-      .unit = "tokens", .group = "Model", .help = "room for prompt and answer; 0: the model's own, at most 4096",
-      .help_zh = "提示与回答的总长度；0：用模型自身的长度，最多 4096" },
-    { .key = "f32", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, f32), .group = "Model",
-      .help = "multiply in f32 instead of bf16", .help_zh = "用 f32 而不是 bf16 做乘法" },
-    { .key = "allow_template_mismatch", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, allow_template_mismatch),
-      .group = "Model", .help = "use an adapter that was trained with another chat template",
-      .help_zh = "允许使用以另一种对话模板训练的适配器" },
+    WEFT_SESSION_ROWS(struct settings, session),
     WEFT_SAMPLING_ROWS(struct settings, sampling),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -162,15 +153,15 @@ static enum weft_status run(struct weft_cli *cli)
     if (st || done) return st;
     if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words", words.n);
     if (!set.prompt == !set.prompts) return weft_fail(&cli->err, WEFT_EARG, "expected either --prompt TEXT or --prompts FILE");
-    if (set.compare && !set.adapter && !set.base)
+    if (set.compare && !set.session.adapter && !set.base)
         return weft_fail(&cli->err, WEFT_EARG, "--compare needs --adapter DIR, or --base MODEL to compare with");
-    struct weft_session_settings open = { words.items[0], set.adapter, set.context, set.f32, set.allow_template_mismatch };
+    set.session.model = words.items[0];
     st = weft_cli_compute(cli, &set.common);
-    if (!st) st = weft_session_open(&tuned, cli, &open);
+    if (!st) st = weft_session_open(&tuned, cli, &set.session);
     if (!st && set.compare && set.base) {
-        open.model = set.base;
-        open.adapter = NULL;
-        st = weft_session_open(&base, cli, &open);
+        set.session.model = set.base;
+        set.session.adapter = NULL;
+        st = weft_session_open(&base, cli, &set.session);
     }
     if (!st) st = all(cli, &tuned, set.base ? &base : &tuned, &set);
     weft_session_close(&tuned);

@@ -1,5 +1,6 @@
 /* weft run RECIPE.yaml: the whole road.  A screenplay becomes a dataset, a base model learns it, base and tuned model
  * answer the same questions; each stage shows its numbers, and a finished one is skipped by content. */
+#include "cli/data.h"
 #include "cli/road.h"
 #include "cli/session.h"
 #include "cli/train_stage.h"
@@ -166,12 +167,6 @@ static enum weft_status write_part(struct weft_cli *cli, const char *dir, const 
     return st;
 }
 
-static void key_uint(struct weft_json_out *o, const char *key, uint64_t v)
-{
-    weft_json_out_key(o, key);
-    weft_json_out_uint(o, v);
-}
-
 static enum weft_status write_report(struct weft_cli *cli, const char *dir, const struct weft_script_funnel *f,
                                      const struct weft_report *r, const struct weft_split *split)
 {
@@ -180,30 +175,13 @@ static enum weft_status write_report(struct weft_cli *cli, const char *dir, cons
     weft_json_out_init(&o, &buf);
     o.indent = 2;
     weft_json_out_object(&o);
-    key_uint(&o, "lines", f->lines);
-    key_uint(&o, "used", f->used);
-    key_uint(&o, "headings", f->headings);
-    key_uint(&o, "narration", f->narration);
-    key_uint(&o, "other_turns", f->other);
-    key_uint(&o, "blank", f->blank);
-    weft_json_out_key(&o, "dropped");
+    weft_data_script_members(&o, f, r);
+    weft_json_out_key(&o, "split");
     weft_json_out_object(&o);
-    for (size_t i = 0; i < r->n_drops; i++) {
-        weft_json_out_key_str(&o, r->drops[i].reason);
-        weft_json_out_uint(&o, r->drops[i].count);
-    }
+    weft_data_key_uint(&o, "train", split->train.n);
+    weft_data_key_uint(&o, "valid", split->valid.n);
+    weft_data_key_uint(&o, "test", split->test.n);
     weft_json_out_object_end(&o);
-    weft_json_out_key(&o, "places");
-    weft_json_out_array(&o);
-    for (size_t i = 0; i < r->n_places; i++) weft_json_out_str(&o, r->places[i]);
-    weft_json_out_array_end(&o);
-    key_uint(&o, "rows", f->rows);
-    key_uint(&o, "train", split->train.n);
-    key_uint(&o, "valid", split->valid.n);
-    key_uint(&o, "test", split->test.n);
-    key_uint(&o, "merged", f->merged);
-    key_uint(&o, "repaired", f->repaired);
-    key_uint(&o, "review", f->review);
     weft_json_out_object_end(&o);
     weft_buf_char(&buf, '\n');
     const char *path = weft_path_join(&cli->arena, dir, "report.json");
@@ -213,20 +191,7 @@ static enum weft_status write_report(struct weft_cli *cli, const char *dir, cons
     return st;
 }
 
-static void print_funnel(struct weft_cli *cli, const struct road *road, const struct weft_script_funnel *f, const struct weft_report *r,
-                         const struct weft_split *split)
-{
-    if (cli->json) return;
-    weft_tell(cli, "  %llu lines = %llu used + %llu headings + %llu narration + %llu other turns + %llu blank + %llu dropped\n",
-             (unsigned long long)f->lines, (unsigned long long)f->used, (unsigned long long)f->headings, (unsigned long long)f->narration,
-             (unsigned long long)f->other, (unsigned long long)f->blank, (unsigned long long)weft_report_dropped(r));
-    for (size_t i = 0; i < r->n_drops; i++)
-        weft_say(cli, "    dropped: %llu x %.*s\n", (unsigned long long)r->drops[i].count, (int)r->drops[i].reason.len, r->drops[i].reason.s);
-    weft_say(cli, "  %s speaks %llu times; %llu rows (%llu merged, %llu repaired, %llu to review)\n", road->script.role,
-             (unsigned long long)f->role_turns, (unsigned long long)f->rows, (unsigned long long)f->merged,
-             (unsigned long long)f->repaired, (unsigned long long)f->review);
-    weft_say(cli, "  split by scene: %zu train, %zu validation, %zu test\n", split->train.n, split->valid.n, split->test.n);
-}
+enum { SHOWN_PLACES = 4 };
 
 static enum weft_status build_dataset(struct weft_cli *cli, const struct road *road, const char *dir)
 {
@@ -239,14 +204,20 @@ static enum weft_status build_dataset(struct weft_cli *cli, const struct road *r
     size_t n = road->own.files.n;
     struct weft_text *texts = WEFT_NEWS(a, struct weft_text, n);
     enum weft_status st = texts ? weft_dir_make(dir, &cli->err) : weft_fail_nomem(&cli->err, n * sizeof *texts, "texts");
-    for (size_t i = 0; !st && i < n; i++) st = weft_text_read(a, road->own.files.items[i], &road->text, &texts[i], &cli->err);
+    for (size_t i = 0; !st && i < n; i++) {
+        st = weft_text_read(a, road->own.files.items[i], &road->text, &texts[i], &cli->err);
+        if (!st) weft_data_script_repairs(cli, &texts[i]);
+    }
     if (!st) st = weft_script_rows(a, texts, n, &road->script, &rows, &report, &funnel, &cli->err);
     if (!st) st = weft_split_rows(a, &rows, &how, &split, &cli->err);
     if (!st) st = write_part(cli, dir, "train.jsonl", &rows, &split.train);
     if (!st) st = write_part(cli, dir, "valid.jsonl", &rows, &split.valid);
     if (!st) st = write_part(cli, dir, "test.jsonl", &rows, &split.test);
     if (!st) st = write_report(cli, dir, &funnel, &report, &split);
-    if (!st) print_funnel(cli, road, &funnel, &report, &split);
+    if (!st && !cli->json) {
+        weft_data_script_show(cli, texts, n, road->script.role, &funnel, &report, SHOWN_PLACES);
+        weft_say(cli, "split by scene: %zu train, %zu validation, %zu test\n", split.train.n, split.valid.n, split.test.n);
+    }
     return st;
 }
 

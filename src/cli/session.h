@@ -37,12 +37,23 @@ struct weft_sampling {
       .group = "Sampling", .help = "the same seed gives the same answer", .help_zh = "同一种子得到同样的回答" }
 
 struct weft_session_settings {
-    const char *model;              /* a MODEL word */
+    const char *model;              /* a MODEL word; not an option */
     const char *adapter;            /* an adapter folder, or a run that holds one; NULL: none */
     int64_t context;                /* tokens of KV cache; 0: what the model was made for, at most 4,096 */
     bool f32;                       /* multiply in f32 */
     bool allow_template_mismatch;
 };
+#define WEFT_SESSION_ROWS(T, field)                                                                                    \
+    { .key = "adapter", .type = WEFT_OPT_STRING, .offset = offsetof(T, field.adapter), .group = "Model",               \
+      .help = "adapter folder, or a run that holds one", .help_zh = "适配器目录，或含有适配器的训练目录", .short_flag = 'a' }, \
+    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(T, field.context), .def = "0", .min = 0, .max = 1 << 24, \
+      .unit = "tokens", .group = "Model", .help = "room for prompt and answer; 0: the model's own, at most 4096",      \
+      .help_zh = "提示与回答的总长度；0：用模型自身的长度，最多 4096" },                                                 \
+    { .key = "f32", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field.f32), .group = "Model",                         \
+      .help = "multiply in f32 instead of bf16", .help_zh = "用 f32 而不是 bf16 做乘法" },                               \
+    { .key = "allow_template_mismatch", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field.allow_template_mismatch),   \
+      .group = "Model", .help = "use an adapter that was trained with another chat template",                          \
+      .help_zh = "允许使用以另一种对话模板训练的适配器" }
 
 struct weft_session {
     struct weft_cli *cli;

@@ -40,7 +40,7 @@ for f in recipe.yaml dataset/train.jsonl dataset/valid.jsonl dataset/report.json
     [ -s "$dir/run/$f" ] || fail "$f is missing"
 done
 [ "$(wc -l <"$dir/run/eval/answers.jsonl")" = 2 ] || fail "expected two answers"
-grep -q ' lines = ' "$dir/out1" || fail "no funnel"
+grep -q 'used in rows' "$dir/out1" || fail "no funnel"
 
 # A second run does nothing again, and shows the answers again.
 before=$(stat -c '%Y %s' "$dir/run/adapter/adapter_model.safetensors" "$dir/run/dataset/train.jsonl")
