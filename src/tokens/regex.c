@@ -172,7 +172,7 @@ static bool escape(struct scanner *s, struct class *cls, uint32_t *cp)
     case 'P': {
         struct weft_str name = property_name(s, &negated);
         if (!s->problem && is_category(name)) property(&text, name);
-        else if (!s->problem) weft_buf_printf(&text, "\\p{%.*s}", (int)name.len, name.s);
+        else if (!s->problem) weft_buf_printf(&text, "\\p{sc:%.*s}", (int)name.len, name.s);   /* not its extensions */
         break;
     }
     default:
