@@ -75,7 +75,7 @@ static enum weft_status walk(struct weft_arena *a, const struct weft_json *j, co
     if (!weft_str_is(c.type, "Sequence")) return add(ctx, &c, err);
     const struct weft_json_value *list = weft_json_get(v, member);
     if (!list || list->kind != WEFT_JSON_ARRAY) return wrong_field(&c, list, member, "an array", err);
-    if (depth == WEFT_MAX_SEQUENCE_DEPTH)
+    if (depth > WEFT_MAX_SEQUENCE_DEPTH)
         return weft_component_fail(&c, "a Sequence in a Sequence, more than 8 deep; take the inner lists apart", err);
     for (size_t i = 0; i < list->n; i++) {
         struct weft_str inner = weft_str_printf(a, "%s.%s[%zu]", path, member, i);

@@ -77,6 +77,13 @@ static void property(struct weft_buf *out, struct weft_str name)
     }
 }
 
+/* The script itself, not its extensions, which PCRE2 takes a bare name for; with the ideographs since Unicode 15. */
+static void script(struct weft_buf *out, struct weft_str name)
+{
+    weft_buf_printf(out, "\\p{sc:%.*s}", (int)name.len, name.s);
+    if (weft_str_is(name, "Han")) weft_buf_cstr(out, "\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}");
+}
+
 static void white_space(struct weft_buf *out)
 {
     weft_buf_cstr(out, "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}");
@@ -172,7 +179,7 @@ static bool escape(struct scanner *s, struct class *cls, uint32_t *cp)
     case 'P': {
         struct weft_str name = property_name(s, &negated);
         if (!s->problem && is_category(name)) property(&text, name);
-        else if (!s->problem) weft_buf_printf(&text, "\\p{sc:%.*s}", (int)name.len, name.s);   /* not its extensions */
+        else if (!s->problem) script(&text, name);
         break;
     }
     default:

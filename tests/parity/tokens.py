@@ -3,7 +3,8 @@
     tokens.py compare [N]      N mixed strings (default 100,000) through every family: same ids, offsets, decoded text
     tokens.py fixtures         writes tests/tokens/data/*: small tokenizers and golden strings with their ids
     tokens.py speed            MB/s of weft, tokenizers and tiktoken on the same texts in one run, one thread each
-    tokens.py unicode          every code point through each pattern
+    tokens.py unicode [NAME]   every code point through the patterns
+    tokens.py files N PATH...  N mixed strings through tokenizer.json files of your own (Qwen, Llama, Gemma ...)
 
 No model is downloaded: each family's tokenizer is trained here, on classic-zh.jsonl of $WEFT_CORPUS when set and on
 Python's standard library, with the pipeline that the family's tokenizer.json files have.
@@ -323,7 +324,13 @@ def golden(t, texts):
     for b in texts:
         s = b.decode(errors="replace")
         ids, with_special = t.encode(s, add_special_tokens=False).ids, t.encode(s, add_special_tokens=True).ids
-        yield {"bytes": b.hex(), "ids": ids, "add": len(with_special) - len(ids), "text": t.decode(ids, skip_special_tokens=False)}
+        text = t.decode(ids, skip_special_tokens=False)
+        row = {"bytes": b.hex(), "ids": ids}
+        if len(with_special) > len(ids):
+            row["add"] = with_special[:len(with_special) - len(ids)]
+        if text != s:
+            row["text"] = text
+        yield row
 
 
 def fixtures():
@@ -332,9 +339,9 @@ def fixtures():
     modern = open(os.path.join(ROOT, "models/tiny/recipe/modern.txt"), encoding="utf-8").read().splitlines()
     rng = random.Random(7)
     for name, t in families(modern, [], 900).items():
-        texts = [rng.choice(modern).encode()[:rng.randrange(1, 90)] for _ in range(60)]
-        texts += ["".join(rng.choice(POOL) for _ in range(rng.randrange(1, 9))).encode() for _ in range(160)]
-        texts += ["".join(chr(rng.choice([rng.randrange(0x250), rng.randrange(0x3000, 0xD800), rng.randrange(0xE000, 0x32400)])) for _ in range(5)).encode() for _ in range(30)]
+        texts = [b""] + [rng.choice(modern).encode()[:rng.randrange(1, 80)] for _ in range(60)]
+        texts += ["".join(rng.choice(POOL) for _ in range(rng.randrange(1, 8))).encode() for _ in range(120)]
+        texts += ["".join(chr(rng.choice([rng.randrange(0x250), rng.randrange(0x3000, 0xD800), rng.randrange(0xE000, 0x32400)])) for _ in range(4)).encode() for _ in range(20)]
         t.save(os.path.join(data, name + ".json"), pretty=False)
         with open(os.path.join(data, name + ".golden.jsonl"), "w", encoding="utf-8") as f:
             for row in golden(t, texts):
@@ -351,7 +358,15 @@ def unicode():
         texts += ["\n".join(f"{c}a{c}1{c} {c}{c}。{c}A'{c}" for c in chars).encode()] if chars else []
     ok = True
     for name, path in trained().items():
-        ok &= check(name, Tokenizer.from_file(path), exe, path, texts)
+        if name in (sys.argv[2:] or [name]):
+            ok &= check(name, Tokenizer.from_file(path), exe, path, texts)
+    sys.exit(0 if ok else 1)
+
+
+def files(n, paths):
+    exe, texts, ok = pipe_program(), mixed(n), True
+    for path in paths:
+        ok &= check("/".join(path.split("/")[-4:-1])[:16], Tokenizer.from_file(path), exe, path, texts)
     sys.exit(0 if ok else 1)
 
 
@@ -363,5 +378,7 @@ if __name__ == "__main__":
         fixtures()
     elif verb == "unicode":
         unicode()
+    elif verb == "files":
+        files(int(sys.argv[2]), sys.argv[3:])
     else:
         sys.exit(__doc__)
