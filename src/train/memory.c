@@ -215,7 +215,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "optimizer", kind->bytes(job->params));
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);
-    add_line(out, "logits", pass.logits);
+    add_line(out, "logits of a block", pass.logits);
     add_line(out, "rows as tokens", data_bytes(job->train) + data_bytes(job->valid));
     add_line(out, "program and threads",
              program_bytes + job->compute->scratch_bytes * (size_t)weft_pool_threads(job->compute->pool));
