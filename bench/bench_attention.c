@@ -10,6 +10,7 @@ int main(int argc, char **argv)
     static const struct {
         size_t seqs, len, n_heads, n_kv_heads, d;
     } lines[] = { { 1, 512, 14, 2, 64 }, { 4, 128, 14, 2, 64 }, { 1, 2048, 14, 2, 64 }, { 1, 512, 12, 2, 128 }, { 1, 512, 16, 16, 64 } };
+    setvbuf(stdout, NULL, _IOLBF, 0);
     struct weft_pool *pool = NULL;
     struct weft_compute c = { 0 };
     struct weft_err err = { 0 };

@@ -16,6 +16,7 @@ int main(int argc, char **argv)
         { 8, 4864, 896, WEFT_BF16 }, { 8, 896, 4864, WEFT_BF16 },
     };
     static const char *const types[] = { "f32", "bf16", "f16" };
+    setvbuf(stdout, NULL, _IOLBF, 0);
     struct weft_pool *pool = NULL;
     struct weft_compute c = { 0 };
     struct weft_err err = { 0 };

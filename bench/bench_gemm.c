@@ -36,6 +36,7 @@ static const struct line {
 
 int main(int argc, char **argv)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     struct weft_pool *pool = NULL;
     struct weft_compute c = { 0 };
     struct weft_err err = { 0 };

@@ -8,6 +8,7 @@
 int main(int argc, char **argv)
 {
     enum { MIB = 1 << 20, BYTES = 512 * MIB };
+    setvbuf(stdout, NULL, _IOLBF, 0);
     struct weft_pool *pool = NULL;
     struct weft_arena arena = { 0 };
     struct weft_err err = { 0 };

@@ -13,6 +13,7 @@ enum {
     ROW_BLOCK = 1008,       /* rows that share one packed panel; a multiple of every tile height */
     K_CHUNK = 8192,         /* elements of k packed at a time; bounds the packed A to 16 (bf16) or 32 MiB */
     PACK_ROWS = 32,         /* rows of A that one task packs */
+    FAR_BYTES = 2 << 20,    /* packed A larger than this streams from L3 for every panel */
     SPLIT_ROWS = 96,        /* fewer rows than this are not worth a panel of their own */
     REF_ROWS = 16, REF_COLS = 64,
     GEMV_BYTES = 64 << 10   /* of B that one task streams */
@@ -73,17 +74,17 @@ static void pack_task(void *ctx, size_t chunk, int thread)
 static void look_ahead(const struct product *p, struct weft_panel *panel, size_t col, size_t block)
 {
     const struct weft_gemm *g = p->g;
-    size_t k = (block + 1) * block_len(p);
-    if (p->b || !g->b_rows_are_outputs) return;
+    size_t k = (block + 1) * block_len(p), cols = p->level->panel_cols, bytes = weft_dtype_bytes(g->b_type);
     if (k >= p->k_len) {
         k = 0;
-        col += p->level->panel_cols * (size_t)weft_pool_threads(p->c->pool);
+        col += cols * (size_t)weft_pool_threads(p->c->pool);
     }
-    if (col + p->level->panel_cols > g->n) return;
+    if (col + cols > g->n) return;
+    size_t len = weft_min_size(block_len(p), p->k_len - k);
     panel->next = b_at(g, col, p->k0 + k);
-    panel->next_rows = p->level->panel_cols;
-    panel->next_row_bytes = weft_min_size(block_len(p), p->k_len - k) * weft_dtype_bytes(g->b_type);
-    panel->next_ld_bytes = g->ldb * weft_dtype_bytes(g->b_type);
+    panel->next_rows = g->b_rows_are_outputs ? cols : len;
+    panel->next_row_bytes = bytes * (g->b_rows_are_outputs ? len : cols);
+    panel->next_ld_bytes = g->ldb * bytes;
 }
 
 static void multiply_task(void *ctx, size_t chunk, int thread)
@@ -97,6 +98,8 @@ static void multiply_task(void *ctx, size_t chunk, int thread)
         size_t len = weft_min_size(block_len(p), p->k_len - block * block_len(p));
         struct weft_panel panel = { .n = weft_min_size(p->level->panel_cols, g->n - col) };
         bool first = p->k0 == 0 && block == 0;
+        panel.far_a = p->n_blocks * p->rows * p->lda * sizeof *p->a > FAR_BYTES;
+        panel.far_c = block == 0 && (!first || g->accumulate);
         if (p->b) {
             panel.units = p->b + (index * p->n_blocks + block) * panel_units(p);
         } else {

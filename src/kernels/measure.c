@@ -14,11 +14,19 @@ enum {
     READ_CHUNK = 1 << 20
 };
 
-double weft_clock_seconds(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double weft_clock_seconds(void) { return seconds_of(CLOCK_MONOTONIC); }
+
+/* One thread: the time it ran, so that other programs on the machine count less. */
+static double now_of(const struct weft_pool *pool)
+{
+    return weft_pool_threads(pool) == 1 ? seconds_of(CLOCK_THREAD_CPUTIME_ID) : weft_clock_seconds();
 }
 
 #if defined(__x86_64__)
@@ -127,9 +135,9 @@ static void read_task(void *ctx, size_t chunk, int thread)
 double weft_measure_read(struct weft_pool *pool, const void *p, size_t bytes)
 {
     struct reading r = { .p = p, .bytes = bytes, .wide = weft_isa_supported() >> WEFT_ISA_AVX2 & 1 };
-    double start = weft_clock_seconds();
+    double start = now_of(pool);
     weft_pool_run(pool, weft_ceil_div(bytes, READ_CHUNK), read_task, &r);
-    return (double)bytes / (weft_clock_seconds() - start);
+    return (double)bytes / (now_of(pool) - start);
 }
 
 /* ---- products ---- */
@@ -183,9 +191,9 @@ enum weft_status weft_measure_gemm(struct weft_compute *c, const struct weft_gem
     *out = (struct weft_measured_gemm){ .peak = peak, .seconds = 1e30 };
     for (int i = -1; i < repeats || i < 1; i++) {       /* the first grows the scratch memory */
         g.b = b.w + (size_t)(i + 1) % b.n_w * b.w_bytes;
-        double start = weft_clock_seconds();
+        double start = now_of(c->pool);
         weft_gemm(c, &g);
-        double seconds = weft_clock_seconds() - start;
+        double seconds = now_of(c->pool) - start;
         if (i < 0) continue;
         if (i % 4 == 3) peak = weft_measure_peak(c->pool, c->isa, s->exact);
         if (peak > out->peak) out->peak = peak;
@@ -208,12 +216,12 @@ enum weft_status weft_measure_decode(struct weft_compute *c, size_t m, size_t n,
     *out = (struct weft_measured_decode){ 0 };
     double all = (double)(b.n_w * b.w_bytes);
     for (int i = 0; i < repeats || i < 1; i++) {
-        double read = weft_measure_read(c->pool, b.w, b.n_w * b.w_bytes), start = weft_clock_seconds();
+        double read = weft_measure_read(c->pool, b.w, b.n_w * b.w_bytes), start = now_of(c->pool);
         for (size_t w = 0; w < b.n_w; w++) {
             g.b = b.w + w * b.w_bytes;
             weft_gemm(c, &g);
         }
-        double bytes = all / (weft_clock_seconds() - start);
+        double bytes = all / (now_of(c->pool) - start);
         if (read > out->read) out->read = read;
         if (bytes > out->bytes) out->bytes = bytes;
     }
@@ -251,11 +259,11 @@ enum weft_status weft_measure_attention(struct weft_compute *c, size_t seqs, siz
     double pairs = (double)seqs * (double)len * (double)(len + 1) / 2 * (double)n_heads * (double)d, forward = 1e30, backward = 1e30;
     double peak = weft_measure_peak(c->pool, c->isa, c->exact);
     for (int i = -1; i < repeats || i < 1; i++) {
-        double start = weft_clock_seconds();
+        double start = now_of(c->pool);
         weft_attention(c, y, lse, &a);
-        double middle = weft_clock_seconds();
+        double middle = now_of(c->pool);
         weft_attention_backward(c, dq, dk, dv, delta, dout, y, lse, &a);
-        double end = weft_clock_seconds(), now = weft_measure_peak(c->pool, c->isa, c->exact);
+        double end = now_of(c->pool), now = weft_measure_peak(c->pool, c->isa, c->exact);
         if (now > peak) peak = now;
         if (middle - start < forward) forward = middle - start;
         if (end - middle < backward) backward = end - middle;

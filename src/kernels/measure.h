@@ -1,7 +1,7 @@
 /* kernels/measure.h - what this machine can do at most, and how near the kernels come
  *
  * Every figure is a rate measured now, as the best of several short runs: on a busy machine a long run measures the
- * neighbours.  A share is a ratio of two rates measured beside each other, and is what to compare between days. */
+ * neighbours.  With one thread the time is what that thread ran.  A share is a ratio of two rates measured beside each other, and is what to compare between days. */
 #ifndef WEFT_KERNELS_MEASURE_H
 #define WEFT_KERNELS_MEASURE_H
 

@@ -24,6 +24,7 @@
 struct weft_panel {
     const uint32_t *units;
     size_t n;                           /* columns that exist, 1 ... panel_cols */
+    bool far_a, far_c;                  /* A, C come from beyond the L2 cache: prefetch them tile by tile */
     /* Where the next panel will be packed from, pulled towards the cache while this one is used; NULL: nowhere. */
     const char *next;
     size_t next_rows, next_row_bytes, next_ld_bytes;

@@ -82,6 +82,18 @@ static const struct tile_height tiles[PANEL_VECS + 1][6] = {
 #endif
 };
 
+/* What the next tile reads, while a tile runs long enough to hide the way from L3 or memory. */
+VEC_INLINE void prefetch_a(const uint32_t *a, size_t len)
+{
+    for (size_t i = 0; i < len; i += 16) _mm_prefetch((const char *)(a + i), _MM_HINT_T0);
+}
+
+VEC_INLINE void prefetch_c(const float *c, size_t ldc, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < n; j += 16) _mm_prefetch((const char *)(c + i * ldc + j), _MM_HINT_T0);
+}
+
 static void multiply(size_t rows, size_t units, const uint32_t *a, size_t lda, const struct weft_panel *b, float *c, size_t ldc,
                      bool accumulate, float alpha, const float *bias)
 {
@@ -95,6 +107,8 @@ static void multiply(size_t rows, size_t units, const uint32_t *a, size_t lda, c
         for (size_t end = weft_min_size(ahead + ahead_step, b->next_rows); ahead < end; ahead++)
             for (size_t o = 0; o < b->next_row_bytes; o += 64)
                 _mm_prefetch(b->next + ahead * b->next_ld_bytes + o, _MM_HINT_T1);
+        if (b->far_a && left > t->rows) prefetch_a(a + t->rows * lda, t->rows * lda);
+        if (b->far_c && left > t->rows) prefetch_c(c + t->rows * ldc, ldc, t->rows, b->n);
         t->fn(units, a, lda, b->units, c, ldc, last, accumulate, alpha, bias);
         a += t->rows * lda;
         c += t->rows * ldc;
