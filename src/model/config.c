@@ -598,7 +598,7 @@ bool weft_config_preset(const char *name, struct weft_config *out, const char *c
             .sliding_window = p->window,
             .rope = { .theta = p->rope_theta, .factor = 1, .beta_fast = 32, .beta_slow = 1, .truncate = true,
                       .original_max_position_embeddings = p->positions },
-            .bos_token_id = p->bos, .pad_token_id = -1, .eos_token_id = { p->eos }, .n_eos = p->eos >= 0, .dtype = WEFT_BF16,
+            .bos_token_id = p->bos, .pad_token_id = -1, .eos_token_id = { p->eos >= 0 ? p->eos : 0 }, .n_eos = p->eos >= 0, .dtype = WEFT_BF16,
         };
         return true;
     }

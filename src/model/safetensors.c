@@ -4,6 +4,7 @@
 
 #include "base/lang.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_HEADER = 100000000, MAX_TENSORS = 200000, MAX_NAME = 512 };
@@ -68,6 +69,13 @@ static const char *other_format(struct weft_str s)
     for (size_t i = 0; i < WEFT_COUNT(known); i++)
         if (weft_str_starts(s, weft_str_c(known[i].magic))) return known[i].what;
     return NULL;
+}
+
+/* A value of the wrong kind, which the JSON reader has reported, breaks this rule. */
+static enum weft_status under(struct reading *r, const char *rule, enum weft_status st)
+{
+    if (st == WEFT_EINPUT && r->err && !r->err->rule[0]) snprintf(r->err->rule, sizeof r->err->rule, "%s", rule);
+    return st;
 }
 
 static enum weft_status read_shape(struct reading *r, struct entry *e)
@@ -164,11 +172,11 @@ static enum weft_status read_entry(struct reading *r, struct weft_str name)
     struct shown shown;
     bool more;
     enum weft_status st = check_name(r, name);
-    if (!st) st = weft_json_object(&r->json, r->err);
+    if (!st) st = under(r, "ST5", weft_json_object(&r->json, r->err));
     while (!st && !(st = weft_json_key(&r->json, &key, &more, r->err)) && more) {
-        if (weft_str_is(key, "dtype")) st = read_dtype(r, &e);
-        else if (weft_str_is(key, "shape")) st = read_shape(r, &e);
-        else if (weft_str_is(key, "data_offsets")) st = read_offsets(r, &e);
+        if (weft_str_is(key, "dtype")) st = under(r, "ST5", read_dtype(r, &e));
+        else if (weft_str_is(key, "shape")) st = under(r, "ST6", read_shape(r, &e));
+        else if (weft_str_is(key, "data_offsets")) st = under(r, "ST7", read_offsets(r, &e));
         else st = weft_json_skip(&r->json, r->err);
     }
     if (st) return st;
