@@ -133,7 +133,8 @@ static enum weft_status get_positive(struct reader *r, const char *rule, const s
 {
     const struct weft_json_value *v = member(object, key);
     if (!v) return WEFT_OK;
-    if (v->kind != WEFT_JSON_NUMBER || !isfinite(v->number) || v->number <= 0)
+    /* as a float too: 1e-60 would be 0 */
+    if (v->kind != WEFT_JSON_NUMBER || !isfinite((float)v->number) || !((float)v->number > 0))
         return bad(r, rule, key, v, "a number above 0");
     *out = v->number;
     return WEFT_OK;
@@ -180,7 +181,7 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
     }
     member_value = member(v, "factor");
     if (member_value) {
-        if (member_value->kind != WEFT_JSON_NUMBER || !isfinite(member_value->number) || member_value->number < 1)
+        if (member_value->kind != WEFT_JSON_NUMBER || !isfinite((float)member_value->number) || member_value->number < 1)
             return bad(r, "CF4", "factor", member_value, "a number of at least 1");
         rope->factor = member_value->number;
     } else if (rope->type == WEFT_ROPE_YARN) {

@@ -255,9 +255,9 @@ static enum weft_status check_cover(struct reading *r, unsigned long long data_b
     return WEFT_OK;
 }
 
-static enum weft_status read_header(struct reading *r, struct weft_safetensors *f)
+static enum weft_status read_header(struct reading *r, struct weft_safetensors *f, struct weft_str file)
 {
-    struct weft_str file = { (const char *)f->map.p, f->map.len }, key;
+    struct weft_str key;
     const char *other = other_format(file);
     unsigned long long n = 0;
     bool more;
@@ -268,7 +268,7 @@ static enum weft_status read_header(struct reading *r, struct weft_safetensors *
     if (file.len < 8)
         return weft_fail_rule(r->err, WEFT_EINPUT, "ST1", "%s: the file has %zu bytes; a safetensors file has at least 8", r->path,
                               file.len);
-    for (int i = 7; i >= 0; i--) n = n << 8 | f->map.p[i];
+    for (int i = 7; i >= 0; i--) n = n << 8 | (unsigned char)file.s[i];
     if (n < 2 || n > MAX_HEADER || n > file.len - 8)
         return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: offset 0: the header is said to have %llu bytes; expected 2 to %zu: the file is cut short or not safetensors", r->path, n,
                               weft_min_size(file.len - 8, MAX_HEADER));
@@ -292,7 +292,7 @@ static enum weft_status read_header(struct reading *r, struct weft_safetensors *
     if (!f->tensors) return weft_fail_nomem(r->err, r->n * sizeof *f->tensors, "a safetensors header");
     for (size_t i = 0; i < r->n; i++) {
         f->tensors[i] = r->entries[i].tensor;
-        f->tensors[i].data = f->map.p + 8 + n + r->entries[i].begin;
+        f->tensors[i].data = (const unsigned char *)file.s + 8 + n + r->entries[i].begin;
     }
     f->n = r->n;
     if (f->n) qsort(f->tensors, f->n, sizeof *f->tensors, by_name);
@@ -304,8 +304,18 @@ enum weft_status weft_safetensors_open(struct weft_safetensors *f, struct weft_a
     struct reading r = { .path = path, .arena = a, .err = err };
     *f = (struct weft_safetensors){ 0 };
     enum weft_status st = weft_map_open(&f->map, path, err);
-    if (!st) st = read_header(&r, f);
+    if (!st) st = read_header(&r, f, (struct weft_str){ (const char *)f->map.p, f->map.len });
     if (st) weft_safetensors_close(f);
+    return st;
+}
+
+enum weft_status weft_safetensors_parse(struct weft_safetensors *f, struct weft_arena *a, const char *name, struct weft_str bytes,
+                                        struct weft_err *err)
+{
+    struct reading r = { .path = name, .arena = a, .err = err };
+    *f = (struct weft_safetensors){ 0 };
+    enum weft_status st = read_header(&r, f, bytes);
+    if (st) *f = (struct weft_safetensors){ 0 };
     return st;
 }
 

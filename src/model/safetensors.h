@@ -40,6 +40,9 @@ struct weft_safetensors {
 };
 WEFT_MUST_USE enum weft_status weft_safetensors_open(struct weft_safetensors *f, struct weft_arena *a, const char *path,
                                                      struct weft_err *err);
+/* The same for a file that is in memory and stays there. */
+WEFT_MUST_USE enum weft_status weft_safetensors_parse(struct weft_safetensors *f, struct weft_arena *a, const char *name,
+                                                      struct weft_str bytes, struct weft_err *err);
 void weft_safetensors_close(struct weft_safetensors *f);        /* unmaps; accepts a zeroed struct */
 const struct weft_st_tensor *weft_safetensors_find(const struct weft_safetensors *f, struct weft_str name);
 

@@ -79,6 +79,8 @@ static void test_CF2_numbers_in_their_range(void **state)
     refused("hidden_size", "70000", "CF2", "config.json:3:18: hidden_size is 70000; expected a whole number from 1 to 65536");
     refused("rms_norm_eps", "0", "CF2", "rms_norm_eps is 0; expected a number above 0");
     refused("rms_norm_eps", "-1e-6", "CF2", NULL);
+    refused("rms_norm_eps", "1e-60", "CF2", NULL);      /* 0 as a float */
+    refused("rope_theta", "1e60", "CF2", NULL);
     refused("rope_theta", "\"1e6\"", "CF2", "\"1e6\"");
     refused("tie_word_embeddings", "1", "CF2", "true or false");
 }
