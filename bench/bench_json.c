@@ -20,7 +20,8 @@ static bool python_seconds(const char *path, double *load, double *dump)
              "        s=time.perf_counter(); v=f(); r.append(time.perf_counter()-s)\n"
              "    return min(r),v\n"
              "a,v=best(lambda: json.loads(t)); b,_=best(lambda: json.dumps(v,ensure_ascii=False))\n"
-             "print(a,b)' '%s' 2>/dev/null", path);
+             "print(a,b)' '%s' 2>/dev/null",
+             path);
     FILE *p = popen(command, "r");
     bool ok = p && fscanf(p, "%lf %lf", load, dump) == 2;
     if (p) pclose(p);
@@ -46,9 +47,10 @@ int main(int argc, char **argv)
         st = weft_json_measure(weft_buf_view(&text), &r, &err);
         if (!st) st = weft_file_write(path, weft_buf_view(&text), &err);
         if (st) break;
-        printf("%-8s check %5.0f MB/s, tree %5.0f MB/s, write %5.0f MB/s; of copying %4.1f %%, %4.1f %%, %4.1f %%",
-               weft_json_sample_name((enum weft_json_sample)s), r.skip / 1e6, r.tree / 1e6, r.write / 1e6,
-               100 * r.skip / r.copy, 100 * r.tree / r.copy, 100 * r.write / r.copy);
+        printf(
+            "%-8s check %5.0f MB/s, tree %5.0f MB/s, write %5.0f MB/s; of copying %4.1f %%, %4.1f %%, %4.1f %%",
+            weft_json_sample_name((enum weft_json_sample)s), r.skip / 1e6, r.tree / 1e6, r.write / 1e6,
+            100 * r.skip / r.copy, 100 * r.tree / r.copy, 100 * r.write / r.copy);
         if (python_seconds(path, &load, &dump))
             printf("; tree %.1f times Python's json, write %.1f times", load * r.tree / (double)text.len,
                    dump * r.write / (double)text.len);

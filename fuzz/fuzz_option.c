@@ -14,14 +14,47 @@ struct settings {
 };
 
 static const struct weft_option rows[] = {
-    { .key = "flag", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, flag), .group = "A", .help = "a" },
-    { .key = "lora_rank", .alias = "r", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, number), .def = "8",
-      .min = 1, .max = 1024, .warn_min = 4, .warn_max = 64, .group = "A", .help = "b" },
-    { .key = "n", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, any), .help = "c", .short_flag = 'n' },
-    { .key = "x", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, real), .group = "B", .help = "d" },
-    { .key = "t", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, text), .help = "e", .short_flag = 't' },
-    { .key = "c", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, choice), .choices = "aa|bb", .help = "f" },
-    { .key = "l", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, list), .help = "g", .short_flag = 'l' },
+    { .key = "flag",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, flag),
+      .group = "A",
+      .help = "a" },
+    { .key = "lora_rank",
+      .alias = "r",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, number),
+      .def = "8",
+      .min = 1,
+      .max = 1024,
+      .warn_min = 4,
+      .warn_max = 64,
+      .group = "A",
+      .help = "b" },
+    { .key = "n",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, any),
+      .help = "c",
+      .short_flag = 'n' },
+    { .key = "x",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, real),
+      .group = "B",
+      .help = "d" },
+    { .key = "t",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, text),
+      .help = "e",
+      .short_flag = 't' },
+    { .key = "c",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, choice),
+      .choices = "aa|bb",
+      .help = "f" },
+    { .key = "l",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, list),
+      .help = "g",
+      .short_flag = 'l' },
 };
 static const struct weft_option_table table = { rows, sizeof rows / sizeof rows[0] };
 
@@ -70,12 +103,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum weft_status st = weft_options_defaults(table, &s, &a, &err);
     check(st == WEFT_OK);
     if (size && data[0] == '$') st = read_words(&a, &s, data + 1, size - 1, &warn, &err);
-    else st = weft_options_yaml(table, &s, &a, "fuzz", (struct weft_str){ (const char *)data, size }, &warn, &err);
+    else
+        st = weft_options_yaml(table, &s, &a, "fuzz", (struct weft_str){ (const char *)data, size }, &warn,
+                               &err);
     check(st == WEFT_OK || st == WEFT_EARG || st == WEFT_EINPUT || st == WEFT_ELIMIT);
     check((st == WEFT_OK) == !err.msg[0]);
     /* A command line need not be UTF-8; a dump is, so only texts that are come back equal. */
     bool utf8 = weft_utf8_check(weft_str_c(s.text)) == weft_str_c(s.text).len;
-    for (size_t i = 0; i < s.list.n; i++) utf8 = utf8 && weft_utf8_check(weft_str_c(s.list.items[i])) == strlen(s.list.items[i]);
+    for (size_t i = 0; i < s.list.n; i++)
+        utf8 = utf8 && weft_utf8_check(weft_str_c(s.list.items[i])) == strlen(s.list.items[i]);
     if (st == WEFT_OK && utf8) check_dump(&a, &s);
     weft_buf_clear(&warn);
     weft_arena_clear(&a);

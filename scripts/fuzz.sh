@@ -2,14 +2,16 @@
 # fuzz.sh BUILD SECONDS - runs each fuzz target for that long; fails on any finding.
 #
 # The corpus of a target grows in BUILD/corpus/<target>, seeded from fuzz/seeds/<target>/ and the small files of
-# tests/data/.  A finding is left in BUILD/findings/<target>-*; make a test of it.
+# tests/data/ and tests/*/data/.  A finding is left in BUILD/findings/<target>-*; make a test of it.
 set -u
 build=${1:?usage: fuzz.sh BUILD SECONDS [TARGET...]}
 seconds=${2:?usage: fuzz.sh BUILD SECONDS [TARGET...]}
 shift 2
 root=$(cd "$(dirname "$0")/.." && pwd)
 found=0 targets=0
-mkdir -p "$build/findings"
+mkdir -p "$build/findings" "$build/seeds"
+# Large seeds make every run slow and teach little.
+find "$root"/tests/data "$root"/tests/*/data -type f -size -8k -exec cp {} "$build/seeds/" \; 2>/dev/null
 
 for program in "$build"/fuzz/fuzz_*; do
     [ -x "$program" ] || continue
@@ -20,11 +22,11 @@ for program in "$build"/fuzz/fuzz_*; do
     mkdir -p "$corpus"
     seeds=""
     [ -d "$root/fuzz/seeds/$name" ] && seeds="$root/fuzz/seeds/$name"
-    [ -d "$root/tests/data" ] && seeds="$seeds $root/tests/data"
+    [ -d "$build/seeds" ] && seeds="$seeds $build/seeds"
     log=$build/findings/$name.log
     # -malloc_limit_mb: a size taken from the input unchecked is a finding, not a swap storm.
     # shellcheck disable=SC2086
-    "$program" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256 \
+    "$program" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256 \
         -print_final_stats=1 -artifact_prefix="$build/findings/$name-" "$corpus" $seeds >"$log" 2>&1
     verdict=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -28,7 +28,7 @@ enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, HUGE_PAGE = 2 << 20 };
 
 struct weft_arena_block {
     struct weft_arena_block *below;
-    size_t bytes, used;             /* of the payload */
+    size_t bytes, used; /* of the payload */
     char *payload;
 };
 
@@ -70,14 +70,15 @@ static struct weft_arena_block *take_spare(struct weft_arena *a, size_t n)
 
 static struct weft_arena_block *new_block(struct weft_arena *a, size_t n)
 {
-    size_t bytes = weft_max_size(n, a->block_bytes ? a->block_bytes : (size_t)DEFAULT_BLOCK), whole, align = ALIGN;
+    size_t bytes = weft_max_size(n, a->block_bytes ? a->block_bytes : (size_t)DEFAULT_BLOCK), whole,
+           align = ALIGN;
     if (!weft_size_add(bytes, HEADER, &whole)) return NULL;
     if (whole >= HUGE_PAGE) align = HUGE_PAGE;
     if (!weft_size_align(whole, align, &whole)) return NULL;
     if (a->max_bytes && (whole > a->max_bytes || a->held_bytes > a->max_bytes - whole)) return NULL;
     struct weft_arena_block *b = aligned_alloc(align, whole);
     if (!b) return NULL;
-    if (align == HUGE_PAGE) madvise(b, whole, MADV_HUGEPAGE);   /* advice only: a refusal changes nothing */
+    if (align == HUGE_PAGE) madvise(b, whole, MADV_HUGEPAGE); /* advice only: a refusal changes nothing */
     b->bytes = whole - HEADER;
     b->payload = (char *)b + HEADER;
     forbid(b->payload, b->bytes);

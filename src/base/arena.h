@@ -28,7 +28,7 @@ struct weft_arena_mark {
 
 /* A zeroed struct is a valid empty arena without a limit; init only sets the two sizes. */
 void weft_arena_init(struct weft_arena *a, size_t block_bytes, size_t max_bytes);
-void weft_arena_clear(struct weft_arena *a);    /* frees everything; the struct may be used again */
+void weft_arena_clear(struct weft_arena *a); /* frees everything; the struct may be used again */
 
 /* `n` bytes aligned to 64, uninitialised; n == 0 gives a valid pointer.  NULL: no memory or over max_bytes. */
 WEFT_MUST_USE void *weft_arena_alloc(struct weft_arena *a, size_t n);

@@ -66,11 +66,13 @@ static ssize_t read_fully(int fd, char *p, size_t n)
 
 static enum weft_status fail_too_big(struct weft_err *err, const char *path, uint64_t max_bytes)
 {
-    return weft_fail(err, WEFT_ELIMIT, "%s is longer than the limit of %" PRIu64 " bytes; split it or raise the limit",
-                     path, max_bytes);
+    return weft_fail(err, WEFT_ELIMIT,
+                     "%s is longer than the limit of %" PRIu64 " bytes; split it or raise the limit", path,
+                     max_bytes);
 }
 
-static enum weft_status read_stdin(struct weft_arena *a, uint64_t max_bytes, struct weft_str *out, struct weft_err *err)
+static enum weft_status read_stdin(struct weft_arena *a, uint64_t max_bytes, struct weft_str *out,
+                                   struct weft_err *err)
 {
     struct weft_buf b = { .max_bytes = max_bytes };
     enum weft_status st = WEFT_OK;
@@ -104,8 +106,8 @@ static enum weft_status read_stdin(struct weft_arena *a, uint64_t max_bytes, str
     return st;
 }
 
-enum weft_status weft_file_read(struct weft_arena *a, const char *path, uint64_t max_bytes, struct weft_str *out,
-                                struct weft_err *err)
+enum weft_status weft_file_read(struct weft_arena *a, const char *path, uint64_t max_bytes,
+                                struct weft_str *out, struct weft_err *err)
 {
     struct stat info;
     enum weft_status st;
@@ -129,7 +131,7 @@ enum weft_status weft_file_read(struct weft_arena *a, const char *path, uint64_t
         st = weft_fail_errno(err, "read", path);
         goto done;
     }
-    p[got] = '\0';      /* fewer bytes than announced: the file shrank while it was read; what is there counts */
+    p[got] = '\0'; /* fewer bytes than announced: the file shrank while it was read; what is there counts */
     *out = (struct weft_str){ p, (size_t)got };
 done:
     close(fd);

@@ -86,7 +86,7 @@ enum weft_status weft_out_open(struct weft_out *o, const char *path, struct weft
     if (o->fd < 0) {
         st = weft_fail_errno(err, "create", o->tmp);
         free(o->tmp);
-        o->tmp = NULL;      /* not ours to remove */
+        o->tmp = NULL; /* not ours to remove */
         goto fail;
     }
     return WEFT_OK;
@@ -110,7 +110,7 @@ static void flush(struct weft_out *o)
 void weft_out_add(struct weft_out *o, const void *s, size_t n)
 {
     if (o->failed) return;
-    if (n >= FLUSH_AT) {            /* large pieces are not copied first */
+    if (n >= FLUSH_AT) { /* large pieces are not copied first */
         flush(o);
         if (o->failed) return;
         if (write_fully(o->fd, s, n)) o->written += n;
@@ -160,7 +160,7 @@ enum weft_status weft_out_commit(struct weft_out *o, struct weft_err *err)
 
 void weft_out_close(struct weft_out *o)
 {
-    if (!o || !o->path) return;     /* zeroed, or closed already */
+    if (!o || !o->path) return; /* zeroed, or closed already */
     if (o->fd > STDERR_FILENO) close(o->fd);
     if (o->tmp) unlink(o->tmp);
     free(o->tmp);
@@ -202,7 +202,8 @@ enum weft_status weft_dir_make(const char *path, struct weft_err *err)
         char kept = p[i];
         p[i] = '\0';
         if (mkdir(p, 0777) && errno != EEXIST) st = weft_fail_errno(err, "create the folder", p);
-        else if (!weft_dir_exists(p)) st = weft_fail(err, WEFT_EARG, "%s exists and is no folder; choose another name", p);
+        else if (!weft_dir_exists(p))
+            st = weft_fail(err, WEFT_EARG, "%s exists and is no folder; choose another name", p);
         p[i] = kept;
         if (st) break;
     }
@@ -214,7 +215,7 @@ enum weft_status weft_dir_make(const char *path, struct weft_err *err)
 struct open_dir {
     struct open_dir *up;
     DIR *dir;
-    char *name;             /* in `up`, or the path itself for the outermost */
+    char *name; /* in `up`, or the path itself for the outermost */
 };
 
 static void pop(struct open_dir **top)
@@ -288,7 +289,8 @@ static size_t without_slashes(const char *path)
     return n;
 }
 
-enum weft_status weft_dir_begin(struct weft_arena *a, const char *path, const char **tmp, struct weft_err *err)
+enum weft_status weft_dir_begin(struct weft_arena *a, const char *path, const char **tmp,
+                                struct weft_err *err)
 {
     size_t n = without_slashes(path);
     const char *name = weft_str_printf(a, "%.*s.tmp-%ld", (int)n, path, (long)getpid()).s;
@@ -343,7 +345,7 @@ enum weft_status weft_dir_commit(const char *tmp, const char *path, struct weft_
     char *target = strndup(path, without_slashes(path)), *old = NULL;
     if (!target) st = st ? st : weft_fail_nomem(err, strlen(path), "a path");
     if (st) goto done;
-    if (rename(tmp, target) == 0) {         /* nothing there, or an empty folder */
+    if (rename(tmp, target) == 0) { /* nothing there, or an empty folder */
         st = sync_parent(target, err);
         goto done;
     }
@@ -372,12 +374,15 @@ done:
     return st;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 enum weft_status weft_dir_list(struct weft_arena *a, const char *path, const char ***names, size_t *n,
                                struct weft_err *err)
 {
-    struct weft_buf list = { 0 };       /* of const char *, until their number is known */
+    struct weft_buf list = { 0 }; /* of const char *, until their number is known */
     enum weft_status st = WEFT_OK;
     DIR *dir = opendir(path);
     if (!dir) return weft_fail_errno(err, "open", path);

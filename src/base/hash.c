@@ -25,7 +25,7 @@ enum weft_status weft_sha256_init(struct weft_sha256 *h, struct weft_err *err)
 
 void weft_sha256_add(struct weft_sha256 *h, const void *p, size_t n)
 {
-    if (n) EVP_DigestUpdate(h->state, p, n);    /* cannot fail once initialised */
+    if (n) EVP_DigestUpdate(h->state, p, n); /* cannot fail once initialised */
 }
 
 void weft_sha256_hex(struct weft_sha256 *h, char out[WEFT_SHA256_HEX])

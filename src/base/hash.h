@@ -4,19 +4,21 @@
 
 #include "base/str.h"
 
-enum { WEFT_SHA256_HEX = 65 };      /* 64 digits and NUL */
+enum { WEFT_SHA256_HEX = 65 }; /* 64 digits and NUL */
 
 struct weft_sha256 {
-    void *state;                    /* malloc; freed by _hex or _clear */
+    void *state; /* malloc; freed by _hex or _clear */
 };
 WEFT_MUST_USE enum weft_status weft_sha256_init(struct weft_sha256 *h, struct weft_err *err);
 void weft_sha256_add(struct weft_sha256 *h, const void *p, size_t n);
-void weft_sha256_hex(struct weft_sha256 *h, char out[WEFT_SHA256_HEX]);     /* finishes and clears */
+void weft_sha256_hex(struct weft_sha256 *h, char out[WEFT_SHA256_HEX]); /* finishes and clears */
 void weft_sha256_clear(struct weft_sha256 *h);
 
 /* In one call. */
-WEFT_MUST_USE enum weft_status weft_sha256_of(struct weft_str s, char out[WEFT_SHA256_HEX], struct weft_err *err);
-WEFT_MUST_USE enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX], struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_sha256_of(struct weft_str s, char out[WEFT_SHA256_HEX],
+                                              struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX],
+                                                struct weft_err *err);
 
 uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed);
 

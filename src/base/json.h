@@ -15,9 +15,14 @@
 #include "base/str.h"
 
 enum weft_json_kind {
-    WEFT_JSON_NULL, WEFT_JSON_BOOL, WEFT_JSON_NUMBER, WEFT_JSON_STRING, WEFT_JSON_ARRAY, WEFT_JSON_OBJECT
+    WEFT_JSON_NULL,
+    WEFT_JSON_BOOL,
+    WEFT_JSON_NUMBER,
+    WEFT_JSON_STRING,
+    WEFT_JSON_ARRAY,
+    WEFT_JSON_OBJECT
 };
-const char *weft_json_kind_name(enum weft_json_kind k);      /* "null", "boolean", "number" ... for messages */
+const char *weft_json_kind_name(enum weft_json_kind k); /* "null", "boolean", "number" ... for messages */
 
 /* ---- pull reader ---- */
 
@@ -27,25 +32,25 @@ struct weft_json_frame;
 
 struct weft_json {
     struct weft_arena *arena;
-    const char *name;               /* file name for messages */
+    const char *name; /* file name for messages */
     struct weft_str text;
-    size_t at;                      /* byte offset of the next unread byte */
-    uint64_t first_line;            /* number of the text's first line: a row of a JSONL file is not line 1 */
+    size_t at;           /* byte offset of the next unread byte */
+    uint64_t first_line; /* number of the text's first line: a row of a JSONL file is not line 1 */
     int depth, max_depth;
     int n_frames;
     struct weft_json_frame *frames; /* [n_frames], one per open object or array: its keys so far */
 };
 
 /* Checks UTF-8 (JS1) and skips one BOM.  max_depth may be lowered afterwards. */
-WEFT_MUST_USE enum weft_status
-weft_json_init(struct weft_json *j, struct weft_arena *a, const char *name, struct weft_str text, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_init(struct weft_json *j, struct weft_arena *a, const char *name,
+                                              struct weft_str text, struct weft_err *err);
 /* The same for one row of a JSONL file: `line` is its number, for messages. */
-WEFT_MUST_USE enum weft_status
-weft_json_init_row(struct weft_json *j, struct weft_arena *a, const char *name, uint64_t line, struct weft_str text,
-                   struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_init_row(struct weft_json *j, struct weft_arena *a, const char *name,
+                                                  uint64_t line, struct weft_str text, struct weft_err *err);
 
 /* Kind of the value that comes next, without taking it. */
-WEFT_MUST_USE enum weft_status weft_json_peek(struct weft_json *j, enum weft_json_kind *kind, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_peek(struct weft_json *j, enum weft_json_kind *kind,
+                                              struct weft_err *err);
 
 /* Objects:
  *     st = weft_json_object(j, err);
@@ -55,18 +60,21 @@ WEFT_MUST_USE enum weft_status weft_json_peek(struct weft_json *j, enum weft_jso
  * Arrays: the same with weft_json_array and weft_json_element.
  * Each key or element must be followed by taking exactly one value. */
 WEFT_MUST_USE enum weft_status weft_json_object(struct weft_json *j, struct weft_err *err);
-WEFT_MUST_USE enum weft_status weft_json_key(struct weft_json *j, struct weft_str *key, bool *more, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_key(struct weft_json *j, struct weft_str *key, bool *more,
+                                             struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_json_array(struct weft_json *j, struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_json_element(struct weft_json *j, bool *more, struct weft_err *err);
 
 /* Scalars: WEFT_EINPUT "... expected a string, found a number" on the wrong kind; integers by JS6. */
-WEFT_MUST_USE enum weft_status weft_json_string(struct weft_json *j, struct weft_str *out, struct weft_err *err);
-WEFT_MUST_USE enum weft_status
-weft_json_int(struct weft_json *j, int64_t min, int64_t max, int64_t *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_string(struct weft_json *j, struct weft_str *out,
+                                                struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_int(struct weft_json *j, int64_t min, int64_t max, int64_t *out,
+                                             struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_json_double(struct weft_json *j, double *out, struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_json_bool(struct weft_json *j, bool *out, struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_json_null(struct weft_json *j, struct weft_err *err);
-WEFT_MUST_USE enum weft_status weft_json_skip(struct weft_json *j, struct weft_err *err);    /* any value, checked */
+WEFT_MUST_USE enum weft_status weft_json_skip(struct weft_json *j,
+                                              struct weft_err *err); /* any value, checked */
 /* After the value: only white space may follow. */
 WEFT_MUST_USE enum weft_status weft_json_end(struct weft_json *j, struct weft_err *err);
 
@@ -78,22 +86,23 @@ void weft_json_place(const struct weft_json *j, size_t at, uint64_t *line, uint6
 struct weft_json_value {
     enum weft_json_kind kind;
     bool boolean;
-    bool is_int;                    /* a number written without point or exponent that fits int64 */
-    size_t at;                      /* byte offset in the text, for messages */
-    size_t n;                       /* items of an array or object, else 0 */
+    bool is_int; /* a number written without point or exponent that fits int64 */
+    size_t at;   /* byte offset in the text, for messages */
+    size_t n;    /* items of an array or object, else 0 */
     int64_t integer;
-    double number;                  /* every number */
+    double number; /* every number */
     union {
-        struct weft_str text;       /* string content; for numbers the digits as written */
-        struct {                    /* arrays and objects only, NULL while n is 0 */
-            struct weft_json_value *items;  /* elements, or values in file order */
-            struct weft_str *keys;  /* objects */
+        struct weft_str text;              /* string content; for numbers the digits as written */
+        struct {                           /* arrays and objects only, NULL while n is 0 */
+            struct weft_json_value *items; /* elements, or values in file order */
+            struct weft_str *keys;         /* objects */
         };
     };
 };
 
 /* Reads the next value as a tree in the reader's arena. */
-WEFT_MUST_USE enum weft_status weft_json_tree(struct weft_json *j, struct weft_json_value *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_tree(struct weft_json *j, struct weft_json_value *out,
+                                              struct weft_err *err);
 /* A whole text: init, tree, end. */
 WEFT_MUST_USE enum weft_status weft_json_parse(struct weft_arena *a, const char *name, struct weft_str text,
                                                struct weft_json_value *out, struct weft_err *err);
@@ -110,13 +119,13 @@ const struct weft_json_value *weft_json_get(const struct weft_json_value *v, con
  * 1e+16); NaN and infinities as null. */
 struct weft_json_out {
     struct weft_buf *buf;
-    int indent;             /* 0: one line.  n: each item on its own line, n spaces a level, as json.dump(indent=n) */
-    bool spaced;            /* one line with ", " and ": ", as json.dumps by default; false: "," and ":" */
-    bool ascii;             /* \uXXXX for everything above ASCII */
+    int indent;  /* 0: one line.  n: each item on its own line, n spaces a level, as json.dump(indent=n) */
+    bool spaced; /* one line with ", " and ": ", as json.dumps by default; false: "," and ":" */
+    bool ascii;  /* \uXXXX for everything above ASCII */
     int depth;
     bool need_comma, after_key;
 };
-void weft_json_out_init(struct weft_json_out *o, struct weft_buf *buf);     /* compact, one line, UTF-8 */
+void weft_json_out_init(struct weft_json_out *o, struct weft_buf *buf); /* compact, one line, UTF-8 */
 void weft_json_out_object(struct weft_json_out *o);
 void weft_json_out_object_end(struct weft_json_out *o);
 void weft_json_out_array(struct weft_json_out *o);
@@ -130,7 +139,7 @@ void weft_json_out_uint(struct weft_json_out *o, uint64_t v);
 void weft_json_out_double(struct weft_json_out *o, double v);
 void weft_json_out_bool(struct weft_json_out *o, bool v);
 void weft_json_out_null(struct weft_json_out *o);
-void weft_json_out_raw(struct weft_json_out *o, struct weft_str json);      /* an already written value */
+void weft_json_out_raw(struct weft_json_out *o, struct weft_str json); /* an already written value */
 void weft_json_out_value(struct weft_json_out *o, const struct weft_json_value *v);
 /* Shortest text of a finite double, as Python's repr.  Returns out. */
 const char *weft_json_format_double(char out[32], double v);

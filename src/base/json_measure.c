@@ -18,11 +18,20 @@ const char *weft_json_sample_name(enum weft_json_sample s)
 static void add_row(struct weft_json_out *o, struct weft_rng *rng)
 {
     static const char *const parts[] = {
-        "天色将明，", "她把信折好，", "雨还没有停。", "\"你终于来了。\"", "院子里的桂花开了，", "The lamp went out. ",
-        "\n", "他没有回答，", "只是看着河对岸的灯火。", "no one had asked her that before, ",
+        "天色将明，",
+        "她把信折好，",
+        "雨还没有停。",
+        "\"你终于来了。\"",
+        "院子里的桂花开了，",
+        "The lamp went out. ",
+        "\n",
+        "他没有回答，",
+        "只是看着河对岸的灯火。",
+        "no one had asked her that before, ",
     };
     struct weft_buf text = { 0 };
-    for (uint64_t n = 3 + weft_rng_below(rng, 20); n; n--) weft_buf_cstr(&text, parts[weft_rng_below(rng, WEFT_COUNT(parts))]);
+    for (uint64_t n = 3 + weft_rng_below(rng, 20); n; n--)
+        weft_buf_cstr(&text, parts[weft_rng_below(rng, WEFT_COUNT(parts))]);
     weft_json_out_object(o);
     weft_json_out_key(o, "instruction");
     weft_json_out_cstr(o, parts[weft_rng_below(rng, WEFT_COUNT(parts))]);
@@ -55,7 +64,8 @@ void weft_json_sample_text(enum weft_json_sample s, size_t bytes, struct weft_bu
             break;
         }
         default:
-            snprintf(key, sizeof key, "%s%llx", i % 3 ? "Ġ" : "", (unsigned long long)i * 2654435761u % 4294967291u);
+            snprintf(key, sizeof key, "%s%llx", i % 3 ? "Ġ" : "",
+                     (unsigned long long)i * 2654435761u % 4294967291u);
             weft_json_out_key(&o, key);
             weft_json_out_int(&o, i);
         }

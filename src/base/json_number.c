@@ -27,12 +27,12 @@ static const struct {
     { 0xba121a4650e4ddeb, 0x92f34d62616ce413, -441 }, { 0x964e858c91ba2655, 0x3a6a07f8d510f86f, -378 },
     { 0xf2d56790ab41c2a2, 0xfae27299423fb9c3, -316 }, { 0xc428d05aa4751e4c, 0xaa97e14c3c26b886, -253 },
     { 0x9e74d1b791e07e48, 0x775ea264cf55347d, -190 }, { 0x8000000000000000, 0x0000000000000000, -127 },
-    { 0xcecb8f27f4200f3a, 0x0000000000000000, -65 }, { 0xa70c3c40a64e6c51, 0x999090b65f67d924, -2 },
-    { 0x86f0ac99b4e8dafd, 0x69a028bb3ded71a3, 61 }, { 0xda01ee641a708de9, 0xe80e6f4820cc9495, 123 },
-    { 0xb01ae745b101e9e4, 0x5ec05dcff72e7f8f, 186 }, { 0x8e41ade9fbebc27d, 0x14588f13be847307, 249 },
-    { 0xe5d3ef282a242e81, 0x8f1668c8a86da5fa, 311 }, { 0xb9a74a0637ce2ee1, 0x6d953e2bd7173692, 374 },
-    { 0x95f83d0a1fb69cd9, 0x4abdaf101564f98e, 437 }, { 0xf24a01a73cf2dccf, 0xbc633b39673c8cec, 499 },
-    { 0xc3b8358109e84f07, 0x0a862f80ec4700c8, 562 }, { 0x9e19db92b4e31ba9, 0x6c07a2c26a8346d1, 625 },
+    { 0xcecb8f27f4200f3a, 0x0000000000000000, -65 },  { 0xa70c3c40a64e6c51, 0x999090b65f67d924, -2 },
+    { 0x86f0ac99b4e8dafd, 0x69a028bb3ded71a3, 61 },   { 0xda01ee641a708de9, 0xe80e6f4820cc9495, 123 },
+    { 0xb01ae745b101e9e4, 0x5ec05dcff72e7f8f, 186 },  { 0x8e41ade9fbebc27d, 0x14588f13be847307, 249 },
+    { 0xe5d3ef282a242e81, 0x8f1668c8a86da5fa, 311 },  { 0xb9a74a0637ce2ee1, 0x6d953e2bd7173692, 374 },
+    { 0x95f83d0a1fb69cd9, 0x4abdaf101564f98e, 437 },  { 0xf24a01a73cf2dccf, 0xbc633b39673c8cec, 499 },
+    { 0xc3b8358109e84f07, 0x0a862f80ec4700c8, 562 },  { 0x9e19db92b4e31ba9, 0x6c07a2c26a8346d1, 625 },
 };
 
 /* The result is value * 2^*e with bit 127 set; the true one lies in [value, value + SLACK). */
@@ -58,7 +58,7 @@ static unsigned __int128 scaled(uint64_t w, int q, int *e)
                       mid2 = (unsigned __int128)x_lo * c_hi, high = (unsigned __int128)x_hi * c_hi;
     unsigned __int128 mid = (low >> 64) + (uint64_t)mid1 + (uint64_t)mid2;
     high += (mid1 >> 64) + (mid2 >> 64) + (mid >> 64);
-    int shift = top_zeros((uint64_t)(high >> 64));      /* at most 2: three factors in [1/2, 1) */
+    int shift = top_zeros((uint64_t)(high >> 64)); /* at most 2: three factors in [1/2, 1) */
     *e = 128 - w_shift - f_shift + coarse[i - FIRST_COARSE].e + q - shift;
     return high << shift;
 }
@@ -112,7 +112,7 @@ static double exact_double(struct weft_str s, int64_t exponent)
         else {
             more = more || s.s[i] != '0';
             dropped += !point;
-            exponent += point;      /* a digit behind the point that is not kept */
+            exponent += point; /* a digit behind the point that is not kept */
         }
     }
     exponent += (int64_t)dropped;
@@ -134,11 +134,14 @@ static inline bool eight_digits(const char *s, uint64_t *value)
     memcpy(&w, s, 8);
     if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) return false;
     /* A digit is 0x30 ... 0x39: its high half is 3, and stays 3 when 6 is added. */
-    if (((w & 0xF0F0F0F0F0F0F0F0u) | ((w + 0x0606060606060606u) & 0xF0F0F0F0F0F0F0F0u) >> 4) != 0x3333333333333333u)
+    if (((w & 0xF0F0F0F0F0F0F0F0u) | ((w + 0x0606060606060606u) & 0xF0F0F0F0F0F0F0F0u) >> 4)
+        != 0x3333333333333333u)
         return false;
     w -= 0x3030303030303030u;
     w = w * 10 + (w >> 8);
-    w = ((w & 0x000000FF000000FFu) * 0x000F424000000064u + ((w >> 16) & 0x000000FF000000FFu) * 0x0000271000000001u) >> 32;
+    w = ((w & 0x000000FF000000FFu) * 0x000F424000000064u
+         + ((w >> 16) & 0x000000FF000000FFu) * 0x0000271000000001u)
+        >> 32;
     *value = w;
     return true;
 }
@@ -158,7 +161,7 @@ static inline void take_digits(struct weft_str s, size_t *i, uint64_t *w, int *n
         uint64_t d = (uint64_t)(s.s[k] - '0');
         if (*n < MAX_DIGITS) {
             *w = *w * 10 + d;
-            *n += *w != 0;          /* leading zeros are not significant */
+            *n += *w != 0; /* leading zeros are not significant */
         } else {
             *lost = *lost || d;
             ++*cut;
@@ -175,7 +178,7 @@ const char *weft_json_scan_number(struct weft_str s, struct weft_json_number *ou
     size_t i = minus;
     uint64_t w = 0;
     int n = 0;
-    int64_t cut = 0, exponent = 0;  /* the value is w * 10^exponent, and a little more when digits were lost */
+    int64_t cut = 0, exponent = 0; /* the value is w * 10^exponent, and a little more when digits were lost */
     *out = (struct weft_json_number){ 0 };
 
     size_t first = i;
@@ -221,7 +224,8 @@ const char *weft_json_scan_number(struct weft_str s, struct weft_json_number *ou
     double v, above;
     if (!lost && w <= UINT64_C(1) << 53 && exponent >= -22 && exponent <= 22)
         v = exponent < 0 ? (double)w / tens[-exponent] : (double)w * tens[exponent];
-    else if (!nearest_double(w, exponent, &v) || (lost && (!nearest_double(w + 1, exponent, &above) || above != v))) {
+    else if (!nearest_double(w, exponent, &v)
+             || (lost && (!nearest_double(w + 1, exponent, &above) || above != v))) {
         /* exact_double counts the digits anew; it needs the exponent of the number without its point. */
         const char *p = memchr(s.s, '.', i);
         int64_t behind = 0;
@@ -295,9 +299,9 @@ static bool shortest_fast(char *out, double v)
     int k = 16 - ((e2 + 52) * 315653 >> 20);
     unsigned __int128 x = scaled(m, k, &e);
     if ((uint64_t)(x >> -(e + e2)) >= UINT64_C(100000000000000000)) x = scaled(m, --k, &e);
-    int s = -(e + e2);      /* x has s bits behind its binary point, 70 or so */
+    int s = -(e + e2); /* x has s bits behind its binary point, 70 or so */
     int e_step;
-    unsigned __int128 step = scaled(1, k, &e_step);     /* 10^k * 2^(e2 - 1) is half the step */
+    unsigned __int128 step = scaled(1, k, &e_step); /* 10^k * 2^(e2 - 1) is half the step */
     step >>= -(e_step + e2 - 1 + s);
     uint64_t whole = (uint64_t)(x >> s);
     unsigned __int128 fraction = x & (((unsigned __int128)1 << s) - 1);
@@ -358,10 +362,9 @@ const char *weft_json_format_double(char out[32], double v)
     char *w = out, digits[24];
     if (signbit(v)) *w++ = '-';
     v = fabs(v);
-    if (v < 0x1p53 && v == (double)(uint64_t)v) {       /* an integer: its digits */
+    if (v < 0x1p53 && v == (double)(uint64_t)v) { /* an integer: its digits */
         int n = decimal_digits((uint64_t)v, digits);
         lay_out(w, digits, n, n - 1);
-    } else if (!shortest_fast(w, v))
-        shortest_exact(w, v);
+    } else if (!shortest_fast(w, v)) shortest_exact(w, v);
     return out;
 }

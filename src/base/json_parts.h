@@ -7,14 +7,14 @@
 /* A key in the hash table of its object.  The hash stands beside its number, so that a search that meets another
  * key seldom has to look at that key's text, and growing the table needs no text at all. */
 struct weft_json_slot {
-    uint32_t hash, number;      /* number + 1; 0 is a free place */
+    uint32_t hash, number; /* number + 1; 0 is a free place */
 };
 
 struct weft_json_frame {
-    bool is_object, started;    /* started: one key or element was handed out */
-    struct weft_str *keys;      /* the keys so far, to find one that comes twice */
+    bool is_object, started; /* started: one key or element was handed out */
+    struct weft_str *keys;   /* the keys so far, to find one that comes twice */
     size_t n_keys, cap_keys;
-    struct weft_json_slot *table;   /* once the keys are many */
+    struct weft_json_slot *table; /* once the keys are many */
     size_t table_len, table_cap;
 };
 
@@ -29,7 +29,8 @@ static inline size_t weft_json_plain(const char *s, size_t len)
         uint64_t w;
         memcpy(&w, s + i, 8);
         uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
-        uint64_t hit = (((quote - ones) & ~quote) | ((back - ones) & ~back) | ((w - ones * 0x20) & ~w)) & highs;
+        uint64_t hit =
+            (((quote - ones) & ~quote) | ((back - ones) & ~back) | ((w - ones * 0x20) & ~w)) & highs;
         if (hit) {
             if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) return i + (size_t)__builtin_ctzll(hit) / 8;
             break;
@@ -42,8 +43,8 @@ static inline size_t weft_json_plain(const char *s, size_t len)
 /* A number as written, and what it means. */
 struct weft_json_number {
     struct weft_str text;
-    bool is_int;                /* no point, no exponent */
-    bool fits_int;              /* is_int and within int64_t */
+    bool is_int;   /* no point, no exponent */
+    bool fits_int; /* is_int and within int64_t */
     int64_t integer;
     double number;
 };
@@ -53,7 +54,8 @@ struct weft_json_number {
 const char *weft_json_scan_number(struct weft_str s, struct weft_json_number *out, size_t *bad);
 
 /* "name:line:column: found X; expected <expected>" by rule JS2; `expected` is a phrase of the catalogue. */
-enum weft_status weft_json_expected(const struct weft_json *j, size_t at, const char *expected, struct weft_err *err);
+enum weft_status weft_json_expected(const struct weft_json *j, size_t at, const char *expected,
+                                    struct weft_err *err);
 
 /* One number, with all that is known about it. */
 enum weft_status weft_json_number(struct weft_json *j, struct weft_json_number *out, struct weft_err *err);

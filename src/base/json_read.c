@@ -17,7 +17,9 @@ enum { KEYS_BY_EYE = 8, FIRST_FRAMES = 8, FIRST_KEYS = 16, FIRST_TABLE = 32 };
 
 const char *weft_json_kind_name(enum weft_json_kind k)
 {
-    static const char *const names[] = { "null", "a boolean", "a number", "a string", "an array", "an object" };
+    static const char *const names[] = {
+        "null", "a boolean", "a number", "a string", "an array", "an object"
+    };
     return names[k];
 }
 
@@ -62,13 +64,14 @@ static const char *found_at(const struct weft_json *j, size_t at, char out[32], 
     return out;
 }
 
-enum weft_status weft_json_expected(const struct weft_json *j, size_t at, const char *expected, struct weft_err *err)
+enum weft_status weft_json_expected(const struct weft_json *j, size_t at, const char *expected,
+                                    struct weft_err *err)
 {
     uint64_t line, column;
     char found[32];
     weft_json_place(j, at, &line, &column);
-    return weft_fail_rule(err, WEFT_EINPUT, "JS2", "%s:%" PRIu64 ":%" PRIu64 ": found %s; expected %s", j->name, line,
-                          column, found_at(j, at, found, err), tr(err, expected));
+    return weft_fail_rule(err, WEFT_EINPUT, "JS2", "%s:%" PRIu64 ":%" PRIu64 ": found %s; expected %s",
+                          j->name, line, column, found_at(j, at, found, err), tr(err, expected));
 }
 
 /* A value was expected.  What people and other programs write instead gets an answer of its own. */
@@ -95,7 +98,8 @@ static enum weft_status fail_no_value(const struct weft_json *j, struct weft_err
     };
     struct weft_str rest = weft_str_skip(j->text, j->at);
     for (size_t i = 0; i < WEFT_COUNT(known); i++)
-        if (weft_str_starts(rest, weft_str_c(known[i].start))) return fail_at(j, j->at, "JS2", known[i].answer, err);
+        if (weft_str_starts(rest, weft_str_c(known[i].start)))
+            return fail_at(j, j->at, "JS2", known[i].answer, err);
     return weft_json_expected(j, j->at, "a value", err);
 }
 
@@ -116,30 +120,33 @@ static const char *other_encoding(struct weft_str t)
     return NULL;
 }
 
-enum weft_status weft_json_init_row(struct weft_json *j, struct weft_arena *a, const char *name, uint64_t line,
-                                    struct weft_str text, struct weft_err *err)
+enum weft_status weft_json_init_row(struct weft_json *j, struct weft_arena *a, const char *name,
+                                    uint64_t line, struct weft_str text, struct weft_err *err)
 {
-    *j = (struct weft_json){ .arena = a, .name = name, .text = text, .first_line = line,
-                             .max_depth = WEFT_JSON_MAX_DEPTH };
+    *j = (struct weft_json){
+        .arena = a, .name = name, .text = text, .first_line = line, .max_depth = WEFT_JSON_MAX_DEPTH
+    };
     const char *encoding = other_encoding(text);
     if (encoding)
         return weft_fail_rule(err, WEFT_EINPUT, "JS1",
-                              "%s:%" PRIu64 ":1: byte 0: this is %s; expected UTF-8 (iconv -f %s -t UTF-8 converts it)",
+                              "%s:%" PRIu64
+                              ":1: byte 0: this is %s; expected UTF-8 (iconv -f %s -t UTF-8 converts it)",
                               name, line, encoding, encoding);
     size_t bad = weft_utf8_check(text);
     if (bad < text.len) {
         uint64_t bad_line, column;
         weft_json_place(j, bad, &bad_line, &column);
         return weft_fail_rule(err, WEFT_EINPUT, "JS1",
-                              "%s:%" PRIu64 ":%" PRIu64 ": byte %zu is 0x%02x, which is not UTF-8; expected UTF-8 text",
+                              "%s:%" PRIu64 ":%" PRIu64
+                              ": byte %zu is 0x%02x, which is not UTF-8; expected UTF-8 text",
                               name, bad_line, column, bad, (unsigned)(unsigned char)text.s[bad]);
     }
     if (weft_str_starts(text, WEFT_STR("\xEF\xBB\xBF"))) j->at = 3;
     return WEFT_OK;
 }
 
-enum weft_status weft_json_init(struct weft_json *j, struct weft_arena *a, const char *name, struct weft_str text,
-                                struct weft_err *err)
+enum weft_status weft_json_init(struct weft_json *j, struct weft_arena *a, const char *name,
+                                struct weft_str text, struct weft_err *err)
 {
     return weft_json_init_row(j, a, name, 1, text, err);
 }
@@ -167,7 +174,7 @@ enum weft_status weft_json_peek(struct weft_json *j, enum weft_json_kind *kind, 
         case 't':
         case 'f': *kind = WEFT_JSON_BOOL; return WEFT_OK;
         case 'n':
-            if (j->text.len - j->at >= 2 && s[1] == 'a') break;     /* nan */
+            if (j->text.len - j->at >= 2 && s[1] == 'a') break; /* nan */
             *kind = WEFT_JSON_NULL;
             return WEFT_OK;
         case '-':
@@ -212,7 +219,8 @@ static bool hex4(const char *s, size_t left, uint32_t *out)
 }
 
 /* The escape at `at` (a backslash): its character, and the offset behind it. */
-static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next, uint32_t *cp, struct weft_err *err)
+static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next, uint32_t *cp,
+                                    struct weft_err *err)
 {
     static const char letters[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
     const char *s = j->text.s;
@@ -224,7 +232,8 @@ static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next
         *next = at + 2;
         return WEFT_OK;
     }
-    if (s[at + 1] != 'u') return weft_json_expected(j, at + 1, "one of \" \\ / b f n r t u after a backslash", err);
+    if (s[at + 1] != 'u')
+        return weft_json_expected(j, at + 1, "one of \" \\ / b f n r t u after a backslash", err);
     uint32_t high, low;
     if (!hex4(s + at + 2, len - at - 2, &high))
         return fail_at(j, at, "JS2", "found \\u; expected four hexadecimal digits after it", err);
@@ -237,7 +246,8 @@ static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next
         *next = at + 12;
         return WEFT_OK;
     }
-    return fail_at(j, at, "JS5", "found half of a surrogate pair; expected both halves, as in \\ud83d\\ude00", err);
+    return fail_at(j, at, "JS5", "found half of a surrogate pair; expected both halves, as in \\ud83d\\ude00",
+                   err);
 }
 
 /* The string at j->at (a quote).  With `out` NULL it is checked and not kept. */
@@ -245,7 +255,7 @@ static enum weft_status take_string(struct weft_json *j, struct weft_str *out, s
 {
     const char *s = j->text.s;
     size_t start = j->at + 1, len = j->text.len, at = start;
-    char *copy = NULL, *w = NULL;       /* used from the first escape on */
+    char *copy = NULL, *w = NULL; /* used from the first escape on */
     enum weft_status st;
     for (;;) {
         size_t n = weft_json_plain(s + at, len - at);
@@ -257,7 +267,8 @@ static enum weft_status take_string(struct weft_json *j, struct weft_str *out, s
         if (at >= len) return weft_json_expected(j, len, "the end of the string, '\"'", err);
         if (s[at] == '"') break;
         if (s[at] != '\\')
-            return weft_json_expected(j, at, "no control character inside a string; write it as \\n, \\t or \\u00XX", err);
+            return weft_json_expected(
+                j, at, "no control character inside a string; write it as \\n, \\t or \\u00XX", err);
         if (!copy && out) {
             /* Unescaping never lengthens: \u0000 is six bytes for at most three, a pair twelve for four. */
             size_t end = at;
@@ -290,7 +301,8 @@ static enum weft_status open_container(struct weft_json *j, enum weft_json_kind 
         uint64_t line, column;
         weft_json_place(j, j->at, &line, &column);
         return weft_fail_rule(err, WEFT_EINPUT, "JS3",
-                              "%s:%" PRIu64 ":%" PRIu64 ": objects and arrays are nested deeper than %d; expected less",
+                              "%s:%" PRIu64 ":%" PRIu64
+                              ": objects and arrays are nested deeper than %d; expected less",
                               j->name, line, column, j->max_depth);
     }
     if (j->depth == j->n_frames) {
@@ -363,7 +375,8 @@ static enum weft_status grow_table(struct weft_json *j, struct weft_json_frame *
 }
 
 /* Keeps the key of this object; *twice when it is there already. */
-static enum weft_status remember_key(struct weft_json *j, struct weft_str key, bool *twice, struct weft_err *err)
+static enum weft_status remember_key(struct weft_json *j, struct weft_str key, bool *twice,
+                                     struct weft_err *err)
 {
     struct weft_json_frame *f = &j->frames[j->depth - 1];
     *twice = false;
@@ -410,7 +423,8 @@ static enum weft_status step(struct weft_json *j, bool is_object, bool *more, st
         size_t comma = j->at++;
         skip_space(j);
         if (j->at < j->text.len && j->text.s[j->at] == close)
-            return fail_at(j, comma, "JS2", "found a comma after the last item; JSON allows none, remove it", err);
+            return fail_at(j, comma, "JS2", "found a comma after the last item; JSON allows none, remove it",
+                           err);
     }
     f->started = true;
     *more = true;
@@ -436,11 +450,13 @@ enum weft_status weft_json_key(struct weft_json *j, struct weft_str *key, bool *
         char shown[64];
         weft_json_place(j, at, &line, &column);
         return weft_fail_rule(err, WEFT_EINPUT, "JS4",
-                              "%s:%" PRIu64 ":%" PRIu64 ": the key \"%s\" comes twice in one object; remove one", j->name,
-                              line, column, weft_escape(shown, sizeof shown, *key));
+                              "%s:%" PRIu64 ":%" PRIu64
+                              ": the key \"%s\" comes twice in one object; remove one",
+                              j->name, line, column, weft_escape(shown, sizeof shown, *key));
     }
     skip_space(j);
-    if (j->at >= j->text.len || j->text.s[j->at] != ':') return weft_json_expected(j, j->at, "':' after the key", err);
+    if (j->at >= j->text.len || j->text.s[j->at] != ':')
+        return weft_json_expected(j, j->at, "':' after the key", err);
     j->at++;
     return WEFT_OK;
 }
@@ -484,14 +500,14 @@ enum weft_status weft_json_null(struct weft_json *j, struct weft_err *err)
     return st ? st : take_word(j, "null", err);
 }
 
-static enum weft_status fail_number(const struct weft_json *j, size_t at, struct weft_str number, const char *expected,
-                                    struct weft_err *err)
+static enum weft_status fail_number(const struct weft_json *j, size_t at, struct weft_str number,
+                                    const char *expected, struct weft_err *err)
 {
     uint64_t line, column;
     char shown[64];
     weft_json_place(j, at, &line, &column);
-    return weft_fail_rule(err, WEFT_EINPUT, "JS6", "%s:%" PRIu64 ":%" PRIu64 ": found %s; expected %s", j->name, line,
-                          column, weft_escape(shown, sizeof shown, number), tr(err, expected));
+    return weft_fail_rule(err, WEFT_EINPUT, "JS6", "%s:%" PRIu64 ":%" PRIu64 ": found %s; expected %s",
+                          j->name, line, column, weft_escape(shown, sizeof shown, number), tr(err, expected));
 }
 
 enum weft_status weft_json_number(struct weft_json *j, struct weft_json_number *out, struct weft_err *err)
@@ -501,7 +517,8 @@ enum weft_status weft_json_number(struct weft_json *j, struct weft_json_number *
     size_t bad;
     const char *wrong = weft_json_scan_number(weft_str_skip(j->text, j->at), out, &bad);
     if (wrong) return weft_json_expected(j, j->at + bad, wrong, err);
-    if (isinf(out->number)) return fail_number(j, j->at, out->text, "a number within the range of a double", err);
+    if (isinf(out->number))
+        return fail_number(j, j->at, out->text, "a number within the range of a double", err);
     j->at += out->text.len;
     return WEFT_OK;
 }
@@ -514,7 +531,8 @@ enum weft_status weft_json_double(struct weft_json *j, double *out, struct weft_
     return st;
 }
 
-enum weft_status weft_json_int(struct weft_json *j, int64_t min, int64_t max, int64_t *out, struct weft_err *err)
+enum weft_status weft_json_int(struct weft_json *j, int64_t min, int64_t max, int64_t *out,
+                               struct weft_err *err)
 {
     struct weft_json_number n;
     enum weft_status st = weft_json_number(j, &n, err);
@@ -526,7 +544,8 @@ enum weft_status weft_json_int(struct weft_json *j, int64_t min, int64_t max, in
         char shown[64];
         weft_json_place(j, at, &line, &column);
         return weft_fail_rule(err, WEFT_EINPUT, "JS6",
-                              "%s:%" PRIu64 ":%" PRIu64 ": found %s; expected an integer from %" PRId64 " to %" PRId64,
+                              "%s:%" PRIu64 ":%" PRIu64 ": found %s; expected an integer from %" PRId64
+                              " to %" PRId64,
                               j->name, line, column, weft_escape(shown, sizeof shown, n.text), min, max);
     }
     *out = n.integer;
@@ -557,7 +576,8 @@ enum weft_status weft_json_skip(struct weft_json *j, struct weft_err *err)
         else st = skip_scalar(j, kind, err);
         if (st) return st;
         for (bool more = false; j->depth > depth && !more;) {
-            st = j->frames[j->depth - 1].is_object ? weft_json_key(j, &key, &more, err) : weft_json_element(j, &more, err);
+            st = j->frames[j->depth - 1].is_object ? weft_json_key(j, &key, &more, err)
+                                                   : weft_json_element(j, &more, err);
             if (st) return st;
         }
     } while (j->depth > depth);

@@ -47,7 +47,8 @@ static enum weft_status close_container(struct weft_json *j, struct builder *b, 
 }
 
 /* A scalar whole, of a container its opening bracket. */
-static enum weft_status take(struct weft_json *j, struct builder *b, struct weft_json_value *v, struct weft_err *err)
+static enum weft_status take(struct weft_json *j, struct builder *b, struct weft_json_value *v,
+                             struct weft_err *err)
 {
     struct weft_json_number n;
     enum weft_status st = weft_json_peek(j, &v->kind, err);
@@ -105,8 +106,8 @@ done:
     return st;
 }
 
-enum weft_status weft_json_parse_row(struct weft_arena *a, const char *name, uint64_t line, struct weft_str text,
-                                     struct weft_json_value *out, struct weft_err *err)
+enum weft_status weft_json_parse_row(struct weft_arena *a, const char *name, uint64_t line,
+                                     struct weft_str text, struct weft_json_value *out, struct weft_err *err)
 {
     struct weft_json j;
     struct weft_json_value v = { 0 };

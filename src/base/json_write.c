@@ -4,7 +4,10 @@
 #include <math.h>
 #include <stdio.h>
 
-void weft_json_out_init(struct weft_json_out *o, struct weft_buf *buf) { *o = (struct weft_json_out){ .buf = buf }; }
+void weft_json_out_init(struct weft_json_out *o, struct weft_buf *buf)
+{
+    *o = (struct weft_json_out){ .buf = buf };
+}
 
 static void new_line(struct weft_json_out *o)
 {
@@ -34,7 +37,7 @@ static void open_bracket(struct weft_json_out *o, char c)
 static void close_bracket(struct weft_json_out *o, char c)
 {
     o->depth--;
-    if (o->indent && o->need_comma) new_line(o);    /* an empty container stays "[]" */
+    if (o->indent && o->need_comma) new_line(o); /* an empty container stays "[]" */
     weft_buf_char(o->buf, c);
     o->need_comma = true;
 }
@@ -47,7 +50,9 @@ void weft_json_out_array_end(struct weft_json_out *o) { close_bracket(o, ']'); }
 static void add_u_escape(struct weft_buf *b, uint32_t cp)
 {
     if (cp < 0x10000) weft_buf_printf(b, "\\u%04x", (unsigned)cp);
-    else weft_buf_printf(b, "\\u%04x\\u%04x", 0xD800 + (unsigned)((cp - 0x10000) >> 10), 0xDC00 + (unsigned)(cp & 0x3FF));
+    else
+        weft_buf_printf(b, "\\u%04x\\u%04x", 0xD800 + (unsigned)((cp - 0x10000) >> 10),
+                        0xDC00 + (unsigned)(cp & 0x3FF));
 }
 
 static void add_escape(struct weft_json_out *o, uint32_t cp)
@@ -96,7 +101,10 @@ void weft_json_out_key_str(struct weft_json_out *o, struct weft_str key)
     o->need_comma = true;
 }
 
-void weft_json_out_key(struct weft_json_out *o, const char *key) { weft_json_out_key_str(o, weft_str_c(key)); }
+void weft_json_out_key(struct weft_json_out *o, const char *key)
+{
+    weft_json_out_key_str(o, weft_str_c(key));
+}
 
 void weft_json_out_raw(struct weft_json_out *o, struct weft_str json)
 {
@@ -134,7 +142,10 @@ void weft_json_out_double(struct weft_json_out *o, double v)
     weft_json_out_raw(o, weft_str_c(isfinite(v) ? weft_json_format_double(text, v) : "null"));
 }
 
-void weft_json_out_bool(struct weft_json_out *o, bool v) { weft_json_out_raw(o, weft_str_c(v ? "true" : "false")); }
+void weft_json_out_bool(struct weft_json_out *o, bool v)
+{
+    weft_json_out_raw(o, weft_str_c(v ? "true" : "false"));
+}
 void weft_json_out_null(struct weft_json_out *o) { weft_json_out_raw(o, WEFT_STR("null")); }
 
 static bool is_integer_text(struct weft_str s)

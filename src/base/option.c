@@ -40,7 +40,7 @@ static bool first_of_group(struct weft_option_table t, size_t row)
 
 size_t weft_option_next(struct weft_option_table t, size_t at, bool *heading)
 {
-    size_t first = 0;       /* of the groups that may begin next */
+    size_t first = 0; /* of the groups that may begin next */
     *heading = false;
     if (at != SIZE_MAX) {
         for (size_t i = at + 1; i < t.n; i++)
@@ -110,8 +110,10 @@ enum weft_status weft_option_unknown(struct weft_option_table t, const char *whe
         free(names);
     }
     if (nearest)
-        return weft_fail(err, WEFT_EARG, "%s: there is no setting \"%s\"; did you mean \"%s\"?", where, shown, nearest);
-    return weft_fail(err, WEFT_EARG, "%s: there is no setting \"%s\"; `weft help` lists them by verb", where, shown);
+        return weft_fail(err, WEFT_EARG, "%s: there is no setting \"%s\"; did you mean \"%s\"?", where, shown,
+                         nearest);
+    return weft_fail(err, WEFT_EARG, "%s: there is no setting \"%s\"; `weft help` lists them by verb", where,
+                     shown);
 }
 
 /* ---- one value ---- */
@@ -136,8 +138,8 @@ static const char *label(char out[640], const struct weft_option *row, const cha
 }
 
 /* "LABEL is VALUE; expected EXPECTED" */
-static enum weft_status refuse(const struct weft_option_sink *to, const struct weft_option *row, const char *where,
-                               struct weft_str value, const char *expected)
+static enum weft_status refuse(const struct weft_option_sink *to, const struct weft_option *row,
+                               const char *where, struct weft_str value, const char *expected)
 {
     char shown[96], name[640];
     return weft_fail(to->err, WEFT_EARG, "%s is \"%s\"; expected %s", label(name, row, where),
@@ -169,10 +171,11 @@ static enum weft_status check_range(const struct weft_option_sink *to, const str
         if (row->max == INFINITY)
             return weft_fail(to->err, WEFT_EARG, "%s is %s; expected at least %.10g", label(name, row, where),
                              shown, row->min);
-        return weft_fail(to->err, WEFT_EARG, "%s is %s; expected %.10g to %.10g", label(name, row, where), shown,
-                         row->min, row->max);
+        return weft_fail(to->err, WEFT_EARG, "%s is %s; expected %.10g to %.10g", label(name, row, where),
+                         shown, row->min, row->max);
     }
-    if (to->warn && (row->warn_min != 0 || row->warn_max != 0) && !(v >= row->warn_min && v <= row->warn_max)) {
+    if (to->warn && (row->warn_min != 0 || row->warn_max != 0)
+        && !(v >= row->warn_min && v <= row->warn_max)) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         weft_buf_printf(to->warn, weft_option_tr(to->err, "%s is %s; usual is %.10g to %.10g\n"),
@@ -182,8 +185,8 @@ static enum weft_status check_range(const struct weft_option_sink *to, const str
     return WEFT_OK;
 }
 
-static enum weft_status assign_int(const struct weft_option_sink *to, const struct weft_option *row, const char *where,
-                                   struct weft_str value)
+static enum weft_status assign_int(const struct weft_option_sink *to, const struct weft_option *row,
+                                   const char *where, struct weft_str value)
 {
     size_t i = value.len && (value.s[0] == '-' || value.s[0] == '+');
     bool minus = i && value.s[0] == '-';
@@ -209,14 +212,14 @@ static enum weft_status assign_float(const struct weft_option_sink *to, const st
     if (value.len < sizeof text) {
         if (value.len) memcpy(text, value.s, value.len);
         text[value.len] = '\0';
-    } else
-        text[0] = '\0';
+    } else text[0] = '\0';
     if (value.len && strspn(text, "+-.0123456789eE") == value.len) {
         locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
         v = strtod_l(text, &end, c);
         freelocale(c);
     }
-    if (end == text || *end || !isfinite(v)) return refuse(to, row, where, value, "a number such as 0.5 or 1e-4");
+    if (end == text || *end || !isfinite(v))
+        return refuse(to, row, where, value, "a number such as 0.5 or 1e-4");
     enum weft_status st = check_range(to, row, where, value, v);
     if (!st) *(double *)weft_option_field(row, to->settings) = v;
     return st;
@@ -237,8 +240,9 @@ static enum weft_status assign_choice(const struct weft_option_sink *to, const s
         if (i) weft_buf_cstr(&list, ", ");
         weft_buf_str(&list, choice);
     }
-    enum weft_status st = weft_fail(to->err, WEFT_EARG, "%s is \"%s\"; expected one of: %s", label(name, row, where),
-                                    weft_escape(shown, sizeof shown, value), list.s ? list.s : "");
+    enum weft_status st =
+        weft_fail(to->err, WEFT_EARG, "%s is \"%s\"; expected one of: %s", label(name, row, where),
+                  weft_escape(shown, sizeof shown, value), list.s ? list.s : "");
     weft_buf_clear(&list);
     return st;
 }
@@ -247,7 +251,8 @@ static enum weft_status assign_string(const struct weft_option_sink *to, const s
                                       const char *where, struct weft_str value)
 {
     /* A C string ends at NUL: whatever stands behind one would be lost silently. */
-    if (value.len && memchr(value.s, '\0', value.len)) return refuse(to, row, where, value, "text without NUL");
+    if (value.len && memchr(value.s, '\0', value.len))
+        return refuse(to, row, where, value, "text without NUL");
     const char *copy = weft_arena_strndup(to->arena, value.s, value.len);
     if (!copy) return weft_fail_nomem(to->err, value.len + 1, row->key);
     *(const char **)weft_option_field(row, to->settings) = copy;
@@ -275,7 +280,8 @@ static enum weft_status assign_list_text(const struct weft_option_sink *to, cons
                                          const char *where, struct weft_str value, bool append)
 {
     struct weft_buf items = { 0 };
-    if (value.len && memchr(value.s, '\0', value.len)) return refuse(to, row, where, value, "text without NUL");
+    if (value.len && memchr(value.s, '\0', value.len))
+        return refuse(to, row, where, value, "text without NUL");
     for (size_t i = 0; i <= value.len;) {
         size_t comma = weft_str_find(value, WEFT_STR(","), i);
         if (comma == SIZE_MAX) comma = value.len;
@@ -305,8 +311,9 @@ enum weft_status weft_option_assign(const struct weft_option_sink *to, const str
     return WEFT_OK;
 }
 
-enum weft_status weft_options_set(struct weft_option_table t, void *settings, struct weft_arena *a, const char *where,
-                                  const char *key, const char *value, struct weft_buf *warn, struct weft_err *err)
+enum weft_status weft_options_set(struct weft_option_table t, void *settings, struct weft_arena *a,
+                                  const char *where, const char *key, const char *value,
+                                  struct weft_buf *warn, struct weft_err *err)
 {
     const struct weft_option_sink to = { settings, a, warn, err };
     const struct weft_option *row = weft_option_find(t, weft_str_c(key), false);

@@ -10,12 +10,12 @@
 #include "base/str.h"
 
 enum weft_option_type {
-    WEFT_OPT_BOOL,      /* bool: true/false, yes/no, 1/0; a bare --flag is true */
-    WEFT_OPT_INT,       /* int64_t */
-    WEFT_OPT_FLOAT,     /* double; 1e-4 and 1.0e-4 both */
-    WEFT_OPT_STRING,    /* const char *, in the arena */
-    WEFT_OPT_CHOICE,    /* int: index into `choices` ("linear|cosine|constant") */
-    WEFT_OPT_LIST       /* struct weft_str_list: a YAML list or "a,b"; repeated flags append */
+    WEFT_OPT_BOOL,   /* bool: true/false, yes/no, 1/0; a bare --flag is true */
+    WEFT_OPT_INT,    /* int64_t */
+    WEFT_OPT_FLOAT,  /* double; 1e-4 and 1.0e-4 both */
+    WEFT_OPT_STRING, /* const char *, in the arena */
+    WEFT_OPT_CHOICE, /* int: index into `choices` ("linear|cosine|constant") */
+    WEFT_OPT_LIST    /* struct weft_str_list: a YAML list or "a,b"; repeated flags append */
 };
 
 struct weft_str_list {
@@ -24,18 +24,18 @@ struct weft_str_list {
 };
 
 struct weft_option {
-    const char *key;            /* as in LLaMA-Factory where it has one: "cutoff_len" */
-    const char *alias;          /* another spelling accepted silently ("finetuning_type"), or NULL */
+    const char *key;   /* as in LLaMA-Factory where it has one: "cutoff_len" */
+    const char *alias; /* another spelling accepted silently ("finetuning_type"), or NULL */
     enum weft_option_type type;
-    size_t offset;              /* offsetof(struct my_settings, field) */
-    const char *def;            /* default as text; NULL: unset (false, 0, 0.0, NULL, -1 for a choice, empty list) */
-    double min, max;            /* refused outside (numbers); both 0: any */
-    double warn_min, warn_max;  /* usual range: outside it a warning; both 0: none */
+    size_t offset;   /* offsetof(struct my_settings, field) */
+    const char *def; /* default as text; NULL: unset (false, 0, 0.0, NULL, -1 for a choice, empty list) */
+    double min, max; /* refused outside (numbers); both 0: any */
+    double warn_min, warn_max; /* usual range: outside it a warning; both 0: none */
     const char *choices;
-    const char *unit;           /* "tokens", "MiB", "" */
-    const char *group;          /* heading in help: "Data", "LoRA", "Training" */
+    const char *unit;  /* "tokens", "MiB", "" */
+    const char *group; /* heading in help: "Data", "LoRA", "Training" */
     const char *help, *help_zh;
-    char short_flag;            /* 'o' for -o, or 0 */
+    char short_flag; /* 'o' for -o, or 0 */
 };
 
 struct weft_option_table {
@@ -44,26 +44,28 @@ struct weft_option_table {
 };
 
 /* Writes every default into `settings`.  Strings are the rows' own. */
-WEFT_MUST_USE enum weft_status
-weft_options_defaults(struct weft_option_table t, void *settings, struct weft_arena *a, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_options_defaults(struct weft_option_table t, void *settings,
+                                                     struct weft_arena *a, struct weft_err *err);
 
 /* Sets one value from text.  `where`: "recipe.yaml:12:3" or "--lora_rank" for messages.  Unknown key: WEFT_EARG with
  * the nearest name.  `warn` (may be NULL) gets values outside the usual range. */
-WEFT_MUST_USE enum weft_status
-weft_options_set(struct weft_option_table t, void *settings, struct weft_arena *a, const char *where, const char *key,
-                 const char *value, struct weft_buf *warn, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_options_set(struct weft_option_table t, void *settings,
+                                                struct weft_arena *a, const char *where, const char *key,
+                                                const char *value, struct weft_buf *warn,
+                                                struct weft_err *err);
 
 /* A YAML mapping of settings.  Nulls leave the default.  Errors carry file:line:column of the user's file.
  * A key that is in no row: WEFT_EINPUT naming the nearest. */
-WEFT_MUST_USE enum weft_status
-weft_options_yaml(struct weft_option_table t, void *settings, struct weft_arena *a, const char *name,
-                  struct weft_str yaml, struct weft_buf *warn, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_options_yaml(struct weft_option_table t, void *settings,
+                                                 struct weft_arena *a, const char *name, struct weft_str yaml,
+                                                 struct weft_buf *warn, struct weft_err *err);
 
 /* argv[1..argc-1]: flags set their rows, KEY=VALUE too when KEY is a row, "--" ends flags; everything else is
  * returned in order as positional.  `--no-x` clears a bool x; '-' and '_' are the same inside a flag. */
-WEFT_MUST_USE enum weft_status
-weft_options_argv(struct weft_option_table t, void *settings, struct weft_arena *a, int argc, char **argv,
-                  struct weft_str_list *positional, struct weft_buf *warn, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_options_argv(struct weft_option_table t, void *settings,
+                                                 struct weft_arena *a, int argc, char **argv,
+                                                 struct weft_str_list *positional, struct weft_buf *warn,
+                                                 struct weft_err *err);
 
 /* Every setting written out as YAML, defaults too, grouped, in table order. */
 void weft_options_dump(struct weft_option_table t, const void *settings, struct weft_buf *out);

@@ -9,12 +9,13 @@ struct reader {
     struct weft_option_sink to;
     int argc, at;
     char **argv;
-    bool *seen;             /* [table.n]: this row had a flag; the next one of a list appends */
+    bool *seen; /* [table.n]: this row had a flag; the next one of a list appends */
     const char **positional;
     size_t n_positional;
 };
 
-static enum weft_status set(struct reader *r, const struct weft_option *row, const char *flag, struct weft_str value)
+static enum weft_status set(struct reader *r, const struct weft_option *row, const char *flag,
+                            struct weft_str value)
 {
     size_t i = (size_t)(row - r->table.rows);
     enum weft_status st = weft_option_assign(&r->to, row, flag, value, r->seen[i]);
@@ -61,12 +62,13 @@ static enum weft_status short_flag(struct reader *r, const char *arg)
     for (size_t i = 0; i < r->table.n; i++) {
         const struct weft_option *row = &r->table.rows[i];
         if (!row->short_flag || row->short_flag != arg[1]) continue;
-        if (row->type == WEFT_OPT_BOOL && arg[2]) break;        /* -qv: bundles are not known here */
+        if (row->type == WEFT_OPT_BOOL && arg[2]) break; /* -qv: bundles are not known here */
         const char *attached = arg[2] == '=' ? arg + 3 : arg[2] ? arg + 2 : NULL;
         return take_value(r, row, flag, attached);
     }
     char shown[64];
-    return weft_fail(r->to.err, WEFT_EARG, "there is no option \"%s\"; put -- before names that begin with a dash",
+    return weft_fail(r->to.err, WEFT_EARG,
+                     "there is no option \"%s\"; put -- before names that begin with a dash",
                      weft_escape(shown, sizeof shown, weft_str_c(arg)));
 }
 
@@ -83,7 +85,8 @@ static enum weft_status plain(struct reader *r, const char *arg)
         if (n <= 64 && !weft_file_exists(arg)) {
             for (size_t i = 0; i < r->table.n; i++) {
                 const char *names[] = { r->table.rows[i].key, r->table.rows[i].alias };
-                if (weft_nearest(where, names, 2)) return weft_option_unknown(r->table, where, key, r->to.err);
+                if (weft_nearest(where, names, 2))
+                    return weft_option_unknown(r->table, where, key, r->to.err);
             }
         }
     }
@@ -99,7 +102,8 @@ enum weft_status weft_options_argv(struct weft_option_table t, void *settings, s
     bool flags = true;
     r.seen = WEFT_NEWS(a, bool, t.n);
     r.positional = WEFT_NEWS(a, const char *, (size_t)(argc > 0 ? argc : 0));
-    if (!r.seen || !r.positional) return weft_fail_nomem(err, (size_t)argc * sizeof(char *), "the command line");
+    if (!r.seen || !r.positional)
+        return weft_fail_nomem(err, (size_t)argc * sizeof(char *), "the command line");
     for (r.at = 1; r.at < argc; r.at++) {
         const char *arg = argv[r.at];
         enum weft_status st = WEFT_OK;

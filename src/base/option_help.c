@@ -17,7 +17,7 @@ static void wrapped(struct weft_buf *out, struct weft_str text, size_t at)
 {
     size_t i = 0;
     while (i < text.len) {
-        size_t end = i;     /* the longest piece that must stay together */
+        size_t end = i; /* the longest piece that must stay together */
         do {
             uint32_t cp;
             size_t n = weft_utf8_decode(text.s + end, text.len - end, &cp, NULL);
@@ -107,7 +107,8 @@ void weft_options_help(struct weft_option_table t, enum weft_lang lang, struct w
 {
     struct weft_buf flag = { 0 }, text = { 0 };
     bool heading;
-    for (size_t i = weft_option_next(t, SIZE_MAX, &heading), n = 0; i < t.n; i = weft_option_next(t, i, &heading), n++) {
+    for (size_t i = weft_option_next(t, SIZE_MAX, &heading), n = 0; i < t.n;
+         i = weft_option_next(t, i, &heading), n++) {
         const struct weft_option *row = &t.rows[i];
         if (heading && n) weft_buf_char(out, '\n');
         if (heading && row->group) {
@@ -116,15 +117,15 @@ void weft_options_help(struct weft_option_table t, enum weft_lang lang, struct w
         }
         weft_buf_reset(&flag);
         weft_buf_reset(&text);
-        if (row->short_flag) weft_buf_printf(&flag, "  -%c, --%s%s", row->short_flag, row->key, value_name(row));
+        if (row->short_flag)
+            weft_buf_printf(&flag, "  -%c, --%s%s", row->short_flag, row->key, value_name(row));
         else weft_buf_printf(&flag, "  --%s%s", row->key, value_name(row));
         describe(row, lang, &text);
         weft_buf_str(out, weft_buf_view(&flag));
         if (flag.len + 2 > TEXT_COLUMN) {
             weft_buf_char(out, '\n');
             spaces(out, TEXT_COLUMN);
-        } else
-            spaces(out, TEXT_COLUMN - flag.len);
+        } else spaces(out, TEXT_COLUMN - flag.len);
         wrapped(out, weft_buf_view(&text), TEXT_COLUMN);
     }
     weft_buf_clear(&flag);

@@ -16,8 +16,8 @@ enum weft_status weft_option_unknown(struct weft_option_table t, const char *whe
 struct weft_option_sink {
     void *settings;
     struct weft_arena *arena;
-    struct weft_buf *warn;      /* may be NULL */
-    struct weft_err *err;       /* may be NULL */
+    struct weft_buf *warn; /* may be NULL */
+    struct weft_err *err;  /* may be NULL */
 };
 
 /* Sets the row's field from text.  Lists: `append` adds to what is there. */

@@ -13,8 +13,8 @@ struct reader {
     struct weft_option_table table;
     struct weft_option_sink to;
     const char *name;
-    bool *seen;                 /* [table.n] */
-    char where[WHERE_BYTES];    /* "name:line:column" of what is being read */
+    bool *seen;              /* [table.n] */
+    char where[WHERE_BYTES]; /* "name:line:column" of what is being read */
 };
 
 static void set_where(struct reader *r, int line, int column)
@@ -42,7 +42,8 @@ static bool is_null(struct fy_node *node)
     if (!node) return true;
     if (fy_node_get_type(node) != FYNT_SCALAR || fy_node_get_style(node) != FYNS_PLAIN) return false;
     struct weft_str s = scalar_of(node);
-    return !s.len || weft_str_is(s, "~") || weft_str_is(s, "null") || weft_str_is(s, "Null") || weft_str_is(s, "NULL");
+    return !s.len || weft_str_is(s, "~") || weft_str_is(s, "null") || weft_str_is(s, "Null")
+           || weft_str_is(s, "NULL");
 }
 
 static enum weft_status refuse_here(struct reader *r, const char *what)
@@ -53,7 +54,8 @@ static enum weft_status refuse_here(struct reader *r, const char *what)
 static enum weft_status check_scalar(struct reader *r, struct fy_node *node)
 {
     if (fy_node_is_alias(node))
-        return refuse_here(r, "found an alias (*name); settings know no anchors and aliases, write the value out");
+        return refuse_here(
+            r, "found an alias (*name); settings know no anchors and aliases, write the value out");
     if (fy_node_get_type(node) != FYNT_SCALAR)
         return refuse_here(r, "found a list or mapping; expected a single value");
     return WEFT_OK;
@@ -70,7 +72,8 @@ static enum weft_status read_list(struct reader *r, const struct weft_option *ro
         st = check_scalar(r, node);
         if (!st && is_null(node)) st = refuse_here(r, "found nothing; expected a single value");
         struct weft_str item = st ? (struct weft_str){ 0 } : scalar_of(node);
-        if (!st && item.len && memchr(item.s, '\0', item.len)) st = refuse_here(r, "found a NUL character; expected text");
+        if (!st && item.len && memchr(item.s, '\0', item.len))
+            st = refuse_here(r, "found a NUL character; expected text");
         weft_buf_add(&items, &item, sizeof item);
     }
     if (!st) st = weft_buf_check(&items, row->key, r->to.err);
@@ -91,12 +94,15 @@ static enum weft_status read_pair(struct reader *r, struct fy_node *key_node, st
     const struct weft_option *row = weft_option_find(r->table, key, false);
     if (!row) return weft_option_unknown(r->table, r->where, key, r->to.err);
     if (r->seen[row - r->table.rows])
-        return weft_fail(r->to.err, WEFT_EINPUT, "%s: the setting \"%s\" comes twice (perhaps under another name); "
-                         "remove one", r->where, row->key);
+        return weft_fail(r->to.err, WEFT_EINPUT,
+                         "%s: the setting \"%s\" comes twice (perhaps under another name); "
+                         "remove one",
+                         r->where, row->key);
     r->seen[row - r->table.rows] = true;
     if (is_null(value)) return WEFT_OK;
     set_where_of(r, value);
-    if (row->type == WEFT_OPT_LIST && fy_node_get_type(value) == FYNT_SEQUENCE) return read_list(r, row, value);
+    if (row->type == WEFT_OPT_LIST && fy_node_get_type(value) == FYNT_SEQUENCE)
+        return read_list(r, row, value);
     st = check_scalar(r, value);
     return st ? st : weft_option_assign(&r->to, row, r->where, scalar_of(value), false);
 }
@@ -122,13 +128,15 @@ static enum weft_status fail_syntax(struct reader *r, struct fy_diag *diag)
     void *iter = NULL;
     struct fy_diag_error *e = fy_diag_errors_iterate(diag, &iter);
     if (e) set_where(r, e->line, e->column);
-    return weft_fail(r->to.err, WEFT_EINPUT, "%s: not valid YAML: %s", r->where, e && e->msg ? e->msg : "syntax error");
+    return weft_fail(r->to.err, WEFT_EINPUT, "%s: not valid YAML: %s", r->where,
+                     e && e->msg ? e->msg : "syntax error");
 }
 
 static void drop_output(struct fy_diag *diag, void *user, const char *buf, size_t len) {}
 
-enum weft_status weft_options_yaml(struct weft_option_table t, void *settings, struct weft_arena *a, const char *name,
-                                   struct weft_str yaml, struct weft_buf *warn, struct weft_err *err)
+enum weft_status weft_options_yaml(struct weft_option_table t, void *settings, struct weft_arena *a,
+                                   const char *name, struct weft_str yaml, struct weft_buf *warn,
+                                   struct weft_err *err)
 {
     struct reader r = { .table = t, .to = { settings, a, warn, err }, .name = name };
     struct fy_diag_cfg diag_cfg;
@@ -139,11 +147,13 @@ enum weft_status weft_options_yaml(struct weft_option_table t, void *settings, s
 
     set_where(&r, 1, 1);
     if (yaml.len > MAX_YAML_BYTES)
-        return weft_fail(err, WEFT_ELIMIT, "%s is longer than %d bytes; settings need less", name, (int)MAX_YAML_BYTES);
+        return weft_fail(err, WEFT_ELIMIT, "%s is longer than %d bytes; settings need less", name,
+                         (int)MAX_YAML_BYTES);
     size_t bad = weft_utf8_check(yaml);
     if (bad < yaml.len)
-        return weft_fail_rule(err, WEFT_EINPUT, "TX1", "%s: byte %zu is 0x%02x, which is not UTF-8; save the file as UTF-8",
-                              name, bad, (unsigned)(unsigned char)yaml.s[bad]);
+        return weft_fail_rule(err, WEFT_EINPUT, "TX1",
+                              "%s: byte %zu is 0x%02x, which is not UTF-8; save the file as UTF-8", name, bad,
+                              (unsigned)(unsigned char)yaml.s[bad]);
     if (yaml.len && memchr(yaml.s, '\0', yaml.len))
         return weft_fail(err, WEFT_EINPUT, "%s: found a NUL byte; expected YAML text", name);
     r.seen = WEFT_NEWS(a, bool, t.n);
@@ -167,14 +177,15 @@ enum weft_status weft_options_yaml(struct weft_option_table t, void *settings, s
         st = fail_syntax(&r, diag);
         goto done;
     }
-    if (!doc) goto done;            /* comments only */
+    if (!doc) goto done; /* comments only */
     st = read_root(&r, doc);
-    if (st == WEFT_EARG) st = WEFT_EINPUT;      /* a file is at fault, not the command line */
+    if (st == WEFT_EARG) st = WEFT_EINPUT; /* a file is at fault, not the command line */
     if (err && st == WEFT_EINPUT) err->status = st;
     if (st) goto done;
     next = fy_parse_load_document(parser);
     if (fy_diag_got_error(diag)) st = fail_syntax(&r, diag);
-    else if (next) st = weft_fail(err, WEFT_EINPUT, "%s: found a second document (after ---); expected one", name);
+    else if (next)
+        st = weft_fail(err, WEFT_EINPUT, "%s: found a second document (after ---); expected one", name);
 done:
     if (next) fy_parse_document_destroy(parser, next);
     if (doc) fy_parse_document_destroy(parser, doc);
@@ -191,11 +202,12 @@ static bool plain_is_safe(struct weft_str s)
     static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n" };
     if (!s.len || s.len > 200) return false;
     char first = s.s[0];
-    if (!((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first == '_' || first == '/')) return false;
+    if (!((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first == '_' || first == '/'))
+        return false;
     for (size_t i = 0; i < s.len; i++) {
         char c = s.s[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'
-                  || c == '.' || c == '/' || c == '+' || c == '@';
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'
+                  || c == '-' || c == '.' || c == '/' || c == '+' || c == '@';
         if (!ok) return false;
     }
     for (size_t i = 0; i < WEFT_COUNT(words); i++)
@@ -215,7 +227,8 @@ static void dump_string(struct weft_buf *out, struct weft_str s)
     for (size_t i = 0; i < s.len && !json.ascii;) {
         uint32_t cp;
         i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        json.ascii = (cp >= 0x7F && cp <= 0xA0) || cp == 0x2028 || cp == 0x2029 || cp == 0xFEFF || cp >= 0xFFFE;
+        json.ascii =
+            (cp >= 0x7F && cp <= 0xA0) || cp == 0x2028 || cp == 0x2029 || cp == 0xFEFF || cp >= 0xFFFE;
     }
     weft_json_out_str(&json, s);
 }
@@ -266,7 +279,8 @@ static void dump_value(const struct weft_option *row, const void *settings, stru
 void weft_options_dump(struct weft_option_table t, const void *settings, struct weft_buf *out)
 {
     bool heading;
-    for (size_t i = weft_option_next(t, SIZE_MAX, &heading), n = 0; i < t.n; i = weft_option_next(t, i, &heading), n++) {
+    for (size_t i = weft_option_next(t, SIZE_MAX, &heading), n = 0; i < t.n;
+         i = weft_option_next(t, i, &heading), n++) {
         const struct weft_option *row = &t.rows[i];
         if (heading && n) weft_buf_char(out, '\n');
         if (heading && row->group) weft_buf_printf(out, "# %s\n", row->group);

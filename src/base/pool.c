@@ -1,5 +1,5 @@
-/* Workers wait for a new generation number: they spin for a few microseconds, because the next region of a
- * training step comes soon, then sleep on a futex-backed condition variable, because a busy neighbour needs the
+/* Workers wait for a new generation number: they spin for some tens of microseconds, because the next region of
+ * a training step comes soon, then sleep on a futex-backed condition variable, because a busy neighbour needs the
  * processor more than a waiting thread does. */
 #include "base/pool.h"
 
@@ -20,12 +20,12 @@ struct worker {
 
 struct weft_pool {
     int n_threads, n_started;
-    struct worker *workers;         /* [n_threads - 1] */
-    pthread_mutex_t lock;           /* guards `generation` changes, `sleeping` and the two conditions */
+    struct worker *workers; /* [n_threads - 1] */
+    pthread_mutex_t lock;   /* guards `generation` changes, `sleeping` and the two conditions */
     pthread_cond_t start, finish;
     _Atomic uint64_t generation;
     _Atomic size_t next_chunk;
-    _Atomic int n_busy;             /* workers that have not finished this generation */
+    _Atomic int n_busy; /* workers that have not finished this generation */
     _Atomic bool stop;
     size_t n_chunks;
     weft_pool_fn *fn;
@@ -149,10 +149,12 @@ void weft_pool_run(struct weft_pool *p, size_t n_chunks, weft_pool_fn *fn, void 
     atomic_store_explicit(&p->n_busy, p->n_started, memory_order_relaxed);
     wake(p);
     take_chunks(p, 0);
-    for (int spins = 0; atomic_load_explicit(&p->n_busy, memory_order_acquire) && spins < SPINS; spins++) relax();
+    for (int spins = 0; atomic_load_explicit(&p->n_busy, memory_order_acquire) && spins < SPINS; spins++)
+        relax();
     if (atomic_load_explicit(&p->n_busy, memory_order_acquire)) {
         pthread_mutex_lock(&p->lock);
-        while (atomic_load_explicit(&p->n_busy, memory_order_acquire)) pthread_cond_wait(&p->finish, &p->lock);
+        while (atomic_load_explicit(&p->n_busy, memory_order_acquire))
+            pthread_cond_wait(&p->finish, &p->lock);
         pthread_mutex_unlock(&p->lock);
     }
 }

@@ -17,8 +17,8 @@ struct weft_pool;
 
 /* n_threads in all, the caller's included; 0 means one per processor this process may use. */
 WEFT_MUST_USE enum weft_status weft_pool_new(struct weft_pool **out, int n_threads, struct weft_err *err);
-void weft_pool_free(struct weft_pool *p);       /* accepts NULL */
-int weft_pool_threads(const struct weft_pool *p);   /* NULL: 1 */
+void weft_pool_free(struct weft_pool *p);         /* accepts NULL */
+int weft_pool_threads(const struct weft_pool *p); /* NULL: 1 */
 
 /* Calls fn(ctx, chunk, thread) for chunk = 0 ... n_chunks-1, on the caller's and the pool's threads, and returns
  * when all are done.  `thread` is 0 ... threads-1 and indexes per-thread scratch.  A NULL pool runs in place.

@@ -13,11 +13,12 @@ struct weft_progress {
     /* stage: an English word or two, a key of the language catalogue ("reading", "training"); done and total in
      * `unit` ("bytes", "rows", "tokens", "steps"), total 0 when unknown; note: "" or a short text such as
      * "loss 3.21".  Called at most a few hundred times a second; must return quickly. */
-    void (*update)(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit, const char *note);
+    void (*update)(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit,
+                   const char *note);
     /* One line worth keeping: a warning or an event, in the user's language, no final newline. */
     void (*message)(void *ctx, const char *text);
     void *ctx;
-    volatile const int *cancel;     /* set by a signal handler; NULL: never */
+    volatile const int *cancel; /* set by a signal handler; NULL: never */
 };
 
 static inline void weft_progress_update(const struct weft_progress *p, const char *stage, uint64_t done,
@@ -29,6 +30,9 @@ static inline void weft_progress_message(const struct weft_progress *p, const ch
 {
     if (p && p->message) p->message(p->ctx, text);
 }
-static inline bool weft_progress_cancelled(const struct weft_progress *p) { return p && p->cancel && *p->cancel; }
+static inline bool weft_progress_cancelled(const struct weft_progress *p)
+{
+    return p && p->cancel && *p->cancel;
+}
 
 #endif

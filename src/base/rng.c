@@ -1,6 +1,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <stddef.h>
 
 void weft_philox(uint32_t key0, uint32_t key1, const uint32_t counter[4], uint32_t out[4])
 {
@@ -28,20 +29,41 @@ void weft_rng_init(struct weft_rng *r, uint64_t seed, enum weft_rng_purpose purp
     };
 }
 
-uint32_t weft_rng_u32(struct weft_rng *r)
+/* The four words that hold draw number `drawn`. */
+static void block_of(const struct weft_rng *r, uint32_t out[4])
 {
     uint64_t block = r->drawn / 4;
-    uint32_t counter[4] = { (uint32_t)block, (uint32_t)(block >> 32), r->stream[0], r->stream[1] }, out[4];
+    const uint32_t counter[4] = { (uint32_t)block, (uint32_t)(block >> 32), r->stream[0], r->stream[1] };
     weft_philox(r->key[0], r->key[1], counter, out);
+}
+
+uint32_t weft_rng_u32(struct weft_rng *r)
+{
+    uint32_t out[4];
+    block_of(r, out);
     return out[r->drawn++ % 4];
+}
+
+/* Two draws; nearly always from one block. */
+static void two(struct weft_rng *r, uint32_t *first, uint32_t *second)
+{
+    uint32_t out[4];
+    size_t i = r->drawn % 4;
+    block_of(r, out);
+    *first = out[i];
+    r->drawn++;
+    if (i == 3) block_of(r, out);
+    *second = out[(i + 1) % 4];
+    r->drawn++;
 }
 
 uint64_t weft_rng_below(struct weft_rng *r, uint64_t n)
 {
     uint64_t limit = UINT64_MAX - UINT64_MAX % n, v;
+    uint32_t high, low;
     do {
-        v = weft_rng_u32(r);
-        v = v << 32 | weft_rng_u32(r);
+        two(r, &high, &low);
+        v = (uint64_t)high << 32 | low;
     } while (v >= limit);
     return v % n;
 }
@@ -50,12 +72,15 @@ float weft_rng_f32(struct weft_rng *r) { return (float)(weft_rng_u32(r) >> 8) * 
 
 double weft_rng_f64(struct weft_rng *r)
 {
-    uint64_t hi = weft_rng_u32(r) >> 5, lo = weft_rng_u32(r) >> 6;
-    return (double)(hi << 26 | lo) * 0x1p-53;
+    uint32_t high, low;
+    two(r, &high, &low);
+    return (double)((uint64_t)(high >> 5) << 26 | low >> 6) * 0x1p-53;
 }
 
 float weft_rng_normal(struct weft_rng *r)
 {
-    double u = ((double)weft_rng_u32(r) + 0.5) * 0x1p-32, v = (double)weft_rng_u32(r) * 0x1p-32;
+    uint32_t first, second;
+    two(r, &first, &second);
+    double u = ((double)first + 0.5) * 0x1p-32, v = (double)second * 0x1p-32;
     return (float)(sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v));
 }

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void write_message(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt, va_list ap)
+static void write_message(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt,
+                          va_list ap)
 {
     if (!err || err->msg[0]) return;
     err->status = st;
@@ -32,7 +33,8 @@ enum weft_status weft_fail(struct weft_err *err, enum weft_status st, const char
     return st;
 }
 
-enum weft_status weft_fail_rule(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt, ...)
+enum weft_status weft_fail_rule(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt,
+                                ...)
 {
     va_list ap;
     va_start(ap, fmt);

@@ -19,15 +19,15 @@
 /* Verdicts and their exit codes: docs/cli.md. */
 enum weft_status {
     WEFT_OK = 0,
-    WEFT_EARG,      /* exit 2: the caller or the command line asked for something that makes no sense */
-    WEFT_EINPUT,    /* exit 3: a file or text breaks a rule; the rule is in err->rule */
-    WEFT_ELIMIT,    /* exit 3: a stated maximum was met; the message names it and its option */
-    WEFT_EPARTIAL,  /* exit 4: done, but something was left out; counts are in the result */
-    WEFT_ESYSTEM,   /* exit 5: open, read, write, rename, thread ... failed; the message has strerror */
-    WEFT_ENOMEM,    /* exit 5: an allocation failed; the message has the size */
-    WEFT_EDEVICE,   /* exit 5: no such device, or it failed */
-    WEFT_EREMOTE,   /* exit 6: the other end of a connection failed */
-    WEFT_ECANCEL    /* exit 130 or 143: the user stopped it; what could be saved is saved */
+    WEFT_EARG,     /* exit 2: the caller or the command line asked for something that makes no sense */
+    WEFT_EINPUT,   /* exit 3: a file or text breaks a rule; the rule is in err->rule */
+    WEFT_ELIMIT,   /* exit 3: a stated maximum was met; the message names it and its option */
+    WEFT_EPARTIAL, /* exit 4: done, but something was left out; counts are in the result */
+    WEFT_ESYSTEM,  /* exit 5: open, read, write, rename, thread ... failed; the message has strerror */
+    WEFT_ENOMEM,   /* exit 5: an allocation failed; the message has the size */
+    WEFT_EDEVICE,  /* exit 5: no such device, or it failed */
+    WEFT_EREMOTE,  /* exit 6: the other end of a connection failed */
+    WEFT_ECANCEL   /* exit 130 or 143: the user stopped it; what could be saved is saved */
 };
 
 enum weft_lang { WEFT_LANG_EN, WEFT_LANG_ZH };
@@ -35,18 +35,18 @@ enum weft_lang { WEFT_LANG_EN, WEFT_LANG_ZH };
 enum { WEFT_ERR_BYTES = 1024 };
 
 struct weft_err {
-    enum weft_lang lang;        /* set by the caller before the call, or zero */
+    enum weft_lang lang; /* set by the caller before the call, or zero */
     enum weft_status status;
-    char rule[8];               /* "JS4", "ST7" ... of docs/robustness.md; "" where no rule applies */
-    char msg[WEFT_ERR_BYTES];   /* one line, no final newline; "" while nothing failed */
+    char rule[8];             /* "JS4", "ST7" ... of docs/robustness.md; "" where no rule applies */
+    char msg[WEFT_ERR_BYTES]; /* one line, no final newline; "" while nothing failed */
 };
 
 /* Writes the message unless one is there already, and returns `st`.  `err` may be NULL. */
 enum weft_status weft_fail(struct weft_err *err, enum weft_status st, const char *fmt, ...) WEFT_PRINTF(3, 4);
 
 /* The same, and records the rule of the specification that was broken. */
-enum weft_status weft_fail_rule(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt, ...)
-    WEFT_PRINTF(4, 5);
+enum weft_status weft_fail_rule(struct weft_err *err, enum weft_status st, const char *rule, const char *fmt,
+                                ...) WEFT_PRINTF(4, 5);
 
 /* "cannot OPERATION PATH: reason" as WEFT_ESYSTEM; reads errno.  The operation is an English verb ("open", "sync"),
  * a key of the catalogue. */

@@ -74,7 +74,10 @@ size_t weft_utf8_decode(const char *s, size_t len, uint32_t *cp, bool *ok)
         *cp = lead;
         return 1;
     }
-    size_t n = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+    size_t n = lead >= 0xC2 && lead <= 0xDF   ? 2
+               : lead >= 0xE0 && lead <= 0xEF ? 3
+               : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                              : 0;
     if (n) {
         uint32_t v = lead & (0xFFu >> (n + 1));
         size_t i = 1;
@@ -87,8 +90,7 @@ size_t weft_utf8_decode(const char *s, size_t len, uint32_t *cp, bool *ok)
             return n;
         }
         n = i;
-    } else
-        n = 1;
+    } else n = 1;
     *cp = 0xFFFD;
     *ok = false;
     return n;
@@ -138,11 +140,11 @@ size_t weft_utf8_check(struct weft_str s)
                 i += 8;
                 continue;
             }
-            if (little && !(high & 0x80)) {             /* one to seven of ASCII */
+            if (little && !(high & 0x80)) { /* one to seven of ASCII */
                 i += (size_t)__builtin_ctzll(high) / 8;
                 continue;
             }
-            if (little && three_bytes(w)) {             /* Chinese text is nearly all of this kind */
+            if (little && three_bytes(w)) { /* Chinese text is nearly all of this kind */
                 i += three_bytes(w >> 24) ? 6 : 3;
                 continue;
             }

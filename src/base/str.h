@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct weft_str {
-    const char *s;      /* NULL only together with len 0 */
+    const char *s; /* NULL only together with len 0 */
     size_t len;
 };
 
@@ -29,7 +29,8 @@ static inline bool weft_str_starts(struct weft_str a, struct weft_str prefix)
 }
 static inline bool weft_str_ends(struct weft_str a, struct weft_str suffix)
 {
-    return a.len >= suffix.len && (suffix.len == 0 || memcmp(a.s + a.len - suffix.len, suffix.s, suffix.len) == 0);
+    return a.len >= suffix.len
+           && (suffix.len == 0 || memcmp(a.s + a.len - suffix.len, suffix.s, suffix.len) == 0);
 }
 /* The part [from, to) of a; both are cut to the length. */
 static inline struct weft_str weft_str_sub(struct weft_str a, size_t from, size_t to)
@@ -40,9 +41,9 @@ static inline struct weft_str weft_str_sub(struct weft_str a, size_t from, size_
 }
 static inline struct weft_str weft_str_skip(struct weft_str a, size_t n) { return weft_str_sub(a, n, a.len); }
 
-int weft_str_cmp(struct weft_str a, struct weft_str b);                         /* by bytes, as memcmp */
-size_t weft_str_find(struct weft_str a, struct weft_str needle, size_t from);   /* SIZE_MAX: not there */
-struct weft_str weft_str_trim_ascii(struct weft_str a);                         /* space, \t, \r, \n at both ends */
+int weft_str_cmp(struct weft_str a, struct weft_str b);                       /* by bytes, as memcmp */
+size_t weft_str_find(struct weft_str a, struct weft_str needle, size_t from); /* SIZE_MAX: not there */
+struct weft_str weft_str_trim_ascii(struct weft_str a); /* space, \t, \r, \n at both ends */
 /* A copy with final NUL in `a`, s == NULL when memory is out. */
 WEFT_MUST_USE struct weft_str weft_str_dup(struct weft_arena *a, struct weft_str s);
 /* printf into an arena; s == NULL when memory is out. */
@@ -58,7 +59,7 @@ size_t weft_utf8_decode(const char *s, size_t len, uint32_t *cp, bool *ok);
 size_t weft_utf8_encode(uint32_t cp, char out[4]);
 /* Offset of the first byte that is not part of valid UTF-8, or s.len when all is valid. */
 size_t weft_utf8_check(struct weft_str s);
-size_t weft_utf8_chars(struct weft_str s);                  /* code points; each bad part counts as one */
+size_t weft_utf8_chars(struct weft_str s); /* code points; each bad part counts as one */
 /* Byte offset of code point number n (0-based), s.len when there are fewer. */
 size_t weft_utf8_offset(struct weft_str s, size_t n);
 /* Columns a terminal needs: CJK and full-width count two, combining marks none. */
@@ -69,24 +70,28 @@ size_t weft_utf8_width(struct weft_str s);
 /* Bytes in malloc memory.  Errors stick: after a failed growth every append is ignored and `failed` stays set,
  * so that a writer checks once at its end (weft_buf_check). */
 struct weft_buf {
-    char *s;                /* len bytes and a final NUL; NULL while nothing was appended */
+    char *s; /* len bytes and a final NUL; NULL while nothing was appended */
     size_t len, cap;
-    size_t max_bytes;       /* most bytes without the NUL; 0: no limit */
-    bool failed, too_long;  /* too_long: it was the limit */
+    size_t max_bytes;      /* most bytes without the NUL; 0: no limit */
+    bool failed, too_long; /* too_long: it was the limit */
 };
 
-void weft_buf_clear(struct weft_buf *b);                    /* frees; a zeroed struct is an empty buffer */
-void weft_buf_reset(struct weft_buf *b);                    /* length 0, memory kept, failure forgotten */
-bool weft_buf_reserve(struct weft_buf *b, size_t more);     /* room for `more` bytes; false sets failed */
+void weft_buf_clear(struct weft_buf *b);                /* frees; a zeroed struct is an empty buffer */
+void weft_buf_reset(struct weft_buf *b);                /* length 0, memory kept, failure forgotten */
+bool weft_buf_reserve(struct weft_buf *b, size_t more); /* room for `more` bytes; false sets failed */
 void weft_buf_add(struct weft_buf *b, const void *s, size_t n);
 void weft_buf_str(struct weft_buf *b, struct weft_str s);
 void weft_buf_cstr(struct weft_buf *b, const char *s);
 void weft_buf_char(struct weft_buf *b, char c);
 void weft_buf_utf8(struct weft_buf *b, uint32_t cp);
 void weft_buf_printf(struct weft_buf *b, const char *fmt, ...) WEFT_PRINTF(2, 3);
-static inline struct weft_str weft_buf_view(const struct weft_buf *b) { return (struct weft_str){ b->s, b->len }; }
+static inline struct weft_str weft_buf_view(const struct weft_buf *b)
+{
+    return (struct weft_str){ b->s, b->len };
+}
 /* WEFT_ENOMEM or WEFT_ELIMIT when an append was lost. `what` names the content in the message. */
-WEFT_MUST_USE enum weft_status weft_buf_check(const struct weft_buf *b, const char *what, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_buf_check(const struct weft_buf *b, const char *what,
+                                              struct weft_err *err);
 
 /* Text from a file or a peer, made safe to print: control characters as \x1b, newline as \n, at most `max`
  * bytes and then "...".  Appends to b. */

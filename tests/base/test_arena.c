@@ -40,7 +40,7 @@ static void test_release_gives_the_same_memory_again(void **state)
     for (int step = 0; step < 5; step++) {
         for (int i = 0; i < 40; i++) memset(weft_arena_alloc(&a, 1000), step, 1000);
         if (!step) held = a.held_bytes;
-        assert_int_equal(a.held_bytes, held);       /* warm: nothing more is asked from the system */
+        assert_int_equal(a.held_bytes, held); /* warm: nothing more is asked from the system */
         weft_arena_release(&a, mark);
         assert_int_equal(a.used_bytes, used);
     }
@@ -70,7 +70,7 @@ static void test_limit_is_kept(void **state)
     assert_true(a.held_bytes <= 3 * 4096);
     assert_null(weft_arena_alloc(&a, 1u << 20));
     weft_arena_clear(&a);
-    assert_non_null(weft_arena_alloc(&a, 2048));    /* the limit is on what is held, not on a lifetime */
+    assert_non_null(weft_arena_alloc(&a, 2048)); /* the limit is on what is held, not on a lifetime */
     weft_arena_clear(&a);
 }
 

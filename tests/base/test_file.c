@@ -23,7 +23,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static void put(const char *path, const char *content) { check_ok(weft_file_write(path, weft_str_c(content), &err), &err); }
+static void put(const char *path, const char *content)
+{
+    check_ok(weft_file_write(path, weft_str_c(content), &err), &err);
+}
 
 static struct weft_str get(struct weft_arena *a, const char *path)
 {
@@ -55,7 +58,7 @@ static void test_written_files_read_back(void **state)
     check_ok(weft_out_open(&o, path, &err), &err);
     for (int i = 0; i < 200000; i++) weft_out_str(&o, WEFT_STR("0123456789"));
     char *big = calloc(1, 1 << 20);
-    weft_out_add(&o, big, 1 << 20);         /* one piece larger than the buffer */
+    weft_out_add(&o, big, 1 << 20); /* one piece larger than the buffer */
     check_ok(weft_out_commit(&o, &err), &err);
     struct weft_str s = get(&a, path);
     assert_int_equal(s.len, 2000000 + (1 << 20));
@@ -73,7 +76,7 @@ static void test_replacing_is_atomic(void **state)
     put(path, "old");
     check_ok(weft_out_open(&o, path, &err), &err);
     weft_out_str(&o, WEFT_STR("new"));
-    check_str(get(&a, path), "old");        /* until commit */
+    check_str(get(&a, path), "old"); /* until commit */
     check_ok(weft_out_commit(&o, &err), &err);
     check_str(get(&a, path), "new");
     assert_string_equal(listing(&a, *state), "a.txt");
@@ -127,10 +130,13 @@ static void test_failed_write_keeps_the_old_file(void **state)
 static void test_output_to_impossible_places(void **state)
 {
     struct weft_out o;
-    check_refuses(weft_out_open(&o, *state, &err), &err, WEFT_EARG, "", "is a folder; expected the name of a file");
-    check_refuses(weft_out_open(&o, check_path(*state, "no/such/a.txt"), &err), &err, WEFT_ESYSTEM, "", "No such file");
+    check_refuses(weft_out_open(&o, *state, &err), &err, WEFT_EARG, "",
+                  "is a folder; expected the name of a file");
+    check_refuses(weft_out_open(&o, check_path(*state, "no/such/a.txt"), &err), &err, WEFT_ESYSTEM, "",
+                  "No such file");
     put(check_path(*state, "file"), "x");
-    check_refuses(weft_out_open(&o, check_path(*state, "file/a.txt"), &err), &err, WEFT_ESYSTEM, "", "Not a directory");
+    check_refuses(weft_out_open(&o, check_path(*state, "file/a.txt"), &err), &err, WEFT_ESYSTEM, "",
+                  "Not a directory");
 }
 
 static void test_planted_link_is_not_followed(void **state)
@@ -151,7 +157,8 @@ static void test_only_regular_files_are_read(void **state)
     struct weft_arena a = { 0 };
     struct weft_str s;
     struct weft_map m;
-    const char *fifo = check_path(*state, "fifo"), *sock = check_path(*state, "socket"), *loop = check_path(*state, "loop");
+    const char *fifo = check_path(*state, "fifo"), *sock = check_path(*state, "socket"),
+               *loop = check_path(*state, "loop");
     assert_int_equal(mkfifo(fifo, 0600), 0);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -159,12 +166,15 @@ static void test_only_regular_files_are_read(void **state)
     assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof name), 0);
     close(fd);
     assert_int_equal(symlink("loop", loop), 0);
-    check_refuses(weft_file_read(&a, fifo, 0, &s, &err), &err, WEFT_EINPUT, "", "is a pipe (FIFO); expected a regular file");
+    check_refuses(weft_file_read(&a, fifo, 0, &s, &err), &err, WEFT_EINPUT, "",
+                  "is a pipe (FIFO); expected a regular file");
     check_refuses(weft_file_read(&a, sock, 0, &s, &err), &err, WEFT_EINPUT, "", "is a socket");
-    check_refuses(weft_file_read(&a, "/dev/zero", 0, &s, &err), &err, WEFT_EINPUT, "", "/dev/zero is a device");
+    check_refuses(weft_file_read(&a, "/dev/zero", 0, &s, &err), &err, WEFT_EINPUT, "",
+                  "/dev/zero is a device");
     check_refuses(weft_file_read(&a, *state, 0, &s, &err), &err, WEFT_EINPUT, "", "is a folder");
     check_refuses(weft_file_read(&a, loop, 0, &s, &err), &err, WEFT_ESYSTEM, "", "Too many levels");
-    check_refuses(weft_file_read(&a, check_path(*state, "none"), 0, &s, &err), &err, WEFT_ESYSTEM, "", "cannot open ");
+    check_refuses(weft_file_read(&a, check_path(*state, "none"), 0, &s, &err), &err, WEFT_ESYSTEM, "",
+                  "cannot open ");
     check_refuses(weft_map_open(&m, fifo, &err), &err, WEFT_EINPUT, "", "is a pipe");
     check_refuses(weft_map_open(&m, "/dev/zero", &err), &err, WEFT_EINPUT, "", "is a device");
     check_refuses(weft_map_open(&m, *state, &err), &err, WEFT_EINPUT, "", "is a folder");
@@ -178,7 +188,8 @@ static void test_limit_names_itself(void **state)
     const char *path = check_path(*state, "a.txt");
     put(path, "0123456789");
     check_ok(weft_file_read(&a, path, 10, &s, &err), &err);
-    check_refuses(weft_file_read(&a, path, 9, &s, &err), &err, WEFT_ELIMIT, "", "longer than the limit of 9 bytes");
+    check_refuses(weft_file_read(&a, path, 9, &s, &err), &err, WEFT_ELIMIT, "",
+                  "longer than the limit of 9 bytes");
     weft_arena_clear(&a);
 }
 
@@ -194,7 +205,8 @@ static void test_standard_input_is_read_to_its_limit(void **state)
         dup2(fd, STDIN_FILENO);
         close(fd);
         if (max < 10) {
-            check_refuses(weft_file_read(&a, "-", max, &s, &err), &err, WEFT_ELIMIT, "", "standard input is longer");
+            check_refuses(weft_file_read(&a, "-", max, &s, &err), &err, WEFT_ELIMIT, "",
+                          "standard input is longer");
         } else {
             check_ok(weft_file_read(&a, "-", max, &s, &err), &err);
             check_str(s, "0123456789");
@@ -217,7 +229,7 @@ static void test_maps(void **state)
     put(path, "abc");
     check_ok(weft_map_open(&m, path, &err), &err);
     assert_memory_equal(m.p, "abc", 3);
-    put(path, "xyz!");                          /* replaced by rename: the mapped file lives on */
+    put(path, "xyz!"); /* replaced by rename: the mapped file lives on */
     assert_memory_equal(m.p, "abc", 3);
     weft_map_close(&m);
     weft_map_close(&m);
@@ -242,7 +254,7 @@ static void test_lines_end_at_lf_only(void **state)
     struct weft_lines ends = { .text = WEFT_STR("a\n") };
     assert_true(weft_lines_next(&ends, &line));
     assert_false(weft_lines_next(&ends, &line));
-    struct weft_lines cr = { .text = WEFT_STR("a\r") };     /* no LF: the CR is content */
+    struct weft_lines cr = { .text = WEFT_STR("a\r") }; /* no LF: the CR is content */
     assert_true(weft_lines_next(&cr, &line));
     check_str(line, "a\r");
     struct weft_lines none = { 0 };
@@ -271,13 +283,14 @@ static void test_folders_are_made_and_removed(void **state)
     put(check_path(*state, "keep"), "kept");
     assert_int_equal(symlink("../keep", check_path(*state, "a/link")), 0);
     assert_int_equal(symlink("..", check_path(*state, "a/up")), 0);
-    check_refuses(weft_dir_make(check_path(*state, "keep/sub"), &err), &err, WEFT_EARG, "", "keep exists and is no folder");
+    check_refuses(weft_dir_make(check_path(*state, "keep/sub"), &err), &err, WEFT_EARG, "",
+                  "keep exists and is no folder");
     check_ok(weft_dir_remove(check_path(*state, "a"), &err), &err);
     assert_string_equal(listing(&a, *state), "keep");
     check_str(get(&a, check_path(*state, "keep")), "kept");
     check_ok(weft_dir_remove(check_path(*state, "a"), &err), &err);
     assert_int_equal(symlink("keep", check_path(*state, "l")), 0);
-    check_ok(weft_dir_remove(check_path(*state, "l"), &err), &err);   /* the link, not what it names */
+    check_ok(weft_dir_remove(check_path(*state, "l"), &err), &err); /* the link, not what it names */
     assert_string_equal(listing(&a, *state), "keep");
     weft_arena_clear(&a);
 }
@@ -327,7 +340,8 @@ static void test_folder_is_swapped_in_whole(void **state)
     put(check_path(tmp, "stale"), "");
     check_ok(weft_dir_begin(&a, target, &tmp, &err), &err);
     assert_string_equal(listing(&a, tmp), "");
-    check_refuses(weft_dir_commit(check_path(*state, "none"), target, &err), &err, WEFT_ESYSTEM, "", "cannot open");
+    check_refuses(weft_dir_commit(check_path(*state, "none"), target, &err), &err, WEFT_ESYSTEM, "",
+                  "cannot open");
     weft_arena_clear(&a);
 }
 
@@ -337,7 +351,8 @@ static void test_commit_over_a_file_is_refused(void **state)
     const char *tmp;
     put(check_path(*state, "out"), "file");
     check_ok(weft_dir_begin(&a, check_path(*state, "out"), &tmp, &err), &err);
-    check_refuses(weft_dir_commit(tmp, check_path(*state, "out"), &err), &err, WEFT_ESYSTEM, "", "Not a directory");
+    check_refuses(weft_dir_commit(tmp, check_path(*state, "out"), &err), &err, WEFT_ESYSTEM, "",
+                  "Not a directory");
     check_str(get(&a, check_path(*state, "out")), "file");
     weft_arena_clear(&a);
 }
@@ -350,7 +365,8 @@ static void test_names_are_sorted_by_bytes(void **state)
     assert_string_equal(listing(&a, *state), "B a10 a2 b 中");
     const char **list;
     size_t n;
-    check_refuses(weft_dir_list(&a, check_path(*state, "none"), &list, &n, &err), &err, WEFT_ESYSTEM, "", "No such file");
+    check_refuses(weft_dir_list(&a, check_path(*state, "none"), &list, &n, &err), &err, WEFT_ESYSTEM, "",
+                  "No such file");
     weft_arena_clear(&a);
 }
 

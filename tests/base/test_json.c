@@ -72,8 +72,8 @@ static void test_js1_encoding(void **state)
     refuse(WEFT_STR("[\0]\0"), "JS1", "UTF-16LE");
     refuse(WEFT_STR("\0[\0]"), "JS1", "UTF-16BE");
     refuse(WEFT_STR("[\0\0\0"), "JS1", "UTF-32LE");
-    refuse(WEFT_STR("\xEF\xBB\xBF\xEF\xBB\xBF[]"), "JS2", "t:1:1: found");      /* one mark only */
-    refuse(WEFT_STR("[\"\xEF\xBB\xBF\", \xEF\xBB\xBF]"), "JS2", "t:1:7: found");  /* and only in front */
+    refuse(WEFT_STR("\xEF\xBB\xBF\xEF\xBB\xBF[]"), "JS2", "t:1:1: found");       /* one mark only */
+    refuse(WEFT_STR("[\"\xEF\xBB\xBF\", \xEF\xBB\xBF]"), "JS2", "t:1:7: found"); /* and only in front */
 }
 
 /* ---- JS2 ---- */
@@ -137,14 +137,15 @@ static void test_js2_grammar(void **state)
         { "[1]\n]", "t:2:1: found ']'; expected nothing after the value" },
         { "[1][2]", "t:1:4: found '['; expected nothing" },
         { "[1]\x0b", "t:1:4: found '\\x0b'; expected nothing" },
-        { "[1]\xC2\xA0", "t:1:4: found '\xC2\xA0'; expected nothing" },     /* no-break space is no white space here */
+        { "[1]\xC2\xA0",
+          "t:1:4: found '\xC2\xA0'; expected nothing" }, /* no-break space is no white space here */
         { "[1", "t:1:3: found the end of the text; expected ',' or ']'" },
         { "{", "t:1:2: found the end of the text; expected a key" },
         { "[}", "t:1:2: found '}'; expected a value" },
         { "{]", "t:1:2: found ']'; expected a key" },
         { "]", "t:1:1: found ']'; expected a value" },
         { "{\"a\":[1,{\"b\":\n[true, fals]}]}", "t:2:12: found ']'; expected false" },
-        { "[\"中文\", x]", "t:1:8: found 'x'; expected a value" },       /* columns count characters */
+        { "[\"中文\", x]", "t:1:8: found 'x'; expected a value" }, /* columns count characters */
     };
     for (size_t i = 0; i < WEFT_COUNT(rows); i++) refuse(weft_str_c(rows[i].text), "JS2", rows[i].message);
     refuse((struct weft_str){ "[1]\0", 4 }, "JS2", "t:1:4: found '\\x00'; expected nothing after the value");
@@ -154,7 +155,17 @@ static void test_js2_grammar(void **state)
 static void test_js2_good_texts(void **state)
 {
     static const char *const same[] = {
-        "null", "true", "false", "0", "-1", "1.5", "\"\"", "[]", "{}", "[[],{}]", "{\"\":{\"\":[]}}",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "1.5",
+        "\"\"",
+        "[]",
+        "{}",
+        "[[],{}]",
+        "{\"\":{\"\":[]}}",
         "[1,2.5,\"x\",null,true,false,{\"a\":[{}]}]",
     };
     for (size_t i = 0; i < WEFT_COUNT(same); i++) {
@@ -183,7 +194,8 @@ static void test_js3_depth(void **state)
     weft_buf_clear(&b);
     check_ok(weft_json_init(&j, &arena, "t", WEFT_STR("[[[1]]]"), &err), &err);
     j.max_depth = 2;
-    check_refuses(weft_json_skip(&j, &err), &err, WEFT_EINPUT, "JS3", "t:1:3: objects and arrays are nested deeper than 2");
+    check_refuses(weft_json_skip(&j, &err), &err, WEFT_EINPUT, "JS3",
+                  "t:1:3: objects and arrays are nested deeper than 2");
 }
 
 /* ---- JS4 ---- */
@@ -236,7 +248,8 @@ static void test_js4_forgets_left_objects(void **state)
 
 static void test_js5_surrogates(void **state)
 {
-    struct weft_json_value v = parse("[\"\\ud83d\\ude00\\uD83D\\uDE00\",\"a\\u0000b\",\"\\u4e2d\\\"\\\\\\/\\b\\f\\n\\r\\t\"]");
+    struct weft_json_value v =
+        parse("[\"\\ud83d\\ude00\\uD83D\\uDE00\",\"a\\u0000b\",\"\\u4e2d\\\"\\\\\\/\\b\\f\\n\\r\\t\"]");
     check_str(v.items[0].text, "😀😀");
     assert_int_equal(v.items[1].text.len, 3);
     assert_memory_equal(v.items[1].text.s, "a\0b", 3);
@@ -270,20 +283,25 @@ static void test_js6_integers_are_exact(void **state)
     assert_true(v == INT64_MIN);
     check_ok(read_int("-0", 0, 0, &v), &err);
     assert_int_equal(v, 0);
-    check_ok(read_int("9007199254740993", 0, INT64_MAX, &v), &err);     /* 2^53 + 1 is no double */
+    check_ok(read_int("9007199254740993", 0, INT64_MAX, &v), &err); /* 2^53 + 1 is no double */
     assert_true(v == INT64_C(9007199254740993));
     for (size_t i = 0; i < WEFT_COUNT(bad); i++)
         check_refuses(read_int(bad[i], INT64_MIN, INT64_MAX, &v), &err, WEFT_EINPUT, "JS6", "t:1:1: found ");
-    check_refuses(read_int(" 7", 8, 9, &v), &err, WEFT_EINPUT, "JS6", "t:1:2: found 7; expected an integer from 8 to 9");
+    check_refuses(read_int(" 7", 8, 9, &v), &err, WEFT_EINPUT, "JS6",
+                  "t:1:2: found 7; expected an integer from 8 to 9");
     check_refuses(read_int("10", 8, 9, &v), &err, WEFT_EINPUT, "JS6", "found 10");
-    check_refuses(read_int("9223372036854775808", 0, INT64_MAX, &v), &err, WEFT_EINPUT, "JS6", "found 9223372036854775808");
-    check_refuses(read_int("-9223372036854775809", INT64_MIN, 0, &v), &err, WEFT_EINPUT, "JS6", "expected an integer");
-    check_refuses(read_int("99999999999999999999999999", 0, INT64_MAX, &v), &err, WEFT_EINPUT, "JS6", "found 9999999");
+    check_refuses(read_int("9223372036854775808", 0, INT64_MAX, &v), &err, WEFT_EINPUT, "JS6",
+                  "found 9223372036854775808");
+    check_refuses(read_int("-9223372036854775809", INT64_MIN, 0, &v), &err, WEFT_EINPUT, "JS6",
+                  "expected an integer");
+    check_refuses(read_int("99999999999999999999999999", 0, INT64_MAX, &v), &err, WEFT_EINPUT, "JS6",
+                  "found 9999999");
 }
 
 static void test_js6_numbers_beyond_double(void **state)
 {
-    struct weft_json_value v = parse("[1.7976931348623157e308, 123456789012345678901234567890, -0, -0.0, 1e-400]");
+    struct weft_json_value v =
+        parse("[1.7976931348623157e308, 123456789012345678901234567890, -0, -0.0, 1e-400]");
     assert_true(v.items[0].number == 1.7976931348623157e308);
     assert_false(v.items[1].is_int);
     assert_true(v.items[1].number == 123456789012345678901234567890.0);
@@ -293,7 +311,8 @@ static void test_js6_numbers_beyond_double(void **state)
     /* What nobody reads is written again as it was. */
     assert_string_equal(dump(&v, 0, false, false),
                         "[1.7976931348623157e+308,123456789012345678901234567890,0,-0.0,0.0]");
-    refuse(WEFT_STR("[1, 1e400]"), "JS6", "t:1:5: found 1e400; expected a number within the range of a double");
+    refuse(WEFT_STR("[1, 1e400]"), "JS6",
+           "t:1:5: found 1e400; expected a number within the range of a double");
     refuse(WEFT_STR("[-1.8e308]"), "JS6", "t:1:2: found -1.8e308");
     struct weft_buf b = { 0 };
     weft_buf_char(&b, '[');
@@ -310,10 +329,10 @@ static void test_js7_rows_name_their_line(void **state)
     struct weft_json_value v;
     struct weft_json j;
     check_ok(weft_json_parse_row(&arena, "chat.jsonl", 17, WEFT_STR("{\"a\":1}"), &v, &err), &err);
-    check_refuses(weft_json_parse_row(&arena, "chat.jsonl", 1824, WEFT_STR("{\"role\":usr}"), &v, &err), &err, WEFT_EINPUT,
-                  "JS2", "chat.jsonl:1824:9: found 'u'; expected a value");
-    check_refuses(weft_json_parse_row(&arena, "chat.jsonl", 7, WEFT_STR("\"\xFF\""), &v, &err), &err, WEFT_EINPUT, "JS1",
-                  "chat.jsonl:7:2: byte 1");
+    check_refuses(weft_json_parse_row(&arena, "chat.jsonl", 1824, WEFT_STR("{\"role\":usr}"), &v, &err), &err,
+                  WEFT_EINPUT, "JS2", "chat.jsonl:1824:9: found 'u'; expected a value");
+    check_refuses(weft_json_parse_row(&arena, "chat.jsonl", 7, WEFT_STR("\"\xFF\""), &v, &err), &err,
+                  WEFT_EINPUT, "JS1", "chat.jsonl:7:2: byte 1");
     check_ok(weft_json_init_row(&j, &arena, "x", 5, WEFT_STR("[1,\n2]"), &err), &err);
     uint64_t line, column;
     weft_json_place(&j, 4, &line, &column);
@@ -331,11 +350,12 @@ static void test_pull_reading(void **state)
     double d = 0, sum = 0;
     int64_t n = 0;
     enum weft_json_kind kind;
-    check_ok(weft_json_init(&j, &arena, "t",
-                            WEFT_STR("{\"name\":\"x\\ty\",\"skip\":{\"a\":[1,{\"b\":[]}]},\"n\":3,\"yes\":true,"
-                                     "\"list\":[1,2.5,[9],4],\"none\":null}"),
-                            &err),
-             &err);
+    check_ok(
+        weft_json_init(&j, &arena, "t",
+                       WEFT_STR("{\"name\":\"x\\ty\",\"skip\":{\"a\":[1,{\"b\":[]}]},\"n\":3,\"yes\":true,"
+                                "\"list\":[1,2.5,[9],4],\"none\":null}"),
+                       &err),
+        &err);
     check_ok(weft_json_object(&j, &err), &err);
     for (;;) {
         check_ok(weft_json_key(&j, &key, &more, &err), &err);
@@ -353,11 +373,9 @@ static void test_pull_reading(void **state)
                 if (kind == WEFT_JSON_NUMBER) {
                     check_ok(weft_json_double(&j, &d, &err), &err);
                     sum += d;
-                } else
-                    check_ok(weft_json_skip(&j, &err), &err);
+                } else check_ok(weft_json_skip(&j, &err), &err);
             }
-        } else
-            check_ok(weft_json_skip(&j, &err), &err);
+        } else check_ok(weft_json_skip(&j, &err), &err);
     }
     check_ok(weft_json_end(&j, &err), &err);
     check_str(s, "x\ty");
@@ -373,14 +391,16 @@ static void test_wrong_kinds_are_named(void **state)
     double d;
     bool b;
     check_ok(weft_json_init(&j, &arena, "t", WEFT_STR("  12"), &err), &err);
-    check_refuses(weft_json_string(&j, &s, &err), &err, WEFT_EINPUT, "", "t:1:3: found a number; expected a string");
+    check_refuses(weft_json_string(&j, &s, &err), &err, WEFT_EINPUT, "",
+                  "t:1:3: found a number; expected a string");
     check_refuses(weft_json_object(&j, &err), &err, WEFT_EINPUT, "", "found a number; expected an object");
     check_refuses(weft_json_array(&j, &err), &err, WEFT_EINPUT, "", "expected an array");
     check_refuses(weft_json_bool(&j, &b, &err), &err, WEFT_EINPUT, "", "expected a boolean");
     check_refuses(weft_json_null(&j, &err), &err, WEFT_EINPUT, "", "expected null");
     check_ok(weft_json_double(&j, &d, &err), &err);
     check_ok(weft_json_init(&j, &arena, "t", WEFT_STR("\"1\""), &err), &err);
-    check_refuses(weft_json_double(&j, &d, &err), &err, WEFT_EINPUT, "JS6", "found a string; expected a number");
+    check_refuses(weft_json_double(&j, &d, &err), &err, WEFT_EINPUT, "JS6",
+                  "found a string; expected a number");
     err.lang = WEFT_LANG_ZH;
     check_refuses(weft_json_null(&j, &err), &err, WEFT_EINPUT, "", "t:1:1：此处是 字符串；应为null");
     err.lang = WEFT_LANG_EN;
@@ -438,10 +458,13 @@ static void test_tree_keeps_order_and_places(void **state)
 
 static void test_writer_lays_out_as_python_does(void **state)
 {
-    struct weft_json_value v = parse("{\"a\":[1,{\"b\":[]}],\"c\":{},\"d\":\"中\\u0000\\\"\\\\\\n\\u007f😀/\"}");
-    assert_string_equal(dump(&v, 0, false, false), "{\"a\":[1,{\"b\":[]}],\"c\":{},\"d\":\"中\\u0000\\\"\\\\\\n\x7f😀/\"}");
-    assert_string_equal(dump(&v, 0, true, true),
-                        "{\"a\": [1, {\"b\": []}], \"c\": {}, \"d\": \"\\u4e2d\\u0000\\\"\\\\\\n\x7f\\ud83d\\ude00/\"}");
+    struct weft_json_value v =
+        parse("{\"a\":[1,{\"b\":[]}],\"c\":{},\"d\":\"中\\u0000\\\"\\\\\\n\\u007f😀/\"}");
+    assert_string_equal(dump(&v, 0, false, false),
+                        "{\"a\":[1,{\"b\":[]}],\"c\":{},\"d\":\"中\\u0000\\\"\\\\\\n\x7f😀/\"}");
+    assert_string_equal(
+        dump(&v, 0, true, true),
+        "{\"a\": [1, {\"b\": []}], \"c\": {}, \"d\": \"\\u4e2d\\u0000\\\"\\\\\\n\x7f\\ud83d\\ude00/\"}");
     assert_string_equal(dump(&v, 2, false, false),
                         "{\n  \"a\": [\n    1,\n    {\n      \"b\": []\n    }\n  ],\n  \"c\": {},\n"
                         "  \"d\": \"中\\u0000\\\"\\\\\\n\x7f😀/\"\n}");
@@ -453,14 +476,16 @@ static void test_writer_makes_bad_utf8_good(void **state)
     struct weft_json_out o;
     weft_json_out_init(&o, &b);
     weft_json_out_array(&o);
-    weft_json_out_str(&o, WEFT_STR("a\xFF" "b\xE4\xB8"));
+    weft_json_out_str(&o, WEFT_STR("a\xFF"
+                                   "b\xE4\xB8"));
     weft_json_out_double(&o, NAN);
     weft_json_out_double(&o, -INFINITY);
     weft_json_out_uint(&o, UINT64_MAX);
     weft_json_out_int(&o, INT64_MIN);
     weft_json_out_raw(&o, WEFT_STR("{}"));
     weft_json_out_array_end(&o);
-    check_str(weft_buf_view(&b), "[\"a\uFFFDb\uFFFD\",null,null,18446744073709551615,-9223372036854775808,{}]");
+    check_str(weft_buf_view(&b),
+              "[\"a\uFFFDb\uFFFD\",null,null,18446744073709551615,-9223372036854775808,{}]");
     weft_buf_clear(&b);
 }
 
@@ -471,28 +496,60 @@ static void test_doubles_are_written_as_python_does(void **state)
         double v;
         const char *text;
     } rows[] = {
-        { 0.0, "0.0" }, { -0.0, "-0.0" }, { 1.0, "1.0" }, { -1.5, "-1.5" }, { 0.1, "0.1" }, { 0.5, "0.5" },
-        { 100.0, "100.0" }, { 1e15, "1000000000000000.0" }, { 1e16, "1e+16" }, { 1.5e16, "1.5e+16" },
-        { 9007199254740992.0, "9007199254740992.0" }, { 9007199254740993.0, "9007199254740992.0" },
-        { 123456789012345680.0, "1.2345678901234568e+17" }, { 1e21, "1e+21" }, { 1e22, "1e+22" }, { 1e23, "1e+23" },
-        { 0.0001, "0.0001" }, { 0.00012345, "0.00012345" }, { 0.00001, "1e-05" }, { 1e-5 / 3, "3.3333333333333337e-06" },
-        { 1.0 / 3, "0.3333333333333333" }, { 2.0 / 3, "0.6666666666666666" }, { 0.1 + 0.2, "0.30000000000000004" },
-        { 5e-324, "5e-324" }, { 1e-323, "1e-323" }, { 2.2250738585072014e-308, "2.2250738585072014e-308" },
-        { 2.225073858507201e-308, "2.225073858507201e-308" }, { 1.7976931348623157e308, "1.7976931348623157e+308" },
-        { 0x1p-24, "5.960464477539063e-08" }, { 0x1p-44, "5.684341886080802e-14" }, { 0x1p-1022, "2.2250738585072014e-308" },
-        { 0x1p100, "1.2676506002282294e+30" }, { 4.35, "4.35" }, { 2.675, "2.675" }, { 1e-4, "0.0001" }, { 2e-5, "2e-05" },
-        { 299792458.0, "299792458.0" }, { 6.02214076e23, "6.02214076e+23" }, { 6.62607015e-34, "6.62607015e-34" },
-        { 3.141592653589793, "3.141592653589793" }, { 1e100, "1e+100" }, { 1.1e-100, "1.1e-100" },
+        { 0.0, "0.0" },
+        { -0.0, "-0.0" },
+        { 1.0, "1.0" },
+        { -1.5, "-1.5" },
+        { 0.1, "0.1" },
+        { 0.5, "0.5" },
+        { 100.0, "100.0" },
+        { 1e15, "1000000000000000.0" },
+        { 1e16, "1e+16" },
+        { 1.5e16, "1.5e+16" },
+        { 9007199254740992.0, "9007199254740992.0" },
+        { 9007199254740993.0, "9007199254740992.0" },
+        { 123456789012345680.0, "1.2345678901234568e+17" },
+        { 1e21, "1e+21" },
+        { 1e22, "1e+22" },
+        { 1e23, "1e+23" },
+        { 0.0001, "0.0001" },
+        { 0.00012345, "0.00012345" },
+        { 0.00001, "1e-05" },
+        { 1e-5 / 3, "3.3333333333333337e-06" },
+        { 1.0 / 3, "0.3333333333333333" },
+        { 2.0 / 3, "0.6666666666666666" },
+        { 0.1 + 0.2, "0.30000000000000004" },
+        { 5e-324, "5e-324" },
+        { 1e-323, "1e-323" },
+        { 2.2250738585072014e-308, "2.2250738585072014e-308" },
+        { 2.225073858507201e-308, "2.225073858507201e-308" },
+        { 1.7976931348623157e308, "1.7976931348623157e+308" },
+        { 0x1p-24, "5.960464477539063e-08" },
+        { 0x1p-44, "5.684341886080802e-14" },
+        { 0x1p-1022, "2.2250738585072014e-308" },
+        { 0x1p100, "1.2676506002282294e+30" },
+        { 4.35, "4.35" },
+        { 2.675, "2.675" },
+        { 1e-4, "0.0001" },
+        { 2e-5, "2e-05" },
+        { 299792458.0, "299792458.0" },
+        { 6.02214076e23, "6.02214076e+23" },
+        { 6.62607015e-34, "6.62607015e-34" },
+        { 3.141592653589793, "3.141592653589793" },
+        { 1e100, "1e+100" },
+        { 1.1e-100, "1.1e-100" },
     };
     char out[32];
-    for (size_t i = 0; i < WEFT_COUNT(rows); i++) assert_string_equal(weft_json_format_double(out, rows[i].v), rows[i].text);
+    for (size_t i = 0; i < WEFT_COUNT(rows); i++)
+        assert_string_equal(weft_json_format_double(out, rows[i].v), rows[i].text);
 }
 
 static void test_doubles_come_back_equal(void **state)
 {
     uint64_t seed = 1;
     for (int i = 0; i < 100000; i++) {
-        uint64_t bits = (uint64_t)check_random(&seed) << 33 ^ (uint64_t)check_random(&seed) << 11 ^ check_random(&seed);
+        uint64_t bits =
+            (uint64_t)check_random(&seed) << 33 ^ (uint64_t)check_random(&seed) << 11 ^ check_random(&seed);
         double v;
         char text[32];
         memcpy(&v, &bits, sizeof v);

@@ -14,8 +14,29 @@ static uint64_t below(uint64_t n) { return weft_rng_below(&rng, n); }
 static void random_string(struct weft_buf *b)
 {
     static const char *const pieces[] = {
-        "a", "key", "臣妾", "é", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u4e2d", "\\ud83d\\ude00", "\\u0000", "\x7f", " ", "",
-        "\\b\\f\\r\\t", "\xE2\x80\xA8", "'", "/", "0", "\\uFFFF", "\xEF\xBF\xBD", "long plain text beyond eight bytes",
+        "a",
+        "key",
+        "臣妾",
+        "é",
+        "😀",
+        "\\n",
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\u4e2d",
+        "\\ud83d\\ude00",
+        "\\u0000",
+        "\x7f",
+        " ",
+        "",
+        "\\b\\f\\r\\t",
+        "\xE2\x80\xA8",
+        "'",
+        "/",
+        "0",
+        "\\uFFFF",
+        "\xEF\xBF\xBD",
+        "long plain text beyond eight bytes",
     };
     weft_buf_char(b, '"');
     for (uint64_t n = below(6); n; n--) weft_buf_cstr(b, pieces[below(WEFT_COUNT(pieces))]);
@@ -30,9 +51,15 @@ static void random_number(struct weft_buf *b)
     case 0: weft_buf_printf(b, "%lld", (long long)below(1000)); break;
     case 1: weft_buf_printf(b, "%.*e", (int)below(25), v); break;
     case 2: weft_buf_printf(b, "%.*f", (int)below(25), v); break;
-    case 3: weft_buf_printf(b, "-%llu%llu", (unsigned long long)below(1000), (unsigned long long)below(UINT64_MAX)); break;
+    case 3:
+        weft_buf_printf(b, "-%llu%llu", (unsigned long long)below(1000),
+                        (unsigned long long)below(UINT64_MAX));
+        break;
     case 4: weft_buf_printf(b, "%llu", (unsigned long long)below(UINT64_MAX)); break;
-    case 5: weft_buf_printf(b, "%lluE%s%d", (unsigned long long)below(100), below(2) ? "+" : "-", (int)below(330)); break;
+    case 5:
+        weft_buf_printf(b, "%lluE%s%d", (unsigned long long)below(100), below(2) ? "+" : "-",
+                        (int)below(330));
+        break;
     case 6:
         bits = below(UINT64_MAX);
         memcpy(&v, &bits, sizeof v);
@@ -80,9 +107,25 @@ static void random_value(struct weft_buf *b, int depth)
 static void spoil(struct weft_buf *b)
 {
     static const char *const inserts[] = {
-        "{", "}", "[", "]", "\"", ",", ":", "\\", "\\u", "0", "-", "+", ".", "e", "E", " ", "\n", "\x01", "t", "nul", "NaN",
-        "Infinity", "-Infinity", "\xFF", "\xC0", "\xED\xA0\x80", "//", "'", "\\ud800", "\\udc00", "1e999", "\xEF\xBB\xBF", "\\x",
-        "null", "[]", "{}", "\xE4", "\xC2\xA0",
+        "{",         "}",
+        "[",         "]",
+        "\"",        ",",
+        ":",         "\\",
+        "\\u",       "0",
+        "-",         "+",
+        ".",         "e",
+        "E",         " ",
+        "\n",        "\x01",
+        "t",         "nul",
+        "NaN",       "Infinity",
+        "-Infinity", "\xFF",
+        "\xC0",      "\xED\xA0\x80",
+        "//",        "'",
+        "\\ud800",   "\\udc00",
+        "1e999",     "\xEF\xBB\xBF",
+        "\\x",       "null",
+        "[]",        "{}",
+        "\xE4",      "\xC2\xA0",
     };
     struct weft_buf out = { 0 };
     for (uint64_t n = 1 + below(3); n; n--) {
@@ -91,10 +134,16 @@ static void spoil(struct weft_buf *b)
         weft_buf_reset(&out);
         weft_buf_str(&out, weft_str_sub(all, 0, at));
         switch (below(5)) {
-        case 0: break;                                          /* cut off or cut out */
-        case 1: weft_buf_cstr(&out, inserts[below(WEFT_COUNT(inserts))]); end = at; break;
+        case 0: break; /* cut off or cut out */
+        case 1:
+            weft_buf_cstr(&out, inserts[below(WEFT_COUNT(inserts))]);
+            end = at;
+            break;
         case 2: weft_buf_cstr(&out, inserts[below(WEFT_COUNT(inserts))]); break;
-        case 3: weft_buf_str(&out, weft_str_sub(all, at, end)); end = at; break;     /* doubled */
+        case 3:
+            weft_buf_str(&out, weft_str_sub(all, at, end));
+            end = at;
+            break; /* doubled */
         default: weft_buf_char(&out, (char)below(256));
         }
         if (below(10)) weft_buf_str(&out, weft_str_skip(all, end));
@@ -109,13 +158,12 @@ static void make_corpus(struct weft_buf *corpus)
     struct weft_buf text = { 0 };
     for (int i = 0; i < TEXTS; i++) {
         weft_buf_reset(&text);
-        if (i % 500 == 499) {       /* around the depth limit */
+        if (i % 500 == 499) { /* around the depth limit */
             int depth = 120 + (int)below(16);
             for (int k = 0; k < depth; k++) weft_buf_cstr(&text, k % 2 ? "{\"a\":" : "[");
             weft_buf_cstr(&text, "1");
             for (int k = depth - 1; k >= 0; k--) weft_buf_cstr(&text, k % 2 ? "}" : "]");
-        } else
-            random_value(&text, 0);
+        } else random_value(&text, 0);
         if (i % 2) spoil(&text);
         weft_buf_printf(corpus, "%zu\n", text.len);
         weft_buf_str(corpus, weft_buf_view(&text));
@@ -140,7 +188,8 @@ static void test_python_agrees(void **state)
     weft_rng_init(&rng, 20, WEFT_RNG_TEST, 0);
     make_corpus(&corpus);
     check_ok(weft_file_write(check_path(dir, "corpus"), weft_buf_view(&corpus), &err), &err);
-    snprintf(command, sizeof command, "python3 '%s/tests/base/json_peer.py' '%s/corpus'", WEFT_SOURCE_DIR, dir);
+    snprintf(command, sizeof command, "python3 '%s/tests/base/json_peer.py' '%s/corpus'", WEFT_SOURCE_DIR,
+             dir);
     FILE *peer = popen(command, "r");
     assert_non_null(peer);
     for (int i = 0; i < TEXTS; i++) {
@@ -170,7 +219,8 @@ static void test_python_agrees(void **state)
         }
         if (i % 1000 == 0) weft_arena_clear(&a);
     }
-    print_message("%d accepted by both with equal values, %d refused by both, %d by our rules alone\n", ok, bad, strict);
+    print_message("%d accepted by both with equal values, %d refused by both, %d by our rules alone\n", ok,
+                  bad, strict);
     assert_true(ok > TEXTS / 3 && bad > TEXTS / 5 && strict > TEXTS / 100);
     assert_int_equal(pclose(peer), 0);
     free(line);

@@ -93,9 +93,12 @@ static void test_long_messages_are_cut_between_characters(void **state)
 
 static void test_exit_codes(void **state)
 {
-    static const int want[] = { [WEFT_OK] = 0,      [WEFT_EARG] = 2,   [WEFT_EINPUT] = 3,  [WEFT_ELIMIT] = 3,  [WEFT_EPARTIAL] = 4,
-                                [WEFT_ESYSTEM] = 5, [WEFT_ENOMEM] = 5, [WEFT_EDEVICE] = 5, [WEFT_EREMOTE] = 6, [WEFT_ECANCEL] = 130 };
-    for (size_t i = 0; i < WEFT_COUNT(want); i++) assert_int_equal(weft_exit_code((enum weft_status)i), want[i]);
+    static const int want[] = {
+        [WEFT_OK] = 0,      [WEFT_EARG] = 2,   [WEFT_EINPUT] = 3,  [WEFT_ELIMIT] = 3,  [WEFT_EPARTIAL] = 4,
+        [WEFT_ESYSTEM] = 5, [WEFT_ENOMEM] = 5, [WEFT_EDEVICE] = 5, [WEFT_EREMOTE] = 6, [WEFT_ECANCEL] = 130
+    };
+    for (size_t i = 0; i < WEFT_COUNT(want); i++)
+        assert_int_equal(weft_exit_code((enum weft_status)i), want[i]);
 }
 
 int main(void)

@@ -13,28 +13,86 @@ struct settings {
 };
 
 static const struct weft_option rows[] = {
-    { .key = "output_dir", .alias = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
-      .def = "runs/x", .group = "Output", .help = "folder of the run", .help_zh = "运行结果所在的文件夹", .short_flag = 'o' },
-    { .key = "lora_rank", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, rank), .def = "8", .min = 1,
-      .max = 1024, .warn_min = 4, .warn_max = 256, .group = "LoRA", .help = "rank of the adapters", .help_zh = "适配器的秩" },
-    { .key = "lora_target", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, target), .def = "all",
-      .group = "LoRA", .help = "layers" },
-    { .key = "learning_rate", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, lr), .def = "1e-4",
-      .min = 1e-12, .max = 10, .group = "Training", .help = "step size" },
-    { .key = "warmup_ratio", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, warmup), .group = "Training",
+    { .key = "output_dir",
+      .alias = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .def = "runs/x",
+      .group = "Output",
+      .help = "folder of the run",
+      .help_zh = "运行结果所在的文件夹",
+      .short_flag = 'o' },
+    { .key = "lora_rank",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, rank),
+      .def = "8",
+      .min = 1,
+      .max = 1024,
+      .warn_min = 4,
+      .warn_max = 256,
+      .group = "LoRA",
+      .help = "rank of the adapters",
+      .help_zh = "适配器的秩" },
+    { .key = "lora_target",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, target),
+      .def = "all",
+      .group = "LoRA",
+      .help = "layers" },
+    { .key = "learning_rate",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, lr),
+      .def = "1e-4",
+      .min = 1e-12,
+      .max = 10,
+      .group = "Training",
+      .help = "step size" },
+    { .key = "warmup_ratio",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, warmup),
+      .group = "Training",
       .help = "part of the steps" },
-    { .key = "lr_scheduler_type", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, schedule), .def = "cosine",
-      .choices = "linear|cosine|constant", .group = "Training", .help = "shape" },
-    { .key = "method", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, method), .choices = "a|b",
-      .group = "Training", .help = "no default" },
-    { .key = "bf16", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, bf16), .def = "true", .group = "Training",
+    { .key = "lr_scheduler_type",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, schedule),
+      .def = "cosine",
+      .choices = "linear|cosine|constant",
+      .group = "Training",
+      .help = "shape" },
+    { .key = "method",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, method),
+      .choices = "a|b",
+      .group = "Training",
+      .help = "no default" },
+    { .key = "bf16",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, bf16),
+      .def = "true",
+      .group = "Training",
       .help = "bfloat16" },
-    { .key = "packing", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, packing), .group = "Data", .help = "pack",
+    { .key = "packing",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, packing),
+      .group = "Data",
+      .help = "pack",
       .short_flag = 'p' },
-    { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, seed), .def = "42", .group = "Training",
+    { .key = "seed",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, seed),
+      .def = "42",
+      .group = "Training",
       .help = "of everything random" },
-    { .key = "name", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, name), .group = "Output", .help = "of the run" },
-    { .key = "tags", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, tags), .group = "Output", .help = "any" },
+    { .key = "name",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, name),
+      .group = "Output",
+      .help = "of the run" },
+    { .key = "tags",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, tags),
+      .group = "Output",
+      .help = "any" },
 };
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
@@ -141,17 +199,20 @@ static void test_yaml_errors_name_the_place(void **state)
     static const struct {
         const char *text, *message;
     } bad[] = {
-        { "lora_rank: 8\nlora_ran: 9\n", "recipe.yaml:2:1: there is no setting \"lora_ran\"; did you mean \"lora_rank\"?" },
+        { "lora_rank: 8\nlora_ran: 9\n",
+          "recipe.yaml:2:1: there is no setting \"lora_ran\"; did you mean \"lora_rank\"?" },
         { "quantization_bit: 4\n", "recipe.yaml:1:1: there is no setting \"quantization_bit\"; `weft help`" },
         { "lora_rank: 8\nbf16: true\nlora_rank: 9\n", "recipe.yaml:3:1: not valid YAML: duplicate key" },
-        { "output: a\nbf16: true\noutput_dir: b\n", "recipe.yaml:3:1: the setting \"output_dir\" comes twice" },
+        { "output: a\nbf16: true\noutput_dir: b\n",
+          "recipe.yaml:3:1: the setting \"output_dir\" comes twice" },
         { "lora_rank: 0\n", "recipe.yaml:1:12: lora_rank is 0; expected 1 to 1024" },
         { "lora_rank: 1025\n", "lora_rank is 1025; expected 1 to 1024" },
         { "lora_rank: 8.5\n", "recipe.yaml:1:12: lora_rank is \"8.5\"; expected an integer" },
         { "lora_rank: 1e1\n", "lora_rank is \"1e1\"; expected an integer" },
         { "lora_rank: 0x10\n", "lora_rank is \"0x10\"; expected an integer" },
         { "lora_rank: \"\"\n", "lora_rank is \"\"; expected an integer" },
-        { "seed: 99999999999999999999\n", "seed is \"99999999999999999999\"; expected an integer of at most 64 bits" },
+        { "seed: 99999999999999999999\n",
+          "seed is \"99999999999999999999\"; expected an integer of at most 64 bits" },
         { "learning_rate: fast\n", "learning_rate is \"fast\"; expected a number such as" },
         { "learning_rate: .nan\n", "learning_rate is \".nan\"; expected a number" },
         { "learning_rate: .inf\n", "expected a number" },
@@ -160,7 +221,8 @@ static void test_yaml_errors_name_the_place(void **state)
         { "learning_rate: 11\n", "learning_rate is 11; expected 1e-12 to 10" },
         { "bf16: maybe\n", "recipe.yaml:1:7: bf16 is \"maybe\"; expected true or false" },
         { "bf16: 2\n", "bf16 is \"2\"; expected true or false" },
-        { "lr_scheduler_type: cos\n", "lr_scheduler_type is \"cos\"; expected one of: linear, cosine, constant" },
+        { "lr_scheduler_type: cos\n",
+          "lr_scheduler_type is \"cos\"; expected one of: linear, cosine, constant" },
         { "lr_scheduler_type: \"\"\n", "expected one of: linear, cosine, constant" },
         { "lora_rank: [8]\n", "recipe.yaml:1:1: found a list or mapping; expected a single value" },
         { "lora_rank: {a: 8}\n", "found a list or mapping" },
@@ -185,8 +247,9 @@ static void test_yaml_errors_name_the_place(void **state)
         setup(NULL);
     }
     check_refuses(yaml("name: \xFF\n"), &err, WEFT_EINPUT, "TX1", "byte 6 is 0xff, which is not UTF-8");
-    check_refuses(weft_options_yaml(table, &s, &arena, "r", (struct weft_str){ "name: a\0b", 9 }, &warn, &err), &err,
-                  WEFT_EINPUT, "", "found a NUL byte");
+    check_refuses(
+        weft_options_yaml(table, &s, &arena, "r", (struct weft_str){ "name: a\0b", 9 }, &warn, &err), &err,
+        WEFT_EINPUT, "", "found a NUL byte");
     char *huge = calloc(1, 2 << 20);
     memset(huge, '#', (2 << 20) - 1);
     check_refuses(yaml(huge), &err, WEFT_ELIMIT, "", "is longer than 1048576 bytes");
@@ -218,10 +281,12 @@ static void test_unusual_values_are_warned_about(void **state)
 
 static void test_set_refuses_unknown_keys(void **state)
 {
-    check_refuses(weft_options_set(table, &s, &arena, "PATCH", "lora_rnak", "2", NULL, &err), &err, WEFT_EARG, "",
-                  "PATCH: there is no setting \"lora_rnak\"; did you mean \"lora_rank\"?");
-    check_refuses(weft_options_set(table, &s, &arena, "x", "", "2", NULL, &err), &err, WEFT_EARG, "", "there is no setting \"\"");
-    check_refuses(weft_options_set(table, &s, &arena, "x", "lora_rank\x1b[", "2", NULL, &err), &err, WEFT_EARG, "", "\\x1b[");
+    check_refuses(weft_options_set(table, &s, &arena, "PATCH", "lora_rnak", "2", NULL, &err), &err, WEFT_EARG,
+                  "", "PATCH: there is no setting \"lora_rnak\"; did you mean \"lora_rank\"?");
+    check_refuses(weft_options_set(table, &s, &arena, "x", "", "2", NULL, &err), &err, WEFT_EARG, "",
+                  "there is no setting \"\"");
+    check_refuses(weft_options_set(table, &s, &arena, "x", "lora_rank\x1b[", "2", NULL, &err), &err,
+                  WEFT_EARG, "", "\\x1b[");
     check_ok(weft_options_set(table, &s, &arena, "x", "output", "elsewhere", NULL, &err), &err);
     assert_string_equal(s.output, "elsewhere");
 }
@@ -242,7 +307,7 @@ static void test_flags(void **state)
     check_ok(argv_of("-o=dir3", "--bf16=no", "--packing", "false"), &err);
     assert_string_equal(s.output, "dir3");
     assert_true(!s.packing && !s.bf16);
-    check_ok(argv_of("--seed", "-3", "--output", "--x"), &err);        /* a value may begin with a dash */
+    check_ok(argv_of("--seed", "-3", "--output", "--x"), &err); /* a value may begin with a dash */
     assert_int_equal(s.seed, -3);
     assert_string_equal(s.output, "--x");
     assert_int_equal(rest.n, 0);
@@ -279,15 +344,20 @@ static void test_positional_arguments_keep_their_order(void **state)
 
 static void test_command_line_errors(void **state)
 {
-    check_refuses(argv_of("--lora-rnk", "3", NULL, NULL), &err, WEFT_EARG, "", "--lora-rnk: there is no setting \"lora-rnk\"; did you mean \"lora_rank\"?");
-    check_refuses(argv_of("--no-lora_rank", NULL, NULL, NULL), &err, WEFT_EARG, "", "there is no setting \"no-lora_rank\"");
+    check_refuses(argv_of("--lora-rnk", "3", NULL, NULL), &err, WEFT_EARG, "",
+                  "--lora-rnk: there is no setting \"lora-rnk\"; did you mean \"lora_rank\"?");
+    check_refuses(argv_of("--no-lora_rank", NULL, NULL, NULL), &err, WEFT_EARG, "",
+                  "there is no setting \"no-lora_rank\"");
     check_refuses(argv_of("--lora_rank", NULL, NULL, NULL), &err, WEFT_EARG, "", "--lora_rank needs a value");
     check_refuses(argv_of("-o", NULL, NULL, NULL), &err, WEFT_EARG, "", "-o needs a value");
     check_refuses(argv_of("-x", NULL, NULL, NULL), &err, WEFT_EARG, "", "there is no option \"-x\"");
     check_refuses(argv_of("-pq", NULL, NULL, NULL), &err, WEFT_EARG, "", "there is no option \"-pq\"");
-    check_refuses(argv_of("--lora_rank=0", NULL, NULL, NULL), &err, WEFT_EARG, "", "--lora_rank is 0; expected 1 to 1024");
-    check_refuses(argv_of("lora_rank=x", NULL, NULL, NULL), &err, WEFT_EARG, "", "lora_rank is \"x\"; expected an integer");
-    check_refuses(argv_of("lora_rnk=3", NULL, NULL, NULL), &err, WEFT_EARG, "", "did you mean \"lora_rank\"?");
+    check_refuses(argv_of("--lora_rank=0", NULL, NULL, NULL), &err, WEFT_EARG, "",
+                  "--lora_rank is 0; expected 1 to 1024");
+    check_refuses(argv_of("lora_rank=x", NULL, NULL, NULL), &err, WEFT_EARG, "",
+                  "lora_rank is \"x\"; expected an integer");
+    check_refuses(argv_of("lora_rnk=3", NULL, NULL, NULL), &err, WEFT_EARG, "",
+                  "did you mean \"lora_rank\"?");
     check_refuses(argv_of("--bf16=maybe", NULL, NULL, NULL), &err, WEFT_EARG, "", "--bf16 is \"maybe\"");
 }
 
@@ -309,23 +379,72 @@ static void test_dump_is_grouped_and_complete(void **state)
 {
     struct weft_buf b = { 0 };
     weft_options_dump(table, &s, &b);
-    assert_string_equal(b.s, "# Output\noutput_dir: runs/x\nname: null\ntags: []\n\n"
-                             "# LoRA\nlora_rank: 8\nlora_target: [all]\n\n"
-                             "# Training\nlearning_rate: 0.0001\nwarmup_ratio: 0.0\nlr_scheduler_type: cosine\n"
-                             "method: null\nbf16: true\nseed: 42\n\n"
-                             "# Data\npacking: false\n");
+    assert_string_equal(b.s,
+                        "# Output\noutput_dir: runs/x\nname: null\ntags: []\n\n"
+                        "# LoRA\nlora_rank: 8\nlora_target: [all]\n\n"
+                        "# Training\nlearning_rate: 0.0001\nwarmup_ratio: 0.0\nlr_scheduler_type: cosine\n"
+                        "method: null\nbf16: true\nseed: 42\n\n"
+                        "# Data\npacking: false\n");
     weft_buf_clear(&b);
     check_round_trip();
 }
 
+#define LONG_TEXT                                                                                               \
+    "very long text very long text very long text very long text very long text very long text very long text " \
+    "very long text very long text very long text very long text very long text very long text very long text"
+
 static void test_dump_reads_back_equal(void **state)
 {
     static const char *const texts[] = {
-        "", " ", "null", "~", "Yes", "no", "on", "12", "1e3", "1.5", "- a", "a: b", "#c", "a #c", "'", "\"", "\\", "a\nb",
-        "a\tb", "\x01\x1f", "\x7f", "\xC2\x85", "\xE2\x80\xA8", "\xEF\xBB\xBF", "中文，句子。", "😀", "{a}", "[a", "*x", "&x",
-        "!x", "%x", "@x", "`x", "|", ">", "?", ": ", ",", "a,b", "---", "...", "=", "<<", "0x10", "0o7", "2024-01-01", "é",
-        "very long text very long text very long text very long text very long text very long text very long text very "
-        "long text very long text very long text very long text very long text very long text very long text end",
+        "",
+        " ",
+        "null",
+        "~",
+        "Yes",
+        "no",
+        "on",
+        "12",
+        "1e3",
+        "1.5",
+        "- a",
+        "a: b",
+        "#c",
+        "a #c",
+        "'",
+        "\"",
+        "\\",
+        "a\nb",
+        "a\tb",
+        "\x01\x1f",
+        "\x7f",
+        "\xC2\x85",
+        "\xE2\x80\xA8",
+        "\xEF\xBB\xBF",
+        "中文，句子。",
+        "😀",
+        "{a}",
+        "[a",
+        "*x",
+        "&x",
+        "!x",
+        "%x",
+        "@x",
+        "`x",
+        "|",
+        ">",
+        "?",
+        ": ",
+        ",",
+        "a,b",
+        "---",
+        "...",
+        "=",
+        "<<",
+        "0x10",
+        "0o7",
+        "2024-01-01",
+        "é",
+        LONG_TEXT,
     };
     for (size_t i = 0; i < WEFT_COUNT(texts); i++) {
         const char *items[] = { texts[i], "x", texts[i] };
@@ -342,7 +461,7 @@ static void test_dump_reads_back_equal(void **state)
     struct weft_buf b = { 0 };
     s.lr = 5e-6;
     weft_options_dump(table, &s, &b);
-    check_contains(b.s, "\nlearning_rate: 5.0e-06\n");       /* a float for YAML 1.1 readers too */
+    check_contains(b.s, "\nlearning_rate: 5.0e-06\n"); /* a float for YAML 1.1 readers too */
     weft_buf_clear(&b);
 }
 
@@ -373,7 +492,7 @@ static void test_help_wraps_by_columns(void **state)
     for (const char *p = b.s; *p;) {
         size_t n = strcspn(p, "\n");
         struct weft_str line = { p, n };
-        assert_true(weft_utf8_width(line) <= 102);      /* closing punctuation may hang over */
+        assert_true(weft_utf8_width(line) <= 102); /* closing punctuation may hang over */
         assert_false(weft_str_starts(weft_str_trim_ascii(line), WEFT_STR("，")));
         lines++;
         p += n + 1;
@@ -386,14 +505,15 @@ static void test_help_wraps_by_columns(void **state)
 static void test_nearest(void **state)
 {
     static const char *const names[] = { "train", "chat", NULL, "inspect", "export" };
-    assert_string_equal(weft_nearest("trian", names, 5), "train");      /* two neighbours swapped: one step */
+    assert_string_equal(weft_nearest("trian", names, 5), "train"); /* two neighbours swapped: one step */
     assert_string_equal(weft_nearest("cht", names, 5), "chat");
     assert_string_equal(weft_nearest("inspekt", names, 5), "inspect");
     assert_null(weft_nearest("serve", names, 5));
     assert_null(weft_nearest("x", names, 5));
     assert_null(weft_nearest("", names, 5));
     assert_null(weft_nearest("train", names, 0));
-    assert_null(weft_nearest("a word that is far longer than the matrix of the distance has room for, so never near", names, 5));
+    assert_null(weft_nearest(
+        "a word that is far longer than the matrix of the distance has room for, so never near", names, 5));
 }
 
 static void test_settings_survive_every_failed_allocation(void **state)
@@ -404,7 +524,8 @@ static void test_settings_survive_every_failed_allocation(void **state)
         struct weft_arena small;
         weft_arena_init(&small, 64, max);
         enum weft_status st = weft_options_defaults(table, &s, &small, &err);
-        if (!st) st = weft_options_yaml(table, &s, &small, "r", WEFT_STR("tags: [a, b]\nname: x\n"), NULL, &err);
+        if (!st)
+            st = weft_options_yaml(table, &s, &small, "r", WEFT_STR("tags: [a, b]\nname: x\n"), NULL, &err);
         if (!st) st = weft_options_argv(table, &s, &small, 6, (char **)(uintptr_t)words, &rest, NULL, &err);
         weft_arena_clear(&small);
         if (!st) break;

@@ -5,7 +5,7 @@ enum { CHUNKS = 257, PER_CHUNK = 1000 };
 
 struct sums {
     float out[CHUNKS];
-    int done[CHUNKS];       /* how often each chunk was computed */
+    int done[CHUNKS]; /* how often each chunk was computed */
     int threads;
     bool bad_thread;
 };

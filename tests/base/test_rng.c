@@ -36,6 +36,27 @@ static void test_sequence_is_a_function_of_its_count(void **state)
     }
 }
 
+/* Frozen: every run, adapter and dropout mask depends on these.  Taken at each place within a block of four. */
+static void test_draws_are_built_from_words_in_order(void **state)
+{
+    for (uint64_t start = 0; start < 8; start++) {
+        struct weft_rng words, r;
+        weft_rng_init(&words, 42, WEFT_RNG_TEST, 7);
+        words.drawn = start;
+        r = words;
+        uint64_t a = weft_rng_u32(&words), b = weft_rng_u32(&words);
+        assert_true(weft_rng_below(&r, UINT64_MAX) == (a << 32 | b));
+        assert_int_equal(r.drawn, start + 2);
+        r.drawn = start;
+        assert_true(weft_rng_f64(&r) == (double)((a >> 5) << 26 | b >> 6) * 0x1p-53);
+        r.drawn = start;
+        float want = (float)(sqrt(-2 * log(((double)a + 0.5) * 0x1p-32))
+                             * cos(6.283185307179586 * (double)b * 0x1p-32));
+        check_near(weft_rng_normal(&r), want, 1e-6 * fabs(want));
+        assert_int_equal(r.drawn, start + 2);
+    }
+}
+
 static void test_streams_differ(void **state)
 {
     struct weft_rng r[6];
@@ -61,7 +82,7 @@ static void test_below_is_even(void **state)
     for (int i = 0; i < N; i++) count[weft_rng_below(&r, 7)]++;
     double chi2 = 0;
     for (int i = 0; i < 7; i++) chi2 += (count[i] - N / 7.0) * (count[i] - N / 7.0) / (N / 7.0);
-    assert_true(chi2 < 22.46);      /* 6 degrees of freedom, p = 0.001 */
+    assert_true(chi2 < 22.46); /* 6 degrees of freedom, p = 0.001 */
     for (int i = 0; i < 100; i++) assert_int_equal(weft_rng_below(&r, 1), 0);
     for (int i = 0; i < 100; i++) assert_true(weft_rng_below(&r, UINT64_MAX) < UINT64_MAX);
 }
@@ -94,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox_known_answers),
         cmocka_unit_test(test_sequence_is_a_function_of_its_count),
+        cmocka_unit_test(test_draws_are_built_from_words_in_order),
         cmocka_unit_test(test_streams_differ),
         cmocka_unit_test(test_below_is_even),
         cmocka_unit_test(test_reals_stay_in_range_and_have_their_moments),

@@ -23,7 +23,7 @@ static void test_find_and_parts(void **state)
     assert_true(weft_str_eq((struct weft_str){ 0 }, text("")));
     assert_true(weft_str_cmp(text("a"), text("ab")) < 0);
     assert_true(weft_str_cmp(text("b"), text("ab")) > 0);
-    assert_true(weft_str_cmp(text("\xC3"), text("a")) > 0);     /* by unsigned bytes */
+    assert_true(weft_str_cmp(text("\xC3"), text("a")) > 0); /* by unsigned bytes */
     assert_int_equal(weft_str_cmp(text(""), (struct weft_str){ 0 }), 0);
 }
 
@@ -92,8 +92,16 @@ static void test_utf8_check_equals_the_table(void **state)
     for (int lead = 0x80; lead <= 0xFF; lead++)
         for (int second = 0; second <= 0xFF; second++) {
             char s[4] = { (char)lead, (char)second, (char)0x80, (char)0x80 };
-            int lo = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80, hi = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-            size_t len = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+            int lo = lead == 0xE0   ? 0xA0
+                     : lead == 0xF0 ? 0x90
+                                    : 0x80,
+                hi = lead == 0xED   ? 0x9F
+                     : lead == 0xF4 ? 0x8F
+                                    : 0xBF;
+            size_t len = lead >= 0xC2 && lead <= 0xDF   ? 2
+                         : lead >= 0xE0 && lead <= 0xEF ? 3
+                         : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                        : 0;
             bool good = len && second >= lo && second <= hi;
             size_t want = good ? len : 0;
             if (!len) len = 2;
@@ -117,7 +125,8 @@ static void test_utf8_check_finds_the_byte_at_any_offset(void **state)
 
 static void test_utf8_counting(void **state)
 {
-    struct weft_str s = text("a中\xFF" "e\xCC\x81😀");
+    struct weft_str s = text("a中\xFF"
+                             "e\xCC\x81😀");
     assert_int_equal(weft_utf8_chars(s), 6);
     assert_int_equal(weft_utf8_offset(s, 0), 0);
     assert_int_equal(weft_utf8_offset(s, 2), 4);
@@ -157,7 +166,8 @@ static void test_buffer_limit_is_exact_and_sticks(void **state)
     check_ok(weft_buf_check(&b, "reply", &err), &err);
     weft_buf_printf(&b, "%d", 1);
     weft_buf_add(&b, "", 0);
-    check_refuses(weft_buf_check(&b, "reply", &err), &err, WEFT_ELIMIT, "", "reply would be longer than 10 bytes");
+    check_refuses(weft_buf_check(&b, "reply", &err), &err, WEFT_ELIMIT, "",
+                  "reply would be longer than 10 bytes");
     check_str(weft_buf_view(&b), "0123456789");
     weft_buf_clear(&b);
     assert_int_equal(b.max_bytes, 10);
