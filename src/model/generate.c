@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -152,18 +153,20 @@ done:
 
 /* ---- where a chat model stops ---- */
 
+enum { MAX_LISTED = 64 };
+
 struct stop_list {
-    int32_t *ids;
-    size_t cap, n;
+    int32_t ids[MAX_LISTED + WEFT_MAX_EOS + 16];        /* of all places together */
+    size_t n;
 };
 
 static void add_stop(struct stop_list *l, int64_t id)
 {
     if (id < 0 || id > INT32_MAX) return;
-    for (size_t i = 0; i < l->n && i < l->cap; i++)
+    for (size_t i = 0; i < l->n; i++)
         if (l->ids[i] == id) return;
-    if (l->n < l->cap) l->ids[l->n] = (int32_t)id;
-    l->n++;
+    assert(l->n < WEFT_COUNT(l->ids));
+    l->ids[l->n++] = (int32_t)id;
 }
 
 /* eos_token_id of generation_config.json: an id, a list, or absent. */
@@ -183,7 +186,7 @@ static enum weft_status add_generation_config(struct stop_list *l, struct weft_a
     if (!v || v->kind == WEFT_JSON_NULL) return WEFT_OK;
     for (size_t i = 0, n = v->kind == WEFT_JSON_ARRAY ? v->n : 1; i < n; i++) {
         const struct weft_json_value *item = v->kind == WEFT_JSON_ARRAY ? &v->items[i] : v;
-        if (item->kind != WEFT_JSON_NUMBER || !item->is_int || (config && item->integer >= (int64_t)config->vocab_size))
+        if (n > MAX_LISTED || item->kind != WEFT_JSON_NUMBER || !item->is_int || (config && item->integer >= (int64_t)config->vocab_size))
             return weft_fail_rule(err, WEFT_EINPUT, "CF8", "%s: eos_token_id is not a token id of the model or a list of them", path);
         add_stop(l, item->integer);
     }
@@ -196,7 +199,7 @@ enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config
     /* Ends of a turn in the templates of the common families. */
     static const char *const ends[] = { "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>",
                                         "<|endoftext|>", "<｜end▁of▁sentence｜>", "<|user|>", "<|observation|>" };
-    struct stop_list l = { ids, cap, 0 };
+    struct stop_list l = { .n = 0 };
     struct weft_arena a = { 0 };
     enum weft_status st = WEFT_OK;
 
@@ -210,6 +213,8 @@ enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config
         if (id >= 0 && weft_tokenizer_is_special(t, id) && weft_str_find(chat, weft_str_c(ends[i]), 0) != SIZE_MAX) add_stop(&l, id);
     }
     weft_arena_clear(&a);
-    if (!st) *n = l.n;
-    return st;
+    if (st) return st;
+    if (l.n) memcpy(ids, l.ids, weft_min_size(l.n, cap) * sizeof *ids);
+    *n = l.n;
+    return WEFT_OK;
 }
