@@ -66,7 +66,7 @@ static enum weft_status out_call(struct weft_row_reader *r, const struct weft_js
         struct weft_err inner = { 0 };
         enum weft_status st = weft_json_out_text(o, arguments->text, &inner);
         if (st) return weft_row_bad(r, arguments, "DS6", "a tool call is not JSON", "message %zu", number);
-    } else weft_json_out_tree(o, arguments);
+    } else weft_json_out_value(o, arguments);
     weft_json_out_object_end(o);
     return WEFT_OK;
 }
@@ -107,7 +107,7 @@ static enum weft_status read_turn_extra(struct weft_row_reader *r, const struct 
     weft_json_out_array(&o);
     for (size_t i = 0; i < calls->n; i++) {
         const struct weft_json_value *id = weft_json_get(&calls->items[i], "id");
-        if (id) weft_json_out_tree(&o, id);
+        if (id) weft_json_out_value(&o, id);
         else weft_json_out_null(&o);
     }
     weft_json_out_array_end(&o);
@@ -211,7 +211,7 @@ static void out_tool_call(struct weft_json_out *o, const struct weft_json_value 
     struct weft_json_out inner;
     weft_json_out_init(&inner, &b);
     inner.spaced = true;
-    if (arguments && arguments->kind != WEFT_JSON_STRING) weft_json_out_tree(&inner, arguments);
+    if (arguments && arguments->kind != WEFT_JSON_STRING) weft_json_out_value(&inner, arguments);
     weft_json_out_object(o);
     if (ids && i < ids->n && ids->items[i].kind == WEFT_JSON_STRING) {
         weft_json_out_key(o, "id");
@@ -255,7 +255,7 @@ static enum weft_status out_message(struct weft_json_out *o, const struct weft_t
     for (size_t i = 0; i < members.n; i++) {
         if (weft_str_is(members.keys[i], CALL_IDS)) continue;
         weft_json_out_key_str(o, members.keys[i]);
-        weft_json_out_tree(o, &members.items[i]);
+        weft_json_out_value(o, &members.items[i]);
     }
     weft_json_out_object_end(o);
     weft_arena_clear(&a);

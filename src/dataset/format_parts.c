@@ -91,7 +91,7 @@ enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_jso
     struct weft_buf b = { 0 };
     struct weft_json_out o;
     weft_json_out_init(&o, &b);
-    weft_json_out_tree(&o, v);
+    weft_json_out_value(&o, v);
     if (!b.failed) row->tools = weft_str_dup(r->arena, weft_buf_view(&b));
     weft_buf_clear(&b);
     return row->tools.s ? WEFT_OK : weft_fail_nomem(r->err, v->n, "a row");
@@ -124,40 +124,17 @@ enum weft_status weft_row_kto(struct weft_row_reader *r, const struct weft_json_
     return WEFT_OK;
 }
 
-/* ---- trees out ---- */
-
-/* Depth is at most WEFT_JSON_MAX_DEPTH: the reader saw to it. */
-void weft_json_out_tree(struct weft_json_out *o, const struct weft_json_value *v)
-{
-    switch (v->kind) {
-    case WEFT_JSON_NULL: weft_json_out_null(o); return;
-    case WEFT_JSON_BOOL: weft_json_out_bool(o, v->boolean); return;
-    case WEFT_JSON_NUMBER: weft_json_out_raw(o, v->text); return;      /* the digits as they stood */
-    case WEFT_JSON_STRING: weft_json_out_str(o, v->text); return;
-    case WEFT_JSON_ARRAY:
-        weft_json_out_array(o);
-        for (size_t i = 0; i < v->n; i++) weft_json_out_tree(o, &v->items[i]);
-        weft_json_out_array_end(o);
-        return;
-    case WEFT_JSON_OBJECT:
-        weft_json_out_object(o);
-        for (size_t i = 0; i < v->n; i++) {
-            weft_json_out_key_str(o, v->keys[i]);
-            weft_json_out_tree(o, &v->items[i]);
-        }
-        weft_json_out_object_end(o);
-    }
-}
+/* ---- JSON text out ---- */
 
 static enum weft_status out_parsed(struct weft_json_out *o, struct weft_str json, bool members, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_json_value v;
     enum weft_status st = weft_json_parse(&a, "row", json, &v, err);
-    if (!st && !members) weft_json_out_tree(o, &v);
+    if (!st && !members) weft_json_out_value(o, &v);
     for (size_t i = 0; !st && members && v.kind == WEFT_JSON_OBJECT && i < v.n; i++) {
         weft_json_out_key_str(o, v.keys[i]);
-        weft_json_out_tree(o, &v.items[i]);
+        weft_json_out_value(o, &v.items[i]);
     }
     weft_arena_clear(&a);
     return st;
@@ -189,7 +166,7 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
         if (!any) weft_json_out_object(&o);
         any = true;
         weft_json_out_key_str(&o, v->keys[i]);
-        weft_json_out_tree(&o, &v->items[i]);
+        weft_json_out_value(&o, &v->items[i]);
     }
     if (any) {
         weft_json_out_object_end(&o);

@@ -49,8 +49,6 @@ WEFT_MUST_USE enum weft_status weft_row_kto(struct weft_row_reader *r, const str
 WEFT_MUST_USE enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
                                               const char *const *known, struct weft_str *out);
 
-/* A tree as JSON. */
-void weft_json_out_tree(struct weft_json_out *o, const struct weft_json_value *v);
 /* The members of a JSON object text, without its braces. */
 WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object, struct weft_err *err);
 /* JSON text as a value in the layout of `o`. */

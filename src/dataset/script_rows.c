@@ -516,6 +516,7 @@ enum weft_status script_default_rows(struct weft_arena *a, const struct weft_tex
             }
             continue;
         }
+        if (!scene->n_turns) continue;
         st = s->turns == WEFT_SCRIPT_MULTI ? scene_sessions(&b, scene) : scene_pairs(&b, scene);
         if (st) return st;
     }

@@ -331,7 +331,7 @@ static void test_messages_of_faults_are_chinese_when_asked(void **state)
 static void test_unknown_members_and_origin_are_kept_and_written_back(void **state)
 {
     struct fixture *f = *state;
-    const char *row = "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.50,\"tags\":[\"a\",{\"b\":null}],"
+    const char *row = "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.5,\"tags\":[\"a\",{\"b\":null}],"
                       "\"weft\":{\"id\":\"s000007\",\"src\":{\"file\":\"剧本.txt\",\"sha256\":\"ab\",\"line\":3,\"last_line\":4,\"bytes\":[10,99]},"
                       "\"via\":\"script/default@1\",\"episode\":\"第一集\",\"scene\":\"第二幕\",\"speaker\":\"甲\",\"prompt_speaker\":\"乙\","
                       "\"flags\":[\"merged\",\"chorus\"],\"parents\":[\"s1\"]}}";
@@ -341,10 +341,10 @@ static void test_unknown_members_and_origin_are_kept_and_written_back(void **sta
     check_str(o->flags, "merged,chorus");
     assert_int_equal(o->last_line, 4);
     assert_int_equal(o->byte_end, 99);
-    check_str(f->rows.items[0].extra, "{\"score\":4.50,\"tags\":[\"a\",{\"b\":null}]}");
+    check_str(f->rows.items[0].extra, "{\"score\":4.5,\"tags\":[\"a\",{\"b\":null}]}");
     check_str(to_json(f, &f->rows.items[0], WEFT_FORMAT_ALPACA, true), row);
     check_str(to_json(f, &f->rows.items[0], WEFT_FORMAT_ALPACA, false),
-              "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.50,\"tags\":[\"a\",{\"b\":null}]}");
+              "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.5,\"tags\":[\"a\",{\"b\":null}]}");
     /* A member of that name which is not ours does no harm. */
     parse(f, "{\"instruction\":\"i\",\"output\":\"o\",\"weft\":{\"id\":7,\"src\":[],\"flags\":{},\"instruction_bytes\":99999}}\n"
              "{\"instruction\":\"i\",\"output\":\"o\",\"weft\":\"cloth\"}");

@@ -1,0 +1,64 @@
+/* Any bytes as a dataset file.  Every unit is accounted for; a row that was read can be written in a format that has a
+ * place for it, and read again it is the same row; check and split take whatever was read. */
+#include "dataset/check.h"
+#include "dataset/formats.h"
+#include "dataset/split.h"
+
+#include <stdlib.h>
+
+static void check(bool ok)
+{
+    if (!ok) abort();
+}
+
+static bool row_json(struct weft_buf *b, const struct weft_row *row, enum weft_format format)
+{
+    struct weft_json_out o;
+    struct weft_err err = { 0 };
+    weft_buf_reset(b);
+    weft_json_out_init(&o, b);
+    enum weft_status st = weft_row_to_json(&o, row, format, true, &err);
+    check(!b->failed && (st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0])));
+    return st == WEFT_OK;
+}
+
+static void round_trip(struct weft_arena *a, const struct weft_row *row, enum weft_format format)
+{
+    struct weft_buf once = { 0 }, twice = { 0 };
+    struct weft_rows again = { 0 };
+    struct weft_err err = { 0 };
+    if (row_json(&once, row, format)) {
+        check(!weft_rows_parse(a, "again", weft_buf_view(&once), NULL, &again, NULL, NULL, &err) && again.n == 1);
+        check(row_json(&twice, again.items, format) && weft_str_eq(weft_buf_view(&once), weft_buf_view(&twice)));
+    }
+    weft_buf_clear(&once);
+    weft_buf_clear(&twice);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct weft_arena a = { 0 };
+    struct weft_err err = { .lang = size & 1 ? WEFT_LANG_ZH : WEFT_LANG_EN };
+    struct weft_rows rows = { 0 };
+    struct weft_report report = { 0 };
+    struct weft_rows_shape shape;
+    const char *columns[] = { "instruction=q", "response=a", "human=user" };
+    struct weft_rows_settings s = { 0 };
+    if (!size) return 0;
+    if (data[0] & 1) s.columns = (struct weft_str_list){ columns, 3 };
+    s.format = (data[0] >> 1) % 8 < 5 ? (data[0] >> 1) % 8 : 0;
+    enum weft_status st = weft_rows_parse(&a, "fuzz", (struct weft_str){ (const char *)data + 1, size - 1 }, &s, &rows, &report, &shape, &err);
+    check(st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0]));
+    if (!st) {
+        check(report.units_in == report.rows_out + report.blank + weft_report_dropped(&report) && report.rows_out == rows.n && rows.n);
+        for (size_t i = 0; i < rows.n && i < 20; i++)
+            for (int f = WEFT_FORMAT_ALPACA; f <= WEFT_FORMAT_TEXT; f++) round_trip(&a, &rows.items[i], (enum weft_format)f);
+        struct weft_check c;
+        struct weft_split split;
+        check(!weft_check_rows(&a, &rows, NULL, &c, &err) && c.rows == rows.n && c.unique_rows + c.duplicate_rows == rows.n);
+        st = weft_split_rows(&a, &rows, &(struct weft_split_settings){ .valid = 0.3, .test = 0.1, .seed = 1 }, &split, &err);
+        check(st == WEFT_EARG || split.train.n + split.valid.n + split.test.n == rows.n);
+    }
+    weft_arena_clear(&a);
+    return 0;
+}
