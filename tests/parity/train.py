@@ -1,0 +1,150 @@
+"""Frozen loss curves of the reference trainer itself: transformers.Trainer, with peft for the adapter.
+
+    python tests/parity/train.py            writes tests/train/data/
+
+The model, its rows and the adapter's start are those of tests/parity/model.py (tests/model/data/curve); here the whole
+loop is the reference's: order of the rows, accumulation with a short last group, normalisation, schedule, clipping,
+AdamW with its groups, evaluation.  Everything is f32 on one thread of the CPU.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+import torch
+import transformers
+from peft import PeftModel
+from torch.utils.data import Dataset
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BASE = os.path.join(ROOT, "model", "data", "curve")
+DATA = os.path.join(ROOT, "train", "data")
+
+COMMON = dict(seed=42, per_device_train_batch_size=2, gradient_accumulation_steps=3, per_device_eval_batch_size=4,
+              lr_scheduler_type="cosine", warmup_steps=2, max_grad_norm=1.0, adam_beta1=0.9, adam_beta2=0.999,
+              adam_epsilon=1e-8, weight_decay=0.1)
+
+RUNS = {
+    # 34 of the 50 rows train, 16 validate: 17 micro-batches, 6 updates an epoch, the last of 2 micro-batches
+    "lora": dict(adapter=True, learning_rate=1e-3, max_steps=50, first_label=False),
+    "full": dict(adapter=False, learning_rate=2e-4, max_steps=20, first_label=False),
+    # every token is a label, the first too; items are counted before the shift, as transformers did from 4.46 on and
+    # does not any more in 5.24: the count is larger than the number of losses (Q2)
+    "first": dict(adapter=False, learning_rate=2e-4, max_steps=8, first_label=True),
+    # another seed of the data, another schedule, a fraction of an epoch
+    "linear": dict(adapter=False, learning_rate=2e-4, num_train_epochs=1.5, first_label=False, data_seed=7,
+                   lr_scheduler_type="linear", weight_decay=0.0),
+}
+N_TRAIN = 34
+
+
+class Rows(Dataset):
+    def __init__(self, rows, first_label):
+        self.rows = [(r["ids"], r["ids"] if first_label else [-100] + r["labels"][1:]) for r in rows]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return {"ids": self.rows[i][0], "labels": self.rows[i][1], "index": i}
+
+
+class Collator:
+    """Pads on the right, and remembers in which order the rows came."""
+
+    def __init__(self):
+        self.order = []
+
+    def __call__(self, items):
+        self.order += [x["index"] for x in items]
+        n = max(len(x["ids"]) for x in items)
+        ids = torch.tensor([x["ids"] + [0] * (n - len(x["ids"])) for x in items])
+        labels = torch.tensor([x["labels"] + [-100] * (n - len(x["labels"])) for x in items])
+        mask = torch.tensor([[1] * len(x["ids"]) + [0] * (n - len(x["ids"])) for x in items])
+        return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+
+
+class Recorder(transformers.Trainer):
+    """Losses and norms as they are, before the log rounds them."""
+
+    def __init__(self, *args, **keys):
+        super().__init__(*args, **keys)
+        self.update_loss = 0.0
+        self.out = {"loss": [], "grad_norm": [], "lr": []}
+
+    def training_step(self, *args, **keys):
+        loss = super().training_step(*args, **keys)
+        self.update_loss += loss.item()
+        return loss
+
+
+class Watch(transformers.TrainerCallback):
+    def __init__(self):
+        self.trainer = None
+
+    def on_step_begin(self, args, state, control, **_):
+        self.trainer.out["lr"].append(self.trainer.lr_scheduler.get_last_lr()[0])
+
+    def on_step_end(self, args, state, control, **_):
+        self.trainer.out["loss"].append(self.trainer.update_loss)
+        self.trainer.update_loss = 0.0
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if logs and "grad_norm" in logs:
+            self.trainer.out["grad_norm"].append(float(logs["grad_norm"]))
+
+
+def run(name, spec):
+    spec = dict(spec)
+    with open(os.path.join(BASE, "curve.json")) as f:
+        rows = json.load(f)["rows"]
+    model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
+    if spec.pop("adapter"):
+        model = PeftModel.from_pretrained(model, os.path.join(BASE, "adapter"), is_trainable=True)
+    first_label = spec.pop("first_label")
+    train, valid = Rows(rows[:N_TRAIN], first_label), Rows(rows[N_TRAIN:], first_label)
+    keys = {**COMMON, **spec}
+    collate, watch = Collator(), Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        args = transformers.TrainingArguments(folder, use_cpu=True, report_to=[], logging_steps=1, save_strategy="no",
+                                              bf16=False, disable_tqdm=True, remove_unused_columns=False,
+                                              dataloader_num_workers=0, **keys)
+        trainer = Recorder(model=model, args=args, train_dataset=train, eval_dataset=valid, data_collator=collate,
+                           callbacks=[watch])
+        watch.trainer = trainer
+        if first_label:
+            assert trainer._loss_shifts_labels      # the switch between the two counts
+            trainer._loss_shifts_labels = False
+        trainer.train()
+        order = collate.order
+        collate.order = []
+        metrics = trainer.evaluate() if not first_label else {"eval_loss": None}
+    out = {"settings": keys, "first_label": first_label, "n_train": N_TRAIN, **trainer.out, "eval_loss": metrics["eval_loss"],
+           "order": order}
+    moved = {k.replace(".default", "").removeprefix("base_model.model."): p for k, p in model.named_parameters() if p.requires_grad}
+    out["norm_of_weights"] = float(torch.sqrt(sum((p.double() ** 2).sum() for p in moved.values())))
+    assert len(out["loss"]) == len(out["grad_norm"]) == len(out["lr"]), name
+    with open(os.path.join(DATA, name + ".json"), "w") as f:
+        json.dump(out, f)
+        f.write("\n")
+    print(f"{name}: {len(out['loss'])} updates, loss {out['loss'][0]:.4f} -> {out['loss'][-1]:.4f}, eval {out['eval_loss']}")
+
+
+def main():
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    shutil.rmtree(DATA, ignore_errors=True)
+    os.makedirs(DATA)
+    for name, spec in RUNS.items():
+        run(name, spec)
+    import accelerate
+    import peft
+    with open(os.path.join(DATA, "VERSIONS"), "w") as f:
+        f.write(f"torch {torch.__version__}\ntransformers {transformers.__version__}\npeft {peft.__version__}\n"
+                f"accelerate {accelerate.__version__}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
