@@ -17,7 +17,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* TX2: this many whole multi-byte characters for each damaged place, or it is not UTF-8. */
+/* TX2: this many whole multi-byte characters for each damaged byte, or it is not UTF-8. */
 enum { VALID_PER_BAD = 50 };
 /* TX4: one NUL in so many bytes is dropped; more means that this is no text. */
 enum { BYTES_PER_NUL = 1000 };
@@ -330,10 +330,10 @@ static double plausible(struct weft_str text)
     return n ? (double)hits / (double)n : -1;
 }
 
-/* Whole multi-byte characters and damaged places, read as UTF-8. */
-static void count_utf8(struct weft_str b, uint64_t *whole, uint64_t *damaged)
+/* Whole multi-byte characters, damaged places and their bytes, read as UTF-8. */
+static void count_utf8(struct weft_str b, uint64_t *whole, uint64_t *damaged, uint64_t *damaged_bytes)
 {
-    *whole = *damaged = 0;
+    *whole = *damaged = *damaged_bytes = 0;
     for (size_t i = 0; i < b.len;) {
         uint32_t cp;
         bool ok;
@@ -341,9 +341,13 @@ static void count_utf8(struct weft_str b, uint64_t *whole, uint64_t *damaged)
             i++;
             continue;
         }
-        i += weft_utf8_decode(b.s + i, b.len - i, &cp, &ok);
+        size_t n = weft_utf8_decode(b.s + i, b.len - i, &cp, &ok);
+        i += n;
         if (ok) ++*whole;
-        else ++*damaged;
+        else {
+            ++*damaged;
+            *damaged_bytes += n;
+        }
     }
 }
 
@@ -400,7 +404,7 @@ static enum weft_status find_charset(struct weft_str b, struct weft_text *t, siz
 {
     const char *name = t->name.s;
     enum weft_status st;
-    uint64_t whole, damaged;
+    uint64_t whole, damaged, damaged_bytes;
     size_t first, gb_bad, big5_bad;
     double gb, big5;
 
@@ -425,8 +429,8 @@ static enum weft_status find_charset(struct weft_str b, struct weft_text *t, siz
     *found = WEFT_CHARSET_UTF8;
     first = weft_utf8_check(b);
     if (first == b.len) return WEFT_OK;
-    count_utf8(b, &whole, &damaged);
-    if (whole / VALID_PER_BAD >= damaged) return WEFT_OK;
+    count_utf8(b, &whole, &damaged, &damaged_bytes);
+    if (whole / VALID_PER_BAD >= damaged_bytes) return WEFT_OK;
 
     st = try_strict(b, WEFT_CHARSET_GB18030, &gb, &gb_bad, err);
     if (st) return st;
