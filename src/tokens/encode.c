@@ -50,7 +50,7 @@ static enum weft_status encode_word(struct weft_encoder *e, struct weft_view v, 
                                     struct weft_err *err)
 {
     size_t before = out->n;
-    enum weft_status st = weft_bpe_encode(&e->t->bpe, &e->bpe, weft_str_sub(v.text, begin, end), offsets,
+    enum weft_status st = weft_bpe_encode(&e->t->bpe, &e->bpe, weft_str_sub(v.text, begin, end), v.text.len - begin, offsets,
                                           v.origin ? (uint32_t)begin : v.base + (uint32_t)begin, out, err);
     for (size_t i = before; !st && offsets && v.origin && i < out->n; i++) out->begin[i] = v.origin[out->begin[i]];
     return st;
