@@ -28,8 +28,10 @@ static void round_trip(struct weft_arena *a, const struct weft_row *row, enum we
     struct weft_rows again = { 0 };
     struct weft_err err = { 0 };
     if (row_json(&once, row, format)) {
-        check(!weft_rows_parse(a, "again", weft_buf_view(&once), NULL, &again, NULL, NULL, &err) && again.n == 1);
-        check(row_json(&twice, again.items, format) && weft_str_eq(weft_buf_view(&once), weft_buf_view(&twice)));
+        check(!weft_rows_parse(a, "again", weft_buf_view(&once), NULL, &again, NULL, NULL, &err)
+              && again.n == 1);
+        check(row_json(&twice, again.items, format)
+              && weft_str_eq(weft_buf_view(&once), weft_buf_view(&twice)));
     }
     weft_buf_clear(&once);
     weft_buf_clear(&twice);
@@ -47,16 +49,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size) return 0;
     if (data[0] & 1) s.columns = (struct weft_str_list){ columns, 3 };
     s.format = (data[0] >> 1) % 8 < 5 ? (data[0] >> 1) % 8 : 0;
-    enum weft_status st = weft_rows_parse(&a, "fuzz", (struct weft_str){ (const char *)data + 1, size - 1 }, &s, &rows, &report, &shape, &err);
+    enum weft_status st = weft_rows_parse(&a, "fuzz", (struct weft_str){ (const char *)data + 1, size - 1 },
+                                          &s, &rows, &report, &shape, &err);
     check(st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0]));
     if (!st) {
-        check(report.units_in == report.rows_out + report.blank + weft_report_dropped(&report) && report.rows_out == rows.n && rows.n);
+        check(report.units_in == report.rows_out + report.blank + weft_report_dropped(&report)
+              && report.rows_out == rows.n && rows.n);
         for (size_t i = 0; i < rows.n && i < 20; i++)
-            for (int f = WEFT_FORMAT_ALPACA; f <= WEFT_FORMAT_TEXT; f++) round_trip(&a, &rows.items[i], (enum weft_format)f);
+            for (int f = WEFT_FORMAT_ALPACA; f <= WEFT_FORMAT_TEXT; f++)
+                round_trip(&a, &rows.items[i], (enum weft_format)f);
         struct weft_check c;
         struct weft_split split;
-        check(!weft_check_rows(&a, &rows, NULL, &c, &err) && c.rows == rows.n && c.unique_rows + c.duplicate_rows == rows.n);
-        st = weft_split_rows(&a, &rows, &(struct weft_split_settings){ .valid = 0.3, .test = 0.1, .seed = 1 }, &split, &err);
+        check(!weft_check_rows(&a, &rows, NULL, &c, &err) && c.rows == rows.n
+              && c.unique_rows + c.duplicate_rows == rows.n);
+        st = weft_split_rows(&a, &rows, &(struct weft_split_settings){ .valid = 0.3, .test = 0.1, .seed = 1 },
+                             &split, &err);
         check(st == WEFT_EARG || split.train.n + split.valid.n + split.test.n == rows.n);
     }
     weft_arena_clear(&a);

@@ -22,12 +22,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!st) {
         size_t at = 0;
         uint64_t byte = 0;
-        check(weft_utf8_check(t.text) == t.text.len && !memchr(t.text.s, '\r', t.text.len) && !memchr(t.text.s, 0, t.text.len));
+        check(weft_utf8_check(t.text) == t.text.len && !memchr(t.text.s, '\r', t.text.len)
+              && !memchr(t.text.s, 0, t.text.len));
         check(t.charset != WEFT_CHARSET_AUTO && t.n_lines > 0);
         for (size_t i = 0; i < t.n_lines; i++) {
             struct weft_str line = weft_text_line(&t, i);
             check(t.lines[i].at == at && !memchr(line.s, '\n', line.len));
-            check(t.lines[i].begin >= byte && t.lines[i].end >= t.lines[i].begin && t.lines[i].end <= bytes.len);
+            check(t.lines[i].begin >= byte && t.lines[i].end >= t.lines[i].begin
+                  && t.lines[i].end <= bytes.len);
             check(weft_text_line_of(&t, at) == i + 1);
             byte = t.lines[i].end;
             at = t.lines[i + 1].at;

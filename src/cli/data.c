@@ -7,8 +7,9 @@
 
 enum { LABEL_COLUMNS = 38 };
 
-static const struct weft_verb *const subverbs[] = { &weft_verb_data_script, &weft_verb_data_check, &weft_verb_data_convert,
-                                                    &weft_verb_data_split, &weft_verb_data_show, NULL };
+static const struct weft_verb *const subverbs[] = { &weft_verb_data_script,  &weft_verb_data_check,
+                                                    &weft_verb_data_convert, &weft_verb_data_split,
+                                                    &weft_verb_data_show,    NULL };
 
 const struct weft_verb weft_verb_data = {
     .name = "data",
@@ -35,7 +36,8 @@ void weft_data_figure(struct weft_cli *cli, const char *label, uint64_t n, uint6
     weft_put(cli, weft_str_c(number));
 }
 
-void weft_data_names(struct weft_cli *cli, const char *label, const struct weft_check_item *items, size_t n, size_t shown)
+void weft_data_names(struct weft_cli *cli, const char *label, const struct weft_check_item *items, size_t n,
+                     size_t shown)
 {
     struct weft_buf b = { 0 };
     if (!n) return;
@@ -142,13 +144,15 @@ enum weft_status weft_data_partial(struct weft_cli *cli, const struct weft_repor
 {
     uint64_t n = weft_report_dropped(r);
     if (!n) return WEFT_OK;
-    return weft_fail(&cli->err, WEFT_EPARTIAL, "%" PRIu64 " of %" PRIu64 " rows were left out", n, r->units_in - r->blank);
+    return weft_fail(&cli->err, WEFT_EPARTIAL, "%" PRIu64 " of %" PRIu64 " rows were left out", n,
+                     r->units_in - r->blank);
 }
 
 void weft_data_shape_note(struct weft_cli *cli, const char *path, const struct weft_rows_shape *shape)
 {
     if (!shape->mislabelled) return;
-    if (shape->layout == WEFT_LAYOUT_ARRAY) weft_warn(cli, "%s holds one JSON value, not JSON lines as its name says; read all the same", path);
+    if (shape->layout == WEFT_LAYOUT_ARRAY)
+        weft_warn(cli, "%s holds one JSON value, not JSON lines as its name says; read all the same", path);
     else weft_warn(cli, "%s holds JSON lines, not one JSON value as its name says; read all the same", path);
 }
 

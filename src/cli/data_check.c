@@ -14,14 +14,22 @@ struct settings {
 
 static const struct weft_option rows_table[] = {
     { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows (auto: each row shows it)", .help_zh = "行的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns), .group = "Input",
-      .help = "renamed members: instruction=question,output=answer", .help_zh = "成员改名：instruction=question,output=answer" },
-    { .key = "short_answer", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, check.short_answer_chars), .def = "2", .max = 1e6,
-      .unit = "characters", .group = "Check", .help = "shorter answers are counted", .help_zh = "短于此长度的回答计为过短" },
-    { .key = "long_row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, check.long_chars), .def = "0", .max = 1e9,
-      .unit = "characters", .group = "Check", .help = "longer rows are counted; 0: none", .help_zh = "长于此长度的行计为过长；0 为不计" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100, .group = "Output",
+      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows (auto: each row shows it)",
+      .help_zh = "行的格式（auto 逐行识别）" },
+    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
+      .group = "Input",
+      .help = "renamed members: instruction=question,output=answer",
+      .help_zh = "成员改名：instruction=question,output=answer" },
+    { .key = "short_answer", .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, check.short_answer_chars), .def = "2", .max = 1e6,
+      .unit = "characters", .group = "Check", .help = "shorter answers are counted",
+      .help_zh = "短于此长度的回答计为过短" },
+    { .key = "long_row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, check.long_chars),
+      .def = "0", .max = 1e9,
+      .unit = "characters", .group = "Check", .help = "longer rows are counted; 0: none",
+      .help_zh = "长于此长度的行计为过长；0 为不计" },
+    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
+      .max = 100, .group = "Output",
       .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -33,8 +41,9 @@ static void lengths_line(struct weft_cli *cli, const char *label, const struct w
     if (!l->n) return;
     weft_put(cli, WEFT_STR("  "));
     weft_data_cell(cli, weft_tr(cli->lang, label), 20);
-    snprintf(text, sizeof text, "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%10.1f\n", l->min, l->p50, l->p90,
-             l->p95, l->p99, l->max, l->mean);
+    snprintf(text, sizeof text,
+             "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%10.1f\n", l->min,
+             l->p50, l->p90, l->p95, l->p99, l->max, l->mean);
     weft_put(cli, weft_str_c(text));
 }
 
@@ -54,7 +63,8 @@ static const char *verdict_word(enum weft_verdict v)
     return v == WEFT_VERDICT_GOOD ? "good" : v == WEFT_VERDICT_LOOK ? "worth a look" : "bad";
 }
 
-static void show(struct weft_cli *cli, const struct settings *s, const struct weft_check *c, const struct weft_report *r)
+static void show(struct weft_cli *cli, const struct settings *s, const struct weft_check *c,
+                 const struct weft_report *r)
 {
     weft_data_figure(cli, "rows", c->rows, 0);
     weft_data_figure(cli, "different rows", c->unique_rows, c->rows);
@@ -64,7 +74,8 @@ static void show(struct weft_cli *cli, const struct settings *s, const struct we
     weft_data_figure(cli, "answers", c->answers, 0);
     weft_data_figure(cli, "empty answers", c->empty_answers, c->answers + c->text_rows);
     weft_data_figure(cli, "very short answers", c->short_answers, c->answers);
-    if (c->copied_answers) weft_data_figure(cli, "answers equal to their prompt", c->copied_answers, c->answers);
+    if (c->copied_answers)
+        weft_data_figure(cli, "answers equal to their prompt", c->copied_answers, c->answers);
     if (s->check.long_chars) weft_data_figure(cli, "long rows", c->long_rows, c->rows);
     if (c->history_rows) weft_data_figure(cli, "rows with history", c->history_rows, c->rows);
     if (c->system_rows) weft_data_figure(cli, "rows with a system text", c->system_rows, c->rows);
@@ -122,13 +133,27 @@ static enum weft_status show_json(struct weft_cli *cli, const struct weft_check 
     const struct {
         const char *key;
         uint64_t n;
-    } figures[] = { { "rows", c->rows }, { "unique_rows", c->unique_rows }, { "duplicate_rows", c->duplicate_rows },
-                    { "conflicting_prompts", c->conflicting_prompts }, { "conflicting_rows", c->conflicting_rows },
-                    { "turns", c->turns }, { "answers", c->answers }, { "empty_answers", c->empty_answers },
-                    { "short_answers", c->short_answers }, { "copied_answers", c->copied_answers }, { "long_rows", c->long_rows },
-                    { "history_rows", c->history_rows }, { "system_rows", c->system_rows }, { "tool_rows", c->tool_rows },
-                    { "preference_rows", c->preference_rows }, { "kto_rows", c->kto_rows }, { "text_rows", c->text_rows },
-                    { "with_origin", c->with_origin }, { "flagged", c->flagged }, { "units_in", r->units_in }, { "blank", r->blank } };
+    } figures[] = { { "rows", c->rows },
+                    { "unique_rows", c->unique_rows },
+                    { "duplicate_rows", c->duplicate_rows },
+                    { "conflicting_prompts", c->conflicting_prompts },
+                    { "conflicting_rows", c->conflicting_rows },
+                    { "turns", c->turns },
+                    { "answers", c->answers },
+                    { "empty_answers", c->empty_answers },
+                    { "short_answers", c->short_answers },
+                    { "copied_answers", c->copied_answers },
+                    { "long_rows", c->long_rows },
+                    { "history_rows", c->history_rows },
+                    { "system_rows", c->system_rows },
+                    { "tool_rows", c->tool_rows },
+                    { "preference_rows", c->preference_rows },
+                    { "kto_rows", c->kto_rows },
+                    { "text_rows", c->text_rows },
+                    { "with_origin", c->with_origin },
+                    { "flagged", c->flagged },
+                    { "units_in", r->units_in },
+                    { "blank", r->blank } };
     static const char *const verdicts[] = { "good", "look", "bad" };
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -172,7 +197,9 @@ static enum weft_status run(struct weft_cli *cli)
         weft_data_shape_note(cli, files.items[i], &shape);
         if (!cli->json && !cli->quiet)
             weft_say(cli, "%s: %s, %s\n", files.items[i], weft_data_format_name(shape.format),
-                     shape.single ? "one object" : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array" : "JSON lines");
+                     shape.single                        ? "one object"
+                     : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array"
+                                                         : "JSON lines");
     }
     st = weft_check_rows(&cli->arena, &all, &s.check, &check, &cli->err);
     if (st) return st;

@@ -13,25 +13,36 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output", .short_flag = 'o',
+    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
+      .group = "Output", .short_flag = 'o',
       .help = "file to write; .json: an array, else JSON lines; -: standard output",
       .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出" },
-    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.format), .def = "auto", .choices = WEFT_FORMAT_CHOICES,
-      .group = "Output", .help = "shape of the rows written (auto: alpaca, text for text rows)", .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
-    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.layout), .def = "auto",
+    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.format), .def = "auto",
+      .choices = WEFT_FORMAT_CHOICES,
+      .group = "Output", .help = "shape of the rows written (auto: alpaca, text for text rows)",
+      .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
+    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.layout),
+      .def = "auto",
       .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",
       .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },
-    { .key = "indent", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, indent), .min = 1, .max = 16, .def = "4", .group = "Output",
+    { .key = "indent", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, indent), .min = 1, .max = 16,
+      .def = "4", .group = "Output",
       .help = "spaces a level in an array", .help_zh = "数组每层缩进的空格数" },
-    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, writer.no_origin), .group = "Output",
+    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, writer.no_origin),
+      .group = "Output",
       .help = "leave the member \"weft\" out (where each row came from)", .help_zh = "不写 weft 成员（每行的出处）" },
     { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns), .group = "Input",
-      .help = "renamed members: instruction=question,output=answer", .help_zh = "成员改名：instruction=question,output=answer" },
-    { .key = "limit", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, rows.max_rows), .def = "0", .max = 1e15, .unit = "rows",
+      .choices = WEFT_FORMAT_CHOICES, .group = "Input",
+      .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
+    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
+      .group = "Input",
+      .help = "renamed members: instruction=question,output=answer",
+      .help_zh = "成员改名：instruction=question,output=answer" },
+    { .key = "limit", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, rows.max_rows), .def = "0",
+      .max = 1e15, .unit = "rows",
       .group = "Input", .help = "stop after so many rows; 0: all", .help_zh = "读够这么多行就停；0 为全部" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100, .group = "Output",
+    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
+      .max = 100, .group = "Output",
       .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -48,7 +59,9 @@ static enum weft_status write_row(void *ctx, const struct weft_row *row, struct 
     struct convert *c = ctx;
     struct weft_err fault = { .lang = err->lang };
     enum weft_status st = weft_rows_writer_add(&c->writer, row, &fault);
-    if (st == WEFT_EINPUT) return weft_report_drop(&c->unwritable, &c->cli->arena, weft_str_c(fault.msg), 1, (struct weft_str){ 0 }, err);
+    if (st == WEFT_EINPUT)
+        return weft_report_drop(&c->unwritable, &c->cli->arena, weft_str_c(fault.msg), 1,
+                                (struct weft_str){ 0 }, err);
     return st ? weft_fail(err, st, "%s", fault.msg) : WEFT_OK;
 }
 
@@ -62,16 +75,19 @@ static enum weft_status run(struct weft_cli *cli)
     bool done, to_stdout;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_convert, &s, &s.common, &files, &done);
     if (st || done) return st;
-    if (files.n != 1 || !s.output) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data convert FILE -o OUT [--to FORMAT]");
+    if (files.n != 1 || !s.output)
+        return weft_fail(&cli->err, WEFT_EARG, "usage: weft data convert FILE -o OUT [--to FORMAT]");
     to_stdout = strcmp(s.output, "-") == 0;
-    if (to_stdout && cli->json) return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    if (to_stdout && cli->json)
+        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
     s.writer.indent = (int)s.indent;
     st = weft_rows_writer_open(&c.writer, s.output, &s.writer, &cli->err);
-    if (!st) st = weft_rows_each(&cli->arena, files.items[0], &s.rows, write_row, &c, &report, &shape, &cli->err);
+    if (!st)
+        st = weft_rows_each(&cli->arena, files.items[0], &s.rows, write_row, &c, &report, &shape, &cli->err);
     uint64_t written = c.writer.n_rows, unwritable = weft_report_dropped(&c.unwritable);
     if (!st && !written)
-        st = weft_fail(&cli->err, WEFT_EINPUT, "%s: no row fits the format: %.*s", files.items[0], (int)c.unwritable.drops[0].reason.len,
-                       c.unwritable.drops[0].reason.s);
+        st = weft_fail(&cli->err, WEFT_EINPUT, "%s: no row fits the format: %.*s", files.items[0],
+                       (int)c.unwritable.drops[0].reason.len, c.unwritable.drops[0].reason.s);
     if (!st) st = weft_rows_writer_commit(&c.writer, &cli->err);
     weft_rows_writer_close(&c.writer);
     if (st) return st;
@@ -96,7 +112,9 @@ static enum weft_status run(struct weft_cli *cli)
         weft_say(cli, "%s: %" PRIu64 " rows written\n", s.output, written);
     }
     if (!st) st = weft_data_partial(cli, &report);
-    if (!st && unwritable) st = weft_fail(&cli->err, WEFT_EPARTIAL, "%" PRIu64 " of %" PRIu64 " rows were left out", unwritable, report.rows_out);
+    if (!st && unwritable)
+        st = weft_fail(&cli->err, WEFT_EPARTIAL, "%" PRIu64 " of %" PRIu64 " rows were left out", unwritable,
+                       report.rows_out);
     return st;
 }
 

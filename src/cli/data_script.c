@@ -17,18 +17,22 @@ struct settings {
 };
 
 static const struct weft_option rows[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output", .short_flag = 'o',
+    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
+      .group = "Output", .short_flag = 'o',
       .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
       .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },
     { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Output", .help = "shape of the rows (auto: alpaca)", .help_zh = "行的格式（auto 为 alpaca）" },
+      .choices = WEFT_FORMAT_CHOICES, .group = "Output", .help = "shape of the rows (auto: alpaca)",
+      .help_zh = "行的格式（auto 为 alpaca）" },
     { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, layout), .def = "auto",
       .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",
       .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },
-    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, no_origin), .group = "Output",
+    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, no_origin),
+      .group = "Output",
       .help = "leave the member \"weft\" out (where each row came from); mode seed into .json does so anyway",
       .help_zh = "不写 weft 成员（每行的出处）；seed 模式写 .json 时本来就不写" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100, .group = "Output",
+    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
+      .max = 100, .group = "Output",
       .help = "lines left out to show", .help_zh = "显示多少处被舍去的行" },
     WEFT_SCRIPT_OPTION_ROWS(struct settings, script.),
     WEFT_TEXT_OPTION_ROWS(struct settings, text),
@@ -47,17 +51,21 @@ struct result {
 void weft_data_script_repairs(struct weft_cli *cli, const struct weft_text *t)
 {
     if (weft_text_partial(t))
-        weft_warn(cli, "%s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64 " NUL bytes were dropped; the first in line %" PRIu64,
+        weft_warn(cli,
+                  "%s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64
+                  " NUL bytes were dropped; the first in line %" PRIu64,
                   t->name.s, t->repaired, t->nul_dropped, t->places[0].line);
 }
 
 /* A12: a file that cannot be read is named and left out; the others go on. */
-static enum weft_status read_texts(struct weft_cli *cli, const struct settings *s, const struct weft_str_list *files, struct result *r)
+static enum weft_status read_texts(struct weft_cli *cli, const struct settings *s,
+                                   const struct weft_str_list *files, struct result *r)
 {
     r->texts = WEFT_NEWS(&cli->arena, struct weft_text, files->n);
     if (!r->texts) return weft_fail_nomem(&cli->err, files->n * sizeof *r->texts, "the texts");
     for (size_t i = 0; i < files->n; i++) {
-        enum weft_status st = weft_text_read(&cli->arena, files->items[i], &s->text, &r->texts[r->n_texts], &cli->err);
+        enum weft_status st =
+            weft_text_read(&cli->arena, files->items[i], &s->text, &r->texts[r->n_texts], &cli->err);
         if (st && (files->n == 1 || (st != WEFT_EINPUT && st != WEFT_ELIMIT))) return st;
         if (st) {
             weft_warn(cli, "%s [%s]", cli->err.msg, cli->err.rule);
@@ -68,14 +76,18 @@ static enum weft_status read_texts(struct weft_cli *cli, const struct settings *
         const struct weft_text *t = &r->texts[r->n_texts++];
         weft_data_script_repairs(cli, t);
     }
-    return r->n_texts ? WEFT_OK : weft_fail(&cli->err, WEFT_EINPUT, "none of %zu files could be read", files->n);
+    return r->n_texts ? WEFT_OK
+                      : weft_fail(&cli->err, WEFT_EINPUT, "none of %zu files could be read", files->n);
 }
 
 static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s, const struct result *r)
 {
-    struct weft_rows_writer_settings w = { .format = s->format, .layout = s->layout, .no_origin = s->no_origin };
+    struct weft_rows_writer_settings w = { .format = s->format,
+                                           .layout = s->layout,
+                                           .no_origin = s->no_origin };
     size_t len = strlen(s->output);
-    bool array = s->layout == WEFT_LAYOUT_ARRAY || (s->layout == WEFT_LAYOUT_AUTO && len > 5 && strcmp(s->output + len - 5, ".json") == 0);
+    bool array = s->layout == WEFT_LAYOUT_ARRAY
+                 || (s->layout == WEFT_LAYOUT_AUTO && len > 5 && strcmp(s->output + len - 5, ".json") == 0);
     if (s->script.mode == WEFT_SCRIPT_SEED && array) w.no_origin = true;
     return weft_rows_write(s->output, &w, &r->rows, &cli->err);
 }
@@ -87,7 +99,8 @@ static void show_rows(struct weft_cli *cli, const struct result *r, size_t n)
     for (size_t i = 0; i < r->rows.n && i < n; i++) {
         const struct weft_row *row = &r->rows.items[i];
         struct weft_str who = row->origin.prompt_speaker.s ? row->origin.prompt_speaker : WEFT_STR("-");
-        weft_say(cli, "\n%.*s  %.*s:%" PRIu64 "\n", (int)row->origin.id.len, row->origin.id.s, (int)row->origin.file.len, row->origin.file.s, row->origin.line);
+        weft_say(cli, "\n%.*s  %.*s:%" PRIu64 "\n", (int)row->origin.id.len, row->origin.id.s,
+                 (int)row->origin.file.len, row->origin.file.s, row->origin.line);
         for (size_t t = 0; t < row->n_turns && t < 6; t++) {
             struct weft_buf b = { 0 };
             struct weft_str name = t & 1 ? row->origin.speaker : who;
@@ -98,12 +111,14 @@ static void show_rows(struct weft_cli *cli, const struct result *r, size_t n)
     }
 }
 
-void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, size_t n_texts, const char *role,
-                           const struct weft_script_funnel *f, const struct weft_report *report, size_t places)
+void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, size_t n_texts,
+                           const char *role, const struct weft_script_funnel *f,
+                           const struct weft_report *report, size_t places)
 {
     struct weft_check_item *names = WEFT_NEWS(&cli->arena, struct weft_check_item, f->n_speakers + 1);
     for (size_t i = 0; i < n_texts; i++)
-        weft_say(cli, "%.*s: %s, %zu lines\n", (int)texts[i].name.len, texts[i].name.s, weft_charset_name(texts[i].charset), texts[i].n_lines);
+        weft_say(cli, "%.*s: %s, %zu lines\n", (int)texts[i].name.len, texts[i].name.s,
+                 weft_charset_name(texts[i].charset), texts[i].n_lines);
     weft_data_figure(cli, "lines", f->lines, 0);
     weft_data_figure(cli, "used in rows", f->used, f->lines);
     weft_data_figure(cli, "headings", f->headings, f->lines);
@@ -111,16 +126,21 @@ void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, 
     weft_data_figure(cli, "talk not beside the role", f->other, f->lines);
     weft_data_figure(cli, "blank", f->blank, f->lines);
     weft_data_figure(cli, "left out", weft_report_dropped(report), f->lines);
-    weft_say(cli, "%" PRIu64 " rows with %" PRIu64 " answers, from %" PRIu64 " turns of %s\n", f->rows, f->answers, f->role_turns, role);
+    weft_say(cli, "%" PRIu64 " rows with %" PRIu64 " answers, from %" PRIu64 " turns of %s\n", f->rows,
+             f->answers, f->role_turns, role);
     if (f->merged || f->repaired || f->chorus || f->self || f->review)
-        weft_say(cli, "  of these: %" PRIu64 " merged, %" PRIu64 " repaired, %" PRIu64 " asked by several, %" PRIu64 " in doubt, %" PRIu64
-                 " that call themselves differently\n", f->merged, f->repaired, f->chorus, f->review, f->self);
-    for (size_t i = 0; names && i < f->n_speakers; i++) names[i] = (struct weft_check_item){ f->speakers[i].name, f->speakers[i].count, 0 };
+        weft_say(cli,
+                 "  of these: %" PRIu64 " merged, %" PRIu64 " repaired, %" PRIu64
+                 " asked by several, %" PRIu64 " in doubt, %" PRIu64 " that call themselves differently\n",
+                 f->merged, f->repaired, f->chorus, f->review, f->self);
+    for (size_t i = 0; names && i < f->n_speakers; i++)
+        names[i] = (struct weft_check_item){ f->speakers[i].name, f->speakers[i].count, 0 };
     if (names) weft_data_names(cli, "asked by", names, f->n_speakers, 10);
     weft_data_drops(cli, report, places);
 }
 
-void weft_data_script_members(struct weft_json_out *o, const struct weft_script_funnel *f, const struct weft_report *report)
+void weft_data_script_members(struct weft_json_out *o, const struct weft_script_funnel *f,
+                              const struct weft_report *report)
 {
     weft_data_key_uint(o, "rows", f->rows);
     weft_data_key_uint(o, "answers", f->answers);
@@ -192,9 +212,12 @@ static enum weft_status run(struct weft_cli *cli)
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a screenplay");
     to_stdout = s.output && strcmp(s.output, "-") == 0;
-    if (to_stdout && cli->json) return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    if (to_stdout && cli->json)
+        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
     st = read_texts(cli, &s, &files, &r);
-    if (!st) st = weft_script_rows(&cli->arena, r.texts, r.n_texts, &s.script, &r.rows, &r.report, &r.funnel, &cli->err);
+    if (!st)
+        st = weft_script_rows(&cli->arena, r.texts, r.n_texts, &s.script, &r.rows, &r.report, &r.funnel,
+                              &cli->err);
     if (!st && s.output) st = write_rows(cli, &s, &r);
     if (st) return st;
     if (cli->json) st = show_json(cli, &s, &r);
@@ -208,7 +231,8 @@ static enum weft_status run(struct weft_cli *cli)
     }
     bool partial = r.n_failed > 0;
     for (size_t i = 0; i < r.n_texts; i++) partial |= weft_text_partial(&r.texts[i]);
-    if (!st && partial) st = weft_fail(&cli->err, WEFT_EPARTIAL, "some input was damaged or left out; see above");
+    if (!st && partial)
+        st = weft_fail(&cli->err, WEFT_EPARTIAL, "some input was damaged or left out; see above");
     return st;
 }
 

@@ -16,24 +16,34 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, row), .def = "0", .max = 1e15, .group = "Which",
-      .help = "the first row to show, counted from 1; 0: the first that fits", .help_zh = "从第几行开始显示（从 1 数起）；0 为第一个符合的" },
-    { .key = "limit", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, limit), .def = "5", .min = 1, .max = 1e15, .group = "Which",
+    { .key = "row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, row), .def = "0", .max = 1e15,
+      .group = "Which",
+      .help = "the first row to show, counted from 1; 0: the first that fits",
+      .help_zh = "从第几行开始显示（从 1 数起）；0 为第一个符合的" },
+    { .key = "limit", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, limit), .def = "5", .min = 1,
+      .max = 1e15, .group = "Which",
       .unit = "rows", .help = "rows to show", .help_zh = "显示几行" },
-    { .key = "id", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, id), .group = "Which", .help = "only the row of this id: s000012",
+    { .key = "id", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, id), .group = "Which",
+      .help = "only the row of this id: s000012",
       .help_zh = "只显示此编号的行：s000012" },
-    { .key = "find", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, find), .group = "Which", .help = "only rows with this text",
+    { .key = "find", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, find), .group = "Which",
+      .help = "only rows with this text",
       .help_zh = "只显示含有此文字的行" },
     { .key = "flag", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, flag), .group = "Which",
-      .help = "only rows with this flag: merged, chorus, repaired, self ...", .help_zh = "只显示带此标记的行：merged、chorus、repaired、self 等" },
+      .help = "only rows with this flag: merged, chorus, repaired, self ...",
+      .help_zh = "只显示带此标记的行：merged、chorus、repaired、self 等" },
     { .key = "source", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, source), .group = "Output",
       .help = "show the lines of the source file too", .help_zh = "同时显示源文件中的原文" },
-    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "2", .max = 1000, .unit = "lines", .group = "Output",
+    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "2",
+      .max = 1000, .unit = "lines", .group = "Output",
       .help = "lines of the source before and after", .help_zh = "原文前后各显示几行" },
     { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns), .group = "Input",
-      .help = "renamed members: instruction=question,output=answer", .help_zh = "成员改名：instruction=question,output=answer" },
+      .choices = WEFT_FORMAT_CHOICES, .group = "Input",
+      .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
+    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
+      .group = "Input",
+      .help = "renamed members: instruction=question,output=answer",
+      .help_zh = "成员改名：instruction=question,output=answer" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
@@ -49,8 +59,10 @@ struct show {
 
 static bool has_text(const struct weft_row *row, struct weft_str words)
 {
-    bool found = weft_str_find(row->system, words, 0) != SIZE_MAX || weft_str_find(row->text, words, 0) != SIZE_MAX;
-    for (size_t i = 0; !found && i < row->n_turns; i++) found = weft_str_find(row->turns[i].text, words, 0) != SIZE_MAX;
+    bool found =
+        weft_str_find(row->system, words, 0) != SIZE_MAX || weft_str_find(row->text, words, 0) != SIZE_MAX;
+    for (size_t i = 0; !found && i < row->n_turns; i++)
+        found = weft_str_find(row->turns[i].text, words, 0) != SIZE_MAX;
     return found;
 }
 
@@ -68,8 +80,9 @@ static bool has_flag(struct weft_str list, struct weft_str flag)
 static bool wanted(const struct show *x, const struct weft_row *row)
 {
     const struct settings *s = x->s;
-    return (!s->row || x->row >= (uint64_t)s->row) && (!s->id || weft_str_is(row->origin.id, s->id)) &&
-           (!s->find || has_text(row, weft_str_c(s->find))) && (!s->flag || has_flag(row->origin.flags, weft_str_c(s->flag)));
+    return (!s->row || x->row >= (uint64_t)s->row) && (!s->id || weft_str_is(row->origin.id, s->id))
+           && (!s->find || has_text(row, weft_str_c(s->find)))
+           && (!s->flag || has_flag(row->origin.flags, weft_str_c(s->flag)));
 }
 
 /* The file that a row names, when it is there and has not changed since. */
@@ -97,7 +110,8 @@ static void show_source(struct show *x, const struct weft_row *row)
     uint64_t first = o->line > around ? o->line - around : 1, last = o->last_line + around;
     for (uint64_t i = first; i <= last && i <= x->source.n_lines; i++) {
         char prefix[48];
-        snprintf(prefix, sizeof prefix, "  %c %6" PRIu64 "  ", i >= o->line && i <= o->last_line ? '>' : ' ', i);
+        snprintf(prefix, sizeof prefix, "  %c %6" PRIu64 "  ", i >= o->line && i <= o->last_line ? '>' : ' ',
+                 i);
         weft_data_line(x->cli, prefix, weft_trim(weft_text_line(&x->source, (size_t)i - 1)), 200);
     }
 }
@@ -180,7 +194,8 @@ static enum weft_status run(struct weft_cli *cli)
     st = weft_rows_each(&cli->arena, files.items[0], &s.rows, each, &x, &report, NULL, &cli->err);
     bool enough = st == WEFT_ECANCEL && !cli->err.msg[0];
     if (st && !enough) return st;
-    if (!x.shown) return weft_fail(&cli->err, WEFT_EINPUT, "%s: none of %" PRIu64 " rows fits", files.items[0], x.row);
+    if (!x.shown)
+        return weft_fail(&cli->err, WEFT_EINPUT, "%s: none of %" PRIu64 " rows fits", files.items[0], x.row);
     return enough ? WEFT_OK : weft_data_partial(cli, &report);
 }
 

@@ -14,41 +14,54 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output", .short_flag = 'o',
+    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
+      .group = "Output", .short_flag = 'o',
       .help = "folder to make", .help_zh = "要生成的目录" },
-    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, format), .def = "auto", .choices = WEFT_FORMAT_CHOICES,
-      .group = "Output", .help = "shape of the rows written (auto: alpaca, text for text rows)", .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
-    { .key = "valid", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.valid), .def = "0.1", .max = 1e12, .group = "Split",
+    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, format), .def = "auto",
+      .choices = WEFT_FORMAT_CHOICES,
+      .group = "Output", .help = "shape of the rows written (auto: alpaca, text for text rows)",
+      .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
+    { .key = "valid", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.valid), .def = "0.1",
+      .max = 1e12, .group = "Split",
       .help = "validation part: a share below 1, or a number of rows", .help_zh = "验证集：小于 1 为比例，否则为行数" },
-    { .key = "test", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.test), .def = "0", .max = 1e12, .group = "Split",
+    { .key = "test", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.test), .def = "0",
+      .max = 1e12, .group = "Split",
       .help = "test part: a share below 1, or a number of rows", .help_zh = "测试集：小于 1 为比例，否则为行数" },
-    { .key = "by", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, split.by), .def = "scene", .choices = WEFT_SPLIT_CHOICES,
+    { .key = "by", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, split.by), .def = "scene",
+      .choices = WEFT_SPLIT_CHOICES,
       .group = "Split", .help = "whole scenes, or single rows as LLaMA-Factory's val_size draws them",
       .help_zh = "整场戏划分，或按单行划分（与 LLaMA-Factory 的 val_size 相同）" },
-    { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, split.seed), .def = "42", .max = 9e18, .group = "Split",
+    { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, split.seed), .def = "42",
+      .max = 9e18, .group = "Split",
       .help = "the same seed gives the same parts", .help_zh = "种子相同则划分相同" },
     { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns), .group = "Input",
-      .help = "renamed members: instruction=question,output=answer", .help_zh = "成员改名：instruction=question,output=answer" },
+      .choices = WEFT_FORMAT_CHOICES, .group = "Input",
+      .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
+    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
+      .group = "Input",
+      .help = "renamed members: instruction=question,output=answer",
+      .help_zh = "成员改名：instruction=question,output=answer" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
 
-static enum weft_status write_part(struct weft_cli *cli, const char *dir, const char *name, int format, const struct weft_rows *rows,
-                                   const struct weft_part *part)
+static enum weft_status write_part(struct weft_cli *cli, const char *dir, const char *name, int format,
+                                   const struct weft_rows *rows, const struct weft_part *part)
 {
     struct weft_rows_writer w = { 0 };
     struct weft_rows_writer_settings s = { .format = format, .layout = WEFT_LAYOUT_JSONL };
     const char *path = weft_path_join(&cli->arena, dir, name);
-    enum weft_status st = path ? weft_rows_writer_open(&w, path, &s, &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
-    for (size_t i = 0; !st && i < part->n; i++) st = weft_rows_writer_add(&w, &rows->items[part->rows[i]], &cli->err);
+    enum weft_status st =
+        path ? weft_rows_writer_open(&w, path, &s, &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    for (size_t i = 0; !st && i < part->n; i++)
+        st = weft_rows_writer_add(&w, &rows->items[part->rows[i]], &cli->err);
     if (!st) st = weft_rows_writer_commit(&w, &cli->err);
     weft_rows_writer_close(&w);
     return st;
 }
 
-static void describe(struct weft_buf *b, const struct settings *s, const struct weft_split *split, const struct weft_report *r)
+static void describe(struct weft_buf *b, const struct settings *s, const struct weft_split *split,
+                     const struct weft_report *r)
 {
     static const char *const by[] = { "scene", "row" };
     struct weft_json_out o;
@@ -68,7 +81,8 @@ static void describe(struct weft_buf *b, const struct settings *s, const struct 
     weft_json_out_object_end(&o);
 }
 
-static enum weft_status write_all(struct weft_cli *cli, const struct settings *s, const struct weft_rows *rows, const struct weft_split *split,
+static enum weft_status write_all(struct weft_cli *cli, const struct settings *s,
+                                  const struct weft_rows *rows, const struct weft_split *split,
                                   const struct weft_report *r)
 {
     const char *dir, *path;
@@ -82,7 +96,9 @@ static enum weft_status write_all(struct weft_cli *cli, const struct settings *s
     weft_buf_char(&b, '\n');
     path = weft_path_join(&cli->arena, dir, "report.json");
     if (!st) st = weft_buf_check(&b, "the report", &cli->err);
-    if (!st) st = path ? weft_file_write(path, weft_buf_view(&b), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    if (!st)
+        st = path ? weft_file_write(path, weft_buf_view(&b), &cli->err)
+                  : weft_fail_nomem(&cli->err, 0, "a path");
     weft_buf_clear(&b);
     if (!st) return weft_dir_commit(dir, s->output, &cli->err);
     /* The failure's own message is what matters; what could not be removed is named PATH.tmp-PID. */
@@ -96,12 +112,16 @@ static enum weft_status check_output(struct weft_cli *cli, const char *path)
 {
     const char **names;
     size_t n;
-    if (weft_file_exists(path)) return weft_fail(&cli->err, WEFT_EARG, "-o %s: a file is there; name a folder", path);
+    if (weft_file_exists(path))
+        return weft_fail(&cli->err, WEFT_EARG, "-o %s: a file is there; name a folder", path);
     if (!weft_dir_exists(path)) return WEFT_OK;
     enum weft_status st = weft_dir_list(&cli->arena, path, &names, &n, &cli->err);
     for (size_t i = 0; !st && i < n; i++)
-        if (strcmp(names[i], "train.jsonl") && strcmp(names[i], "valid.jsonl") && strcmp(names[i], "test.jsonl") && strcmp(names[i], "report.json"))
-            return weft_fail(&cli->err, WEFT_EARG, "-o %s: the folder holds other files (%s) that would be lost; name a new one", path, names[i]);
+        if (strcmp(names[i], "train.jsonl") && strcmp(names[i], "valid.jsonl")
+            && strcmp(names[i], "test.jsonl") && strcmp(names[i], "report.json"))
+            return weft_fail(&cli->err, WEFT_EARG,
+                             "-o %s: the folder holds other files (%s) that would be lost; name a new one",
+                             path, names[i]);
     return st;
 }
 

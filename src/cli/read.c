@@ -21,8 +21,9 @@ static void show_json(struct weft_json_out *o, const struct weft_text *t)
     const struct {
         const char *key;
         uint64_t n;
-    } counts[] = { { "repaired", t->repaired }, { "nul_dropped", t->nul_dropped }, { "private_use", t->private_use },
-                   { "replacement", t->replacement }, { "controls", t->controls }, { "cr", t->cr } };
+    } counts[] = { { "repaired", t->repaired },       { "nul_dropped", t->nul_dropped },
+                   { "private_use", t->private_use }, { "replacement", t->replacement },
+                   { "controls", t->controls },       { "cr", t->cr } };
     weft_json_out_object(o);
     weft_data_key_str(o, "file", t->name);
     weft_data_key_str(o, "sha256", weft_str_c(t->sha256));
@@ -61,17 +62,22 @@ static void show_json(struct weft_json_out *o, const struct weft_text *t)
 
 static void note(struct weft_cli *cli, const struct weft_text *t)
 {
-    weft_note(cli, "%.*s: %s%s, %zu lines, %zu characters\n", (int)t->name.len, t->name.s, weft_charset_name(t->charset), t->bom ? " (BOM)" : "",
-              t->n_lines, weft_utf8_chars(t->text));
+    weft_note(cli, "%.*s: %s%s, %zu lines, %zu characters\n", (int)t->name.len, t->name.s,
+              weft_charset_name(t->charset), t->bom ? " (BOM)" : "", t->n_lines, weft_utf8_chars(t->text));
     if (weft_text_partial(t))
-        weft_warn(cli, "%.*s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64 " NUL bytes were dropped; the first in line %" PRIu64,
+        weft_warn(cli,
+                  "%.*s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64
+                  " NUL bytes were dropped; the first in line %" PRIu64,
                   (int)t->name.len, t->name.s, t->repaired, t->nul_dropped, t->places[0].line);
     if (t->private_use || t->replacement || t->controls)
-        weft_note(cli, "  kept as they are: %" PRIu64 " private-use characters, %" PRIu64 " U+FFFD, %" PRIu64 " control characters\n", t->private_use,
-                  t->replacement, t->controls);
+        weft_note(cli,
+                  "  kept as they are: %" PRIu64 " private-use characters, %" PRIu64 " U+FFFD, %" PRIu64
+                  " control characters\n",
+                  t->private_use, t->replacement, t->controls);
 }
 
-static enum weft_status read_one(struct weft_cli *cli, const struct settings *s, const char *path, bool *partial)
+static enum weft_status read_one(struct weft_cli *cli, const struct settings *s, const char *path,
+                                 bool *partial)
 {
     struct weft_arena_mark mark = weft_arena_mark(&cli->arena);
     struct weft_text t;
@@ -111,8 +117,10 @@ static enum weft_status run(struct weft_cli *cli)
         failed++;
     }
     if (failed == files.n) return weft_fail(&cli->err, WEFT_EINPUT, "none of %zu files could be read", files.n);
-    if (failed) return weft_fail(&cli->err, WEFT_EPARTIAL, "%zu of %zu files could not be read", failed, files.n);
-    return partial ? weft_fail(&cli->err, WEFT_EPARTIAL, "some input was damaged or left out; see above") : WEFT_OK;
+    if (failed)
+        return weft_fail(&cli->err, WEFT_EPARTIAL, "%zu of %zu files could not be read", failed, files.n);
+    return partial ? weft_fail(&cli->err, WEFT_EPARTIAL, "some input was damaged or left out; see above")
+                   : WEFT_OK;
 }
 
 const struct weft_verb weft_verb_read = {

@@ -13,7 +13,10 @@ enum { SHORT_ANSWER = 2, LISTED = 20, SHOWN_CHARS = 60, REASONS = 8 /* at least 
 
 /* ---- what a row says ---- */
 
-static bool is_answer(enum weft_role role) { return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL; }
+static bool is_answer(enum weft_role role)
+{
+    return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL;
+}
 
 /* The number of turns before the last answer, and that answer; a preference row answers with what was chosen. */
 static size_t last_answer(const struct weft_row *row, struct weft_str *answer)
@@ -67,7 +70,10 @@ static int by_length(const void *x, const void *y)
 }
 
 /* The nearest-rank percentile: the smallest value with at least p hundredths of the values at or below it. */
-static uint64_t percentile(const uint32_t *sorted, size_t n, unsigned p) { return sorted[(n * p + 99) / 100 - 1]; }
+static uint64_t percentile(const uint32_t *sorted, size_t n, unsigned p)
+{
+    return sorted[(n * p + 99) / 100 - 1];
+}
 
 static void summarise(uint32_t *len, size_t n, struct weft_lengths *out)
 {
@@ -95,8 +101,10 @@ static uint32_t chars(struct weft_str s)
 /* "<|im_end|>", "</s>", "[INST]" ...: DS7 says that it is plain text; here it is only pointed out. */
 static struct weft_str next_lookalike(struct weft_str s, size_t *from)
 {
-    static const char *const words[] = { "<s>", "</s>", "[INST]", "[/INST]", "<pad>", "<unk>", "<eos>", "<bos>", "<think>", "</think>",
-                                         "<tool_call>", "</tool_call>", "<start_of_turn>", "<end_of_turn>" };
+    static const char *const words[] = {
+        "<s>",   "</s>",    "[INST]",   "[/INST]",     "<pad>",        "<unk>",           "<eos>",
+        "<bos>", "<think>", "</think>", "<tool_call>", "</tool_call>", "<start_of_turn>", "<end_of_turn>"
+    };
     for (size_t i = *from; i < s.len; i++) {
         if (s.s[i] != '<' && s.s[i] != '[') continue;
         struct weft_str rest = weft_str_skip(s, i);
@@ -181,7 +189,8 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
         k->answers++;
         if (is_blank(turn->text)) k->empty_answers++;
         else if (len < (uint64_t)c->s.short_answer_chars) k->short_answers++;
-        if (t && len && weft_str_eq(weft_trim(turn->text), weft_trim(row->turns[t - 1].text))) k->copied_answers++;
+        if (t && len && weft_str_eq(weft_trim(turn->text), weft_trim(row->turns[t - 1].text)))
+            k->copied_answers++;
     }
     if (row->text.s) {
         total += chars(row->text);
@@ -191,7 +200,8 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
     total += chars(row->system);
     c->row_len[i] = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
     k->long_rows += c->s.long_chars > 0 && total > (uint64_t)c->s.long_chars;
-    if (ok && row->origin.prompt_speaker.len) ok = weft_tally_add(&c->speakers, row->origin.prompt_speaker, i) != NULL;
+    if (ok && row->origin.prompt_speaker.len)
+        ok = weft_tally_add(&c->speakers, row->origin.prompt_speaker, i) != NULL;
     if (ok && row->system.s) ok = weft_tally_add(&c->systems, row->system, i) != NULL;
     ok = ok && count_words(&c->flags, row->origin.flags, i);
     c->hash[i][0] = weft_row_hash(&c->scratch, row, true);
@@ -199,7 +209,8 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
     return ok;
 }
 
-static bool list_items(struct weft_arena *a, struct weft_tally *t, size_t most, struct weft_check_item **items, size_t *n)
+static bool list_items(struct weft_arena *a, struct weft_tally *t, size_t most,
+                       struct weft_check_item **items, size_t *n)
 {
     weft_tally_sort(t);
     *n = weft_min_size(t->n, most);
@@ -245,17 +256,22 @@ static bool find_alike(struct counter *c, const struct weft_rows *rows)
         size_t end = i, answers = 0, first = keys[i].row;
         while (end < rows->n && keys[end].prompt == keys[i].prompt) {
             size_t same = end;
-            while (end < rows->n && keys[end].prompt == keys[same].prompt && keys[end].both == keys[same].both) end++;
+            while (end < rows->n && keys[end].prompt == keys[same].prompt
+                   && keys[end].both == keys[same].both)
+                end++;
             answers++;
             if (keys[same].row < first) first = keys[same].row;
             if (end - same > 1)
-                k->duplicates[k->n_duplicates++] = (struct weft_check_item){ headline(&rows->items[keys[same].row]), end - same, keys[same].row };
+                k->duplicates[k->n_duplicates++] =
+                    (struct weft_check_item){ headline(&rows->items[keys[same].row]), end - same,
+                                              keys[same].row };
             k->unique_rows++;
         }
         if (answers > 1) {
             k->conflicting_prompts++;
             k->conflicting_rows += end - i;
-            k->conflicts[k->n_conflicts++] = (struct weft_check_item){ headline(&rows->items[first]), end - i, first };
+            k->conflicts[k->n_conflicts++] =
+                (struct weft_check_item){ headline(&rows->items[first]), end - i, first };
         }
         i = end;
     }
@@ -269,7 +285,8 @@ static bool find_alike(struct counter *c, const struct weft_rows *rows)
 
 /* ---- the verdict ---- */
 
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fmt, ...) WEFT_PRINTF(4, 5);
+static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fmt, ...)
+    WEFT_PRINTF(4, 5);
 
 static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fmt, ...)
 {
@@ -291,26 +308,46 @@ static bool judge(struct counter *c, uint64_t rows, enum weft_lang lang)
     k->reasons = WEFT_NEWS(c->arena, struct weft_str, REASONS);
     if (!k->reasons) return false;
     if (k->empty_answers)
-        ok = ok && say(c, lang, WEFT_VERDICT_BAD, "%" PRIu64 " of %" PRIu64 " answers are empty: training on them teaches silence", k->empty_answers, k->answers + k->text_rows);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_BAD,
+                    "%" PRIu64 " of %" PRIu64 " answers are empty: training on them teaches silence",
+                    k->empty_answers, k->answers + k->text_rows);
     if (k->copied_answers * 50 > rows)
-        ok = ok && say(c, lang, WEFT_VERDICT_BAD, "%" PRIu64 " of %" PRIu64 " rows answer with their own prompt", k->copied_answers, rows);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_BAD, "%" PRIu64 " of %" PRIu64 " rows answer with their own prompt",
+                    k->copied_answers, rows);
     if (k->duplicate_rows * 10 > rows)
-        ok = ok && say(c, lang, WEFT_VERDICT_LOOK, "%" PRIu64 " of %" PRIu64 " rows are duplicates: they weigh double in training and leak into the validation part",
-                       k->duplicate_rows, rows);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_LOOK,
+                    "%" PRIu64 " of %" PRIu64
+                    " rows are duplicates: they weigh double in training and leak into the validation part",
+                    k->duplicate_rows, rows);
     if (k->conflicting_rows * 10 > rows)
-        ok = ok && say(c, lang, WEFT_VERDICT_LOOK, "%" PRIu64 " of %" PRIu64 " rows give different answers to one prompt: keep a few of each (keep_per_prompt)",
-                       k->conflicting_rows, rows);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_LOOK,
+                    "%" PRIu64 " of %" PRIu64
+                    " rows give different answers to one prompt: keep a few of each (keep_per_prompt)",
+                    k->conflicting_rows, rows);
     if (k->short_answers * 10 > k->answers)
-        ok = ok && say(c, lang, WEFT_VERDICT_LOOK, "%" PRIu64 " of %" PRIu64 " answers are very short: the model will be too", k->short_answers, k->answers);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_LOOK,
+                    "%" PRIu64 " of %" PRIu64 " answers are very short: the model will be too",
+                    k->short_answers, k->answers);
     if (k->n_lookalikes)
-        ok = ok && say(c, lang, WEFT_VERDICT_LOOK, "%zu kinds of text look like control tokens; they are trained as plain text", k->n_lookalikes);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_LOOK,
+                    "%zu kinds of text look like control tokens; they are trained as plain text",
+                    k->n_lookalikes);
     if (rows < 50)
-        ok = ok && say(c, lang, WEFT_VERDICT_LOOK, "%" PRIu64 " rows are few: expect the model to learn them by heart", rows);
+        ok = ok
+             && say(c, lang, WEFT_VERDICT_LOOK,
+                    "%" PRIu64 " rows are few: expect the model to learn them by heart", rows);
     return ok;
 }
 
-enum weft_status weft_check_rows(struct weft_arena *a, const struct weft_rows *rows, const struct weft_check_settings *s,
-                                 struct weft_check *out, struct weft_err *err)
+enum weft_status weft_check_rows(struct weft_arena *a, const struct weft_rows *rows,
+                                 const struct weft_check_settings *s, struct weft_check *out,
+                                 struct weft_err *err)
 {
     struct counter c = { .arena = a, .out = out, .speakers = { .arena = a }, .systems = { .arena = a },
                          .lookalikes = { .arena = a }, .flags = { .arena = a } };

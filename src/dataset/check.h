@@ -33,7 +33,7 @@ struct weft_check {
     uint64_t rows, text_rows, turns, answers;
     uint64_t unique_rows;                   /* by normalised prompt and answer */
     uint64_t duplicate_rows;                /* rows - unique_rows */
-    uint64_t conflicting_prompts;           /* normalised prompts (context included) with different answers ... */
+    uint64_t conflicting_prompts; /* normalised prompts (context included) with different answers ... */
     uint64_t conflicting_rows;              /* ... and the rows that have them */
     uint64_t empty_answers, short_answers, long_rows;
     uint64_t preference_rows, kto_rows, tool_rows, system_rows, history_rows;

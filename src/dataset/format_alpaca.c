@@ -5,9 +5,10 @@
 
 #include "base/lang.h"
 
-static const char *const known[] = { "instruction", "input", "output", "system", "history", "tools", "kto_tag", "weft", NULL };
-static const char *const known_preference[] = { "instruction", "input", "system", "history", "tools", "chosen", "rejected",
-                                                "kto_tag", "weft", NULL };
+static const char *const known[] = { "instruction", "input",   "output", "system", "history",
+                                     "tools",       "kto_tag", "weft",   NULL };
+static const char *const known_preference[] = { "instruction", "input",    "system",  "history", "tools",
+                                                "chosen",      "rejected", "kto_tag", "weft",    NULL };
 
 static enum weft_status want_string(struct weft_row_reader *r, const struct weft_json_value *row,
                                     const struct weft_json_value *v, const char *absent, const char *wrong)
@@ -27,15 +28,18 @@ static enum weft_status check_history(struct weft_row_reader *r, const struct we
                             weft_tr(r->lang, weft_json_kind_name(v->kind)));
     for (size_t i = 0; i < v->n; i++) {
         const struct weft_json_value *pair = &v->items[i];
-        if (pair->kind != WEFT_JSON_ARRAY || pair->n != 2 || pair->items[0].kind != WEFT_JSON_STRING || pair->items[1].kind != WEFT_JSON_STRING)
-            return weft_row_bad(r, pair, "DS3", "history is not a list of [question, answer]", "item %zu", i + 1);
+        if (pair->kind != WEFT_JSON_ARRAY || pair->n != 2 || pair->items[0].kind != WEFT_JSON_STRING
+            || pair->items[1].kind != WEFT_JSON_STRING)
+            return weft_row_bad(r, pair, "DS3", "history is not a list of [question, answer]", "item %zu",
+                                i + 1);
     }
     *n = v->n;
-    return 2 * v->n + 2 > WEFT_ROW_MAX_TURNS ? weft_row_bad(r, v, "DS8", "more than 10000 turns", NULL) : WEFT_OK;
+    return 2 * v->n + 2 > WEFT_ROW_MAX_TURNS ? weft_row_bad(r, v, "DS8", "more than 10000 turns", NULL)
+                                             : WEFT_OK;
 }
 
-static enum weft_status prompt(struct weft_row_reader *r, struct weft_str instruction, struct weft_str input, struct weft_row *row,
-                               struct weft_str *out)
+static enum weft_status prompt(struct weft_row_reader *r, struct weft_str instruction, struct weft_str input,
+                               struct weft_row *row, struct weft_str *out)
 {
     if (!input.len) return weft_row_keep(r, instruction, out);
     row->split_input = true;
@@ -52,22 +56,29 @@ static enum weft_status prompt(struct weft_row_reader *r, struct weft_str instru
     return WEFT_OK;
 }
 
-static enum weft_status read_alpaca(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+static enum weft_status read_alpaca(struct weft_row_reader *r, const struct weft_json_value *v,
+                                    struct weft_row *row)
 {
-    const struct weft_json_value *instruction = weft_row_member(r, v, "instruction"), *input = weft_row_member(r, v, "input");
-    const struct weft_json_value *output = weft_row_member(r, v, "output"), *history = weft_row_member(r, v, "history");
-    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"), *rejected = weft_row_member(r, v, "rejected");
+    const struct weft_json_value *instruction = weft_row_member(r, v, "instruction"),
+                                 *input = weft_row_member(r, v, "input");
+    const struct weft_json_value *output = weft_row_member(r, v, "output"),
+                                 *history = weft_row_member(r, v, "history");
+    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"),
+                                 *rejected = weft_row_member(r, v, "rejected");
     bool preference = chosen && rejected;
     struct weft_str input_text;
     size_t n_history, n = 0;
     enum weft_status st;
 
     st = want_string(r, v, instruction, "instruction is missing", "instruction is not a string");
-    if (!st && !(preference && !output)) st = want_string(r, v, output, "output is missing", "output is not a string");
+    if (!st && !(preference && !output))
+        st = want_string(r, v, output, "output is missing", "output is not a string");
     if (!st && preference) st = want_string(r, v, chosen, "", "chosen is not a string");
     if (!st && preference) st = want_string(r, v, rejected, "", "rejected is not a string");
     if (!st) st = weft_row_optional(r, input, "DS3", "input is not a string", &input_text);
-    if (!st) st = weft_row_optional(r, weft_row_member(r, v, "system"), "DS3", "system is not a string", &row->system);
+    if (!st)
+        st = weft_row_optional(r, weft_row_member(r, v, "system"), "DS3", "system is not a string",
+                               &row->system);
     if (!st) st = check_history(r, history, &n_history);
     if (!st) st = weft_row_tools(r, weft_row_member(r, v, "tools"), row);
     if (!st) st = weft_row_kto(r, weft_row_member(r, v, "kto_tag"), row);
@@ -105,14 +116,18 @@ static enum weft_status write_alpaca(struct weft_json_out *o, const struct weft_
     bool preference = row->chosen.text.s != NULL;
     size_t n = row->n_turns;
     if (!n || (n & 1) == (preference ? 0u : 1u))
-        return weft_fail(err, WEFT_EINPUT, "Alpaca needs questions and answers in turn; this row has %zu turns", n);
+        return weft_fail(err, WEFT_EINPUT,
+                         "Alpaca needs questions and answers in turn; this row has %zu turns", n);
     for (size_t i = 0; i < n; i++)
         if (row->turns[i].role != (i & 1 ? WEFT_ROLE_ASSISTANT : WEFT_ROLE_USER))
-            return weft_fail(err, WEFT_EINPUT, "Alpaca has no place for turn %zu of this row (tool calls, or one side twice); "
-                             "write sharegpt or messages", i + 1);
+            return weft_fail(err, WEFT_EINPUT,
+                             "Alpaca has no place for turn %zu of this row (tool calls, or one side twice); "
+                             "write sharegpt or messages",
+                             i + 1);
     size_t last = preference ? n - 1 : n - 2;
     struct weft_str text = row->turns[last].text, instruction = text, input = { "", 0 };
-    if (row->split_input && row->instruction_len < text.len && (!row->instruction_len || text.s[row->instruction_len] == '\n')) {
+    if (row->split_input && row->instruction_len < text.len
+        && (!row->instruction_len || text.s[row->instruction_len] == '\n')) {
         instruction = weft_str_sub(text, 0, row->instruction_len);
         input = weft_str_skip(text, row->instruction_len + (row->instruction_len != 0));
     }

@@ -7,7 +7,8 @@
 #include "base/lang.h"
 
 static const char *const known[] = { "messages", "tools", "kto_tag", "weft", NULL };
-static const char *const known_preference[] = { "messages", "tools", "chosen", "rejected", "kto_tag", "weft", NULL };
+static const char *const known_preference[] = { "messages", "tools", "chosen", "rejected",
+                                                "kto_tag",  "weft",  NULL };
 static const char *const turn_known[] = { "role", "content", "tool_calls", NULL };
 static const char CALL_IDS[] = "tool_call_ids";
 
@@ -18,8 +19,9 @@ static bool role_of(const struct weft_row_reader *r, struct weft_str name, enum 
     static const struct {
         const char *name;
         enum weft_role role;
-    } roles[] = { { "user", WEFT_ROLE_USER }, { "assistant", WEFT_ROLE_ASSISTANT }, { "system", WEFT_ROLE_SYSTEM },
-                  { "developer", WEFT_ROLE_SYSTEM }, { "tool", WEFT_ROLE_TOOL_RESULT }, { "function", WEFT_ROLE_TOOL_RESULT } };
+    } roles[] = { { "user", WEFT_ROLE_USER },        { "assistant", WEFT_ROLE_ASSISTANT },
+                  { "system", WEFT_ROLE_SYSTEM },    { "developer", WEFT_ROLE_SYSTEM },
+                  { "tool", WEFT_ROLE_TOOL_RESULT }, { "function", WEFT_ROLE_TOOL_RESULT } };
     (void)r;
     for (size_t i = 0; i < WEFT_COUNT(roles); i++)
         if (weft_str_is(name, roles[i].name)) {
@@ -30,18 +32,23 @@ static bool role_of(const struct weft_row_reader *r, struct weft_str name, enum 
 }
 
 /* content: a string, or a list of {"type": "text", "text": ...} joined without a gap. */
-static enum weft_status read_content(struct weft_row_reader *r, const struct weft_json_value *v, size_t number, struct weft_str *out)
+static enum weft_status read_content(struct weft_row_reader *r, const struct weft_json_value *v,
+                                     size_t number, struct weft_str *out)
 {
     struct weft_buf b = { 0 };
     enum weft_status st;
     if (v->kind == WEFT_JSON_STRING) return weft_row_keep(r, v->text, out);
     if (v->kind != WEFT_JSON_ARRAY)
-        return weft_row_bad(r, v, "DS5", "content is neither a string nor a list of text parts", "message %zu", number);
+        return weft_row_bad(r, v, "DS5", "content is neither a string nor a list of text parts",
+                            "message %zu", number);
     for (size_t i = 0; i < v->n; i++) {
-        const struct weft_json_value *part = &v->items[i], *type = weft_json_get(part, "type"), *text = weft_json_get(part, "text");
-        if (!type || type->kind != WEFT_JSON_STRING || !weft_str_is(type->text, "text") || !text || text->kind != WEFT_JSON_STRING) {
+        const struct weft_json_value *part = &v->items[i], *type = weft_json_get(part, "type"),
+                                     *text = weft_json_get(part, "text");
+        if (!type || type->kind != WEFT_JSON_STRING || !weft_str_is(type->text, "text") || !text
+            || text->kind != WEFT_JSON_STRING) {
             weft_buf_clear(&b);
-            return weft_row_bad(r, part, "DS5", "content is neither a string nor a list of text parts", "message %zu, part %zu", number, i + 1);
+            return weft_row_bad(r, part, "DS5", "content is neither a string nor a list of text parts",
+                                "message %zu, part %zu", number, i + 1);
         }
         weft_buf_str(&b, text->text);
     }
@@ -53,9 +60,11 @@ static enum weft_status read_content(struct weft_row_reader *r, const struct wef
 }
 
 /* {"id", "type": "function", "function": {"name", "arguments": "JSON text"}} as {"name", "arguments": {...}}. */
-static enum weft_status out_call(struct weft_row_reader *r, const struct weft_json_value *call, struct weft_json_out *o, size_t number)
+static enum weft_status out_call(struct weft_row_reader *r, const struct weft_json_value *call,
+                                 struct weft_json_out *o, size_t number)
 {
-    const struct weft_json_value *f = weft_json_get(call, "function"), *name = weft_json_get(f, "name"), *arguments = weft_json_get(f, "arguments");
+    const struct weft_json_value *f = weft_json_get(call, "function"), *name = weft_json_get(f, "name"),
+                                 *arguments = weft_json_get(f, "arguments");
     if (!name || name->kind != WEFT_JSON_STRING || !arguments)
         return weft_row_bad(r, call, "DS6", "a tool call lacks name or arguments", "message %zu", number);
     weft_json_out_object(o);
@@ -71,12 +80,14 @@ static enum weft_status out_call(struct weft_row_reader *r, const struct weft_js
     return WEFT_OK;
 }
 
-static enum weft_status read_calls(struct weft_row_reader *r, const struct weft_json_value *v, size_t number, struct weft_turn *turn)
+static enum weft_status read_calls(struct weft_row_reader *r, const struct weft_json_value *v, size_t number,
+                                   struct weft_turn *turn)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
     enum weft_status st = WEFT_OK;
-    if (v->kind != WEFT_JSON_ARRAY || !v->n) return weft_row_bad(r, v, "DS6", "tool_calls is not a list of calls", "message %zu", number);
+    if (v->kind != WEFT_JSON_ARRAY || !v->n)
+        return weft_row_bad(r, v, "DS6", "tool_calls is not a list of calls", "message %zu", number);
     weft_json_out_init(&o, &b);
     o.spaced = true;
     if (v->n > 1) weft_json_out_array(&o);
@@ -91,8 +102,8 @@ static enum weft_status read_calls(struct weft_row_reader *r, const struct weft_
 }
 
 /* Members of the message nobody reads, and the ids of its calls. */
-static enum weft_status read_turn_extra(struct weft_row_reader *r, const struct weft_json_value *v, const struct weft_json_value *calls,
-                                        struct weft_str *out)
+static enum weft_status read_turn_extra(struct weft_row_reader *r, const struct weft_json_value *v,
+                                        const struct weft_json_value *calls, struct weft_str *out)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -123,28 +134,38 @@ static enum weft_status read_message(struct weft_row_reader *r, const struct wef
                                      struct weft_turn *turn, struct weft_str *extra)
 {
     char shown[64];
-    if (v->kind != WEFT_JSON_OBJECT) return weft_row_bad(r, v, "DS5", "a message is not an object", "message %zu", number);
-    const struct weft_json_value *role = weft_row_member(r, v, "role"), *content = weft_row_member(r, v, "content");
+    if (v->kind != WEFT_JSON_OBJECT)
+        return weft_row_bad(r, v, "DS5", "a message is not an object", "message %zu", number);
+    const struct weft_json_value *role = weft_row_member(r, v, "role"),
+                                 *content = weft_row_member(r, v, "content");
     const struct weft_json_value *calls = weft_json_get(v, "tool_calls");
-    if (!role || role->kind != WEFT_JSON_STRING) return weft_row_bad(r, v, "DS5", "a message lacks its role", "message %zu", number);
+    if (!role || role->kind != WEFT_JSON_STRING)
+        return weft_row_bad(r, v, "DS5", "a message lacks its role", "message %zu", number);
     if (!role_of(r, role->text, &turn->role))
-        return weft_row_bad(r, role, "DS5", "unknown role; expected system, user, assistant or tool", "message %zu is from \"%s\"",
-                            number, weft_escape(shown, sizeof shown, role->text));
+        return weft_row_bad(r, role, "DS5", "unknown role; expected system, user, assistant or tool",
+                            "message %zu is from \"%s\"", number,
+                            weft_escape(shown, sizeof shown, role->text));
     if (calls && calls->kind == WEFT_JSON_NULL) calls = NULL;
     if (content && content->kind == WEFT_JSON_NULL) content = NULL;
     enum weft_status st;
     if (calls && turn->role == WEFT_ROLE_ASSISTANT) {
         if (content && (content->kind != WEFT_JSON_STRING || content->text.len))
-            return weft_row_bad(r, content, "DS5", "a message has both content and tool_calls; a row keeps one of them", "message %zu", number);
+            return weft_row_bad(r, content, "DS5",
+                                "a message has both content and tool_calls; a row keeps one of them",
+                                "message %zu", number);
         st = read_calls(r, calls, number, turn);
     } else if (!content) return weft_row_bad(r, v, "DS5", "a message lacks its content", "message %zu", number);
     else st = read_content(r, content, number, &turn->text);
     return st ? st : read_turn_extra(r, v, calls, extra);
 }
 
-static bool is_answer(enum weft_role role) { return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL; }
+static bool is_answer(enum weft_role role)
+{
+    return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL;
+}
 
-static enum weft_status read_choice(struct weft_row_reader *r, const struct weft_json_value *v, const char *reason, struct weft_turn *out)
+static enum weft_status read_choice(struct weft_row_reader *r, const struct weft_json_value *v,
+                                    const char *reason, struct weft_turn *out)
 {
     struct weft_str extra;
     enum weft_status st;
@@ -153,14 +174,17 @@ static enum weft_status read_choice(struct weft_row_reader *r, const struct weft
     return st || is_answer(out->role) ? st : weft_row_bad(r, v, "DS5", reason, NULL);
 }
 
-static enum weft_status read_messages(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+static enum weft_status read_messages(struct weft_row_reader *r, const struct weft_json_value *v,
+                                      struct weft_row *row)
 {
     const struct weft_json_value *list = weft_row_member(r, v, "messages");
-    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"), *rejected = weft_row_member(r, v, "rejected");
+    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"),
+                                 *rejected = weft_row_member(r, v, "rejected");
     bool preference = chosen && rejected;
     enum weft_status st = WEFT_OK;
     if (list->kind != WEFT_JSON_ARRAY)
-        return weft_row_bad(r, list, "DS5", "messages is not a list", "found %s", weft_tr(r->lang, weft_json_kind_name(list->kind)));
+        return weft_row_bad(r, list, "DS5", "messages is not a list", "found %s",
+                            weft_tr(r->lang, weft_json_kind_name(list->kind)));
     if (!list->n) return weft_row_bad(r, list, "DS5", "messages is empty", NULL);
     if (list->n > WEFT_ROW_MAX_TURNS) return weft_row_bad(r, list, "DS8", "more than 10000 turns", NULL);
     row->turns = WEFT_NEWS(r->arena, struct weft_turn, list->n);
@@ -171,7 +195,9 @@ static enum weft_status read_messages(struct weft_row_reader *r, const struct we
         st = read_message(r, &list->items[i], i + 1, &turn, &extra);
         if (st) return st;
         if (turn.role == WEFT_ROLE_SYSTEM) {
-            if (i) return weft_row_bad(r, &list->items[i], "DS5", "a system message stands first, and once", "message %zu", i + 1);
+            if (i)
+                return weft_row_bad(r, &list->items[i], "DS5", "a system message stands first, and once",
+                                    "message %zu", i + 1);
             row->system = turn.text;
             continue;
         }
@@ -183,8 +209,11 @@ static enum weft_status read_messages(struct weft_row_reader *r, const struct we
         row->turns[row->n_turns++] = turn;
     }
     if (!row->n_turns || is_answer(row->turns[row->n_turns - 1].role) == preference)
-        return weft_row_bad(r, &list->items[list->n - 1], "DS5", preference ? "the last message is not the question that chosen and rejected answer"
-                            : "the last message is not from the assistant", "message %zu", list->n);
+        return weft_row_bad(r, &list->items[list->n - 1], "DS5",
+                            preference
+                                ? "the last message is not the question that chosen and rejected answer"
+                                : "the last message is not from the assistant",
+                            "message %zu", list->n);
     if (preference) st = read_choice(r, chosen, "chosen is not an answer", &row->chosen);
     if (!st && preference) st = read_choice(r, rejected, "rejected is not an answer", &row->rejected);
     if (!st) st = weft_row_tools(r, weft_row_member(r, v, "tools"), row);
@@ -204,9 +233,11 @@ static const char *name_of(enum weft_role role)
     }
 }
 
-static void out_tool_call(struct weft_json_out *o, const struct weft_json_value *call, const struct weft_json_value *ids, size_t i)
+static void out_tool_call(struct weft_json_out *o, const struct weft_json_value *call,
+                          const struct weft_json_value *ids, size_t i)
 {
-    const struct weft_json_value *name = weft_json_get(call, "name"), *arguments = weft_json_get(call, "arguments");
+    const struct weft_json_value *name = weft_json_get(call, "name"),
+                                 *arguments = weft_json_get(call, "arguments");
     struct weft_buf b = { 0 };
     struct weft_json_out inner;
     weft_json_out_init(&inner, &b);
@@ -224,14 +255,16 @@ static void out_tool_call(struct weft_json_out *o, const struct weft_json_value 
     weft_json_out_key(o, "name");
     weft_json_out_str(o, name ? name->text : WEFT_STR(""));
     weft_json_out_key(o, "arguments");
-    weft_json_out_str(o, arguments && arguments->kind == WEFT_JSON_STRING ? arguments->text : weft_buf_view(&b));
+    weft_json_out_str(o,
+                      arguments && arguments->kind == WEFT_JSON_STRING ? arguments->text : weft_buf_view(&b));
     weft_json_out_object_end(o);
     weft_json_out_object_end(o);
     if (b.failed) o->buf->failed = true;
     weft_buf_clear(&b);
 }
 
-static enum weft_status out_message(struct weft_json_out *o, const struct weft_turn *turn, struct weft_str extra, struct weft_err *err)
+static enum weft_status out_message(struct weft_json_out *o, const struct weft_turn *turn,
+                                    struct weft_str extra, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_json_value calls = { 0 }, members = { 0 };
@@ -262,7 +295,8 @@ static enum weft_status out_message(struct weft_json_out *o, const struct weft_t
     return st;
 }
 
-static enum weft_status write_messages(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err)
+static enum weft_status write_messages(struct weft_json_out *o, const struct weft_row *row,
+                                       struct weft_err *err)
 {
     const struct weft_str none = { NULL, 0 };
     enum weft_status st = WEFT_OK;

@@ -27,7 +27,9 @@ enum weft_status weft_row_bad(struct weft_row_reader *r, const struct weft_json_
 /* LLaMA-Factory's names for the Alpaca members. */
 static bool is_synonym(struct weft_str word, const char *key)
 {
-    static const char *const pairs[][2] = { { "prompt", "instruction" }, { "query", "input" }, { "response", "output" } };
+    static const char *const pairs[][2] = { { "prompt", "instruction" },
+                                            { "query", "input" },
+                                            { "response", "output" } };
     if (weft_str_is(word, key)) return true;
     for (size_t i = 0; i < WEFT_COUNT(pairs); i++)
         if (strcmp(key, pairs[i][1]) == 0 && weft_str_is(word, pairs[i][0])) return true;
@@ -43,7 +45,8 @@ const char *weft_row_column(const struct weft_row_reader *r, const char *key)
     return key;
 }
 
-const struct weft_json_value *weft_row_member(const struct weft_row_reader *r, const struct weft_json_value *v, const char *key)
+const struct weft_json_value *weft_row_member(const struct weft_row_reader *r,
+                                              const struct weft_json_value *v, const char *key)
 {
     return weft_json_get(v, weft_row_column(r, key));
 }
@@ -75,7 +78,8 @@ static bool parses(struct weft_arena *a, struct weft_str text, struct weft_json_
     return weft_json_parse(a, "", text, out, &inner) == WEFT_OK;
 }
 
-enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_json_value *v,
+                                struct weft_row *row)
 {
     struct weft_json_value tree;
     if (!v || v->kind == WEFT_JSON_NULL) return WEFT_OK;
@@ -87,7 +91,8 @@ enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_jso
         return v->text.len ? weft_row_keep(r, v->text, &row->tools) : WEFT_OK;
     }
     if (v->kind != WEFT_JSON_ARRAY && v->kind != WEFT_JSON_OBJECT)
-        return weft_row_bad(r, v, "DS6", "tools is not JSON", "found %s", weft_tr(r->lang, weft_json_kind_name(v->kind)));
+        return weft_row_bad(r, v, "DS6", "tools is not JSON", "found %s",
+                            weft_tr(r->lang, weft_json_kind_name(v->kind)));
     struct weft_buf b = { 0 };
     struct weft_json_out o;
     weft_json_out_init(&o, &b);
@@ -119,14 +124,16 @@ enum weft_status weft_row_kto(struct weft_row_reader *r, const struct weft_json_
 {
     if (!v || v->kind == WEFT_JSON_NULL) return WEFT_OK;
     if (v->kind != WEFT_JSON_BOOL)
-        return weft_row_bad(r, v, "DS3", "kto_tag is not true or false", "found %s", weft_tr(r->lang, weft_json_kind_name(v->kind)));
+        return weft_row_bad(r, v, "DS3", "kto_tag is not true or false", "found %s",
+                            weft_tr(r->lang, weft_json_kind_name(v->kind)));
     row->kto_tag = v->boolean;
     return WEFT_OK;
 }
 
 /* ---- JSON text out ---- */
 
-static enum weft_status out_parsed(struct weft_json_out *o, struct weft_str json, bool members, struct weft_err *err)
+static enum weft_status out_parsed(struct weft_json_out *o, struct weft_str json, bool members,
+                                   struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_json_value v;
@@ -150,8 +157,8 @@ enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str jso
     return out_parsed(o, json, false, err);
 }
 
-enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v, const char *const *known,
-                                struct weft_str *out)
+enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
+                                const char *const *known, struct weft_str *out)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -161,7 +168,8 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
     weft_json_out_init(&o, &b);
     for (size_t i = 0; i < v->n; i++) {
         bool is_known = false;
-        for (const char *const *k = known; *k && !is_known; k++) is_known = weft_str_is(v->keys[i], weft_row_column(r, *k));
+        for (const char *const *k = known; *k && !is_known; k++)
+            is_known = weft_str_is(v->keys[i], weft_row_column(r, *k));
         if (is_known) continue;
         if (!any) weft_json_out_object(&o);
         any = true;
@@ -193,7 +201,8 @@ static uint64_t number_of(const struct weft_json_value *v, const char *key)
 }
 
 /* A list of words as "a,b"; a string as it is. */
-static enum weft_status words_of(struct weft_row_reader *r, const struct weft_json_value *v, const char *key, struct weft_str *out)
+static enum weft_status words_of(struct weft_row_reader *r, const struct weft_json_value *v, const char *key,
+                                 struct weft_str *out)
 {
     const struct weft_json_value *m = weft_json_get(v, key);
     struct weft_buf b = { 0 };
@@ -214,7 +223,8 @@ static enum weft_status words_of(struct weft_row_reader *r, const struct weft_js
 }
 
 /* The member is ours: what it says is taken where it has the right kind, and never costs the row. */
-enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_json_value *v,
+                                  struct weft_row *row)
 {
     struct weft_origin *o = &row->origin;
     const struct weft_json_value *src = weft_json_get(v, "src"), *bytes = weft_json_get(src, "bytes");
@@ -234,8 +244,9 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
     if (!st) st = words_of(r, v, "parents", &o->parents);
     o->line = number_of(src, "line");
     o->last_line = number_of(src, "last_line");
-    if (bytes && bytes->kind == WEFT_JSON_ARRAY && bytes->n == 2 && bytes->items[0].is_int && bytes->items[1].is_int &&
-        bytes->items[0].integer >= 0 && bytes->items[1].integer >= bytes->items[0].integer) {
+    if (bytes && bytes->kind == WEFT_JSON_ARRAY && bytes->n == 2 && bytes->items[0].is_int
+        && bytes->items[1].is_int && bytes->items[0].integer >= 0
+        && bytes->items[1].integer >= bytes->items[0].integer) {
         o->byte_begin = (uint64_t)bytes->items[0].integer;
         o->byte_end = (uint64_t)bytes->items[1].integer;
     }
@@ -271,7 +282,9 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
 {
     const struct weft_origin *from = &row->origin;
     split &= row->split_input;
-    if (!from->id.s && !from->file.s && !from->via.s && !from->scene.s && !from->flags.s && !from->parents.s && !split) return;
+    if (!from->id.s && !from->file.s && !from->via.s && !from->scene.s && !from->flags.s && !from->parents.s
+        && !split)
+        return;
     weft_json_out_key(o, "weft");
     weft_json_out_object(o);
     out_text(o, "id", from->id);

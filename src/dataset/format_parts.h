@@ -33,16 +33,20 @@ const struct weft_json_value *weft_row_member(const struct weft_row_reader *r, c
 const char *weft_row_column(const struct weft_row_reader *r, const char *key);
 
 /* A string that will outlive the tree. */
-WEFT_MUST_USE enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s, struct weft_str *out);
+WEFT_MUST_USE enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s,
+                                             struct weft_str *out);
 /* A string, null or nothing; null and nothing leave out->s NULL. */
 WEFT_MUST_USE enum weft_status weft_row_optional(struct weft_row_reader *r, const struct weft_json_value *v,
                                                  const char *rule, const char *reason, struct weft_str *out);
 /* `tools`: JSON text in a string, or the array itself (DS6). */
-WEFT_MUST_USE enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row);
+WEFT_MUST_USE enum weft_status weft_row_tools(struct weft_row_reader *r, const struct weft_json_value *v,
+                                              struct weft_row *row);
 /* A tool call: JSON with name and arguments, one or a list (DS6). */
-WEFT_MUST_USE enum weft_status weft_row_call(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_str text);
+WEFT_MUST_USE enum weft_status weft_row_call(struct weft_row_reader *r, const struct weft_json_value *v,
+                                             struct weft_str text);
 /* kto_tag: a boolean, null or nothing. */
-WEFT_MUST_USE enum weft_status weft_row_kto(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row);
+WEFT_MUST_USE enum weft_status weft_row_kto(struct weft_row_reader *r, const struct weft_json_value *v,
+                                            struct weft_row *row);
 
 /* Members of `v` that are not among `known` (NULL-terminated keys, by their column names), as JSON object text;
  * s == NULL: there are none. */
@@ -50,9 +54,11 @@ WEFT_MUST_USE enum weft_status weft_row_extra(struct weft_row_reader *r, const s
                                               const char *const *known, struct weft_str *out);
 
 /* The members of a JSON object text, without its braces. */
-WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object,
+                                                     struct weft_err *err);
 /* JSON text as a value in the layout of `o`. */
-WEFT_MUST_USE enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str json, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str json,
+                                                  struct weft_err *err);
 
 /* The origin, under the key "weft".  `split`: with the place where instruction and input meet, for formats whose
  * members do not show it. */
@@ -60,6 +66,7 @@ WEFT_MUST_USE enum weft_status weft_origin_read(struct weft_row_reader *r, const
                                                 struct weft_row *row);
 void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool split);
 
-extern const struct weft_row_format weft_format_alpaca, weft_format_sharegpt, weft_format_messages, weft_format_text;
+extern const struct weft_row_format weft_format_alpaca, weft_format_sharegpt, weft_format_messages,
+    weft_format_text;
 
 #endif

@@ -6,7 +6,8 @@
 #include "base/lang.h"
 
 static const char *const known[] = { "conversations", "system", "tools", "kto_tag", "weft", NULL };
-static const char *const known_preference[] = { "conversations", "system", "tools", "chosen", "rejected", "kto_tag", "weft", NULL };
+static const char *const known_preference[] = { "conversations", "system",  "tools", "chosen",
+                                                "rejected",      "kto_tag", "weft",  NULL };
 static const char *const turn_known[] = { "from", "value", NULL };
 
 static const struct tag {
@@ -36,7 +37,8 @@ static enum weft_status read_turn(struct weft_row_reader *r, const struct weft_j
         return weft_row_bad(r, v, "DS4", "a turn lacks from or value", "turn %zu", number);
     const struct tag *tag = find_tag(r, from->text);
     if (!tag)
-        return weft_row_bad(r, from, "DS4", "unknown speaker; expected human, gpt, observation, function_call or system",
+        return weft_row_bad(r, from, "DS4",
+                            "unknown speaker; expected human, gpt, observation, function_call or system",
                             "turn %zu is from \"%s\"", number, weft_escape(shown, sizeof shown, from->text));
     turn->role = tag->role;
     enum weft_status st = WEFT_OK;
@@ -45,10 +47,14 @@ static enum weft_status read_turn(struct weft_row_reader *r, const struct weft_j
     return st ? st : weft_row_extra(r, v, turn_known, extra);
 }
 
-static bool is_answer(enum weft_role role) { return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL; }
+static bool is_answer(enum weft_role role)
+{
+    return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL;
+}
 
 /* chosen or rejected: {from, value}. */
-static enum weft_status read_choice(struct weft_row_reader *r, const struct weft_json_value *v, const char *reason, struct weft_turn *out)
+static enum weft_status read_choice(struct weft_row_reader *r, const struct weft_json_value *v,
+                                    const char *reason, struct weft_turn *out)
 {
     struct weft_str extra;
     if (v->kind != WEFT_JSON_OBJECT)
@@ -57,10 +63,12 @@ static enum weft_status read_choice(struct weft_row_reader *r, const struct weft
     return st || is_answer(out->role) ? st : weft_row_bad(r, v, "DS4", reason, NULL);
 }
 
-static enum weft_status read_sharegpt(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+static enum weft_status read_sharegpt(struct weft_row_reader *r, const struct weft_json_value *v,
+                                      struct weft_row *row)
 {
     const struct weft_json_value *list = weft_row_member(r, v, "conversations");
-    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"), *rejected = weft_row_member(r, v, "rejected");
+    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"),
+                                 *rejected = weft_row_member(r, v, "rejected");
     const struct weft_json_value *system = weft_row_member(r, v, "system");
     bool preference = chosen && rejected;
     struct weft_str extra = { NULL, 0 };
@@ -68,7 +76,8 @@ static enum weft_status read_sharegpt(struct weft_row_reader *r, const struct we
     enum weft_status st;
 
     if (list->kind != WEFT_JSON_ARRAY)
-        return weft_row_bad(r, list, "DS4", "conversations is not a list", "found %s", weft_tr(r->lang, weft_json_kind_name(list->kind)));
+        return weft_row_bad(r, list, "DS4", "conversations is not a list", "found %s",
+                            weft_tr(r->lang, weft_json_kind_name(list->kind)));
     if (!list->n) return weft_row_bad(r, list, "DS4", "conversations is empty", NULL);
     if (list->n > WEFT_ROW_MAX_TURNS) return weft_row_bad(r, list, "DS8", "more than 10000 turns", NULL);
     row->turns = WEFT_NEWS(r->arena, struct weft_turn, list->n);
@@ -80,14 +89,16 @@ static enum weft_status read_sharegpt(struct weft_row_reader *r, const struct we
         if (st) return st;
         if (turn.role == WEFT_ROLE_SYSTEM) {
             if (i || row->system.len)
-                return weft_row_bad(r, &list->items[i], "DS4", "a system turn stands first, and once", "turn %zu", i + 1);
+                return weft_row_bad(r, &list->items[i], "DS4", "a system turn stands first, and once",
+                                    "turn %zu", i + 1);
             row->system = turn.text;
             first = 1;
             continue;
         }
         n = row->n_turns;
         if (is_answer(turn.role) != (n & 1))
-            return weft_row_bad(r, &list->items[i], "DS4", "turns do not alternate between question and answer", "turn %zu", i + 1);
+            return weft_row_bad(r, &list->items[i], "DS4",
+                                "turns do not alternate between question and answer", "turn %zu", i + 1);
         if (extra.s && !row->turn_extras) {
             row->turn_extras = WEFT_NEWS(r->arena, struct weft_str, list->n);
             if (!row->turn_extras) return weft_fail_nomem(r->err, list->n * sizeof extra, "a row");
@@ -98,7 +109,8 @@ static enum weft_status read_sharegpt(struct weft_row_reader *r, const struct we
     if (!row->n_turns) return weft_row_bad(r, list, "DS4", "conversations is empty", NULL);
     if ((row->n_turns & 1) != preference)
         return weft_row_bad(r, &list->items[first + row->n_turns - 1], "DS4",
-                            preference ? "the last turn is not the question that chosen and rejected answer" : "the last turn has no answer",
+                            preference ? "the last turn is not the question that chosen and rejected answer"
+                                       : "the last turn has no answer",
                             "turn %zu", first + row->n_turns);
     if (preference) st = read_choice(r, chosen, "chosen is not an answer", &row->chosen);
     if (!st && preference) st = read_choice(r, rejected, "rejected is not an answer", &row->rejected);
@@ -114,7 +126,8 @@ static const char *tag_of(enum weft_role role)
     return "";
 }
 
-static enum weft_status out_turn(struct weft_json_out *o, const struct weft_turn *turn, struct weft_str extra, struct weft_err *err)
+static enum weft_status out_turn(struct weft_json_out *o, const struct weft_turn *turn, struct weft_str extra,
+                                 struct weft_err *err)
 {
     weft_json_out_object(o);
     weft_json_out_key(o, "from");
@@ -126,16 +139,21 @@ static enum weft_status out_turn(struct weft_json_out *o, const struct weft_turn
     return st;
 }
 
-static enum weft_status write_sharegpt(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err)
+static enum weft_status write_sharegpt(struct weft_json_out *o, const struct weft_row *row,
+                                       struct weft_err *err)
 {
     const struct weft_str none = { NULL, 0 };
     bool preference = row->chosen.text.s != NULL;
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; i < row->n_turns; i++)
         if (is_answer(row->turns[i].role) != (i & 1))
-            return weft_fail(err, WEFT_EINPUT, "ShareGPT has no place for turn %zu of this row (one side twice); write messages", i + 1);
+            return weft_fail(
+                err, WEFT_EINPUT,
+                "ShareGPT has no place for turn %zu of this row (one side twice); write messages", i + 1);
     if (!row->n_turns || (row->n_turns & 1) != preference)
-        return weft_fail(err, WEFT_EINPUT, "ShareGPT needs questions and answers in turn; this row has %zu turns", row->n_turns);
+        return weft_fail(err, WEFT_EINPUT,
+                         "ShareGPT needs questions and answers in turn; this row has %zu turns",
+                         row->n_turns);
     weft_json_out_key(o, "conversations");
     weft_json_out_array(o);
     for (size_t i = 0; i < row->n_turns && !st; i++)

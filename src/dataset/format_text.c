@@ -5,11 +5,13 @@
 
 static const char *const known[] = { "text", "weft", NULL };
 
-static enum weft_status read_text(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+static enum weft_status read_text(struct weft_row_reader *r, const struct weft_json_value *v,
+                                  struct weft_row *row)
 {
     const struct weft_json_value *text = weft_row_member(r, v, "text");
     if (text->kind != WEFT_JSON_STRING)
-        return weft_row_bad(r, text, "DS3", "text is not a string", "found %s", weft_tr(r->lang, weft_json_kind_name(text->kind)));
+        return weft_row_bad(r, text, "DS3", "text is not a string", "found %s",
+                            weft_tr(r->lang, weft_json_kind_name(text->kind)));
     enum weft_status st = weft_row_keep(r, text->text, &row->text);
     return st ? st : weft_row_extra(r, v, known, &row->extra);
 }

@@ -10,8 +10,8 @@
 
 #include <inttypes.h>
 
-static const struct weft_row_format *const formats[] = { &weft_format_alpaca, &weft_format_sharegpt, &weft_format_messages,
-                                                         &weft_format_text };
+static const struct weft_row_format *const formats[] = { &weft_format_alpaca, &weft_format_sharegpt,
+                                                         &weft_format_messages, &weft_format_text };
 
 const struct weft_row_format *const *weft_row_formats(size_t *n)
 {
@@ -36,37 +36,43 @@ static enum weft_status fail_shape(struct weft_row_reader *r, const struct weft_
         if (i) weft_buf_cstr(&b, ", ");
         weft_buf_escaped(&b, v->keys[i], 24);
     }
-    enum weft_status st = weft_row_bad(r, v, "DS2", "no instruction, conversations, messages or text; name them with columns",
-                                       "found %s", b.len ? b.s : "{}");
+    enum weft_status st =
+        weft_row_bad(r, v, "DS2", "no instruction, conversations, messages or text; name them with columns",
+                     "found %s", b.len ? b.s : "{}");
     weft_buf_clear(&b);
     return st;
 }
 
 /* DS2: exactly one shape.  `text` counts only where no other does. */
-static enum weft_status find_format(struct weft_row_reader *r, const struct weft_json_value *v, const struct weft_row_format **out)
+static enum weft_status find_format(struct weft_row_reader *r, const struct weft_json_value *v,
+                                    const struct weft_row_format **out)
 {
     enum weft_format wanted = r->s ? (enum weft_format)r->s->format : WEFT_FORMAT_AUTO;
     *out = NULL;
     if (wanted != WEFT_FORMAT_AUTO) {
         const struct weft_row_format *f = format_by_id(wanted);
-        if (!weft_row_member(r, v, f->key)) return weft_row_bad(r, v, "DS2", "not a row of the format asked for", "%s is missing", f->key);
+        if (!weft_row_member(r, v, f->key))
+            return weft_row_bad(r, v, "DS2", "not a row of the format asked for", "%s is missing", f->key);
         *out = f;
         return WEFT_OK;
     }
     for (size_t i = 0; i < WEFT_COUNT(formats); i++) {
         if (!weft_row_member(r, v, formats[i]->key) || (*out && formats[i]->id == WEFT_FORMAT_TEXT)) continue;
-        if (*out) return weft_row_bad(r, v, "DS2", "two shapes in one row", "%s, %s", (*out)->key, formats[i]->key);
+        if (*out)
+            return weft_row_bad(r, v, "DS2", "two shapes in one row", "%s, %s", (*out)->key, formats[i]->key);
         *out = formats[i];
     }
     return *out ? WEFT_OK : fail_shape(r, v);
 }
 
-static enum weft_status read_object(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row, enum weft_format *format)
+static enum weft_status read_object(struct weft_row_reader *r, const struct weft_json_value *v,
+                                    struct weft_row *row, enum weft_format *format)
 {
     const struct weft_row_format *f;
     enum weft_status st;
     if (v->kind != WEFT_JSON_OBJECT)
-        return weft_row_bad(r, v, "DS1", "a row is not an object", "found %s", weft_tr(r->lang, weft_json_kind_name(v->kind)));
+        return weft_row_bad(r, v, "DS1", "a row is not an object", "found %s",
+                            weft_tr(r->lang, weft_json_kind_name(v->kind)));
     st = find_format(r, v, &f);
     if (st) return st;
     *format = f->id;
@@ -74,15 +80,17 @@ static enum weft_status read_object(struct weft_row_reader *r, const struct weft
     return st ? st : weft_origin_read(r, weft_json_get(v, "weft"), row);
 }
 
-enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json_value *v, const struct weft_rows_settings *s,
-                                    struct weft_row *row, enum weft_format *format, struct weft_err *err)
+enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json_value *v,
+                                    const struct weft_rows_settings *s, struct weft_row *row,
+                                    enum weft_format *format, struct weft_err *err)
 {
     struct weft_row_reader r = { .arena = a, .s = s, .lang = err ? err->lang : WEFT_LANG_EN, .err = err };
     enum weft_format found;
     *row = (struct weft_row){ .kto_tag = -1 };
     enum weft_status st = read_object(&r, v, row, &found);
     if (st == WEFT_EINPUT)
-        return weft_fail_rule(err, st, r.rule, "%s%s%s", weft_tr(r.lang, r.reason), *r.detail ? ": " : "", r.detail);
+        return weft_fail_rule(err, st, r.rule, "%s%s%s", weft_tr(r.lang, r.reason), *r.detail ? ": " : "",
+                              r.detail);
     if (!st && format) *format = found;
     return st;
 }
@@ -97,7 +105,8 @@ struct reader {
     struct weft_str text;
     const struct weft_rows_settings *s;
     struct weft_rows *rows;             /* kept rows, or NULL ... */
-    enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err);      /* ... and a call for each */
+    enum weft_status (*each)(void *ctx, const struct weft_row *row,
+                             struct weft_err *err); /* ... and a call for each */
     void *ctx;
     struct weft_report *report;
     struct weft_rows_shape *shape;
@@ -131,7 +140,8 @@ static enum weft_status drop_json(struct reader *r, const struct weft_err *fault
 }
 
 /* A fault of the row's content (DS). */
-static enum weft_status drop_row(struct reader *r, const struct weft_json *j, const struct weft_row_reader *fault)
+static enum weft_status drop_row(struct reader *r, const struct weft_json *j,
+                                 const struct weft_row_reader *fault)
 {
     struct weft_buf reason = { 0 }, place = { 0 };
     uint64_t line, column;
@@ -144,7 +154,8 @@ static enum weft_status drop_row(struct reader *r, const struct weft_json *j, co
     }
     st = weft_buf_check(&reason, "the report", r->err);
     if (!st) st = weft_buf_check(&place, "the report", r->err);
-    if (!st) st = weft_report_drop(r->report, r->arena, weft_buf_view(&reason), 1, weft_buf_view(&place), r->err);
+    if (!st)
+        st = weft_report_drop(r->report, r->arena, weft_buf_view(&reason), 1, weft_buf_view(&place), r->err);
     weft_buf_clear(&reason);
     weft_buf_clear(&place);
     return st;
@@ -166,8 +177,11 @@ static enum weft_status deliver(struct reader *r, const struct weft_row *row, en
 /* One value that has been parsed. */
 static enum weft_status take_tree(struct reader *r, const struct weft_json *j, const struct weft_json_value *v)
 {
-    struct weft_row_reader row_reader = { .arena = r->each ? &r->row_arena : r->arena, .source = r->text, .s = r->s,
-                                          .lang = lang_of(r), .err = r->err };
+    struct weft_row_reader row_reader = { .arena = r->each ? &r->row_arena : r->arena,
+                                          .source = r->text,
+                                          .s = r->s,
+                                          .lang = lang_of(r),
+                                          .err = r->err };
     struct weft_row row = { .kto_tag = -1 };
     enum weft_format format;
     struct weft_arena_mark mark = weft_arena_mark(row_reader.arena);
@@ -214,7 +228,8 @@ static enum weft_status read_lines(struct reader *r, struct weft_str text)
     uint64_t most = r->s && r->s->max_line_bytes > 0 ? (uint64_t)r->s->max_line_bytes : UINT64_C(64) << 20;
     while (!r->full && weft_lines_next(&lines, &line)) {
         if (line.len > most)
-            return weft_fail(r->err, WEFT_ELIMIT, "%s:%" PRIu64 ": a line of %zu bytes; the limit is %" PRIu64 " (max_line_bytes)",
+            return weft_fail(r->err, WEFT_ELIMIT,
+                             "%s:%" PRIu64 ": a line of %zu bytes; the limit is %" PRIu64 " (max_line_bytes)",
                              r->name, lines.line, line.len, most);
         enum weft_status st = read_line(r, line, lines.line);
         if (st) return st;
@@ -326,7 +341,8 @@ static bool is_one_value(struct reader *r, struct weft_str text)
     struct weft_arena_mark mark = weft_arena_mark(&r->scratch);
     struct weft_json j;
     struct weft_err fault = { 0 };
-    bool one = !weft_json_init(&j, &r->scratch, r->name, text, &fault) && !weft_json_skip(&j, &fault) && !weft_json_end(&j, &fault);
+    bool one = !weft_json_init(&j, &r->scratch, r->name, text, &fault) && !weft_json_skip(&j, &fault)
+               && !weft_json_end(&j, &fault);
     weft_arena_release(&r->scratch, mark);
     return one;
 }
@@ -341,7 +357,10 @@ static struct weft_str first_line(struct weft_str text, struct weft_str *rest)
     return line;
 }
 
-static bool ends_with_suffix(const char *name, const char *suffix) { return weft_str_ends(weft_str_c(name), weft_str_c(suffix)); }
+static bool ends_with_suffix(const char *name, const char *suffix)
+{
+    return weft_str_ends(weft_str_c(name), weft_str_c(suffix));
+}
 
 static enum weft_status read_text(struct reader *r)
 {
@@ -354,7 +373,8 @@ static enum weft_status read_text(struct reader *r)
     r->shape->bom = weft_str_starts(text, WEFT_STR("\xEF\xBB\xBF"));
     if (r->shape->bom) body = weft_str_skip(text, 3);
     struct weft_str trimmed = weft_str_trim_ascii(body), line = first_line(body, &rest);
-    if (!trimmed.len) return weft_fail_rule(r->err, WEFT_EINPUT, "DS9", "%s: no row: the file is empty", r->name);
+    if (!trimmed.len)
+        return weft_fail_rule(r->err, WEFT_EINPUT, "DS9", "%s: no row: the file is empty", r->name);
     /* An array is the whole file, unless its first line is a value by itself and another follows. */
     bool more = rest.len > 0, another = more && (rest.s[0] == '{' || rest.s[0] == '[');
     bool list = trimmed.s[0] == '[' && !(another && is_one_value(r, line));
@@ -362,7 +382,8 @@ static enum weft_status read_text(struct reader *r)
     bool utf16 = text.len >= 2 && ((unsigned char)text.s[0] >= 0xFE || !text.s[0] || !text.s[1]);
     r->shape->layout = list || single ? WEFT_LAYOUT_ARRAY : WEFT_LAYOUT_JSONL;
     r->shape->single = single;
-    r->shape->mislabelled = (list || single) ? ends_with_suffix(r->name, ".jsonl") : more && ends_with_suffix(r->name, ".json");
+    r->shape->mislabelled =
+        (list || single) ? ends_with_suffix(r->name, ".jsonl") : more && ends_with_suffix(r->name, ".json");
     if (list || utf16) return read_array(r, text);
     return single ? read_single(r, text) : read_lines(r, body);
 }
@@ -377,7 +398,8 @@ static enum weft_status read_all(struct reader *r)
     if (!st) st = read_text(r);
     if (!st && !r->n_good) {
         const char *first = r->report->n_places ? r->report->places[0].s : "";
-        st = weft_fail_rule(r->err, WEFT_EINPUT, "DS9", "%s: no good row among %" PRIu64 "; the first fault: %s", r->name,
+        st = weft_fail_rule(r->err, WEFT_EINPUT, "DS9",
+                            "%s: no good row among %" PRIu64 "; the first fault: %s", r->name,
                             r->report->units_in - r->report->blank, first);
     }
     if (asked) *asked = shape;
@@ -386,35 +408,50 @@ static enum weft_status read_all(struct reader *r)
     return st;
 }
 
-enum weft_status weft_rows_parse(struct weft_arena *a, const char *name, struct weft_str bytes, const struct weft_rows_settings *s,
-                                 struct weft_rows *rows, struct weft_report *report, struct weft_rows_shape *shape,
+enum weft_status weft_rows_parse(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                 const struct weft_rows_settings *s, struct weft_rows *rows,
+                                 struct weft_report *report, struct weft_rows_shape *shape,
                                  struct weft_err *err)
 {
     struct weft_report own = { 0 };
-    struct reader r = { .arena = a, .name = name, .text = bytes, .s = s, .rows = rows, .report = report ? report : &own,
-                        .shape = shape, .err = err };
+    struct reader r = { .arena = a,
+                        .name = name,
+                        .text = bytes,
+                        .s = s,
+                        .rows = rows,
+                        .report = report ? report : &own,
+                        .shape = shape,
+                        .err = err };
     return read_all(&r);
 }
 
 /* Far beyond any dataset; memory sets the limit. */
 static const uint64_t MAX_BYTES = UINT64_C(1) << 40;
 
-enum weft_status weft_rows_read(struct weft_arena *a, const char *path, const struct weft_rows_settings *s, struct weft_rows *rows,
-                                struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err)
+enum weft_status weft_rows_read(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+                                struct weft_rows *rows, struct weft_report *report,
+                                struct weft_rows_shape *shape, struct weft_err *err)
 {
     struct weft_str bytes;
     enum weft_status st = weft_file_read(a, path, MAX_BYTES, &bytes, err);
     return st ? st : weft_rows_parse(a, path, bytes, s, rows, report, shape, err);
 }
 
-enum weft_status weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
-                                enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err), void *ctx,
-                                struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err)
+enum weft_status
+weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+               enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err),
+               void *ctx, struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err)
 {
     struct weft_report own = { 0 };
     struct weft_map map = { 0 };
-    struct reader r = { .arena = a, .name = path, .s = s, .each = each, .ctx = ctx, .report = report ? report : &own,
-                        .shape = shape, .err = err };
+    struct reader r = { .arena = a,
+                        .name = path,
+                        .s = s,
+                        .each = each,
+                        .ctx = ctx,
+                        .report = report ? report : &own,
+                        .shape = shape,
+                        .err = err };
     enum weft_status st;
     if (strcmp(path, "-") == 0) st = weft_file_read(a, path, MAX_BYTES, &r.text, err);
     else {
@@ -428,8 +465,8 @@ enum weft_status weft_rows_each(struct weft_arena *a, const char *path, const st
 
 /* ---- writing ---- */
 
-enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row *row, enum weft_format format, bool origin,
-                                  struct weft_err *err)
+enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row *row,
+                                  enum weft_format format, bool origin, struct weft_err *err)
 {
     if (format == WEFT_FORMAT_AUTO) format = row->text.s ? WEFT_FORMAT_TEXT : WEFT_FORMAT_ALPACA;
     if (row->text.s && format != WEFT_FORMAT_TEXT)
@@ -446,12 +483,13 @@ enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row
     return st;
 }
 
-enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *path, const struct weft_rows_writer_settings *s,
-                                       struct weft_err *err)
+enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *path,
+                                       const struct weft_rows_writer_settings *s, struct weft_err *err)
 {
     static const struct weft_rows_writer_settings defaults;
     *w = (struct weft_rows_writer){ .s = s ? *s : defaults };
-    if (w->s.layout == WEFT_LAYOUT_AUTO) w->s.layout = ends_with_suffix(path, ".json") ? WEFT_LAYOUT_ARRAY : WEFT_LAYOUT_JSONL;
+    if (w->s.layout == WEFT_LAYOUT_AUTO)
+        w->s.layout = ends_with_suffix(path, ".json") ? WEFT_LAYOUT_ARRAY : WEFT_LAYOUT_JSONL;
     if (!w->s.indent) w->s.indent = 4;
     weft_json_out_init(&w->json, &w->buf);
     enum weft_status st = weft_out_open(&w->out, path, err);
@@ -472,7 +510,8 @@ static enum weft_status flush(struct weft_rows_writer *w, struct weft_err *err)
     return WEFT_OK;
 }
 
-enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, const struct weft_row *row, struct weft_err *err)
+enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, const struct weft_row *row,
+                                      struct weft_err *err)
 {
     struct weft_json_out before = w->json;
     size_t len = w->buf.len;
@@ -504,8 +543,8 @@ void weft_rows_writer_close(struct weft_rows_writer *w)
     weft_buf_clear(&w->buf);
 }
 
-enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s, const struct weft_rows *rows,
-                                 struct weft_err *err)
+enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s,
+                                 const struct weft_rows *rows, struct weft_err *err)
 {
     struct weft_rows_writer w = { 0 };
     enum weft_status st = weft_rows_writer_open(&w, path, s, err);

@@ -18,7 +18,13 @@
 #include "dataset/row.h"
 
 /* In the order of the choices of the setting. */
-enum weft_format { WEFT_FORMAT_AUTO, WEFT_FORMAT_ALPACA, WEFT_FORMAT_SHAREGPT, WEFT_FORMAT_MESSAGES, WEFT_FORMAT_TEXT };
+enum weft_format {
+    WEFT_FORMAT_AUTO,
+    WEFT_FORMAT_ALPACA,
+    WEFT_FORMAT_SHAREGPT,
+    WEFT_FORMAT_MESSAGES,
+    WEFT_FORMAT_TEXT
+};
 #define WEFT_FORMAT_CHOICES "auto|alpaca|sharegpt|messages|text"
 
 enum weft_layout { WEFT_LAYOUT_AUTO, WEFT_LAYOUT_JSONL, WEFT_LAYOUT_ARRAY };
@@ -63,12 +69,10 @@ WEFT_MUST_USE enum weft_status weft_rows_parse(struct weft_arena *a, const char 
 
 /* Row by row with constant memory: `each` gets a row that lives until it returns (its arena is released after).
  * A status other than WEFT_OK from `each` stops and is returned. */
-WEFT_MUST_USE enum weft_status weft_rows_each(struct weft_arena *a, const char *path,
-                                              const struct weft_rows_settings *s,
-                                              enum weft_status (*each)(void *ctx, const struct weft_row *row,
-                                                                       struct weft_err *err),
-                                              void *ctx, struct weft_report *report, struct weft_rows_shape *shape,
-                                              struct weft_err *err);
+WEFT_MUST_USE enum weft_status
+weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+               enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err),
+               void *ctx, struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err);
 
 /* One object (for requests and tests) from its tree, whose strings must outlive the row.  `format` may be NULL.  On a
  * bad row WEFT_EINPUT with rule and message, without a place. */
@@ -94,12 +98,13 @@ struct weft_rows_writer {
     uint64_t n_rows;
 };
 WEFT_MUST_USE enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *path,
-                                                     const struct weft_rows_writer_settings *s, struct weft_err *err);
+                                                     const struct weft_rows_writer_settings *s,
+                                                     struct weft_err *err);
 /* WEFT_EINPUT: this row cannot be said in this format (a tool call in Alpaca, a conversation as text ...). */
 WEFT_MUST_USE enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, const struct weft_row *row,
                                                     struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_rows_writer_commit(struct weft_rows_writer *w, struct weft_err *err);
-void weft_rows_writer_close(struct weft_rows_writer *w);    /* gives up what was not committed; accepts zeroed */
+void weft_rows_writer_close(struct weft_rows_writer *w); /* gives up what was not committed; accepts zeroed */
 
 /* All at once. */
 WEFT_MUST_USE enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s,

@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* Room for one more of n items in *items, a pointer to an array of *cap; false when memory is out. */
-static inline bool weft_grow(struct weft_arena *a, void *items, size_t n, size_t *cap, size_t size, size_t first)
+static inline bool weft_grow(struct weft_arena *a, void *items, size_t n, size_t *cap, size_t size,
+                             size_t first)
 {
     if (n < *cap) return true;
     size_t want;

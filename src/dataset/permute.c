@@ -88,7 +88,8 @@ struct pcg64 {
 
 static uint64_t pcg_u64(struct pcg64 *g)
 {
-    const unsigned __int128 multiplier = (unsigned __int128)UINT64_C(0x2360ED051FC65DA4) << 64 | UINT64_C(0x4385DF649FCCF645);
+    const unsigned __int128 multiplier =
+        (unsigned __int128)UINT64_C(0x2360ED051FC65DA4) << 64 | UINT64_C(0x4385DF649FCCF645);
     g->state = g->state * multiplier + g->inc;
     uint64_t x = (uint64_t)(g->state >> 64) ^ (uint64_t)g->state;
     unsigned r = (unsigned)(g->state >> 122);

@@ -10,8 +10,8 @@ struct weft_row *weft_rows_add(struct weft_rows *rows, struct weft_arena *a)
     return row;
 }
 
-enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a, struct weft_str reason, uint64_t units,
-                                  struct weft_str place, struct weft_err *err)
+enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a, struct weft_str reason,
+                                  uint64_t units, struct weft_str place, struct weft_err *err)
 {
     struct weft_drop *drop = NULL;
     for (size_t i = 0; i < r->n_drops && !drop; i++)

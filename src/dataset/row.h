@@ -44,13 +44,14 @@ struct weft_row {
     struct weft_turn *turns;            /* without the system turn; user and assistant sides alternate, but rows
                                          * of the messages format may have several of one side in a row */
     size_t n_turns;
-    struct weft_str *turn_extras;       /* [n_turns], members of a turn nobody read, as JSON objects; NULL: none */
-    struct weft_str text;               /* a plain text for stage pt; then n_turns is 0.  s == NULL: a conversation */
-    struct weft_turn chosen, rejected;  /* preference rows: the turns end with the user's; text.s == NULL: none */
+    struct weft_str *turn_extras; /* [n_turns], members of a turn nobody read, as JSON objects; NULL: none */
+    struct weft_str text; /* a plain text for stage pt; then n_turns is 0.  s == NULL: a conversation */
+    struct weft_turn chosen,
+        rejected; /* preference rows: the turns end with the user's; text.s == NULL: none */
     signed char kto_tag;                /* -1: none, else 0 or 1 */
     bool split_input;                   /* Alpaca: the last user turn was instruction + "\n" + input ... */
-    size_t instruction_len;             /* ... and the instruction is its first instruction_len bytes (0: no "\n") */
-    struct weft_str extra;              /* members nobody read, as JSON object text, kept for writing; s == NULL: none */
+    size_t instruction_len; /* ... and the instruction is its first instruction_len bytes (0: no "\n") */
+    struct weft_str extra;  /* members nobody read, as JSON object text, kept for writing; s == NULL: none */
     struct weft_origin origin;
 };
 
@@ -77,8 +78,9 @@ struct weft_report {
     uint64_t repaired;                  /* kept, but changed; each has a flag on its row */
 };
 /* Counts `units` under `reason` and keeps `place` while there is room (s == NULL: no place). */
-WEFT_MUST_USE enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a, struct weft_str reason,
-                                                uint64_t units, struct weft_str place, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a,
+                                                struct weft_str reason, uint64_t units, struct weft_str place,
+                                                struct weft_err *err);
 uint64_t weft_report_dropped(const struct weft_report *r);
 /* units_in == rows_out (or `used` units) + blank + dropped: the caller's equation, checked by an assert in tests. */
 

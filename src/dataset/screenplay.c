@@ -39,7 +39,7 @@ struct parser {
     size_t text_idx, line_idx;          /* the line being read */
     struct weft_str episode;
     int64_t episode_number, scene_number;
-    bool pending;                       /* a file or an episode has begun: the next line opens a scene unless resumed */
+    bool pending; /* a file or an episode has begun: the next line opens a scene unless resumed */
     bool has_speaker;
     struct script_who speaker;          /* of the last line with a name */
 
@@ -57,7 +57,8 @@ static bool add_ref(struct parser *p, size_t *first, size_t *n)
 {
     struct weft_script *out = p->out;
     struct weft_line_ref ref = { p->text_idx, p->line_idx };
-    if (*n && out->refs[*first + *n - 1].text_idx == ref.text_idx && out->refs[*first + *n - 1].line_idx == ref.line_idx)
+    if (*n && out->refs[*first + *n - 1].text_idx == ref.text_idx
+        && out->refs[*first + *n - 1].line_idx == ref.line_idx)
         return true;
     if (!WEFT_GROW(p->arena, out->refs, out->n_refs, p->cap_refs)) return false;
     if (!*n) *first = out->n_refs;
@@ -91,7 +92,8 @@ static bool close_narration(struct parser *p)
     return scene->narration.s != NULL;
 }
 
-struct weft_str script_joint(const struct weft_script_settings *s, struct weft_str before, struct weft_str after)
+struct weft_str script_joint(const struct weft_script_settings *s, struct weft_str before,
+                             struct weft_str after)
 {
     uint32_t first, last;
     if (s->join) return weft_str_c(s->join);
@@ -137,10 +139,12 @@ static bool add_piece(struct parser *p, const struct script_who *who, unsigned f
         if (self && p->self && !(self & p->self)) turn->flags |= WEFT_TURN_SELF;
         weft_buf_str(&p->text, script_joint(p->s, weft_buf_view(&p->text), text));
     } else {
-        if (!close_turn(p) || !close_narration(p) || !WEFT_GROW(p->arena, out->turns, out->n_turns, p->cap_turns))
+        if (!close_turn(p) || !close_narration(p)
+            || !WEFT_GROW(p->arena, out->turns, out->n_turns, p->cap_turns))
             return false;
-        out->turns[out->n_turns++] = (struct weft_script_turn){ .speaker = who->label, .speakers = who->speakers,
-                                                               .n_speakers = who->n, .first_ref = out->n_refs };
+        out->turns[out->n_turns++] = (struct weft_script_turn){
+            .speaker = who->label, .speakers = who->speakers, .n_speakers = who->n, .first_ref = out->n_refs
+        };
         if (who->chorus) out->turns[out->n_turns - 1].flags |= WEFT_TURN_CHORUS;
         scene->n_turns++;
         p->open = true;
@@ -181,8 +185,8 @@ static size_t char_len(struct weft_str s, size_t at)
 }
 
 /* The turns of a text: it is cut where an aside of a known name stands; directions and notes are taken out. */
-static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t to, const struct script_who *who,
-                     unsigned flags, int depth)
+static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t to,
+                     const struct script_who *who, unsigned flags, int depth)
 {
     bool notes = true;          /* a 】 may still come: looked for once, not again for each 【 */
     weft_buf_reset(&p->piece);
@@ -195,17 +199,22 @@ static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t
             struct weft_str inner = weft_str_sub(line, i + n, close), trimmed = weft_trim_left(inner);
             size_t inner_from = i + n + (inner.len - trimmed.len);
             bool aside = false;
-            if (depth < ASIDE_MAX_DEPTH && !speech_of_known(p, line, inner_from, close, &speech, &name, &aside)) return false;
+            if (depth < ASIDE_MAX_DEPTH
+                && !speech_of_known(p, line, inner_from, close, &speech, &name, &aside))
+                return false;
             if (aside) {
                 struct script_who other;
-                unsigned other_flags = (flags & ~(unsigned)(WEFT_TURN_CONTINUED | WEFT_TURN_REPAIRED | WEFT_TURN_REVIEW)) | WEFT_TURN_ASIDE;
+                unsigned other_flags =
+                    (flags & ~(unsigned)(WEFT_TURN_CONTINUED | WEFT_TURN_REPAIRED | WEFT_TURN_REVIEW))
+                    | WEFT_TURN_ASIDE;
                 /* 快走（乙：好）。 - the mark ends what stands before the aside. */
                 struct weft_str rest = weft_str_sub(line, close + char_len(line, close), to);
                 bool ending = script_is_ending(rest);
                 if (ending) weft_buf_str(&p->piece, weft_trim(rest));
                 if (ending) to = close + char_len(line, close);
-                if (!add_piece(p, who, flags) || !script_names_resolve(&p->names, name, p->episode_number, &other) ||
-                    !add_text(p, line, speech.text_from, close, &other, other_flags, depth + 1))
+                if (!add_piece(p, who, flags)
+                    || !script_names_resolve(&p->names, name, p->episode_number, &other)
+                    || !add_text(p, line, speech.text_from, close, &other, other_flags, depth + 1))
                     return false;
                 weft_buf_reset(&p->piece);
             } else add_direction(p, weft_trim(inner));
@@ -230,10 +239,13 @@ static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t
 static bool open_scene(struct parser *p, struct weft_str heading, int64_t number)
 {
     struct weft_script *out = p->out;
-    if (!close_turn(p) || !close_narration(p) || !WEFT_GROW(p->arena, out->scenes, out->n_scenes, p->cap_scenes))
+    if (!close_turn(p) || !close_narration(p)
+        || !WEFT_GROW(p->arena, out->scenes, out->n_scenes, p->cap_scenes))
         return false;
-    out->scenes[out->n_scenes++] = (struct weft_scene){ .episode = p->episode, .episode_number = p->episode_number,
-                                                       .heading = heading, .first_turn = out->n_turns };
+    out->scenes[out->n_scenes++] = (struct weft_scene){ .episode = p->episode,
+                                                        .episode_number = p->episode_number,
+                                                        .heading = heading,
+                                                        .first_turn = out->n_turns };
     p->scene_number = number;
     p->has_speaker = false;
     p->pending = false;
@@ -352,7 +364,9 @@ static bool count_names(struct parser *p)
             struct weft_str s = weft_trim(weft_text_line(t, i));
             if (!script_brackets_find(p->arena, &p->brackets, s)) return false;
             script_line_classify(s, &p->brackets, &l);
-            if (l.kind != SCRIPT_OTHER || !script_line_speech(s, 0, s.len, &p->brackets, &speech) || speech.sep != ':') continue;
+            if (l.kind != SCRIPT_OTHER || !script_line_speech(s, 0, s.len, &p->brackets, &speech)
+                || speech.sep != ':')
+                continue;
             struct weft_str name = script_name_clean(p->arena, speech.name);
             if (!name.s || !script_names_count(&p->names, name)) return false;
         }
@@ -384,7 +398,8 @@ static bool make_roster(struct parser *p)
 }
 
 enum weft_status weft_script_parse(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
-                                   const struct weft_script_settings *s, struct weft_script *out, struct weft_err *err)
+                                   const struct weft_script_settings *s, struct weft_script *out,
+                                   struct weft_err *err)
 {
     struct parser p = { .arena = a, .s = s, .out = out, .scene_number = -1 };
     enum weft_status st;

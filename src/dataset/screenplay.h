@@ -33,7 +33,7 @@ struct weft_script_settings {
     bool chorus;                    /* lines spoken by several are answers too */
     bool review;                    /* doubtful lines (a known name and a comma) are used too */
     bool narration_prompt;          /* a turn that opens its scene is asked by the narration before it */
-    const char *join;               /* between the parts of a merged turn; NULL: nothing, a space beside Latin letters */
+    const char *join; /* between the parts of a merged turn; NULL: nothing, a space beside Latin letters */
 };
 /* The option rows of these settings; offsets are those of struct weft_script_settings. */
 struct weft_option_table weft_script_options(void);
@@ -108,16 +108,16 @@ struct weft_script {
 };
 
 /* Parses by the grammar; needs no role. */
-WEFT_MUST_USE enum weft_status weft_script_parse(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
-                                                 const struct weft_script_settings *s, struct weft_script *out,
-                                                 struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_script_parse(struct weft_arena *a, const struct weft_text *texts,
+                                                 size_t n_texts, const struct weft_script_settings *s,
+                                                 struct weft_script *out, struct weft_err *err);
 
 /* ---- rows ---- */
 
 /* Where the lines went: lines == used + sum of context + blank + report.dropped, exactly. */
 struct weft_script_funnel {
     uint64_t lines, used, blank;
-    uint64_t headings, narration, other;    /* context, not in rows: narration includes actions; other: turns not
+    uint64_t headings, narration, other; /* context, not in rows: narration includes actions; other: turns not
                                              * beside the role */
     uint64_t rows, answers;                 /* rows written; turns of the role in them */
     uint64_t role_turns;                    /* turns of the role in the script, after merging */
@@ -130,10 +130,10 @@ bool weft_script_balanced(const struct weft_script_funnel *f, const struct weft_
 /* Builds the rows of `s->role` from the texts, in script order.  report: units_in are lines; drops by reason, each
  * with its places.  WEFT_EARG: no role given; WEFT_EINPUT: the role never speaks (the message names the most
  * frequent speakers and the nearest name), or no row is left. */
-WEFT_MUST_USE enum weft_status weft_script_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
-                                                const struct weft_script_settings *s, struct weft_rows *rows,
-                                                struct weft_report *report, struct weft_script_funnel *funnel,
-                                                struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_script_rows(struct weft_arena *a, const struct weft_text *texts,
+                                                size_t n_texts, const struct weft_script_settings *s,
+                                                struct weft_rows *rows, struct weft_report *report,
+                                                struct weft_script_funnel *funnel, struct weft_err *err);
 
 /* The number of "二十三", "23", "２３", "百零五" ...; 0: none. */
 int64_t weft_chinese_number(struct weft_str s);

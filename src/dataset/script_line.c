@@ -17,7 +17,8 @@ bool script_brackets_find(struct weft_arena *a, struct script_brackets *b, struc
         uint32_t cp;
         size_t n = weft_utf8_decode(line.s + i, line.len - i, &cp, NULL);
         if (script_is_open(cp)) {
-            if (!WEFT_GROW(a, b->items, b->n, b->cap) || !WEFT_GROW(a, b->stack, depth, b->cap_stack)) return false;
+            if (!WEFT_GROW(a, b->items, b->n, b->cap) || !WEFT_GROW(a, b->stack, depth, b->cap_stack))
+                return false;
             b->stack[depth++] = b->n;
             b->items[b->n++] = (struct script_bracket){ i, SIZE_MAX };
         } else if (script_is_close(cp) && depth) b->items[b->stack[--depth]].close = i;
@@ -249,7 +250,8 @@ void script_line_classify(struct weft_str s, const struct script_brackets *b, st
     else if (heading(s, out)) return;
     else if (in_brackets(s, b, out)) out->kind = SCRIPT_BRACKETS;
     else if (weft_str_starts(s, WEFT_STR("△")) || weft_str_starts(s, WEFT_STR("▲"))) out->kind = SCRIPT_STAGE;
-    else if (weft_str_starts(s, WEFT_STR("【")) && weft_str_find(s, WEFT_STR("】"), 0) == s.len - 3) out->kind = SCRIPT_NOTE;
+    else if (weft_str_starts(s, WEFT_STR("【")) && weft_str_find(s, WEFT_STR("】"), 0) == s.len - 3)
+        out->kind = SCRIPT_NOTE;
     else out->nameless = starts_with_colon(s, out);
 }
 
@@ -294,7 +296,8 @@ static bool is_name(struct weft_str s)
         if (chars > LATIN_NAME_MAX_CHARS) return false;
     }
     if (!wide) chars += gaps;
-    return letter && chars <= (latin ? LATIN_NAME_MAX_CHARS : NAME_MAX_CHARS) && (wide || gaps < LATIN_NAME_MAX_WORDS);
+    return letter && chars <= (latin ? LATIN_NAME_MAX_CHARS : NAME_MAX_CHARS)
+           && (wide || gaps < LATIN_NAME_MAX_WORDS);
 }
 
 bool script_line_speech(struct weft_str line, size_t from, size_t to, const struct script_brackets *b,
@@ -322,7 +325,8 @@ bool script_line_speech(struct weft_str line, size_t from, size_t to, const stru
         skip_space(&behind);
     }
     if (script_is_colon(peek(&behind))) {
-        while (!at_end(&behind) && (script_is_colon(peek(&behind)) || weft_is_space(peek(&behind)))) step(&behind);
+        while (!at_end(&behind) && (script_is_colon(peek(&behind)) || weft_is_space(peek(&behind))))
+            step(&behind);
         out->sep = ':';
         out->text_from = behind.at;
         return true;

@@ -40,7 +40,8 @@ struct script_line {
     int64_t number;             /* headings */
     bool resumed;               /* scene heading with （续） */
     bool nameless;              /* begins with a colon: the name is lost */
-    size_t inner_from, inner_to;        /* brackets: what is inside; nameless: where the text begins; offsets in `text` */
+    size_t inner_from,
+        inner_to; /* brackets: what is inside; nameless: where the text begins; offsets in `text` */
 };
 /* `b` must hold the brackets of the trimmed line. */
 void script_line_classify(struct weft_str trimmed, const struct script_brackets *b, struct script_line *out);
@@ -66,6 +67,9 @@ bool script_is_everyone(struct weft_str name);
 /* Round brackets and colons of either width. */
 static inline bool script_is_open(uint32_t cp) { return cp == '(' || cp == 0xFF08; }
 static inline bool script_is_close(uint32_t cp) { return cp == ')' || cp == 0xFF09; }
-static inline bool script_is_colon(uint32_t cp) { return cp == ':' || cp == 0xFF1A || cp == 0x2236 || cp == 0xFE55; }
+static inline bool script_is_colon(uint32_t cp)
+{
+    return cp == ':' || cp == 0xFF1A || cp == 0x2236 || cp == 0xFE55;
+}
 
 #endif

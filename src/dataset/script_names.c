@@ -59,7 +59,8 @@ static bool add_alias(struct script_names *t, struct weft_str name, struct scrip
 static bool parse_span(struct weft_str s, int64_t *first, int64_t *last)
 {
     size_t dash = weft_str_find(s, WEFT_STR("-"), 0);
-    struct weft_str from = weft_trim(weft_str_sub(s, 0, dash)), to = weft_trim(weft_str_skip(s, dash == SIZE_MAX ? s.len : dash + 1));
+    struct weft_str from = weft_trim(weft_str_sub(s, 0, dash)),
+                    to = weft_trim(weft_str_skip(s, dash == SIZE_MAX ? s.len : dash + 1));
     *first = weft_chinese_number(from);
     if (!*first) return false;
     if (dash == SIZE_MAX) *last = *first;
@@ -69,7 +70,8 @@ static bool parse_span(struct weft_str s, int64_t *first, int64_t *last)
 }
 
 /* One word of the setting: "华妃=华贵妃", "年妃", "年答应@30-40". */
-static enum weft_status take_alias(struct script_names *t, struct weft_str word, struct weft_str *head, struct weft_err *err)
+static enum weft_status take_alias(struct script_names *t, struct weft_str word, struct weft_str *head,
+                                   struct weft_err *err)
 {
     struct script_alias alias = { .last = INT64_MAX };
     size_t equals = weft_str_find(word, WEFT_STR("="), 0), at;
@@ -83,12 +85,14 @@ static enum weft_status take_alias(struct script_names *t, struct weft_str word,
         if (head->len && !(known && known->n_aliases) && !add_alias(t, *head, alias)) goto no_memory;
     }
     if (!head->len)
-        return weft_fail(err, WEFT_EARG, "alias: \"%.*s\" names no group; write alias: NAME=OTHER,OTHER", (int)word.len, word.s);
+        return weft_fail(err, WEFT_EARG, "alias: \"%.*s\" names no group; write alias: NAME=OTHER,OTHER",
+                         (int)word.len, word.s);
     alias.head = *head;
     at = weft_str_find(name, WEFT_STR("@"), 0);
     if (at != SIZE_MAX) {
         if (!parse_span(weft_str_skip(name, at + 1), &alias.first, &alias.last))
-            return weft_fail(err, WEFT_EARG, "alias: \"%.*s\": expected NAME@FIRST-LAST with episode numbers", (int)name.len, name.s);
+            return weft_fail(err, WEFT_EARG, "alias: \"%.*s\": expected NAME@FIRST-LAST with episode numbers",
+                             (int)name.len, name.s);
         name = weft_trim(weft_str_sub(name, 0, at));
     }
     if (name.len && !add_alias(t, name, alias)) goto no_memory;
@@ -97,8 +101,8 @@ no_memory:
     return weft_fail_nomem(err, sizeof alias, "the aliases");
 }
 
-enum weft_status script_names_init(struct script_names *t, struct weft_arena *a, const struct weft_script_settings *s,
-                                   struct weft_err *err)
+enum weft_status script_names_init(struct script_names *t, struct weft_arena *a,
+                                   const struct weft_script_settings *s, struct weft_err *err)
 {
     *t = (struct script_names){ .arena = a };
     struct weft_str head = { NULL, 0 };
@@ -233,7 +237,9 @@ bool script_names_chains(struct script_names *t)
     for (size_t chars = 1; chars <= PARTS_MAX; chars++)
         for (size_t i = 0; i < t->n; i++) {
             struct script_name *item = &t->items[i];
-            if (item->count && !item->chain_known && weft_utf8_chars(item->text) <= chars && !set_chain(t, item)) return false;
+            if (item->count && !item->chain_known && weft_utf8_chars(item->text) <= chars
+                && !set_chain(t, item))
+                return false;
         }
     return true;
 }
@@ -330,7 +336,7 @@ bool script_names_resolve(struct script_names *t, struct weft_str name, int64_t 
     }
     *out = (struct script_who){ .n = 1, .speakers = WEFT_NEW(t->arena, struct weft_str) };
     if (!out->speakers) return false;
-    out->label = out->speakers[0] = is_role(t, name) && !(item && item->n_aliases) ? t->role
-                                                                                   : script_names_canonical(t, name, episode);
+    out->label = out->speakers[0] =
+        is_role(t, name) && !(item && item->n_aliases) ? t->role : script_names_canonical(t, name, episode);
     return true;
 }

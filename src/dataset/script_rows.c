@@ -26,7 +26,8 @@ static const char *const reasons[SCRIPT_REASONS] = {
 
 /* ---- the account ---- */
 
-bool script_fates_init(struct weft_arena *a, const struct weft_text *texts, size_t n_texts, struct script_fates *f)
+bool script_fates_init(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
+                       struct script_fates *f)
 {
     *f = (struct script_fates){ .texts = texts, .n_texts = n_texts, .of = WEFT_NEWS(a, unsigned char *, n_texts + 1) };
     if (!f->of) return false;
@@ -35,7 +36,10 @@ bool script_fates_init(struct weft_arena *a, const struct weft_text *texts, size
     return true;
 }
 
-void script_fate_used(struct script_fates *f, struct weft_line_ref ref) { f->of[ref.text_idx][ref.line_idx] = SCRIPT_USED; }
+void script_fate_used(struct script_fates *f, struct weft_line_ref ref)
+{
+    f->of[ref.text_idx][ref.line_idx] = SCRIPT_USED;
+}
 
 void script_fate_reason(struct script_fates *f, struct weft_line_ref ref, enum script_fate reason)
 {
@@ -46,8 +50,8 @@ void script_fate_reason(struct script_fates *f, struct weft_line_ref ref, enum s
 /* What the places of the report show of a line. */
 enum { EXCERPT_CHARS = 30 };
 
-static enum weft_status drop_line(struct weft_arena *a, const struct weft_text *t, size_t line, enum script_fate reason,
-                                  struct weft_report *report, struct weft_err *err)
+static enum weft_status drop_line(struct weft_arena *a, const struct weft_text *t, size_t line,
+                                  enum script_fate reason, struct weft_report *report, struct weft_err *err)
 {
     struct weft_buf b = { 0 };
     struct weft_str text = weft_trim(weft_text_line(t, line));
@@ -61,8 +65,9 @@ static enum weft_status drop_line(struct weft_arena *a, const struct weft_text *
     return st;
 }
 
-enum weft_status script_account(struct weft_arena *a, const struct script_fates *f, unsigned char *const *classes,
-                                struct weft_report *report, struct weft_script_funnel *funnel, struct weft_err *err)
+enum weft_status script_account(struct weft_arena *a, const struct script_fates *f,
+                                unsigned char *const *classes, struct weft_report *report,
+                                struct weft_script_funnel *funnel, struct weft_err *err)
 {
     for (size_t i = 0; i < f->n_texts; i++)
         for (size_t k = 0; k < f->texts[i].n_lines; k++) {
@@ -140,9 +145,11 @@ static struct weft_str flag_text(struct weft_arena *a, unsigned flags)
     static const struct {
         unsigned flag;
         const char *name;
-    } names[] = { { WEFT_TURN_MERGED, "merged" }, { WEFT_TURN_CHORUS, "chorus" }, { WEFT_TURN_REPAIRED, "repaired" },
-                  { WEFT_TURN_REVIEW, "review" }, { WEFT_TURN_CONTINUED, "continued" }, { WEFT_TURN_ASIDE, "aside" },
-                  { WEFT_TURN_SELF, "self" }, { FLAG_RESUMED, "resumed" }, { FLAG_NARRATION, "narration" } };
+    } names[] = { { WEFT_TURN_MERGED, "merged" },       { WEFT_TURN_CHORUS, "chorus" },
+                  { WEFT_TURN_REPAIRED, "repaired" },   { WEFT_TURN_REVIEW, "review" },
+                  { WEFT_TURN_CONTINUED, "continued" }, { WEFT_TURN_ASIDE, "aside" },
+                  { WEFT_TURN_SELF, "self" },           { FLAG_RESUMED, "resumed" },
+                  { FLAG_NARRATION, "narration" } };
     char text[128] = "";
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
         if (flags & names[i].flag) {
@@ -184,17 +191,20 @@ static void use_refs(struct builder *b, size_t first, size_t n)
 
 static void refuse(struct builder *b, const struct weft_script_turn *t, enum script_fate reason)
 {
-    for (size_t i = t->first_ref; i < t->first_ref + t->n_refs; i++) script_fate_reason(&b->fates, b->script->refs[i], reason);
+    for (size_t i = t->first_ref; i < t->first_ref + t->n_refs; i++)
+        script_fate_reason(&b->fates, b->script->refs[i], reason);
 }
 
 /* The template with its words filled in; s == NULL for a NULL template. */
-static enum weft_status fill(struct builder *b, const char *template, struct weft_str speaker, const struct weft_scene *scene,
-                             struct weft_buf *out)
+static enum weft_status fill(struct builder *b, const char *template, struct weft_str speaker,
+                             const struct weft_scene *scene, struct weft_buf *out)
 {
     const struct {
         const char *word;
         struct weft_str text;
-    } words[] = { { "{role}", weft_str_c(b->s->role) }, { "{speaker}", speaker }, { "{episode}", scene->episode },
+    } words[] = { { "{role}", weft_str_c(b->s->role) },
+                  { "{speaker}", speaker },
+                  { "{episode}", scene->episode },
                   { "{scene}", scene->heading } };
     for (const char *p = template; *p;) {
         size_t i = 0;
@@ -219,7 +229,8 @@ bool script_speakers(struct weft_arena *a, struct weft_tally *t, struct weft_scr
     funnel->speakers = WEFT_NEWS(a, struct weft_roster_name, t->n + 1);
     if (!funnel->speakers) return false;
     for (size_t i = 0; i < t->n; i++)
-        funnel->speakers[funnel->n_speakers++] = (struct weft_roster_name){ t->items[i].text, t->items[i].text, t->items[i].count };
+        funnel->speakers[funnel->n_speakers++] =
+            (struct weft_roster_name){ t->items[i].text, t->items[i].text, t->items[i].count };
     return true;
 }
 
@@ -233,9 +244,9 @@ static void count_flags(struct builder *b, unsigned flags)
 }
 
 /* One row, from the first line of `begin` to the last line of `end`, the turn that answers (last). */
-static enum weft_status add_row(struct builder *b, const struct weft_scene *scene, struct weft_turn *turns, size_t n_turns,
-                                struct weft_str speaker, unsigned flags, const struct weft_script_turn *begin,
-                                const struct weft_script_turn *end)
+static enum weft_status add_row(struct builder *b, const struct weft_scene *scene, struct weft_turn *turns,
+                                size_t n_turns, struct weft_str speaker, unsigned flags,
+                                const struct weft_script_turn *begin, const struct weft_script_turn *end)
 {
     const struct weft_line_ref *refs = b->script->refs;
     struct weft_line_ref from = refs[begin->first_ref], to = refs[end->first_ref + end->n_refs - 1];
@@ -267,8 +278,8 @@ static enum weft_status add_row(struct builder *b, const struct weft_scene *scen
 }
 
 /* The prompt text with its prefix; the text itself where there is none. */
-static enum weft_status prompt_text(struct builder *b, const struct weft_script_turn *t, const struct weft_scene *scene,
-                                    struct weft_str *out)
+static enum weft_status prompt_text(struct builder *b, const struct weft_script_turn *t,
+                                    const struct weft_scene *scene, struct weft_str *out)
 {
     struct weft_buf buf = { 0 };
     *out = t->text;
@@ -293,8 +304,9 @@ static struct weft_turn *new_turns(struct builder *b, size_t n)
 /* ---- pairs ---- */
 
 /* Why the turn cannot answer; SCRIPT_UNUSED: it can.  asked: the prompt, s == NULL: there is none. */
-static enum weft_status why_not(struct builder *b, const struct weft_script_turn *t, const struct weft_script_turn *ask,
-                                struct weft_str asked, enum script_fate *reason)
+static enum weft_status why_not(struct builder *b, const struct weft_script_turn *t,
+                                const struct weft_script_turn *ask, struct weft_str asked,
+                                enum script_fate *reason)
 {
     *reason = SCRIPT_UNUSED;
     if (is_doubtful(b, t) || (ask && is_doubtful(b, ask))) *reason = SCRIPT_DOUBTFUL;
@@ -315,7 +327,9 @@ static enum weft_status why_not(struct builder *b, const struct weft_script_turn
 static enum weft_status pair(struct builder *b, const struct weft_scene *scene, size_t i)
 {
     const struct weft_script_turn *t = b->script->turns + scene->first_turn + i, *ask = i ? t - 1 : NULL;
-    struct weft_str asked = ask ? ask->text : b->s->narration_prompt ? scene->narration : (struct weft_str){ NULL, 0 };
+    struct weft_str asked = ask                      ? ask->text
+                            : b->s->narration_prompt ? scene->narration
+                                                     : (struct weft_str){ NULL, 0 };
     enum script_fate reason;
     enum weft_status st = why_not(b, t, ask, asked, &reason);
     if (st) return st;
@@ -373,7 +387,8 @@ static enum weft_status close_exchange(struct session *x)
         struct weft_buf *from = k ? &x->answer : &x->ask;
         enum weft_status st = weft_buf_check(from, "a scene", b->err);
         if (st) return st;
-        if (!WEFT_GROW(b->arena, x->turns, x->n, x->cap)) return weft_fail_nomem(b->err, sizeof *x->turns, "the turns");
+        if (!WEFT_GROW(b->arena, x->turns, x->n, x->cap))
+            return weft_fail_nomem(b->err, sizeof *x->turns, "the turns");
         struct weft_str text = weft_str_dup(b->arena, weft_buf_view(from));
         if (!text.s) return weft_fail_nomem(b->err, from->len, "the turns");
         x->turns[x->n++] = (struct weft_turn){ k ? WEFT_ROLE_ASSISTANT : WEFT_ROLE_USER, text };
@@ -382,7 +397,8 @@ static enum weft_status close_exchange(struct session *x)
     return WEFT_OK;
 }
 
-static enum weft_status session_turn(struct session *x, const struct weft_scene *scene, const struct weft_script_turn *t)
+static enum weft_status session_turn(struct session *x, const struct weft_scene *scene,
+                                     const struct weft_script_turn *t)
 {
     struct builder *b = x->b;
     enum weft_status st = WEFT_OK;
@@ -437,7 +453,10 @@ static enum weft_status session(struct builder *b, const struct weft_scene *scen
     }
     /* A turn of the role that nobody asks stays out. */
     for (; !narrated && first < end && is_role(b, &turn[first]); first++)
-        refuse(b, &turn[first], !first ? SCRIPT_NO_PROMPT : is_doubtful(b, &turn[first - 1]) ? SCRIPT_DOUBTFUL : SCRIPT_OWN_PROMPT);
+        refuse(b, &turn[first],
+               !first                             ? SCRIPT_NO_PROMPT
+               : is_doubtful(b, &turn[first - 1]) ? SCRIPT_DOUBTFUL
+                                                  : SCRIPT_OWN_PROMPT);
     while (end > first && !is_role(b, &turn[end - 1])) end--;
     if (first == end) goto done;
     if (narrated) use_refs(b, scene->first_ref, scene->n_refs);
@@ -496,11 +515,13 @@ bad:
 
 enum weft_status script_default_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
                                      const struct weft_script_settings *s, struct weft_rows *rows,
-                                     struct weft_report *report, struct weft_script_funnel *funnel, struct weft_err *err)
+                                     struct weft_report *report, struct weft_script_funnel *funnel,
+                                     struct weft_err *err)
 {
     struct weft_script script;
     struct builder b = { .arena = a, .script = &script, .s = s, .rows = rows, .f = funnel, .err = err,
-                         .via = WEFT_STR("script/default@1"), .prompts = { .arena = a }, .speakers = { .arena = a } };
+                         .via = WEFT_STR("script/default@1"), .prompts = { .arena = a },
+      .speakers = { .arena = a } };
     enum weft_status st = weft_script_parse(a, texts, n_texts, s, &script, err);
     if (st) return st;
     if (!script_fates_init(a, texts, n_texts, &b.fates)) return weft_fail_nomem(err, 0, "the line table");
@@ -533,20 +554,22 @@ static enum weft_status fail_no_role(struct weft_arena *a, const struct weft_tex
     enum weft_status st = weft_script_parse(a, texts, n_texts, s, &script, err);
     if (st) return st;
     for (size_t i = 0; i < script.n_roster && i < 12; i++)
-        weft_buf_printf(&b, "%s%.*s (%" PRIu64 ")", i ? ", " : "", (int)script.roster[i].name.len, script.roster[i].name.s,
-                        script.roster[i].count);
+        weft_buf_printf(&b, "%s%.*s (%" PRIu64 ")", i ? ", " : "", (int)script.roster[i].name.len,
+                        script.roster[i].name.s, script.roster[i].count);
     st = weft_buf_check(&b, "the speakers", err);
     if (!st && b.len)
-        st = weft_fail(err, WEFT_EINPUT, "%s: %s never speaks; those who speak most: %s", texts[0].name.s, s->role, b.s);
+        st = weft_fail(err, WEFT_EINPUT, "%s: %s never speaks; those who speak most: %s", texts[0].name.s,
+                       s->role, b.s);
     else if (!st)
-        st = weft_fail(err, WEFT_EINPUT, "%s: no line of dialogue found; expected lines such as NAME：TEXT", texts[0].name.s);
+        st = weft_fail(err, WEFT_EINPUT, "%s: no line of dialogue found; expected lines such as NAME：TEXT",
+                       texts[0].name.s);
     weft_buf_clear(&b);
     return st;
 }
 
 static enum weft_status fail_no_row(const struct weft_text *texts, const struct weft_report *report,
-                                    const struct weft_script_funnel *funnel, const struct weft_script_settings *s,
-                                    struct weft_err *err)
+                                    const struct weft_script_funnel *funnel,
+                                    const struct weft_script_settings *s, struct weft_err *err)
 {
     struct weft_buf b = { 0 };
     for (size_t i = 0; i < report->n_drops; i++)
@@ -562,14 +585,16 @@ static enum weft_status fail_no_row(const struct weft_text *texts, const struct 
 
 enum weft_status weft_script_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
                                   const struct weft_script_settings *s, struct weft_rows *rows,
-                                  struct weft_report *report, struct weft_script_funnel *funnel, struct weft_err *err)
+                                  struct weft_report *report, struct weft_script_funnel *funnel,
+                                  struct weft_err *err)
 {
     enum weft_status st;
     *funnel = (struct weft_script_funnel){ 0 };
     if (!s->role || !weft_trim(weft_str_c(s->role)).len)
         return weft_fail(err, WEFT_EARG, "no role given: say who answers, for example --role 甄嬛");
     if (!n_texts) return weft_fail(err, WEFT_EARG, "no text given");
-    if (s->mode == WEFT_SCRIPT_DEFAULT) st = script_default_rows(a, texts, n_texts, s, rows, report, funnel, err);
+    if (s->mode == WEFT_SCRIPT_DEFAULT)
+        st = script_default_rows(a, texts, n_texts, s, rows, report, funnel, err);
     else st = script_simple_rows(a, texts, n_texts, s, rows, report, funnel, err);
     if (st) return st;
     if (!funnel->role_turns) return fail_no_role(a, texts, n_texts, s, err);

@@ -42,23 +42,25 @@ struct script_row {
     const struct weft_text *text;
     size_t first_line, last_line;   /* 0-based */
 };
-WEFT_MUST_USE enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows, const struct script_row *in,
-                                              struct weft_err *err);
+WEFT_MUST_USE enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows,
+                                              const struct script_row *in, struct weft_err *err);
 
 /* Moves the sorted tally into the funnel. */
-WEFT_MUST_USE bool script_speakers(struct weft_arena *a, struct weft_tally *t, struct weft_script_funnel *funnel);
+WEFT_MUST_USE bool script_speakers(struct weft_arena *a, struct weft_tally *t,
+                                   struct weft_script_funnel *funnel);
 
 /* What stands between two parts of a turn (the setting `join`). */
-struct weft_str script_joint(const struct weft_script_settings *s, struct weft_str before, struct weft_str after);
+struct weft_str script_joint(const struct weft_script_settings *s, struct weft_str before,
+                             struct weft_str after);
 
-WEFT_MUST_USE enum weft_status script_default_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
-                                                   const struct weft_script_settings *s, struct weft_rows *rows,
-                                                   struct weft_report *report, struct weft_script_funnel *funnel,
-                                                   struct weft_err *err);
+WEFT_MUST_USE enum weft_status script_default_rows(struct weft_arena *a, const struct weft_text *texts,
+                                                   size_t n_texts, const struct weft_script_settings *s,
+                                                   struct weft_rows *rows, struct weft_report *report,
+                                                   struct weft_script_funnel *funnel, struct weft_err *err);
 /* Modes seed and huanhuan-compat. */
-WEFT_MUST_USE enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
-                                                  const struct weft_script_settings *s, struct weft_rows *rows,
-                                                  struct weft_report *report, struct weft_script_funnel *funnel,
-                                                  struct weft_err *err);
+WEFT_MUST_USE enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text *texts,
+                                                  size_t n_texts, const struct weft_script_settings *s,
+                                                  struct weft_rows *rows, struct weft_report *report,
+                                                  struct weft_script_funnel *funnel, struct weft_err *err);
 
 #endif

@@ -85,9 +85,11 @@ static enum weft_status row(struct simple *x, const struct spoken *answer)
     x->f->rows++;
     x->f->answers++;
     return script_add_row(x->arena, x->rows, &(struct script_row){
-        .turns = turns, .n_turns = 2, .text = x->t, .first_line = x->before.line_idx, .last_line = answer->line_idx,
+        .turns = turns, .n_turns = 2, .text = x->t, .first_line = x->before.line_idx,
+      .last_line = answer->line_idx,
         .via = x->s->mode == WEFT_SCRIPT_SEED ? WEFT_STR("script/seed@1") : WEFT_STR("script/huanhuan-compat@1"),
-        .episode = x->episode, .scene = x->scene, .speaker = answer->name, .prompt_speaker = x->before.name }, x->err);
+        .episode = x->episode, .scene = x->scene, .speaker = answer->name,
+      .prompt_speaker = x->before.name }, x->err);
 }
 
 /* A line of the role: a row when there is a line before it, else a reason. */
@@ -147,12 +149,15 @@ static enum weft_status compat_line(struct simple *x, size_t i, struct weft_str 
     if (!script_brackets_find(x->arena, &x->brackets, s)) return weft_fail_nomem(x->err, s.len, "a line");
     script_line_classify(s, &x->brackets, &l);
     x->before.name.s = NULL;
-    *class = l.kind == SCRIPT_BLANK ? WEFT_LINE_BLANK : l.kind == SCRIPT_EPISODE ? WEFT_LINE_EPISODE
-           : l.kind == SCRIPT_SCENE ? WEFT_LINE_SCENE : l.kind == SCRIPT_BRACKETS ? WEFT_LINE_NARRATION : WEFT_LINE_ORPHAN;
+    *class = l.kind == SCRIPT_BLANK      ? WEFT_LINE_BLANK
+             : l.kind == SCRIPT_EPISODE  ? WEFT_LINE_EPISODE
+             : l.kind == SCRIPT_SCENE    ? WEFT_LINE_SCENE
+             : l.kind == SCRIPT_BRACKETS ? WEFT_LINE_NARRATION
+                                         : WEFT_LINE_ORPHAN;
     if (l.kind == SCRIPT_EPISODE) x->episode = s;
     if (l.kind == SCRIPT_SCENE) x->scene = s;
-    if (l.kind == SCRIPT_BLANK || l.kind == SCRIPT_EPISODE || l.kind == SCRIPT_SCENE || starts_with_bracket(s) ||
-        !split(s, &now.name, &text) || has_space(now.name))
+    if (l.kind == SCRIPT_BLANK || l.kind == SCRIPT_EPISODE || l.kind == SCRIPT_SCENE || starts_with_bracket(s)
+        || !split(s, &now.name, &text) || has_space(now.name))
         return WEFT_OK;
     name = without_directions(x->arena, now.name);
     text = without_directions(x->arena, text);
@@ -171,11 +176,13 @@ static enum weft_status compat_line(struct simple *x, size_t i, struct weft_str 
 
 enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
                                     const struct weft_script_settings *s, struct weft_rows *rows,
-                                    struct weft_report *report, struct weft_script_funnel *funnel, struct weft_err *err)
+                                    struct weft_report *report, struct weft_script_funnel *funnel,
+                                    struct weft_err *err)
 {
     struct simple x = { .arena = a, .s = s, .rows = rows, .f = funnel, .speakers = { .arena = a }, .err = err };
     unsigned char **classes = WEFT_NEWS(a, unsigned char *, n_texts + 1);
-    if (!classes || !script_fates_init(a, texts, n_texts, &x.fates)) return weft_fail_nomem(err, 0, "the line table");
+    if (!classes || !script_fates_init(a, texts, n_texts, &x.fates))
+        return weft_fail_nomem(err, 0, "the line table");
     for (size_t f = 0; f < n_texts; f++) {
         x.t = &texts[f];
         x.text_idx = f;
@@ -186,7 +193,8 @@ enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text
         for (size_t i = 0; i < texts[f].n_lines; i++) {
             enum weft_line_class class = WEFT_LINE_ORPHAN;
             struct weft_str line = weft_trim(weft_text_line(x.t, i));
-            enum weft_status st = s->mode == WEFT_SCRIPT_SEED ? seed_line(&x, i, line, &class) : compat_line(&x, i, line, &class);
+            enum weft_status st = s->mode == WEFT_SCRIPT_SEED ? seed_line(&x, i, line, &class)
+                                                              : compat_line(&x, i, line, &class);
             if (st) return st;
             classes[f][i] = (unsigned char)class;
         }

@@ -51,7 +51,8 @@ static struct weft_str stem(struct weft_str scene)
 {
     static const char *const ends[] = { "（续）", "(续)", "：", ":" };
     for (size_t i = 0; i < WEFT_COUNT(ends); i++)
-        if (weft_str_ends(scene, weft_str_c(ends[i]))) return stem(weft_str_sub(scene, 0, scene.len - strlen(ends[i])));
+        if (weft_str_ends(scene, weft_str_c(ends[i])))
+            return stem(weft_str_sub(scene, 0, scene.len - strlen(ends[i])));
     return weft_trim(scene);
 }
 
@@ -94,7 +95,8 @@ static bool make_keys(struct splitter *x)
     for (size_t i = 0; i < x->n; i++) prompt[i] = weft_row_hash(&scratch, &x->rows->items[i], true);
     for (size_t i = 0; i < x->n; i++) times[first_of(&first, i)]++;
     for (size_t i = 0; i < x->n; i++)
-        x->key[i] = times[first_of(&first, i)] <= common ? prompt[i] : weft_row_hash(&scratch, &x->rows->items[i], false);
+        x->key[i] = times[first_of(&first, i)] <= common ? prompt[i]
+                                                         : weft_row_hash(&scratch, &x->rows->items[i], false);
     weft_arena_clear(&scratch);
     return true;
 }
@@ -152,8 +154,8 @@ static bool collect(struct splitter *x, struct weft_split *out)
     return true;
 }
 
-static enum weft_status by_row(struct weft_arena *a, size_t n, const struct weft_split_settings *s, struct weft_split *out,
-                               struct weft_err *err)
+static enum weft_status by_row(struct weft_arena *a, size_t n, const struct weft_split_settings *s,
+                               struct weft_split *out, struct weft_err *err)
 {
     uint32_t *order = WEFT_NEWS(a, uint32_t, n + 1);
     size_t n_valid = weft_val_count(n, s->valid);
@@ -171,15 +173,19 @@ static enum weft_status by_row(struct weft_arena *a, size_t n, const struct weft
     return WEFT_OK;
 }
 
-enum weft_status weft_split_rows(struct weft_arena *a, const struct weft_rows *rows, const struct weft_split_settings *s,
-                                 struct weft_split *out, struct weft_err *err)
+enum weft_status weft_split_rows(struct weft_arena *a, const struct weft_rows *rows,
+                                 const struct weft_split_settings *s, struct weft_split *out,
+                                 struct weft_err *err)
 {
     struct splitter x = { .arena = a, .rows = rows, .n = rows->n };
     enum weft_status st = WEFT_OK;
     *out = (struct weft_split){ 0 };
     if (!(s->valid >= 0) || !(s->test >= 0))
-        return weft_fail(err, WEFT_EARG, "valid and test are fractions below 1, or numbers of rows; found %g and %g", s->valid, s->test);
-    if (rows->n >= UINT32_MAX) return weft_fail(err, WEFT_ELIMIT, "%zu rows are more than a split takes", rows->n);
+        return weft_fail(err, WEFT_EARG,
+                         "valid and test are fractions below 1, or numbers of rows; found %g and %g",
+                         s->valid, s->test);
+    if (rows->n >= UINT32_MAX)
+        return weft_fail(err, WEFT_ELIMIT, "%zu rows are more than a split takes", rows->n);
     if (s->by == WEFT_SPLIT_ROW) {
         if (s->test > 0) return weft_fail(err, WEFT_EARG, "a split by row has no test part; split by scene");
         st = by_row(a, rows->n, s, out, err);
@@ -188,7 +194,8 @@ enum weft_status weft_split_rows(struct weft_arena *a, const struct weft_rows *r
     else out->groups = x.n_groups;
     if (st) return st;
     if (rows->n && !out->train.n)
-        return weft_fail(err, WEFT_EARG, "no row is left for training: %zu rows, %zu for validation, %zu for testing", rows->n,
-                         out->valid.n, out->test.n);
+        return weft_fail(err, WEFT_EARG,
+                         "no row is left for training: %zu rows, %zu for validation, %zu for testing",
+                         rows->n, out->valid.n, out->test.n);
     return WEFT_OK;
 }

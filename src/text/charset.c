@@ -106,7 +106,8 @@ static size_t big5_form(struct weft_str s)
             continue;
         }
         unsigned char trail = i + 1 < s.len ? (unsigned char)s.s[i + 1] : 0;
-        if (c < 0xA1 || c > 0xF9 || !((trail >= 0x40 && trail < 0x7F) || (trail >= 0xA1 && trail < 0xFF))) break;
+        if (c < 0xA1 || c > 0xF9 || !((trail >= 0x40 && trail < 0x7F) || (trail >= 0xA1 && trail < 0xFF)))
+            break;
         i += 2;
     }
     return i;
@@ -152,7 +153,8 @@ static void decode_utf16(struct decoder *d, struct weft_str line, uint64_t numbe
         uint32_t u = unit_at(line, i, big), low;
         size_t at = i;
         i += 2;
-        if (u >= 0xD800 && u < 0xDC00 && i + 1 < line.len && (low = unit_at(line, i, big)) >= 0xDC00 && low < 0xE000) {
+        if (u >= 0xD800 && u < 0xDC00 && i + 1 < line.len && (low = unit_at(line, i, big)) >= 0xDC00
+            && low < 0xE000) {
             u = 0x10000 + ((u - 0xD800) << 10) + (low - 0xDC00);
             i += 2;
         } else if (u >= 0xD800 && u < 0xE000) {
@@ -196,9 +198,9 @@ static enum weft_status open_iconv(iconv_t *cd, enum weft_charset c, struct weft
 
 /* Decodes all of `b` from byte `begin` on into malloc memory and the line table.  strict: stops at the first bad
  * place, which is written to *bad_at (SIZE_MAX: none). */
-static enum weft_status decode_all(struct weft_arena *a, struct weft_str b, size_t begin, enum weft_charset charset,
-                                   bool strict, struct weft_buf *buf, struct weft_text *t, size_t *bad_at,
-                                   struct weft_err *err)
+static enum weft_status decode_all(struct weft_arena *a, struct weft_str b, size_t begin,
+                                   enum weft_charset charset, bool strict, struct weft_buf *buf,
+                                   struct weft_text *t, size_t *bad_at, struct weft_err *err)
 {
     bool wide = charset == WEFT_CHARSET_UTF16LE || charset == WEFT_CHARSET_UTF16BE;
     struct decoder d = { .charset = charset, .t = t, .out = buf, .strict = strict, .stop_at = SIZE_MAX };
@@ -213,7 +215,9 @@ static enum weft_status decode_all(struct weft_arena *a, struct weft_str b, size
         open = true;
     }
     for (size_t i = at, end_len; i < b.len; cap++)
-        i += (wide ? line_length16(b, i, charset == WEFT_CHARSET_UTF16BE, &end_len) : line_length(b, i, &end_len)) + end_len;
+        i += (wide ? line_length16(b, i, charset == WEFT_CHARSET_UTF16BE, &end_len)
+                   : line_length(b, i, &end_len))
+             + end_len;
     if (!strict) {
         t->lines = WEFT_NEWS(a, struct weft_text_line, cap + 1);
         if (!t->lines) {
@@ -231,7 +235,9 @@ static enum weft_status decode_all(struct weft_arena *a, struct weft_str b, size
         if (d.stop_at != SIZE_MAX || buf->failed) break;
         drop_nul(&d, start, n, at);
         if (end_len) weft_buf_char(buf, '\n');
-        if (end_len && !(end_len == (wide ? 2u : 1u) && b.s[at + len + (charset == WEFT_CHARSET_UTF16BE)] == '\n')) t->cr++;
+        if (end_len
+            && !(end_len == (wide ? 2u : 1u) && b.s[at + len + (charset == WEFT_CHARSET_UTF16BE)] == '\n'))
+            t->cr++;
         at += len + end_len;
     }
     *bad_at = d.stop_at;
@@ -269,8 +275,8 @@ static enum weft_status keep_utf8(struct weft_arena *a, struct weft_str b, size_
 }
 
 /* Decodes for good: repairs what does not fit and counts it. */
-static enum weft_status decode_repairing(struct weft_arena *a, struct weft_str b, size_t begin, enum weft_charset charset,
-                                         struct weft_text *t, struct weft_err *err)
+static enum weft_status decode_repairing(struct weft_arena *a, struct weft_str b, size_t begin,
+                                         enum weft_charset charset, struct weft_text *t, struct weft_err *err)
 {
     struct weft_buf buf = { 0 };
     size_t bad_at;
@@ -389,18 +395,23 @@ static enum weft_status check_nul(struct weft_str b, const char *name, struct we
     size_t first = (size_t)((const char *)memchr(b.s, 0, b.len) - b.s);
     const char *hint = utf16_hint(b);
     if (hint)
-        return weft_fail_rule(err, WEFT_EINPUT, "TX4", "%s: byte %zu: a NUL byte, %" PRIu64 " in all; if this is UTF-16 "
-                              "without a byte order mark, say --charset %s", name, first, nul, hint);
+        return weft_fail_rule(err, WEFT_EINPUT, "TX4",
+                              "%s: byte %zu: a NUL byte, %" PRIu64 " in all; if this is UTF-16 "
+                              "without a byte order mark, say --charset %s",
+                              name, first, nul, hint);
     return weft_fail_rule(err, WEFT_EINPUT, "TX4",
                           "%s: byte %zu: a NUL byte, %" PRIu64 " in all: this is a binary file; expected text", name,
                           first, nul);
 }
 
-static bool starts(struct weft_str b, const char *mark, size_t n) { return b.len >= n && !memcmp(b.s, mark, n); }
+static bool starts(struct weft_str b, const char *mark, size_t n)
+{
+    return b.len >= n && !memcmp(b.s, mark, n);
+}
 
 /* TX1-TX3.  *begin: where the text starts behind a mark. */
-static enum weft_status find_charset(struct weft_str b, struct weft_text *t, size_t *begin, enum weft_charset *found,
-                                     struct weft_err *err)
+static enum weft_status find_charset(struct weft_str b, struct weft_text *t, size_t *begin,
+                                     enum weft_charset *found, struct weft_err *err)
 {
     const char *name = t->name.s;
     enum weft_status st;
@@ -410,8 +421,10 @@ static enum weft_status find_charset(struct weft_str b, struct weft_text *t, siz
 
     *begin = 0;
     if (starts(b, "\xFF\xFE\0\0", 4) || starts(b, "\0\0\xFE\xFF", 4))
-        return weft_fail_rule(err, WEFT_EINPUT, "TX1", "%s: byte 0: the byte order mark of UTF-32, which is not read; "
-                              "save the file as UTF-8", name);
+        return weft_fail_rule(err, WEFT_EINPUT, "TX1",
+                              "%s: byte 0: the byte order mark of UTF-32, which is not read; "
+                              "save the file as UTF-8",
+                              name);
     if (starts(b, "\xEF\xBB\xBF", 3)) {
         *begin = 3;
         t->bom = true;
@@ -439,15 +452,18 @@ static enum weft_status find_charset(struct weft_str b, struct weft_text *t, siz
     /* UTF-8 with more damage than TX2 repairs also passes for GB18030 now and then: it then reads as rare
      * characters, while the undamaged part makes sense as UTF-8. */
     if (whole > damaged && plausible(b) > (gb > big5 ? gb : big5))
-        return weft_fail_rule(err, WEFT_EINPUT, "TX2", "%s: byte %zu: UTF-8 with %" PRIu64 " damaged places among %" PRIu64
-                              " characters, too many to repair unasked; say --charset utf-8 to read it all the same",
-                              name, first, damaged, whole);
+        return weft_fail_rule(
+            err, WEFT_EINPUT, "TX2",
+            "%s: byte %zu: UTF-8 with %" PRIu64 " damaged places among %" PRIu64
+            " characters, too many to repair unasked; say --charset utf-8 to read it all the same",
+            name, first, damaged, whole);
     if (gb > -2 && gb >= big5) *found = WEFT_CHARSET_GB18030;
     else if (big5 > -2) *found = WEFT_CHARSET_BIG5;
     else
-        return weft_fail_rule(err, WEFT_EINPUT, "TX1", "%s: byte %zu: not UTF-8, not GB18030 (byte %zu), not Big5 (byte "
-                              "%zu); name the encoding with --charset, or save the file as UTF-8", name, first, gb_bad,
-                              big5_bad);
+        return weft_fail_rule(err, WEFT_EINPUT, "TX1",
+                              "%s: byte %zu: not UTF-8, not GB18030 (byte %zu), not Big5 (byte "
+                              "%zu); name the encoding with --charset, or save the file as UTF-8",
+                              name, first, gb_bad, big5_bad);
     return WEFT_OK;
 }
 
@@ -483,7 +499,8 @@ enum weft_status weft_charset_decode(struct weft_arena *a, struct weft_str bytes
         static const struct weft_str marks[] = { [WEFT_CHARSET_UTF8] = { "\xEF\xBB\xBF", 3 },
                                                  [WEFT_CHARSET_UTF16LE] = { "\xFF\xFE", 2 },
                                                  [WEFT_CHARSET_UTF16BE] = { "\xFE\xFF", 2 } };
-        struct weft_str mark = (unsigned)given < WEFT_COUNT(marks) ? marks[given] : (struct weft_str){ NULL, 0 };
+        struct weft_str mark =
+            (unsigned)given < WEFT_COUNT(marks) ? marks[given] : (struct weft_str){ NULL, 0 };
         out->bom = mark.len && weft_str_starts(bytes, mark);
         if (out->bom) begin = mark.len;
         if (given != WEFT_CHARSET_UTF16LE && given != WEFT_CHARSET_UTF16BE) {
@@ -499,9 +516,10 @@ enum weft_status weft_charset_decode(struct weft_arena *a, struct weft_str bytes
         st = decode_repairing(a, bytes, begin, charset, out, err);
     if (st) return st;
     if (given != WEFT_CHARSET_AUTO && out->repaired > weft_utf8_chars(out->text) / 2)
-        return weft_fail_rule(err, WEFT_EINPUT, "TX1", "%s: byte %" PRIu64 ": not %s: %" PRIu64 " places do not fit; leave "
-                              "--charset out to let weft find the encoding", out->name.s, out->places[0].byte,
-                              weft_charset_name(given), out->repaired);
+        return weft_fail_rule(err, WEFT_EINPUT, "TX1",
+                              "%s: byte %" PRIu64 ": not %s: %" PRIu64 " places do not fit; leave "
+                              "--charset out to let weft find the encoding",
+                              out->name.s, out->places[0].byte, weft_charset_name(given), out->repaired);
     count_odd(out);
     return WEFT_OK;
 }

@@ -6,7 +6,8 @@
 
 /* Finds the charset (rules TX1-TX4) unless it is given, decodes, and fills text, lines and counts of `out`, whose
  * name is set.  The text may point into `bytes`. */
-WEFT_MUST_USE enum weft_status weft_charset_decode(struct weft_arena *a, struct weft_str bytes, enum weft_charset given,
-                                                   struct weft_text *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_charset_decode(struct weft_arena *a, struct weft_str bytes,
+                                                   enum weft_charset given, struct weft_text *out,
+                                                   struct weft_err *err);
 
 #endif

@@ -52,7 +52,8 @@ static const char *zip_name(struct weft_str bytes)
 {
     if (has_at(bytes, 30, WEFT_STR("mimetypeapplication/epub+zip"))) return "an EPUB book";
     struct weft_str head = weft_str_sub(bytes, 0, 4096);
-    if (has_at(bytes, 30, WEFT_STR("[Content_Types].xml")) || weft_str_find(head, WEFT_STR("word/"), 0) != SIZE_MAX)
+    if (has_at(bytes, 30, WEFT_STR("[Content_Types].xml"))
+        || weft_str_find(head, WEFT_STR("word/"), 0) != SIZE_MAX)
         return "an Office document (.docx, .xlsx, .pptx)";
     return "a zip archive: unpack it first";
 }

@@ -27,8 +27,9 @@ static bool has_visible(struct weft_str text)
     return false;
 }
 
-static enum weft_status read_txt(struct weft_arena *a, struct weft_str bytes, const struct weft_text_settings *s,
-                                 struct weft_text *out, struct weft_err *err)
+static enum weft_status read_txt(struct weft_arena *a, struct weft_str bytes,
+                                 const struct weft_text_settings *s, struct weft_text *out,
+                                 struct weft_err *err)
 {
     const char *magic = weft_magic_name(bytes);
     if (magic)
@@ -36,8 +37,9 @@ static enum weft_status read_txt(struct weft_arena *a, struct weft_str bytes, co
                               weft_tr(err ? err->lang : WEFT_LANG_EN, magic));
     enum weft_status st = weft_charset_decode(a, bytes, s->charset, out, err);
     if (!st && !has_visible(out->text))
-        st = weft_fail_rule(err, WEFT_EINPUT, "TX5", "%s: no text: the file has %zu bytes and no visible character",
-                            out->name.s, bytes.len);
+        st = weft_fail_rule(err, WEFT_EINPUT, "TX5",
+                            "%s: no text: the file has %zu bytes and no visible character", out->name.s,
+                            bytes.len);
     return st;
 }
 

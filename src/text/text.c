@@ -9,7 +9,8 @@ const char *weft_charset_name(enum weft_charset c)
 }
 
 enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, struct weft_str bytes,
-                                       const struct weft_text_settings *s, struct weft_text *out, struct weft_err *err)
+                                       const struct weft_text_settings *s, struct weft_text *out,
+                                       struct weft_err *err)
 {
     static const struct weft_text_settings defaults;
     struct weft_text t = { .bytes = bytes.len };
@@ -36,7 +37,8 @@ enum weft_status weft_text_read(struct weft_arena *a, const char *path, const st
                                 struct weft_text *out, struct weft_err *err)
 {
     struct weft_str bytes;
-    enum weft_status st = weft_file_read(a, path, s && s->max_bytes > 0 ? (uint64_t)s->max_bytes : 0, &bytes, err);
+    enum weft_status st =
+        weft_file_read(a, path, s && s->max_bytes > 0 ? (uint64_t)s->max_bytes : 0, &bytes, err);
     if (st) return st;
     return weft_text_from_memory(a, path, bytes, s, out, err);
 }

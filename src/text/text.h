@@ -93,9 +93,10 @@ WEFT_MUST_USE enum weft_status weft_text_read(struct weft_arena *a, const char *
                                               struct weft_err *err);
 
 /* The same for bytes in memory; `name` stands in messages and origins.  `bytes` must outlive `out`. */
-WEFT_MUST_USE enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, struct weft_str bytes,
-                                                     const struct weft_text_settings *s, struct weft_text *out,
-                                                     struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name,
+                                                     struct weft_str bytes,
+                                                     const struct weft_text_settings *s,
+                                                     struct weft_text *out, struct weft_err *err);
 
 /* 1-based line of a byte offset of the decoded text. */
 uint64_t weft_text_line_of(const struct weft_text *t, size_t at);

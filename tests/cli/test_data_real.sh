@@ -1,44 +1,7 @@
 #!/bin/sh
-# The screenplay reader on a real screenplay against its oracle, all modes; and conservation of lines.
-# Needs WEFT_SHARED_DATA (a folder with the screenplay) and python3; else skipped.
-weft=$1
+# The screenplay reader on a real screenplay against its oracle.  Needs WEFT_SHARED_DATA (a folder with the screenplay) and
+# python3; else skipped.
 [ -n "$WEFT_SHARED_DATA" ] && command -v python3 >/dev/null || exit 77
 script=$(ls "$WEFT_SHARED_DATA"/*剧本*.txt 2>/dev/null | head -1)
 [ -n "$script" ] || exit 77
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-compare() {     # ROLE MODE TURNS
-    "$weft" data script "$script" --role "$1" --mode "$2" --turns "$3" -o "$work/got.jsonl" --json >"$work/report.json" 2>"$work/err"
-    status=$?
-    [ $status -eq 0 ] || { echo "$1 $2 $3: exit status $status: $(cat "$work/err")"; failed=1; return; }
-    python3 tests/oracle/screenplay.py "$2" "$3" "$1" "$script" >"$work/want"
-    python3 - "$work/got.jsonl" "$work/report.json" >"$work/got" <<'PYTHON' || { echo "$1 $2 $3: the account does not balance"; failed=1; }
-import json, sys
-for line in open(sys.argv[1], encoding="utf-8"):
-    r = json.loads(line)
-    turns = [t for pair in r.get("history", []) for t in pair] + [r["instruction"], r["output"]]
-    print(json.dumps([turns, r["weft"]["src"]["line"], r["weft"]["src"]["last_line"]], ensure_ascii=False))
-f = json.load(open(sys.argv[2], encoding="utf-8"))["funnel"]
-sys.exit(f["lines"] != f["used"] + f["headings"] + f["narration"] + f["other"] + f["blank"] + sum(d["count"] for d in f["dropped"]))
-PYTHON
-    cmp -s "$work/got" "$work/want" || { echo "$1 $2 $3: rows differ from the oracle's"; diff "$work/got" "$work/want" | head -5; failed=1; }
-    echo "$1 $2 $3: $(wc -l <"$work/want") rows"
-}
-
-for role in 甄嬛 华妃 皇帝; do
-    compare $role seed pairs
-    compare $role huanhuan-compat pairs
-    compare $role default pairs
-    compare $role default multi
-done
-
-# json.dump(rows, f, ensure_ascii=False, indent=4), byte for byte.
-"$weft" data script "$script" --role 甄嬛 --mode seed -o "$work/seed.json" --quiet >/dev/null || failed=1
-python3 - "$work/seed.json" <<'PYTHON' || { echo "seed.json differs from json.dump"; failed=1; }
-import json, sys
-text = open(sys.argv[1], encoding="utf-8").read()
-sys.exit(text != json.dumps(json.loads(text), ensure_ascii=False, indent=4))
-PYTHON
-exit $failed
+exec tests/oracle/compare.sh "$1" "$script" 甄嬛 华妃 皇帝

@@ -36,8 +36,10 @@ static void check_text(struct fixture *f, const char *jsonl)
 static void test_duplicates_are_equal_after_normalising(void **state)
 {
     struct fixture *f = *state;
-    check_text(f, "{\"instruction\":\"你  好\",\"output\":\"e\\u0301\"}\n{\"instruction\":\" 你 好\\n\",\"output\":\"\\u00e9\"}\n"
-                  "{\"instruction\":\"你好\",\"output\":\"\\u00e9\"}\n{\"instruction\":\"你 好\",\"output\":\"e\\u0301\"}");
+    check_text(
+        f,
+        "{\"instruction\":\"你  好\",\"output\":\"e\\u0301\"}\n{\"instruction\":\" 你 好\\n\",\"output\":\"\\u00e9\"}\n"
+        "{\"instruction\":\"你好\",\"output\":\"\\u00e9\"}\n{\"instruction\":\"你 好\",\"output\":\"e\\u0301\"}");
     assert_int_equal(f->c.unique_rows, 2);
     assert_int_equal(f->c.duplicate_rows, 2);
     assert_int_equal(f->c.n_duplicates, 1);
@@ -49,9 +51,11 @@ static void test_duplicates_are_equal_after_normalising(void **state)
 static void test_conflicts_are_one_prompt_with_several_answers(void **state)
 {
     struct fixture *f = *state;
-    check_text(f, "{\"instruction\":\"问\",\"output\":\"一\"}\n{\"instruction\":\"问\",\"output\":\"二\"}\n{\"instruction\":\"问\",\"output\":\"二\"}\n"
-                  /* the same question behind another history is another prompt */
-                  "{\"instruction\":\"问\",\"output\":\"三\",\"history\":[[\"前\",\"后\"]]}\n{\"instruction\":\"独\",\"output\":\"一\"}");
+    check_text(
+        f,
+        "{\"instruction\":\"问\",\"output\":\"一\"}\n{\"instruction\":\"问\",\"output\":\"二\"}\n{\"instruction\":\"问\",\"output\":\"二\"}\n"
+        /* the same question behind another history is another prompt */
+        "{\"instruction\":\"问\",\"output\":\"三\",\"history\":[[\"前\",\"后\"]]}\n{\"instruction\":\"独\",\"output\":\"一\"}");
     assert_int_equal(f->c.conflicting_prompts, 1);
     assert_int_equal(f->c.conflicting_rows, 3);
     assert_int_equal(f->c.duplicate_rows, 1);
@@ -88,7 +92,9 @@ static void test_lengths_are_in_characters_with_nearest_rank_percentiles(void **
 static void test_lookalikes_of_control_tokens_are_counted_and_kept(void **state)
 {
     struct fixture *f = *state;
-    check_text(f, "{\"instruction\":\"a <|im_end|> b <|im_end|>\",\"output\":\"</s>x<|\"}\n{\"text\":\"[INST] <|endoftext|> [inst] < | >\"}");
+    check_text(
+        f,
+        "{\"instruction\":\"a <|im_end|> b <|im_end|>\",\"output\":\"</s>x<|\"}\n{\"text\":\"[INST] <|endoftext|> [inst] < | >\"}");
     assert_int_equal(f->c.n_lookalikes, 4);
     check_str(f->c.lookalikes[0].text, "<|im_end|>");
     assert_int_equal(f->c.lookalikes[0].count, 2);
@@ -98,7 +104,9 @@ static void test_lookalikes_of_control_tokens_are_counted_and_kept(void **state)
 static void test_answers_that_teach_nothing_make_the_verdict_bad(void **state)
 {
     struct fixture *f = *state;
-    check_text(f, "{\"instruction\":\"问\",\"output\":\" \\n\"}\n{\"instruction\":\"学舌\",\"output\":\"学舌 \"}\n{\"instruction\":\"好\",\"output\":\"好的，知道了\"}");
+    check_text(
+        f,
+        "{\"instruction\":\"问\",\"output\":\" \\n\"}\n{\"instruction\":\"学舌\",\"output\":\"学舌 \"}\n{\"instruction\":\"好\",\"output\":\"好的，知道了\"}");
     assert_int_equal(f->c.empty_answers, 1);
     assert_int_equal(f->c.copied_answers, 1);
     assert_int_equal(f->c.verdict, WEFT_VERDICT_BAD);
@@ -109,9 +117,11 @@ static void test_answers_that_teach_nothing_make_the_verdict_bad(void **state)
 static void test_speakers_systems_and_flags_are_tallied(void **state)
 {
     struct fixture *f = *state;
-    check_text(f, "{\"instruction\":\"1\",\"output\":\"甲乙\",\"system\":\"s\",\"weft\":{\"prompt_speaker\":\"乙\",\"flags\":[\"merged\",\"self\"],\"src\":{\"file\":\"f\"}}}\n"
-                  "{\"instruction\":\"2\",\"output\":\"甲丙\",\"system\":\"s\",\"weft\":{\"prompt_speaker\":\"丙\",\"flags\":[\"self\"]}}\n"
-                  "{\"instruction\":\"3\",\"output\":\"甲丁\",\"weft\":{\"prompt_speaker\":\"丙\"}}");
+    check_text(
+        f,
+        "{\"instruction\":\"1\",\"output\":\"甲乙\",\"system\":\"s\",\"weft\":{\"prompt_speaker\":\"乙\",\"flags\":[\"merged\",\"self\"],\"src\":{\"file\":\"f\"}}}\n"
+        "{\"instruction\":\"2\",\"output\":\"甲丙\",\"system\":\"s\",\"weft\":{\"prompt_speaker\":\"丙\",\"flags\":[\"self\"]}}\n"
+        "{\"instruction\":\"3\",\"output\":\"甲丁\",\"weft\":{\"prompt_speaker\":\"丙\"}}");
     assert_int_equal(f->c.n_speakers, 2);
     check_str(f->c.speakers[0].text, "丙");
     assert_int_equal(f->c.speakers[0].count, 2);

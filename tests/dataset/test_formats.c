@@ -37,11 +37,13 @@ static enum weft_status parse_with(struct fixture *f, const char *text, const st
 static void parse(struct fixture *f, const char *text)
 {
     check_ok(parse_with(f, text, NULL), &f->err);
-    assert_int_equal(f->report.units_in, f->report.rows_out + f->report.blank + weft_report_dropped(&f->report));
+    assert_int_equal(f->report.units_in,
+                     f->report.rows_out + f->report.blank + weft_report_dropped(&f->report));
     assert_int_equal(f->report.rows_out, f->rows.n);
 }
 
-static struct weft_str to_json(struct fixture *f, const struct weft_row *row, enum weft_format format, bool origin)
+static struct weft_str to_json(struct fixture *f, const struct weft_row *row, enum weft_format format,
+                               bool origin)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -70,7 +72,9 @@ static void test_layout_is_told_by_content(void **state)
     assert_int_equal(f->shape.layout, WEFT_LAYOUT_JSONL);
     assert_false(f->shape.mislabelled);
 
-    parse(f, "\xEF\xBB\xBF [\n  {\"instruction\":\"一\",\"output\":\"二\"},\n  {\"instruction\":\"三\",\"output\":\"四\"}\n]\n");
+    parse(
+        f,
+        "\xEF\xBB\xBF [\n  {\"instruction\":\"一\",\"output\":\"二\"},\n  {\"instruction\":\"三\",\"output\":\"四\"}\n]\n");
     assert_int_equal(f->rows.n, 2);
     assert_int_equal(f->shape.layout, WEFT_LAYOUT_ARRAY);
     assert_true(f->shape.mislabelled && f->shape.bom);
@@ -87,7 +91,8 @@ static void test_layout_is_told_by_content(void **state)
 static void test_lines_end_at_lf_and_nowhere_else(void **state)
 {
     struct fixture *f = *state;
-    parse(f, "{\"instruction\":\"a\xE2\x80\xA8" "b\xC2\x85\",\"output\":\"c\"}\r\n\n \n{\"instruction\":\"d\",\"output\":\"e\"}");
+    parse(f, "{\"instruction\":\"a\xE2\x80\xA8"
+             "b\xC2\x85\",\"output\":\"c\"}\r\n\n \n{\"instruction\":\"d\",\"output\":\"e\"}");
     assert_int_equal(f->rows.n, 2);
     assert_int_equal(f->report.units_in, 4);
     assert_int_equal(f->report.blank, 2);
@@ -99,10 +104,12 @@ static void test_lines_end_at_lf_and_nowhere_else(void **state)
 static void test_alpaca_joins_instruction_and_input(void **state)
 {
     struct fixture *f = *state;
-    parse(f, "{\"instruction\":\"翻译\",\"input\":\"你好\",\"output\":\"hello\",\"system\":\"译者\",\"history\":[[\"q\",\"a\"]]}\n"
-             "{\"instruction\":\"只有指令\",\"input\":\"\",\"output\":\"x\",\"history\":\"\"}\n"
-             "{\"instruction\":\"\",\"input\":\"只有输入\",\"output\":\"y\",\"history\":null,\"system\":null}\n"
-             "{\"instruction\":\"i\",\"input\":null,\"output\":\"z\",\"history\":[]}");
+    parse(
+        f,
+        "{\"instruction\":\"翻译\",\"input\":\"你好\",\"output\":\"hello\",\"system\":\"译者\",\"history\":[[\"q\",\"a\"]]}\n"
+        "{\"instruction\":\"只有指令\",\"input\":\"\",\"output\":\"x\",\"history\":\"\"}\n"
+        "{\"instruction\":\"\",\"input\":\"只有输入\",\"output\":\"y\",\"history\":null,\"system\":null}\n"
+        "{\"instruction\":\"i\",\"input\":null,\"output\":\"z\",\"history\":[]}");
     assert_int_equal(f->rows.n, 4);
     const struct weft_row *row = f->rows.items;
     assert_int_equal(row->n_turns, 4);
@@ -123,9 +130,11 @@ static void test_alpaca_joins_instruction_and_input(void **state)
 static void test_sharegpt_with_tools_is_read(void **state)
 {
     struct fixture *f = *state;
-    parse(f, "{\"conversations\":[{\"from\":\"system\",\"value\":\"你是助手\"},{\"from\":\"human\",\"value\":\"天气？\"},"
-             "{\"from\":\"function_call\",\"value\":\"{\\\"name\\\":\\\"w\\\",\\\"arguments\\\":{}}\"},"
-             "{\"from\":\"observation\",\"value\":\"晴\"},{\"from\":\"gpt\",\"value\":\"晴天。\"}],\"tools\":\"[]\"}");
+    parse(
+        f,
+        "{\"conversations\":[{\"from\":\"system\",\"value\":\"你是助手\"},{\"from\":\"human\",\"value\":\"天气？\"},"
+        "{\"from\":\"function_call\",\"value\":\"{\\\"name\\\":\\\"w\\\",\\\"arguments\\\":{}}\"},"
+        "{\"from\":\"observation\",\"value\":\"晴\"},{\"from\":\"gpt\",\"value\":\"晴天。\"}],\"tools\":\"[]\"}");
     const struct weft_row *row = f->rows.items;
     check_str(row->system, "你是助手");
     assert_int_equal(row->n_turns, 4);
@@ -137,10 +146,12 @@ static void test_sharegpt_with_tools_is_read(void **state)
 static void test_messages_are_read_with_parts_and_calls(void **state)
 {
     struct fixture *f = *state;
-    parse(f, "{\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
-             "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\","
-             "\"function\":{\"name\":\"w\",\"arguments\":\"{\\\"x\\\": 1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"7\"},"
-             "{\"role\":\"assistant\",\"content\":\"七\"}],\"tools\":[{\"type\":\"function\"}]}");
+    parse(
+        f,
+        "{\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+        "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\","
+        "\"function\":{\"name\":\"w\",\"arguments\":\"{\\\"x\\\": 1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"7\"},"
+        "{\"role\":\"assistant\",\"content\":\"七\"}],\"tools\":[{\"type\":\"function\"}]}");
     const struct weft_row *row = f->rows.items;
     check_str(row->system, "s");
     check_turn(row, 0, WEFT_ROLE_USER, "ab");
@@ -158,12 +169,15 @@ static void test_messages_are_read_with_parts_and_calls(void **state)
 static void test_one_side_may_speak_twice_in_messages(void **state)
 {
     struct fixture *f = *state;
-    parse(f, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\"},{\"role\":\"assistant\",\"content\":\"c\"}]}");
+    parse(
+        f,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\"},{\"role\":\"assistant\",\"content\":\"c\"}]}");
     assert_int_equal(f->rows.items[0].n_turns, 3);
     struct weft_buf b = { 0 };
     struct weft_json_out o;
     weft_json_out_init(&o, &b);
-    check_fails(weft_row_to_json(&o, f->rows.items, WEFT_FORMAT_SHAREGPT, true, &f->err), &f->err, WEFT_EINPUT, NULL, "write messages");
+    check_fails(weft_row_to_json(&o, f->rows.items, WEFT_FORMAT_SHAREGPT, true, &f->err), &f->err,
+                WEFT_EINPUT, NULL, "write messages");
     weft_buf_clear(&b);
 }
 
@@ -172,8 +186,9 @@ static void test_preference_and_kto_members_survive(void **state)
     struct fixture *f = *state;
     const char *alpaca = "{\"instruction\":\"i\",\"input\":\"\",\"chosen\":\"好\",\"rejected\":\"坏\"}";
     const char *kto = "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"kto_tag\":false}";
-    const char *share = "{\"conversations\":[{\"from\":\"human\",\"value\":\"q\"}],\"chosen\":{\"from\":\"gpt\",\"value\":\"好\"},"
-                        "\"rejected\":{\"from\":\"gpt\",\"value\":\"坏\"}}";
+    const char *share =
+        "{\"conversations\":[{\"from\":\"human\",\"value\":\"q\"}],\"chosen\":{\"from\":\"gpt\",\"value\":\"好\"},"
+        "\"rejected\":{\"from\":\"gpt\",\"value\":\"坏\"}}";
     char text[1024];
     snprintf(text, sizeof text, "%s\n%s\n%s\n", alpaca, kto, share);
     parse(f, text);
@@ -184,7 +199,8 @@ static void test_preference_and_kto_members_survive(void **state)
     assert_int_equal(f->rows.items[1].kto_tag, 0);
     check_str(to_json(f, &f->rows.items[1], WEFT_FORMAT_ALPACA, false), kto);
     check_str(to_json(f, &f->rows.items[2], WEFT_FORMAT_SHAREGPT, false), share);
-    check_str(to_json(f, &f->rows.items[2], WEFT_FORMAT_ALPACA, false), "{\"instruction\":\"q\",\"input\":\"\",\"chosen\":\"好\",\"rejected\":\"坏\"}");
+    check_str(to_json(f, &f->rows.items[2], WEFT_FORMAT_ALPACA, false),
+              "{\"instruction\":\"q\",\"input\":\"\",\"chosen\":\"好\",\"rejected\":\"坏\"}");
 }
 
 static void test_text_rows_are_read_where_nothing_else_is(void **state)
@@ -208,7 +224,9 @@ static void test_columns_rename_members_and_tags(void **state)
     check_turn(f->rows.items, 1, WEFT_ROLE_ASSISTANT, "a");
     check_str(f->rows.items[0].extra, "{\"output\":\"unread\"}");
     s.columns = (struct weft_str_list){ share, 5 };
-    check_ok(parse_with(f, "{\"dialog\":[{\"who\":\"user\",\"said\":\"q\"},{\"who\":\"bot\",\"said\":\"a\"}]}", &s), &f->err);
+    check_ok(parse_with(
+                 f, "{\"dialog\":[{\"who\":\"user\",\"said\":\"q\"},{\"who\":\"bot\",\"said\":\"a\"}]}", &s),
+             &f->err);
     check_turn(f->rows.items, 1, WEFT_ROLE_ASSISTANT, "a");
 }
 
@@ -272,16 +290,22 @@ static void test_bad_rows_are_left_out_with_rule_and_place(void **state)
 static void test_in_an_array_a_double_key_costs_its_row_and_other_faults_the_file(void **state)
 {
     struct fixture *f = *state;
-    parse(f, "[{\"instruction\":\"一\",\"output\":\"}\"},\n {\"instruction\":\"x\",\"instruction\":\"y]\",\"output\":\"\\\"}\"},\n"
-             " {\"instruction\":\"三\",\"output\":\"z\"}, 5]");
+    parse(
+        f,
+        "[{\"instruction\":\"一\",\"output\":\"}\"},\n {\"instruction\":\"x\",\"instruction\":\"y]\",\"output\":\"\\\"}\"},\n"
+        " {\"instruction\":\"三\",\"output\":\"z\"}, 5]");
     assert_int_equal(f->rows.n, 2);
     check_turn(&f->rows.items[1], 0, WEFT_ROLE_USER, "三");
     assert_int_equal(f->report.n_places, 2);
     assert_true(weft_str_starts(f->report.places[0], WEFT_STR("t.jsonl:2:21: JS4: ")));
     assert_true(weft_str_starts(f->report.places[1], WEFT_STR("t.jsonl:3:36: DS1: ")));
-    check_fails(parse_with(f, "[{\"instruction\":\"一\",\"output\":\"二\"},\n {\"instruction\":\"x\",}]", NULL), &f->err, WEFT_EINPUT, "JS2", "t.jsonl:2:");
-    check_fails(parse_with(f, "[{\"instruction\":\"一\",\"output\":\"二\"}", NULL), &f->err, WEFT_EINPUT, "JS2", "t.jsonl:1:");
-    check_fails(parse_with(f, "[{\"instruction\":\"一\",\"output\":\"二\"}]\nx", NULL), &f->err, WEFT_EINPUT, "JS2", "t.jsonl:2:1");
+    check_fails(
+        parse_with(f, "[{\"instruction\":\"一\",\"output\":\"二\"},\n {\"instruction\":\"x\",}]", NULL),
+        &f->err, WEFT_EINPUT, "JS2", "t.jsonl:2:");
+    check_fails(parse_with(f, "[{\"instruction\":\"一\",\"output\":\"二\"}", NULL), &f->err, WEFT_EINPUT,
+                "JS2", "t.jsonl:1:");
+    check_fails(parse_with(f, "[{\"instruction\":\"一\",\"output\":\"二\"}]\nx", NULL), &f->err, WEFT_EINPUT,
+                "JS2", "t.jsonl:2:1");
 }
 
 static void test_a_file_without_a_good_row_is_refused(void **state)
@@ -300,7 +324,8 @@ static void test_limits_have_names(void **state)
 {
     struct fixture *f = *state;
     struct weft_rows_settings s = { .max_line_bytes = 30 };
-    check_fails(parse_with(f, "{\"text\":\"a\"}\n{\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", &s), &f->err, WEFT_ELIMIT, NULL, "max_line_bytes");
+    check_fails(parse_with(f, "{\"text\":\"a\"}\n{\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", &s),
+                &f->err, WEFT_ELIMIT, NULL, "max_line_bytes");
     s = (struct weft_rows_settings){ .max_rows = 2 };
     check_ok(parse_with(f, "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}", &s), &f->err);
     assert_int_equal(f->rows.n, 2);
@@ -309,7 +334,8 @@ static void test_limits_have_names(void **state)
 
     struct weft_buf b = { 0 };
     weft_buf_cstr(&b, "{\"text\":\"a\"}\n{\"conversations\":[");
-    for (int i = 0; i < 10002; i++) weft_buf_printf(&b, "%s{\"from\":\"%s\",\"value\":\"x\"}", i ? "," : "", i & 1 ? "gpt" : "human");
+    for (int i = 0; i < 10002; i++)
+        weft_buf_printf(&b, "%s{\"from\":\"%s\",\"value\":\"x\"}", i ? "," : "", i & 1 ? "gpt" : "human");
     weft_buf_cstr(&b, "]}\n");
     parse(f, b.s);
     assert_int_equal(f->rows.n, 1);
@@ -331,10 +357,11 @@ static void test_messages_of_faults_are_chinese_when_asked(void **state)
 static void test_unknown_members_and_origin_are_kept_and_written_back(void **state)
 {
     struct fixture *f = *state;
-    const char *row = "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.5,\"tags\":[\"a\",{\"b\":null}],"
-                      "\"weft\":{\"id\":\"s000007\",\"src\":{\"file\":\"剧本.txt\",\"sha256\":\"ab\",\"line\":3,\"last_line\":4,\"bytes\":[10,99]},"
-                      "\"via\":\"script/default@1\",\"episode\":\"第一集\",\"scene\":\"第二幕\",\"speaker\":\"甲\",\"prompt_speaker\":\"乙\","
-                      "\"flags\":[\"merged\",\"chorus\"],\"parents\":[\"s1\"]}}";
+    const char *row =
+        "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.5,\"tags\":[\"a\",{\"b\":null}],"
+        "\"weft\":{\"id\":\"s000007\",\"src\":{\"file\":\"剧本.txt\",\"sha256\":\"ab\",\"line\":3,\"last_line\":4,\"bytes\":[10,99]},"
+        "\"via\":\"script/default@1\",\"episode\":\"第一集\",\"scene\":\"第二幕\",\"speaker\":\"甲\",\"prompt_speaker\":\"乙\","
+        "\"flags\":[\"merged\",\"chorus\"],\"parents\":[\"s1\"]}}";
     parse(f, row);
     const struct weft_origin *o = &f->rows.items[0].origin;
     check_str(o->id, "s000007");
@@ -346,10 +373,13 @@ static void test_unknown_members_and_origin_are_kept_and_written_back(void **sta
     check_str(to_json(f, &f->rows.items[0], WEFT_FORMAT_ALPACA, false),
               "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.5,\"tags\":[\"a\",{\"b\":null}]}");
     /* A member of that name which is not ours does no harm. */
-    parse(f, "{\"instruction\":\"i\",\"output\":\"o\",\"weft\":{\"id\":7,\"src\":[],\"flags\":{},\"instruction_bytes\":99999}}\n"
-             "{\"instruction\":\"i\",\"output\":\"o\",\"weft\":\"cloth\"}");
+    parse(
+        f,
+        "{\"instruction\":\"i\",\"output\":\"o\",\"weft\":{\"id\":7,\"src\":[],\"flags\":{},\"instruction_bytes\":99999}}\n"
+        "{\"instruction\":\"i\",\"output\":\"o\",\"weft\":\"cloth\"}");
     assert_int_equal(f->rows.n, 2);
-    check_str(to_json(f, &f->rows.items[0], WEFT_FORMAT_ALPACA, false), "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\"}");
+    check_str(to_json(f, &f->rows.items[0], WEFT_FORMAT_ALPACA, false),
+              "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\"}");
 }
 
 static void test_alpaca_to_sharegpt_to_alpaca_is_equal(void **state)
@@ -378,7 +408,9 @@ static void test_files_are_written_whole_and_read_back_equal(void **state)
     struct fixture *f = *state;
     const char *folder = check_folder();
     static const char *const names[] = { "a.jsonl", "a.json" };
-    parse(f, "{\"instruction\":\"一\",\"input\":\"\",\"output\":\"二\\n\\\"三\\\"\"}\n{\"instruction\":\"四\",\"input\":\"\",\"output\":\"五\"}\n");
+    parse(
+        f,
+        "{\"instruction\":\"一\",\"input\":\"\",\"output\":\"二\\n\\\"三\\\"\"}\n{\"instruction\":\"四\",\"input\":\"\",\"output\":\"五\"}\n");
     struct weft_rows rows = f->rows;
     for (int i = 0; i < 2; i++) {
         const char *path = weft_path_join(&f->arena, folder, names[i]);
@@ -393,10 +425,14 @@ static void test_files_are_written_whole_and_read_back_equal(void **state)
         check_ok(weft_file_read(&f->arena, path, 0, &second, &f->err), &f->err);
         assert_true(weft_str_eq(first, second));
         if (i)      /* json.dump(rows, f, ensure_ascii=False, indent=4) */
-            check_str(first, "[\n    {\n        \"instruction\": \"一\",\n        \"input\": \"\",\n        \"output\": \"二\\n\\\"三\\\"\"\n    },\n"
-                             "    {\n        \"instruction\": \"四\",\n        \"input\": \"\",\n        \"output\": \"五\"\n    }\n]");
+            check_str(
+                first,
+                "[\n    {\n        \"instruction\": \"一\",\n        \"input\": \"\",\n        \"output\": \"二\\n\\\"三\\\"\"\n    },\n"
+                "    {\n        \"instruction\": \"四\",\n        \"input\": \"\",\n        \"output\": \"五\"\n    }\n]");
         else
-            check_str(first, "{\"instruction\":\"一\",\"input\":\"\",\"output\":\"二\\n\\\"三\\\"\"}\n{\"instruction\":\"四\",\"input\":\"\",\"output\":\"五\"}\n");
+            check_str(
+                first,
+                "{\"instruction\":\"一\",\"input\":\"\",\"output\":\"二\\n\\\"三\\\"\"}\n{\"instruction\":\"四\",\"input\":\"\",\"output\":\"五\"}\n");
     }
     /* A row that cannot be written leaves the old file as it was, and what was written before it whole. */
     struct weft_rows_writer w = { 0 };
@@ -427,7 +463,9 @@ static void test_each_reads_a_large_file_in_little_memory(void **state)
         struct weft_buf b = { 0 };
         if (k) weft_buf_char(&b, '[');
         for (int i = 0; i < 20000; i++)
-            weft_buf_printf(&b, "%s{\"instruction\":\"问\\n%d\",\"output\":\"答\\t\",\"a\":[[[[[[[[[[[[%d]]]]]]]]]]]]}%s", k && i ? ",\n" : "", i, i, k ? "" : "\n");
+            weft_buf_printf(
+                &b, "%s{\"instruction\":\"问\\n%d\",\"output\":\"答\\t\",\"a\":[[[[[[[[[[[[%d]]]]]]]]]]]]}%s",
+                k && i ? ",\n" : "", i, i, k ? "" : "\n");
         if (k) weft_buf_char(&b, ']');
         check_ok(weft_file_write(path, weft_buf_view(&b), &f->err), &f->err);
         weft_buf_clear(&b);

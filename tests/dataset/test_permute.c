@@ -23,7 +23,8 @@ static void check_order(const uint32_t *got, const uint32_t *want, size_t n)
 static void test_randperm_equals_torch(void **state)
 {
     (void)state;
-    static const uint32_t ten42[] = { 2, 6, 1, 8, 4, 5, 0, 9, 3, 7 }, ten43[] = { 8, 4, 9, 0, 5, 1, 6, 7, 2, 3 };
+    static const uint32_t ten42[] = { 2, 6, 1, 8, 4, 5, 0, 9, 3, 7 },
+                          ten43[] = { 8, 4, 9, 0, 5, 1, 6, 7, 2, 3 };
     static const uint32_t seven0[] = { 4, 0, 5, 3, 2, 6, 1 }, thousand42[] = { 542, 618, 816, 68 };
     uint32_t out[1000];
     weft_randperm(42, 10, out);
@@ -78,8 +79,10 @@ static void test_val_size_is_a_fraction_or_a_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mt19937_gives_torch_numbers), cmocka_unit_test(test_randperm_equals_torch),
-        cmocka_unit_test(test_permutation_equals_numpy), cmocka_unit_test(test_permutations_have_every_number_once),
+        cmocka_unit_test(test_mt19937_gives_torch_numbers),
+        cmocka_unit_test(test_randperm_equals_torch),
+        cmocka_unit_test(test_permutation_equals_numpy),
+        cmocka_unit_test(test_permutations_have_every_number_once),
         cmocka_unit_test(test_val_size_is_a_fraction_or_a_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,8 @@ static int teardown(void **state)
 
 static void set(struct fixture *f, const char *key, const char *value)
 {
-    check_ok(weft_options_set(weft_script_options(), &f->s, &f->arena, key, key, value, NULL, &f->err), &f->err);
+    check_ok(weft_options_set(weft_script_options(), &f->s, &f->arena, key, key, value, NULL, &f->err),
+             &f->err);
 }
 
 static enum weft_status run_texts(struct fixture *f, const struct weft_text *texts, size_t n)
@@ -40,7 +41,8 @@ static enum weft_status run_texts(struct fixture *f, const struct weft_text *tex
     weft_err_clear(&f->err);
     f->rows = (struct weft_rows){ 0 };
     f->report = (struct weft_report){ 0 };
-    enum weft_status st = weft_script_rows(&f->arena, texts, n, &f->s, &f->rows, &f->report, &f->funnel, &f->err);
+    enum weft_status st =
+        weft_script_rows(&f->arena, texts, n, &f->s, &f->rows, &f->report, &f->funnel, &f->err);
     /* The account, exactly, whether rows came of it or not. */
     if (!st || f->funnel.lines) {
         uint64_t lines = 0;
@@ -86,7 +88,8 @@ static struct weft_text *read_traps(struct fixture *f)
     struct weft_text *texts = WEFT_NEWS(&f->arena, struct weft_text, 2);
     static const char *const names[] = { "tests/data/traps_1.txt", "tests/data/traps_2.txt" };
     for (int i = 0; i < 2; i++)
-        check_ok(weft_text_read(&f->arena, check_source(&f->arena, names[i]), NULL, &texts[i], &f->err), &f->err);
+        check_ok(weft_text_read(&f->arena, check_source(&f->arena, names[i]), NULL, &texts[i], &f->err),
+                 &f->err);
     return texts;
 }
 
@@ -162,7 +165,8 @@ static void test_short_rows_and_repeated_prompts_equal_the_oracle(void **state)
 /* The same script in half-width punctuation gives the same rows in half-width punctuation. */
 static struct weft_str halved(struct fixture *f, struct weft_str s)
 {
-    static const char *const pairs[][2] = { { "：", ":" }, { "（", "(" }, { "）", ")" }, { "；", ";" }, { "，", "," }, { "？", "?" } };
+    static const char *const pairs[][2] = { { "：", ":" }, { "（", "(" }, { "）", ")" },
+                                            { "；", ";" }, { "，", "," }, { "？", "?" } };
     struct weft_buf b = { 0 };
     for (size_t i = 0; i < s.len;) {
         size_t k = 0;
@@ -184,7 +188,9 @@ static void test_half_width_input_gives_the_same_rows(void **state)
     struct weft_text *full = read_traps(f), *half = WEFT_NEWS(&f->arena, struct weft_text, 2);
     f->s.role = "阿沅";
     for (int i = 0; i < 2; i++)
-        check_ok(weft_text_from_memory(&f->arena, full[i].name.s, halved(f, full[i].text), NULL, &half[i], &f->err), &f->err);
+        check_ok(weft_text_from_memory(&f->arena, full[i].name.s, halved(f, full[i].text), NULL, &half[i],
+                                       &f->err),
+                 &f->err);
     for (int mode = 0; mode < 3; mode++)
         for (int multi = 0; multi < (mode ? 1 : 2); multi++) {
             f->s.mode = mode;
@@ -211,7 +217,9 @@ static void test_a_gb18030_script_gives_the_same_rows_with_its_own_bytes(void **
     assert_non_null(bytes);
     assert_int_equal(iconv(cd, &in, &left, &to, &room), 0);
     iconv_close(cd);
-    check_ok(weft_text_from_memory(&f->arena, "gb.txt", (struct weft_str){ bytes, cap - room }, NULL, &gb, &f->err), &f->err);
+    check_ok(weft_text_from_memory(&f->arena, "gb.txt", (struct weft_str){ bytes, cap - room }, NULL, &gb,
+                                   &f->err),
+             &f->err);
     assert_int_equal(gb.charset, WEFT_CHARSET_GB18030);
     check_ok(run_texts(f, &gb, 1), &f->err);
     check_str(as_lines(f), want.s);
@@ -219,7 +227,10 @@ static void test_a_gb18030_script_gives_the_same_rows_with_its_own_bytes(void **
     const struct weft_origin *o = &f->rows.items[0].origin;
     struct weft_text back;
     struct weft_str cut = { bytes + o->byte_begin, o->byte_end - o->byte_begin };
-    check_ok(weft_text_from_memory(&f->arena, "cut", cut, &(struct weft_text_settings){ .charset = WEFT_CHARSET_GB18030 }, &back, &f->err), &f->err);
+    check_ok(weft_text_from_memory(&f->arena, "cut", cut,
+                                   &(struct weft_text_settings){ .charset = WEFT_CHARSET_GB18030 }, &back,
+                                   &f->err),
+             &f->err);
     check_str(back.text, "周叔：阿沅，铺子还开着么？\n阿沅：开着。天黑以前，灯铺从不打烊。");
 }
 
@@ -309,7 +320,9 @@ static void test_aliases_hold_in_their_episodes_and_the_role_may_be_an_alias(voi
     check_row(f, 1, "二？", "是二。");
     f->s.alias = (struct weft_str_list){ 0 };
     set(f, "alias", "年妃,华妃");
-    check_fails(run_texts(f, &(struct weft_text){ .name = WEFT_STR("x"), .lines = &(struct weft_text_line){ 0 } }, 1), &f->err, WEFT_EARG, NULL, "names no group");
+    check_fails(
+        run_texts(f, &(struct weft_text){ .name = WEFT_STR("x"), .lines = &(struct weft_text_line){ 0 } }, 1),
+        &f->err, WEFT_EARG, NULL, "names no group");
 }
 
 static void test_chains_of_names_need_parts_seen_more_often(void **state)
@@ -336,7 +349,8 @@ static void test_stage_words_are_no_speakers_unless_they_are_the_role(void **sta
 static void test_latin_scripts_are_read_too(void **state)
 {
     struct fixture *f = *state;
-    run(f, "Alice", "Bob: Hello there.\nBob (softly): Are you in?\nAlice (aside): I am.\nAlice: Come in.\nEverybody else: Hooray!\n");
+    run(f, "Alice",
+        "Bob: Hello there.\nBob (softly): Are you in?\nAlice (aside): I am.\nAlice: Come in.\nEverybody else: Hooray!\n");
     check_row(f, 0, "Hello there. Are you in?", "I am. Come in.");
 }
 
@@ -407,12 +421,17 @@ static void test_seed_mode_writes_what_python_writes(void **state)
     const char *folder = check_folder(), *path = weft_path_join(&f->arena, folder, "out.json");
     struct weft_str got;
     set(f, "mode", "seed");
-    run(f, "甲", "第1幕\n甲:一来了.\n乙:二\"在\"\\了.\n甲:三走了.\n乙:四散了.\n(五)\n\n第2幕\n(六)\n丙:七?\n丁:八.\n丙:九.(雷声)十.\n丁:十一.\n丙:十二.\n");
+    run(f, "甲",
+        "第1幕\n甲:一来了.\n乙:二\"在\"\\了.\n甲:三走了.\n乙:四散了.\n(五)\n\n第2幕\n(六)\n丙:七?\n丁:八.\n丙:九.(雷声)十.\n丁:十一.\n丙:十二.\n");
     assert_int_equal(f->rows.n, 1);
     assert_int_equal(f->funnel.lines, 14);
-    check_ok(weft_rows_write(path, &(struct weft_rows_writer_settings){ .no_origin = true }, &f->rows, &f->err), &f->err);
+    check_ok(
+        weft_rows_write(path, &(struct weft_rows_writer_settings){ .no_origin = true }, &f->rows, &f->err),
+        &f->err);
     check_ok(weft_file_read(&f->arena, path, 0, &got, &f->err), &f->err);
-    check_str(got, "[\n    {\n        \"instruction\": \"二\\\"在\\\"\\\\了.\",\n        \"input\": \"\",\n        \"output\": \"三走了.\"\n    }\n]");
+    check_str(
+        got,
+        "[\n    {\n        \"instruction\": \"二\\\"在\\\"\\\\了.\",\n        \"input\": \"\",\n        \"output\": \"三走了.\"\n    }\n]");
     run(f, "丙", "第2幕\n(六)\n丙:七?\n丁:八.\n丙:九.(雷声)十.\n");
     check_row(f, 0, "八.", "九.(雷声)十.");
     /* The substring test of the original takes other people's lines too. */
@@ -446,7 +465,9 @@ static void test_a_role_that_never_speaks_is_an_error_that_names_who_does(void *
     set(f, "min_answer_chars", "1000");
     check_fails(run_texts(f, texts, 2), &f->err, WEFT_EINPUT, NULL, "too short");
     struct weft_text prose;
-    check_ok(weft_text_from_memory(&f->arena, "p.txt", WEFT_STR("没有台词的一段文字。\n又一段。\n"), NULL, &prose, &f->err), &f->err);
+    check_ok(weft_text_from_memory(&f->arena, "p.txt", WEFT_STR("没有台词的一段文字。\n又一段。\n"), NULL,
+                                   &prose, &f->err),
+             &f->err);
     check_fails(run_texts(f, &prose, 1), &f->err, WEFT_EINPUT, NULL, "no line of dialogue");
 }
 
@@ -456,10 +477,15 @@ static void test_chinese_numbers(void **state)
     static const struct {
         const char *text;
         int64_t value;
-    } cases[] = { { "7", 7 }, { "２３", 23 }, { "十", 10 }, { "十二", 12 }, { "二十", 20 }, { "一百零五", 105 }, { "一百一十", 110 },
-                  { "两百", 200 }, { "百二", 102 }, { "一千零二十四", 1024 }, { "二〇二四", 2024 }, { "", 0 }, { "甲", 0 },
-                  { "99999999999999999999", 0 } };
-    for (size_t i = 0; i < WEFT_COUNT(cases); i++) assert_int_equal(weft_chinese_number(weft_str_c(cases[i].text)), cases[i].value);
+    } cases[] = { { "7", 7 },           { "２３", 23 },
+                  { "十", 10 },         { "十二", 12 },
+                  { "二十", 20 },       { "一百零五", 105 },
+                  { "一百一十", 110 },  { "两百", 200 },
+                  { "百二", 102 },      { "一千零二十四", 1024 },
+                  { "二〇二四", 2024 }, { "", 0 },
+                  { "甲", 0 },          { "99999999999999999999", 0 } };
+    for (size_t i = 0; i < WEFT_COUNT(cases); i++)
+        assert_int_equal(weft_chinese_number(weft_str_c(cases[i].text)), cases[i].value);
 }
 
 /* Inputs made to be slow: a bracket for every character, one speaker for ever, asides in asides. */
@@ -471,8 +497,12 @@ static void test_hostile_scripts_take_linear_time(void **state)
         struct weft_buf b = { 0 };
         weft_buf_cstr(&b, "乙：一\n甲：二\n甲：");
         while (b.len < 400000) weft_buf_cstr(&b, parts[k]);
-        weft_buf_cstr(&b, "\n");
-        run(f, "甲", b.s);
+        weft_buf_cstr(&b, "\n乙：三\n甲：四\n");
+        for (int mode = 0; mode < 3; mode++) {
+            f->s.mode = mode;
+            run(f, "甲", b.s);
+        }
+        f->s.mode = WEFT_SCRIPT_DEFAULT;
         weft_buf_clear(&b);
     }
     struct weft_buf b = { 0 };

@@ -82,7 +82,8 @@ static void test_scenes_stay_whole_and_prompts_stay_together(void **state)
     uint64_t moved = 0;
     for (size_t i = 0; i < f->rows.n; i++)
         for (size_t k = 0; k < i; k++) {
-            bool same_prompt = weft_row_hash(&scratch, &f->rows.items[i], true) == weft_row_hash(&scratch, &f->rows.items[k], true);
+            bool same_prompt = weft_row_hash(&scratch, &f->rows.items[i], true)
+                               == weft_row_hash(&scratch, &f->rows.items[k], true);
             if (same_prompt) assert_int_equal(part[i], part[k]);
             if (same_prompt) moved++;
         }
@@ -95,7 +96,8 @@ static void test_scenes_stay_whole_and_prompts_stay_together(void **state)
     /* A scene is in two parts only through rows that followed their duplicate. */
     uint64_t strays = 0;
     for (size_t i = 1; i < f->rows.n; i++)
-        strays += weft_str_eq(f->rows.items[i].origin.scene, f->rows.items[i - 1].origin.scene) && part[i] != part[i - 1];
+        strays += weft_str_eq(f->rows.items[i].origin.scene, f->rows.items[i - 1].origin.scene)
+                  && part[i] != part[i - 1];
     assert_true(strays <= 2 * split.moved);
     weft_arena_clear(&scratch);
     free(part);
@@ -113,7 +115,8 @@ static void test_the_same_seed_gives_the_same_parts_another_seed_others(void **s
     check_ok(weft_split_rows(&f->arena, &f->rows, &s, &z, &f->err), &f->err);
     assert_int_equal(x.valid.n, y.valid.n);
     assert_memory_equal(x.valid.rows, y.valid.rows, x.valid.n * sizeof *x.valid.rows);
-    assert_false(x.valid.n == z.valid.n && !memcmp(x.valid.rows, z.valid.rows, x.valid.n * sizeof *x.valid.rows));
+    assert_false(x.valid.n == z.valid.n
+                 && !memcmp(x.valid.rows, z.valid.rows, x.valid.n * sizeof *x.valid.rows));
 }
 
 static void test_a_common_instruction_does_not_glue_all_rows_together(void **state)
@@ -159,13 +162,16 @@ static void test_nonsense_is_refused(void **state)
     for (int i = 0; i < 4; i++) add(f, i & 1 ? "甲" : "乙", "丙", NULL);
     s.valid = 4;
     s.test = 0;
-    check_fails(weft_split_rows(&f->arena, &f->rows, &s, &split, &f->err), &f->err, WEFT_EARG, NULL, "no row is left");
+    check_fails(weft_split_rows(&f->arena, &f->rows, &s, &split, &f->err), &f->err, WEFT_EARG, NULL,
+                "no row is left");
     weft_err_clear(&f->err);
     s.valid = -1;
-    check_fails(weft_split_rows(&f->arena, &f->rows, &s, &split, &f->err), &f->err, WEFT_EARG, NULL, "fractions");
+    check_fails(weft_split_rows(&f->arena, &f->rows, &s, &split, &f->err), &f->err, WEFT_EARG, NULL,
+                "fractions");
     weft_err_clear(&f->err);
     s = (struct weft_split_settings){ .valid = 1, .test = 1, .by = WEFT_SPLIT_ROW };
-    check_fails(weft_split_rows(&f->arena, &f->rows, &s, &split, &f->err), &f->err, WEFT_EARG, NULL, "by scene");
+    check_fails(weft_split_rows(&f->arena, &f->rows, &s, &split, &f->err), &f->err, WEFT_EARG, NULL,
+                "by scene");
 }
 
 int main(void)

@@ -191,8 +191,10 @@ static void test_utf16_faults_are_repaired_and_placed(void **state)
 static void test_utf32_is_refused_by_name(void **state)
 {
     struct fixture *f = *state;
-    check_fails(read_bytes(f, WEFT_STR("\xFF\xFE\0\0a\0\0\0"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1", "UTF-32");
-    check_fails(read_bytes(f, WEFT_STR("\0\0\xFE\xFF\0\0\0a"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1", "UTF-32");
+    check_fails(read_bytes(f, WEFT_STR("\xFF\xFE\0\0a\0\0\0"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
+                "TX1", "UTF-32");
+    check_fails(read_bytes(f, WEFT_STR("\0\0\xFE\xFF\0\0\0a"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
+                "TX1", "UTF-32");
 }
 
 static struct weft_str repeat(struct fixture *f, struct weft_str s, size_t times)
@@ -231,17 +233,21 @@ static void test_too_much_damage_is_refused_but_can_be_forced(void **state)
 static void test_a_forced_charset_that_does_not_fit_is_refused(void **state)
 {
     struct fixture *f = *state;
-    check_fails(read_bytes(f, encode(f, prose, "GB18030"), WEFT_CHARSET_UTF8), &f->err, WEFT_EINPUT, "TX1", "utf-8");
-    check_ok(read_bytes(f, join(f, encode(f, prose, "GB18030"), WEFT_STR("\x80\xFF")), WEFT_CHARSET_GB18030), &f->err);
+    check_fails(read_bytes(f, encode(f, prose, "GB18030"), WEFT_CHARSET_UTF8), &f->err, WEFT_EINPUT, "TX1",
+                "utf-8");
+    check_ok(read_bytes(f, join(f, encode(f, prose, "GB18030"), WEFT_STR("\x80\xFF")), WEFT_CHARSET_GB18030),
+             &f->err);
     assert_int_equal(f->text.repaired, 2);
 }
 
 static void test_bytes_of_no_charset_are_refused_with_offsets(void **state)
 {
     struct fixture *f = *state;
-    check_fails(read_bytes(f, WEFT_STR("abc \xFF\xFF\xFF def"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1", "byte 4");
+    check_fails(read_bytes(f, WEFT_STR("abc \xFF\xFF\xFF def"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
+                "TX1", "byte 4");
     assert_non_null(strstr(f->err.msg, "--charset"));
-    check_fails(read_bytes(f, WEFT_STR("a\r\nb\x80"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1", "byte 4");
+    check_fails(read_bytes(f, WEFT_STR("a\r\nb\x80"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX1",
+                "byte 4");
 }
 
 static void test_binary_magic_is_named(void **state)
@@ -261,7 +267,8 @@ static void test_binary_magic_is_named(void **state)
         { { "RIFF\1\2\3\4WEBP", 12 }, "WebP" },
     };
     for (size_t i = 0; i < WEFT_COUNT(cases); i++)
-        check_fails(read_bytes(f, cases[i].bytes, WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX4", cases[i].name);
+        check_fails(read_bytes(f, cases[i].bytes, WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX4",
+                    cases[i].name);
     check_ok(read_bytes(f, WEFT_STR("BM is no picture, MZ is no program"), WEFT_CHARSET_AUTO), &f->err);
     check_ok(read_bytes(f, WEFT_STR("RIFF and WEBP in one text"), WEFT_CHARSET_AUTO), &f->err);
 }
@@ -278,22 +285,30 @@ static void test_few_nul_bytes_are_dropped_many_are_binary(void **state)
     assert_int_equal(f->text.places[0].line, 1);
     assert_true(weft_text_partial(&f->text));
     check_fails(read_bytes(f, WEFT_STR("a\0b\0c"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX4", "NUL");
-    check_fails(read_bytes(f, encode(f, "plain words", "UTF-16LE"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX4", "utf-16le");
+    check_fails(read_bytes(f, encode(f, "plain words", "UTF-16LE"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
+                "TX4", "utf-16le");
 }
 
 static void test_a_file_without_ink_is_refused(void **state)
 {
     struct fixture *f = *state;
     check_fails(read_bytes(f, WEFT_STR(""), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX5", "empty");
-    check_fails(read_bytes(f, WEFT_STR("\xEF\xBB\xBF"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX5", "no text");
-    check_fails(read_bytes(f, WEFT_STR(" \n\t　\xE2\x80\x8B\r\n"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX5", "no text");
+    check_fails(read_bytes(f, WEFT_STR("\xEF\xBB\xBF"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX5",
+                "no text");
+    check_fails(read_bytes(f, WEFT_STR(" \n\t　\xE2\x80\x8B\r\n"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
+                "TX5", "no text");
     check_ok(read_bytes(f, WEFT_STR(" . "), WEFT_CHARSET_AUTO), &f->err);
 }
 
 static void test_odd_characters_are_kept_and_counted(void **state)
 {
     struct fixture *f = *state;
-    check_ok(read_bytes(f, WEFT_STR("a\xEE\x97\xA5" "b\xEF\xBF\xBD" "c\x01\t\xC2\x85\xF4\x80\x80\x80"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f,
+                        WEFT_STR("a\xEE\x97\xA5"
+                                 "b\xEF\xBF\xBD"
+                                 "c\x01\t\xC2\x85\xF4\x80\x80\x80"),
+                        WEFT_CHARSET_AUTO),
+             &f->err);
     assert_int_equal(f->text.private_use, 2);
     assert_int_equal(f->text.replacement, 1);
     assert_int_equal(f->text.controls, 2);
@@ -329,12 +344,16 @@ static void test_random_text_round_trips(void **state)
     static const struct {
         const char *name;
         enum weft_charset charset;
-    } charsets[] = { { "GB18030", WEFT_CHARSET_GB18030 }, { "UTF-16LE", WEFT_CHARSET_UTF16LE }, { "UTF-16BE", WEFT_CHARSET_UTF16BE } };
+    } charsets[] = { { "GB18030", WEFT_CHARSET_GB18030 },
+                     { "UTF-16LE", WEFT_CHARSET_UTF16LE },
+                     { "UTF-16BE", WEFT_CHARSET_UTF16BE } };
     uint64_t seed = 7;
     struct weft_buf b = { 0 };
     while (b.len < 200000) {
         uint32_t r = check_random(&seed);
-        uint32_t cp = r % 7 == 0 ? 0x20 + r / 7 % 0x5F : r % 11 == 0 ? 0x20000 + r / 11 % 0xA000 : 0x4E00 + r / 77 % 0x5000;
+        uint32_t cp = r % 7 == 0    ? 0x20 + r / 7 % 0x5F
+                      : r % 11 == 0 ? 0x20000 + r / 11 % 0xA000
+                                    : 0x4E00 + r / 77 % 0x5000;
         weft_buf_utf8(&b, r % 50 == 0 ? '\n' : cp);
     }
     weft_buf_char(&b, 'x');
@@ -350,7 +369,8 @@ static void test_files_are_read_and_what_is_no_file_is_refused(void **state)
 {
     struct fixture *f = *state;
     const char *folder = check_folder();
-    const char *path = weft_path_join(&f->arena, folder, "a.txt"), *fifo = weft_path_join(&f->arena, folder, "fifo");
+    const char *path = weft_path_join(&f->arena, folder, "a.txt"),
+               *fifo = weft_path_join(&f->arena, folder, "fifo");
     check_ok(weft_file_write(path, WEFT_STR("你好\n"), &f->err), &f->err);
     check_ok(weft_text_read(&f->arena, path, NULL, &f->text, &f->err), &f->err);
     check_str(f->text.text, "你好\n");
@@ -358,7 +378,8 @@ static void test_files_are_read_and_what_is_no_file_is_refused(void **state)
     struct weft_text_settings small = { .max_bytes = 3 };
     check_fails(weft_text_read(&f->arena, path, &small, &f->text, &f->err), &f->err, WEFT_ELIMIT, NULL, "3");
     weft_err_clear(&f->err);
-    check_fails(weft_text_read(&f->arena, folder, NULL, &f->text, &f->err), &f->err, WEFT_EINPUT, NULL, "folder");
+    check_fails(weft_text_read(&f->arena, folder, NULL, &f->text, &f->err), &f->err, WEFT_EINPUT, NULL,
+                "folder");
     weft_err_clear(&f->err);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     check_fails(weft_text_read(&f->arena, fifo, NULL, &f->text, &f->err), &f->err, WEFT_EINPUT, NULL, "FIFO");
