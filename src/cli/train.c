@@ -26,8 +26,8 @@ struct stage {
     struct weft_params params;
     struct weft_rows train_rows, valid_rows;
     struct weft_examples train, valid;
-    char data_sha[WEFT_SHA256_HEX], valid_sha[WEFT_SHA256_HEX], tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
-    bool has_valid;
+    char tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
+    char start_sha[WEFT_SHA256_HEX];        /* of the base, and of the adapter that is gone on with */
 };
 
 /* ---- data ---- */
@@ -103,6 +103,10 @@ static enum weft_status read_file(struct stage *s, const char *path, const struc
     if (weft_str_ends(name, WEFT_STR(".txt")) || weft_str_ends(name, WEFT_STR(".md"))) {
         struct weft_text text;
         enum weft_status st = weft_text_read(a, path, NULL, &text, err);
+        if (!st && weft_text_partial(&text) && !s->recipe->skip_bad)
+            st = weft_fail(err, WEFT_EINPUT, "%s: %llu places are not text (the first in line %llu); repair them, or train with them "
+                                             "replaced: skip_bad=true", path, (unsigned long long)(text.repaired + text.nul_dropped),
+                           (unsigned long long)(text.n_places ? text.places[0].line : 0));
         struct weft_row *row = st ? NULL : weft_rows_add(rows, a);
         if (st || !row) return st ? st : weft_fail_nomem(err, sizeof *row, "rows");
         row->text = text.text;
@@ -116,22 +120,16 @@ static enum weft_status read_file(struct stage *s, const char *path, const struc
     return st ? st : refuse_or_warn(s, path, &report);
 }
 
-static enum weft_status read_list(struct stage *s, const struct weft_str_list *list, struct weft_rows *rows, char sha[WEFT_SHA256_HEX])
+static enum weft_status read_list(struct stage *s, const struct weft_str_list *list, struct weft_rows *rows)
 {
-    struct weft_sha256 all = { 0 };
-    enum weft_status st = weft_sha256_init(&all, &s->cli->err);
+    enum weft_status st = WEFT_OK;
     for (size_t i = 0; !st && i < list->n; i++) {
         const char *path;
-        char one[WEFT_SHA256_HEX];
         struct weft_rows_settings how;
         weft_progress_update(&s->cli->progress, "reading", i, list->n, "files", "");
         st = find_dataset(s, list->items[i], &path, &how);
-        if (!st) st = weft_sha256_file(path, one, &s->cli->err);
-        if (!st) weft_sha256_add(&all, one, sizeof one);
         if (!st) st = read_file(s, path, &how, rows);
     }
-    if (!st) weft_sha256_hex(&all, sha);
-    weft_sha256_clear(&all);
     return st;
 }
 
@@ -149,17 +147,15 @@ static enum weft_status read_rows(struct stage *s)
     struct weft_recipe *r = s->recipe;
     struct weft_rows all = { 0 };
     if (!r->dataset.n) return weft_fail(&s->cli->err, WEFT_EARG, "no dataset: expected \"dataset: FILE\" in the recipe");
-    enum weft_status st = read_list(s, &r->dataset, &all, s->data_sha);
+    enum weft_status st = read_list(s, &r->dataset, &all);
     if (!st && r->eval_dataset.n) {
-        st = read_list(s, &r->eval_dataset, &s->valid_rows, s->valid_sha);
-        s->has_valid = true;
+        st = read_list(s, &r->eval_dataset, &s->valid_rows);
     } else if (!st && r->val_size > 0) {
         struct weft_split split;
         struct weft_split_settings how = { .valid = r->val_size, .seed = r->seed, .by = WEFT_SPLIT_ROW };
         st = weft_split_rows(&s->cli->arena, &all, &how, &split, &s->cli->err);
         if (!st) st = take(s, &all, &split.valid, &s->valid_rows);
         if (!st) st = take(s, &all, &split.train, &s->train_rows);
-        s->has_valid = true;
         return st;
     }
     s->train_rows = all;
@@ -200,7 +196,23 @@ static enum weft_status load_model(struct stage *s)
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
         st = weft_fail_rule(err, WEFT_EINPUT, "TK8", "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,
                             weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
-    return st ? st : weft_model_fingerprint(s->model, s->base_sha, err);
+    if (!st) st = weft_model_fingerprint(s->model, s->base_sha, err);
+    memcpy(s->start_sha, s->base_sha, sizeof s->start_sha);
+    return st;
+}
+
+/* An adapter that is gone on with is part of what the run starts from. */
+static enum weft_status load_adapter(struct stage *s, const char *dir)
+{
+    struct weft_err *err = &s->cli->err;
+    struct weft_arena *a = &s->cli->arena;
+    char adapter[WEFT_SHA256_HEX];
+    const char *file = weft_path_join(a, dir, "adapter_model.safetensors");
+    enum weft_status st = weft_lora_load(a, s->model, dir, &s->params, NULL, err);
+    if (!st) st = file ? weft_sha256_file(file, adapter, err) : weft_fail_nomem(err, strlen(dir), "a path");
+    if (st) return st;
+    struct weft_str both = weft_str_printf(a, "%s %s", s->base_sha, adapter);
+    return both.s ? weft_sha256_of(both, s->start_sha, err) : weft_fail_nomem(err, 2 * sizeof adapter, "an identity");
 }
 
 static enum weft_status make_trainable(struct stage *s)
@@ -214,7 +226,7 @@ static enum weft_status make_trainable(struct stage *s)
         if (!dir)
             return weft_fail(err, WEFT_EARG, "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
                              r->adapter_name_or_path);
-        return weft_lora_load(a, s->model, dir, &s->params, NULL, err);
+        return load_adapter(s, dir);
     }
     struct weft_lora_settings lora = { .rank = (size_t)r->lora_rank, .alpha = r->lora_alpha, .dropout = r->lora_dropout,
                                        .rslora = r->use_rslora, .targets = r->lora_target.items, .n_targets = r->lora_target.n,
@@ -227,7 +239,7 @@ static enum weft_status collate(struct stage *s)
     struct weft_recipe *r = s->recipe;
     struct weft_collate_settings how = { .stage = r->stage == WEFT_RECIPE_PT ? WEFT_STAGE_PT : WEFT_STAGE_SFT, .cutoff_len = r->cutoff_len,
                                          .train_on_prompt = r->train_on_prompt, .mask_history = r->mask_history,
-                                         .packing = r->packing, .clean = r->compat == WEFT_COMPAT_CLEAN };
+                                         .packing = r->packing, .neat_packing = r->neat_packing, .clean = r->compat == WEFT_COMPAT_CLEAN };
     struct weft_arena *a = &s->cli->arena;
     enum weft_status st = weft_collate_rows(a, s->tokenizer, s->chat, &s->train_rows, &how, s->cli->pool, &s->train, &s->cli->err);
     if (!st && s->valid_rows.n)
@@ -268,17 +280,12 @@ static void print_plan(struct stage *s, const struct weft_memory_plan *plan)
             weft_tell(s->cli, "    %-10s %s\n", weft_cli_bytes(bytes, plan->lines[i].bytes), weft_tr(s->cli->lang, plan->lines[i].item));
 }
 
+/* The live line is the trainer's own; what is worth keeping on the screen is the validation. */
 static void on_report(void *ctx, const struct weft_train_report *r)
 {
     struct stage *s = ctx;
-    struct weft_cli *cli = s->cli;
-    char note[96], rate[32];
-    if (!isnan(r->valid_loss)) {
-        weft_tell(cli, "  step %llu: validation loss %.4f (training %.4f)\n", (unsigned long long)r->step, r->valid_loss, r->loss);
-        return;
-    }
-    snprintf(note, sizeof note, "loss %.4f  %s tokens/s", r->loss, weft_cli_count(rate, (uint64_t)r->tokens_per_s));
-    weft_progress_update(&cli->progress, "training", r->step, r->total_steps, "steps", note);
+    if (!isnan(r->valid_loss))
+        weft_tell(s->cli, "  step %llu: validation loss %.4f (training %.4f)\n", (unsigned long long)r->step, r->valid_loss, r->loss);
 }
 
 static const char *row_name(void *ctx, uint32_t row_idx)
@@ -316,23 +323,26 @@ static enum weft_status write_result(struct stage *s)
 
 enum { CURVE_ROWS = 12, CURVE_COLUMNS = 78 };
 
-static enum weft_status draw_curve(struct stage *s)
+/* loss.svg, also of a run that was stopped; the curve in the terminal when it is done. */
+static enum weft_status draw_curve(struct stage *s, bool finished)
 {
     struct weft_cli *cli = s->cli;
-    struct weft_curve curves[2];
+    struct weft_curve curves[WEFT_N_CURVES];
     struct weft_buf svg = { 0 }, text = { 0 };
     const char *dir = s->recipe->output_dir, *log = weft_path_join(&cli->arena, dir, "log.jsonl"), *path = weft_path_join(&cli->arena, dir, "loss.svg");
-    if (!log || !path) return weft_fail_nomem(&cli->err, 0, "a path");
+    const char *name = strrchr(dir, '/') && strrchr(dir, '/')[1] ? strrchr(dir, '/') + 1 : dir;
+    struct weft_str title = weft_str_printf(&cli->arena, "%s: %s", weft_tr(cli->lang, "loss"), name);
+    if (!log || !path || !title.s) return weft_fail_nomem(&cli->err, strlen(dir), "a path");
+    if (!weft_file_exists(log)) return WEFT_OK;
     enum weft_status st = weft_log_curves(&cli->arena, log, curves, &cli->err);
-    if (!st) {
-        curves[0].label = weft_tr(cli->lang, "training");
-        curves[1].label = weft_tr(cli->lang, "validation");
-        weft_curve_svg(&svg, curves, 2, weft_tr(cli->lang, "loss"), weft_tr(cli->lang, "step"), weft_tr(cli->lang, "loss"));
+    for (size_t i = 0; !st && i < WEFT_N_CURVES; i++) curves[i].label = weft_tr(cli->lang, curves[i].label);
+    if (!st && s->recipe->plot_loss) {
+        weft_curve_svg(&svg, curves, WEFT_N_CURVES, title.s, weft_tr(cli->lang, "step"), weft_tr(cli->lang, "loss"));
         st = weft_buf_check(&svg, "loss.svg", &cli->err);
+        if (!st) st = weft_file_write(path, weft_buf_view(&svg), &cli->err);
     }
-    if (!st) st = weft_file_write(path, weft_buf_view(&svg), &cli->err);
-    if (!st) {
-        weft_curve_text(&text, curves, 2, weft_min_size(weft_cli_columns() - 2, CURVE_COLUMNS), CURVE_ROWS);
+    if (!st && finished) {
+        weft_curve_text(&text, curves, WEFT_N_CURVES, weft_min_size(weft_cli_columns() - 2, CURVE_COLUMNS), CURVE_ROWS);
         if (text.len) weft_tell(cli, "\n%s\n", text.s);
     }
     weft_buf_clear(&svg);
@@ -347,6 +357,7 @@ static void print_result(struct stage *s, const struct weft_train_result *r)
     weft_tell(s->cli, "  %llu steps, %s tokens in %s (%s tokens/s); loss %.4f\n", (unsigned long long)r->steps, weft_cli_count(tokens, r->tokens),
               weft_cli_duration(time, r->seconds), weft_cli_count(rate, r->seconds > 0 ? (uint64_t)((double)r->tokens / r->seconds) : 0),
               r->last_loss);
+    if (!r->exact) weft_warn(s->cli, "this run was resumed from other inputs; its result cannot be repeated exactly");
     if (!isnan(r->last_valid_loss))
         weft_tell(s->cli, "  validation loss %.4f, the best on the way %.4f\n", r->last_valid_loss, r->best_valid_loss);
     if (r->skipped) weft_warn(s->cli, "%llu updates were skipped; log.jsonl says which and why", (unsigned long long)r->skipped);
@@ -366,8 +377,9 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
         .model = s.model, .params = &s.params, .train = &s.train, .valid = s.valid.n ? &s.valid : NULL, .recipe = recipe,
         .compute = &cli->compute, .save = save_result, .save_ctx = &s, .report = on_report, .report_ctx = &s,
         .row_name = row_name, .row_ctx = &s, .progress = &cli->progress,
-        .identity = { .data = s.data_sha, .valid = s.has_valid && s.valid_sha[0] ? s.valid_sha : NULL, .tokenizer = s.tokenizer_sha,
-                      .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL, .base = s.base_sha },
+        /* the rows' hashes are taken by the trainer, of the examples as they are trained */
+        .identity = { .tokenizer = s.tokenizer_sha[0] ? s.tokenizer_sha : NULL,
+                      .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL, .base = s.start_sha },
     };
     if (!st) {
         job.branch_rank_sum = weft_lora_rank_sum(s.model);
@@ -381,7 +393,8 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
         st = weft_train(&job, result, &cli->err);
     }
     if (!st) st = write_result(&s);
-    if (!st) st = draw_curve(&s);
+    if (!st) st = draw_curve(&s, true);
+    else if (st == WEFT_ECANCEL && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
     if (!st) print_result(&s, result);
     weft_model_free(s.model);
     weft_tokenizer_free(s.tokenizer);
@@ -391,28 +404,36 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
 /* ---- the verb ---- */
 
 struct settings {
+    struct weft_recipe recipe;          /* first: the rows' offsets are its own */
     struct weft_cli_common common;
 };
-static const struct weft_option rows[] = { WEFT_CLI_COMMON_ROWS(struct settings, common) };
-static const struct weft_option_table common_table = { rows, WEFT_COUNT(rows) };
+/* Every setting of a recipe is a flag, too. */
+static const struct weft_option rows[] = {
+#include "train/recipe_rows.inc"
+    WEFT_CLI_COMMON_ROWS(struct settings, common),
+};
+static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
-/* Help shows the recipe's settings; the command line takes them as KEY=VALUE. */
-static enum weft_status show_help(struct weft_cli *cli)
+/* Keys of LLaMA-Factory's that are not ours: KEY=VALUE that no row took. */
+static enum weft_status set_foreign(struct weft_cli *cli, const struct weft_str_list *words, struct weft_recipe *r, struct weft_buf *warn)
 {
-    struct weft_verb verb = weft_verb_train;
-    struct weft_buf text = { 0 };
-    weft_cli_help(cli, &verb, "");
-    weft_say(cli, "\nSettings of a recipe, also as KEY=VALUE:\n");
-    weft_options_help(weft_recipe_options, cli->lang, &text);
-    weft_put(cli, weft_buf_view(&text));
-    weft_buf_clear(&text);
-    return WEFT_OK;
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; !st && i < words->n; i++) {
+        const char *word = words->items[i], *sign = strchr(word, '=');
+        if (!sign) continue;
+        const char *key = weft_arena_strndup(&cli->arena, word, (size_t)(sign - word));
+        st = key ? weft_recipe_set(r, &cli->arena, "command line", key, sign + 1, warn, &cli->err) : weft_fail_nomem(&cli->err, strlen(word), "a key");
+    }
+    return st;
 }
 
-static enum weft_status read_recipe(struct weft_cli *cli, const struct weft_str_list *words, struct weft_recipe *r)
+/* The recipe file, then flags and KEY=VALUE over it. */
+static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, const struct weft_str_list *words)
 {
     struct weft_str yaml = { 0 };
     struct weft_buf warn = { 0 };
+    struct weft_str_list again = { 0 };
+    struct weft_recipe *r = &set->recipe;
     const char *name = NULL;
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; i < words->n; i++) {
@@ -422,14 +443,12 @@ static enum weft_status read_recipe(struct weft_cli *cli, const struct weft_str_
     }
     if (name) st = weft_file_read(&cli->arena, name, 1u << 20, &yaml, &cli->err);
     if (!st) st = weft_recipe_read(r, &cli->arena, name ? name : "command line", yaml, &warn, &cli->err);
-    for (size_t i = 0; !st && i < words->n; i++) {
-        const char *word = words->items[i], *sign = strchr(word, '=');
-        if (!sign) continue;
-        const char *key = weft_arena_strndup(&cli->arena, word, (size_t)(sign - word));
-        st = key ? weft_recipe_set(r, &cli->arena, "command line", key, sign + 1, &warn, &cli->err) : weft_fail_nomem(&cli->err, 0, "a key");
-    }
+    if (!st) st = weft_options_argv(table, set, &cli->arena, cli->argc, cli->argv, &again, NULL, &cli->err);
+    if (!st) st = set_foreign(cli, words, r, &warn);
     if (!st && !name && !r->model_name_or_path)
         st = weft_fail(&cli->err, WEFT_EARG, "expected a RECIPE.yaml; \"weft help train\" lists what may stand in it");
+    if (!st && !r->model_name_or_path)
+        st = weft_fail(&cli->err, WEFT_EARG, "%s names no model: expected \"model_name_or_path: DIRECTORY\", or tiny", name);
     if (!st && !r->output_dir) {
         const char *base = name ? (strrchr(name, '/') ? strrchr(name, '/') + 1 : name) : "train";
         r->output_dir = weft_str_printf(&cli->arena, "runs/%.*s", (int)strcspn(base, "."), base).s;
@@ -440,14 +459,18 @@ static enum weft_status read_recipe(struct weft_cli *cli, const struct weft_str_
     return st;
 }
 
-static enum weft_status write_recipe(struct weft_cli *cli, const struct weft_recipe *r)
+/* The resolved recipe beside the run.  Before the run only where there is none: a run that refuses to resume with other
+ * settings must not leave them there. */
+static enum weft_status write_recipe(struct weft_cli *cli, const struct weft_recipe *r, bool before)
 {
     struct weft_buf yaml = { 0 };
     const char *path = weft_path_join(&cli->arena, r->output_dir, "recipe.yaml");
+    if (!path) return weft_fail_nomem(&cli->err, strlen(r->output_dir), "a path");
+    if (before && weft_file_exists(path)) return WEFT_OK;
     weft_options_dump(weft_recipe_options, r, &yaml);
     enum weft_status st = weft_buf_check(&yaml, "recipe.yaml", &cli->err);
     if (!st) st = weft_dir_make(r->output_dir, &cli->err);
-    if (!st) st = path ? weft_file_write(path, weft_buf_view(&yaml), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    if (!st) st = weft_file_write(path, weft_buf_view(&yaml), &cli->err);
     weft_buf_clear(&yaml);
     return st;
 }
@@ -479,23 +502,21 @@ static void print_json(struct weft_cli *cli, const struct weft_recipe *r, const 
 static enum weft_status run(struct weft_cli *cli)
 {
     struct settings set;
-    struct weft_recipe recipe;
     struct weft_str_list words = { 0 };
     struct weft_train_result result = { 0 };
     bool done;
-    for (int i = 1; i < cli->argc; i++)
-        if (strcmp(cli->argv[i], "--help") == 0 || strcmp(cli->argv[i], "-h") == 0) return show_help(cli);
     enum weft_status st = weft_cli_options(cli, &weft_verb_train, &set, &set.common, &words, &done);
     if (st || done) return st;
-    st = read_recipe(cli, &words, &recipe);
+    st = read_recipe(cli, &set, &words);
     if (!st) st = weft_cli_compute(cli, &set.common);
-    if (!st) st = write_recipe(cli, &recipe);
-    if (!st) st = weft_train_stage(cli, &recipe, &result);
-    if (!st && cli->json) print_json(cli, &recipe, &result);
+    if (!st) st = write_recipe(cli, &set.recipe, true);
+    if (!st) st = weft_train_stage(cli, &set.recipe, &result);
+    if (!st) st = write_recipe(cli, &set.recipe, false);
+    if (!st && cli->json) print_json(cli, &set.recipe, &result);
     return st;
 }
 
 const struct weft_verb weft_verb_train = {
-    .name = "train", .usage = "RECIPE.yaml [KEY=VALUE...]", .options = &common_table, .run = run,
+    .name = "train", .usage = "RECIPE.yaml [KEY=VALUE...]", .options = &table, .run = run,
     .help = "train an adapter or all weights; the keys are LLaMA-Factory's", .help_zh = "训练适配器或全部参数；设置项沿用 LLaMA-Factory 的名称",
 };

@@ -2,8 +2,8 @@
  *
  * Loads model, tokenizer, chat template and rows, splits, collates, attaches the adapter (or makes all weights
  * trainable), prints the memory plan, trains with a live progress line, and writes into recipe->output_dir:
- * recipe.yaml, log.jsonl, loss.svg, checkpoints, and adapter/ (LoRA) or model/ (full).  Prints the numbers of each
- * step and the loss curve on stdout (on stderr with --json).  Implementation: cli/train.c.
+ * log.jsonl, history.jsonl, loss.svg, checkpoints, and adapter/ (LoRA) or model/ (full); recipe.yaml is the caller's.
+ * Prints the numbers of each step and the loss curve on stdout (on stderr with --json).  Implementation: cli/train.c.
  */
 #ifndef WEFT_CLI_TRAIN_STAGE_H
 #define WEFT_CLI_TRAIN_STAGE_H

@@ -215,6 +215,13 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
 
 /* ---- what numbers depend on ---- */
 
+/* Number `index` of "a|b|c". */
+static struct weft_str choice_name(const char *choices, int index)
+{
+    for (; index > 0 && strchr(choices, '|'); index--) choices = strchr(choices, '|') + 1;
+    return (struct weft_str){ choices, strcspn(choices, "|") };
+}
+
 void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out)
 {
     /* Where things lie, how often they are saved, and choices that give the same bits. */
@@ -235,7 +242,7 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         switch (o->type) {
         case WEFT_OPT_BOOL: weft_json_out_bool(out, *(const bool *)at); break;
         case WEFT_OPT_INT: weft_json_out_int(out, *(const int64_t *)at); break;
-        case WEFT_OPT_CHOICE: weft_json_out_int(out, *(const int *)at); break;
+        case WEFT_OPT_CHOICE: weft_json_out_str(out, choice_name(o->choices, *(const int *)at)); break;
         case WEFT_OPT_FLOAT: weft_json_out_double(out, *(const double *)at); break;
         case WEFT_OPT_STRING: {
             const char *s = *(const char *const *)at;

@@ -188,6 +188,7 @@ static void test_settings_leave_out_paths_and_saving(void **state)
     weft_json_out_init(&j, &a);
     weft_recipe_settings(&r.recipe, &j);
     check_contains(a.s, "\"learning_rate\":0.0001");
+    check_contains(a.s, "\"lr_scheduler_type\":\"cosine\"");
     assert_null(strstr(a.s, "output_dir"));
     assert_null(strstr(a.s, "save_steps"));
     assert_null(strstr(a.s, "gradient_checkpointing"));
