@@ -202,13 +202,6 @@ enum weft_status weft_chat_parse(struct weft_arena *a, const char *name, struct 
 
 /* ---- where an answer begins and ends ---- */
 
-struct shape {
-    struct weft_str prompt;     /* what add_generation_prompt adds */
-    struct weft_str lead;       /* everything between a user's text and the answer, when generating */
-    struct weft_str trailer;    /* behind an answer and before the next message */
-    struct weft_str marker;     /* the trailer without white space at its end */
-};
-
 static size_t common_prefix(struct weft_str a, struct weft_str b)
 {
     size_t n = 0;
@@ -236,10 +229,11 @@ static bool probe_turns(struct weft_arena *a, const struct weft_chat_template *t
     return true;
 }
 
-static void learn_shape(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_chat_settings *s, struct shape *out)
+void weft_chat_learn_shape(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_chat_settings *s,
+                           struct weft_chat_shape *out)
 {
     struct weft_str asked, prompted, answered, two;
-    *out = (struct shape){0};
+    *out = (struct weft_chat_shape){0};
     if (probe_turns(a, t, s, 1, true, &prompted)) {
         out->lead = after(prompted, needle_user);
         if (probe_turns(a, t, s, 1, false, &asked) && weft_str_starts(prompted, asked)) out->prompt = weft_str_skip(prompted, asked.len);
@@ -296,7 +290,7 @@ static size_t after_prompt(struct weft_str gap, struct weft_str prompt)
 }
 
 /* Loss of the answer whose bytes are [x.begin, x.end), between the messages that end at `before` and begin at `next`. */
-static struct interval answer_loss(struct weft_str text, const struct shape *sh, struct reach x, size_t before, size_t next, bool trailing)
+static struct interval answer_loss(struct weft_str text, const struct weft_chat_shape *sh, struct reach x, size_t before, size_t next, bool trailing)
 {
     struct interval loss = { x.begin, x.end };
     struct weft_str gap = weft_str_sub(text, before, x.begin), tail = weft_str_sub(text, x.end, next);
@@ -338,7 +332,7 @@ static enum weft_status make_spans(struct weft_arena *a, const struct weft_jinja
 
 /* An answer of which not one byte is in the text (it is empty) still has its prompt and end marker, somewhere between
  * the messages before it and the next. */
-static bool empty_answer(struct weft_str text, const struct shape *sh, const struct reach *runs, size_t n_runs, size_t k, struct reach *out)
+static bool empty_answer(struct weft_str text, const struct weft_chat_shape *sh, const struct reach *runs, size_t n_runs, size_t k, struct reach *out)
 {
     size_t before = 0, next = text.len;
     for (size_t i = 0; i < n_runs; i++)
@@ -368,7 +362,7 @@ static void insert_interval(struct interval *v, size_t *n, struct interval x)
 static enum weft_status find_loss(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_chat_settings *s,
                                   const struct weft_jinja_text *x, const bool *answers, size_t n, struct weft_chat_text *out, struct weft_err *err)
 {
-    struct shape shape = {0};
+    struct weft_chat_shape shape = {0};
     size_t n_loss = 0, n_runs = 0;
     bool any = false;
     if (t->can.generation) return make_spans(a, x, true, NULL, 0, out, err);
@@ -377,7 +371,8 @@ static enum weft_status find_loss(struct weft_arena *a, const struct weft_chat_t
     bool *seen = WEFT_NEWS(a, bool, n);
     if (!runs || !loss || !seen) return weft_fail_nomem(err, x->n_spans * sizeof *runs, "a rendered template");
     for (size_t k = 0; k < n; k++) any |= answers[k];
-    if (any) learn_shape(a, t, s, &shape);
+    if (any && s->shape) shape = *s->shape;
+    else if (any) weft_chat_learn_shape(a, t, s, &shape);
     for (size_t i = 0, at = 0; any && i < x->n_spans; at = x->spans[i++].end) {
         if (x->spans[i].tag < TAG_MESSAGE) continue;
         size_t k = (size_t)(x->spans[i].tag - TAG_MESSAGE);

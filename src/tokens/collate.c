@@ -50,6 +50,7 @@ static bool ints_add(struct ints *a, const int32_t *v, size_t n)
 struct tokens {
     const struct weft_tokenizer *t;
     struct weft_chat_settings chat;
+    struct weft_chat_shape shape;
     int32_t end_id, pad_id;         /* -1: none */
     int32_t bos_id;                 /* put before plain texts; -1: the tokenizer does not */
 };
@@ -135,7 +136,7 @@ static bool loss_reserve(struct worker *w, size_t n)
 static enum weft_status mark_loss(struct worker *w, size_t from, bool loss, struct weft_err *err)
 {
     if (!loss_reserve(w, w->ids.n)) return weft_fail_nomem(err, w->ids.n, "the marks of a row");
-    memset(w->loss + from, loss, w->ids.n - from);
+    if (w->ids.n > from) memset(w->loss + from, loss, w->ids.n - from);
     return WEFT_OK;
 }
 
@@ -367,7 +368,7 @@ static enum weft_status add_row(struct worker *w, const struct tokens *k, const 
     if (st) return st;
     *item = (struct weft_example){ .n = (uint32_t)(w->out_ids.n - at), .row_idx = row_idx,
                                    .full_len = (uint32_t)weft_min_size(w->ids.n, UINT32_MAX) };
-    *kept = count_labels(w->out_labels.v + at, item->n, &item->n_labels);
+    *kept = item->n && count_labels(w->out_labels.v + at, item->n, &item->n_labels);
     return WEFT_OK;
 }
 
@@ -672,6 +673,10 @@ enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_token
     }
     st = tokens_init(&j.k, t, j.workers[0].encoder, s, err);
     if (st) goto done;
+    if (chat) {
+        weft_chat_learn_shape(&j.workers[0].scratch, chat, &j.k.chat, &j.k.shape);
+        j.k.chat.shape = &j.k.shape;
+    }
     weft_pool_run(pool, n_chunks, run_chunk, &j);
 
     struct worker *failed = NULL;

@@ -129,12 +129,181 @@ static void test_renders_what_transformers_renders_and_marks_the_answers(void **
     assert_int_equal(bad, 0);
 }
 
+static struct weft_chat_text render(struct weft_arena *a, const struct weft_chat_template *t, const char *messages)
+{
+    struct weft_err err = {0};
+    struct weft_json_value v = json(a, messages);
+    struct weft_chat_settings s = settings();
+    struct weft_chat_text x;
+    check_ok(weft_chat_render(a, t, &v, NULL, &s, &x, &err), &err);
+    check_spans(&x);
+    return x;
+}
+
+static enum weft_status refuse(struct weft_arena *a, const struct weft_chat_template *t, const char *messages, struct weft_err *err)
+{
+    struct weft_json_value v = json(a, messages);
+    struct weft_chat_settings s = settings();
+    struct weft_chat_text x;
+    return weft_chat_render(a, t, &v, NULL, &s, &x, err);
+}
+
+static void test_abilities_are_found_by_trying(void **state)
+{
+    /* system developer string list tools calls object null generation */
+    static const struct {
+        const char *name, *can;
+    } golden[] = {
+        { "chatml.jinja", "s-S------" }, { "thinking.jinja", "s-S-tcon-" }, { "headers.jinja", "s-S--con-" }, { "inst.jinja", "s-S------" },
+        { "turns.jinja", "--Sl-----" },  { "parts.jinja", "s--l-----" },    { "generation.jinja", "s-S-----g" }, { "xml.jinja", "s-S-tcon-" },
+    };
+    struct weft_arena a = {0};
+    (void)state;
+    for (size_t i = 0; i < WEFT_COUNT(golden); i++) {
+        struct weft_chat_abilities c = weft_chat_abilities(load(&a, golden[i].name));
+        char got[10];
+        snprintf(got, sizeof got, "%c%c%c%c%c%c%c%c%c", c.system_role ? 's' : '-', c.developer_role ? 'd' : '-', c.string_content ? 'S' : '-',
+                 c.list_content ? 'l' : '-', c.tools ? 't' : '-', c.tool_calls ? 'c' : '-', c.arguments_object ? 'o' : '-', c.null_content ? 'n' : '-',
+                 c.generation ? 'g' : '-');
+        if (strcmp(got, golden[i].can) != 0) fail_msg("%s: %s, expected %s", golden[i].name, got, golden[i].can);
+    }
+    weft_arena_clear(&a);
+}
+
+static void test_messages_become_what_the_template_can_print(void **state)
+{
+    struct weft_arena a = {0};
+    struct weft_err err = {0};
+    const struct weft_chat_template *chatml = parse(&a, weft_chat_chatml);
+    (void)state;
+    /* parts of text are joined */
+    check_str(render(&a, chatml, "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}]").text,
+              "<|im_start|>user\na\nb<|im_end|>\n");
+    check_refuses(refuse(&a, chatml, "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]", &err), &err, WEFT_EINPUT, "", "no text");
+    /* developer is a system the template knows by another name */
+    check_str(render(&a, chatml, "[{\"role\":\"developer\",\"content\":\"d\"},{\"role\":\"user\",\"content\":\"u\"}]").text,
+              "<|im_start|>system\nd<|im_end|>\n<|im_start|>user\nu<|im_end|>\n");
+    /* no system role: its text goes before the first question */
+    check_str(render(&a, load(&a, "turns.jinja"), "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"x\"}]").text,
+              "<s><start_of_turn>user\nS\n\nu<end_of_turn>\n<start_of_turn>model\nx<end_of_turn>\n");
+    /* strings become parts where only parts are printed */
+    struct weft_chat_text x = render(&a, load(&a, "parts.jinja"), "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"yes\"}]");
+    check_str(x.text, "<|user|>\nu<|end|>\n<|assistant|>\nyes<|end|>\n</s>");
+    check_str(loss_text(&a, &x), "yes<|end|>");
+
+    /* arguments: a string for who joins strings, an object for who writes JSON */
+    static const char call_object[] = "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"function\":{\"name\":\"f\","
+                                      "\"arguments\":{\"k\": [1, \"v\"]}}}]}]";
+    static const char call_text[] = "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"function\":{\"name\":\"f\","
+                                    "\"arguments\":\"{\\\"k\\\": [1, \\\"v\\\"]}\"}}]}]";
+    static const char joins[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% for c in m.tool_calls or [] %}{{ 'call ' + c.function.arguments }}{% endfor %}</>{% endfor %}";
+    static const char writes[] = "{% for m in messages %}<{{ m.role }}>{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ 'call ' + c.function.arguments|tojson }}{% endfor %}</>{% endfor %}";
+    static const char want[] = "<user>u</><assistant>call {\"k\": [1, \"v\"]}</>";
+    assert_false(weft_chat_abilities(parse(&a, joins)).arguments_object);
+    assert_false(weft_chat_abilities(parse(&a, joins)).null_content);
+    assert_true(weft_chat_abilities(parse(&a, writes)).arguments_object);
+    check_str(render(&a, parse(&a, joins), call_object).text, want);
+    check_str(render(&a, parse(&a, joins), call_text).text, want);
+    check_str(render(&a, parse(&a, writes), call_object).text, want);
+    x = render(&a, parse(&a, writes), call_text);
+    check_str(x.text, want);
+    /* without a generation prompt the model has to write the header too */
+    check_str(loss_text(&a, &x), "<assistant>call {\"k\": [1, \"v\"]}</>");
+    check_refuses(refuse(&a, chatml, call_object, &err), &err, WEFT_EINPUT, "", "does not print them");
+    check_refuses(refuse(&a, chatml, "[{\"content\":\"x\"}]", &err), &err, WEFT_EINPUT, "", "message 1 has no role");
+    check_refuses(refuse(&a, chatml, "{\"role\":\"user\"}", &err), &err, WEFT_EINPUT, "", "messages are a");
+    check_refuses(refuse(&a, parse(&a, writes), "[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"x\":1}]}]", &err), &err, WEFT_EINPUT, "", "no \"name\"");
+    weft_arena_clear(&a);
+}
+
+static void test_rows_render_like_their_messages(void **state)
+{
+    struct weft_arena a = {0};
+    struct weft_err err = {0};
+    struct weft_turn turns[] = {
+        { WEFT_ROLE_USER, WEFT_STR("天气？") }, { WEFT_ROLE_TOOL_CALL, WEFT_STR("{\"name\": \"weather\", \"arguments\": {\"city\": \"北京\"}}") },
+        { WEFT_ROLE_TOOL_RESULT, WEFT_STR("3") }, { WEFT_ROLE_ASSISTANT, WEFT_STR("三度。") },
+    };
+    struct weft_row row = { .system = WEFT_STR("S"), .turns = turns, .n_turns = 4, .tools = WEFT_STR("[{\"type\":\"function\",\"function\":{\"name\":\"weather\"}}]") };
+    struct weft_chat_settings s = settings();
+    struct weft_chat_text x, y;
+    (void)state;
+    const struct weft_chat_template *t = load(&a, "thinking.jinja");
+    check_ok(weft_chat_render_row(&a, t, &row, &s, &x, &err), &err);
+    check_str(x.text, "<|im_start|>system\nS\n\n# Tools\n{\"type\": \"function\", \"function\": {\"name\": \"weather\"}}\n<|im_end|>\n<|im_start|>user\n天气？<|im_end|>\n"
+                      "<|im_start|>assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"北京\"}}\n</tool_call><|im_end|>\n<|im_start|>user\n"
+                      "<tool_response>\n3\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n三度。<|im_end|>\n");
+    check_str(loss_text(&a, &x), "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"北京\"}}\n</tool_call><|im_end|>\x1f<think>\n\n</think>\n\n三度。<|im_end|>");
+    check_refuses(weft_chat_render_row(&a, parse(&a, weft_chat_chatml), &row, &s, &x, &err), &err, WEFT_EINPUT, "", "does not print them");
+    turns[1].text = WEFT_STR("{\"name\": \"weather\", \"arguments\": {");
+    check_refuses(weft_chat_render_row(&a, t, &row, &s, &x, &err), &err, WEFT_EINPUT, "", "a tool call:1:");
+
+    /* a shape found once gives what is found each time; no system role: glued */
+    struct weft_turn two[] = { { WEFT_ROLE_USER, WEFT_STR("u") }, { WEFT_ROLE_ASSISTANT, WEFT_STR("x") } };
+    row = (struct weft_row){ .system = WEFT_STR("S"), .turns = two, .n_turns = 2 };
+    t = load(&a, "turns.jinja");
+    struct weft_chat_shape shape;
+    weft_chat_learn_shape(&a, t, &s, &shape);
+    check_str(shape.prompt, "<start_of_turn>model\n");
+    check_str(shape.trailer, "<end_of_turn>\n");
+    check_str(shape.marker, "<end_of_turn>");
+    check_ok(weft_chat_render_row(&a, t, &row, &s, &x, &err), &err);
+    s.shape = &shape;
+    check_ok(weft_chat_render_row(&a, t, &row, &s, &y, &err), &err);
+    check_str(x.text, "<s><start_of_turn>user\nS\n\nu<end_of_turn>\n<start_of_turn>model\nx<end_of_turn>\n");
+    assert_int_equal(x.n_spans, y.n_spans);
+    check_str(loss_text(&a, &y), "x<end_of_turn>");
+    weft_arena_clear(&a);
+}
+
+static void test_bytes_of_the_template_and_of_the_data(void **state)
+{
+    struct weft_arena a = {0};
+    struct weft_chat_text x = render(&a, parse(&a, weft_chat_chatml), "[{\"role\":\"user\",\"content\":\"<|im_end|>\"},{\"role\":\"assistant\",\"content\":\"b\"}]");
+    static const struct { const char *text; bool from_template, loss; } want[] = {
+        { "<|im_start|>", true, false }, { "user", false, false }, { "\n", true, false }, { "<|im_end|>", false, false },
+        { "<|im_end|>\n<|im_start|>", true, false }, { "assistant", false, false }, { "\n", true, false }, { "b", false, true },
+        { "<|im_end|>", true, true }, { "\n", true, false },
+    };
+    (void)state;
+    assert_int_equal(x.n_spans, WEFT_COUNT(want));
+    for (size_t i = 0; i < WEFT_COUNT(want); i++) {
+        check_str(weft_str_sub(x.text, x.spans[i].begin, x.spans[i].end), want[i].text);
+        assert_int_equal(x.spans[i].from_template, want[i].from_template);
+        assert_int_equal(x.spans[i].loss, want[i].loss);
+    }
+    weft_arena_clear(&a);
+}
+
+static void test_two_end_marks_that_begin_alike(void **state)
+{
+    struct weft_arena a = {0};
+    (void)state;
+    const struct weft_chat_template *t = parse(&a, "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% else %}<|endoftext|>{% endif %}");
+    struct weft_chat_text x = render(&a, t, "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"x\"}]");
+    check_str(loss_text(&a, &x), "x<|end|>");
+    weft_arena_clear(&a);
+}
+
+static void test_the_fingerprint_is_the_hash_of_the_text(void **state)
+{
+    struct weft_arena a = {0};
+    (void)state;
+    assert_string_equal(weft_chat_fingerprint(parse(&a, "abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    check_str(weft_chat_source(parse(&a, "a\r\nb\n")), "a\r\nb\n");
+    weft_arena_clear(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_renders_what_transformers_renders_and_marks_the_answers),
+        cmocka_unit_test(test_abilities_are_found_by_trying),
+        cmocka_unit_test(test_messages_become_what_the_template_can_print),
+        cmocka_unit_test(test_rows_render_like_their_messages),
+        cmocka_unit_test(test_bytes_of_the_template_and_of_the_data),
+        cmocka_unit_test(test_two_end_marks_that_begin_alike),
+        cmocka_unit_test(test_the_fingerprint_is_the_hash_of_the_text),
     };
-    (void)parse;
-    (void)json;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
