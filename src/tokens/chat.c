@@ -8,6 +8,7 @@
 #include "tokens/chat.h"
 
 #include "base/hash.h"
+#include "base/lang.h"
 #include "tokens/jinja.h"
 
 #include <stdlib.h>
@@ -191,7 +192,7 @@ enum weft_status weft_chat_parse(struct weft_arena *a, const char *name, struct 
                                  struct weft_err *err)
 {
     struct weft_chat_template *t = WEFT_NEW(a, struct weft_chat_template);
-    if (!t) return weft_fail_nomem(err, sizeof *t, "a template");
+    if (!t) return weft_fail_nomem(err, sizeof *t, "a chat template");
     enum weft_status st = weft_jinja_parse(a, name, source, &t->jinja, err);
     if (!st) st = weft_sha256_of(source, t->fingerprint, err);
     if (st) return st;
@@ -642,7 +643,8 @@ enum weft_status weft_chat_render(struct weft_arena *a, const struct weft_chat_t
     struct weft_json_value changed;
     enum weft_status st;
     if (messages->kind != WEFT_JSON_ARRAY)
-        return weft_fail(err, WEFT_EINPUT, "messages are a %s; expected a list of objects", weft_json_kind_name(messages->kind));
+        return weft_fail(err, WEFT_EINPUT, "messages are %s; expected a list of objects",
+                         weft_tr(err ? err->lang : WEFT_LANG_EN, weft_json_kind_name(messages->kind)));
     if (!t->can.system_role && messages->n > 1 && is_system(&messages->items[0]) && messages->items[1].kind == WEFT_JSON_OBJECT &&
         !is_system(&messages->items[1])) {
         st = glue_system(a, messages, &changed, err);

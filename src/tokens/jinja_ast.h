@@ -172,7 +172,7 @@ struct jj_lexer {
 enum weft_status jj_lexer_init(struct jj_lexer *l, struct weft_arena *a, const char *name, struct weft_str source,
                                struct weft_err *err);
 enum weft_status jj_lexer_next(struct jj_lexer *l, struct jj_token *out, struct weft_err *err);
-/* How a token reads in a message: "end of print statement", "'foo'". */
-const char *jj_token_show(char *out, size_t bytes, const struct jj_token *t);
+/* How a token reads in a message: "the end of the template", "'foo'". */
+const char *jj_token_show(char *out, size_t bytes, const struct jj_token *t, enum weft_lang lang);
 
 #endif

@@ -16,7 +16,7 @@ static bool integer(struct weft_jinja_run *r, const struct jj_in *in, int i, int
 {
     *out = def;
     if (!given(in, i) || jj_is_index(in->arg[i], out)) return true;
-    return jj_fail(r, "'%s' needs an integer, not a %s", what, jj_type(in->arg[i]));
+    return jj_fail(r, "'%s' needs an integer, not %s", what, jj_type(in->arg[i]));
 }
 
 static bool text_arg(struct weft_jinja_run *r, struct weft_jinja_value v, const struct jj_string **out)
@@ -44,7 +44,7 @@ static bool attribute(struct weft_jinja_run *r, struct weft_jinja_value item, st
     *out = item;
     if (path.kind == JJ_NONE) return true;
     if (jj_is_index(path, &i)) return jj_getitem(r, item, path, out);
-    if (path.kind != JJ_STRING) return jj_fail(r, "an attribute is a str or an integer, not a %s", jj_type(path));
+    if (path.kind != JJ_STRING) return jj_fail(r, "an attribute is a str or an integer, not %s", jj_type(path));
     struct weft_str rest = jj_text(path);
     for (;;) {
         size_t dot = weft_min_size(weft_str_find(rest, WEFT_STR("."), 0), rest.len), d = 0;
@@ -118,7 +118,7 @@ FILTER(f_indent)
     int64_t width;
     bool first = flag(in, 1, false), blank = flag(in, 2, false);
     if (in->self.kind == JJ_UNDEFINED) return jj_fail_undefined(r, in->self);
-    if (in->self.kind != JJ_STRING) return jj_fail(r, "'indent' needs a str, not a %s", jj_type(in->self));
+    if (in->self.kind != JJ_STRING) return jj_fail(r, "'indent' needs a str, not %s", jj_type(in->self));
     s = jj_str(in->self);
     if (in->set[0] && in->arg[0].kind == JJ_STRING) pad = jj_str(in->arg[0]);
     else {
@@ -151,7 +151,7 @@ FILTER(f_tojson)
         struct weft_jinja_value pad;
         style.item_sep = WEFT_STR(",");
         if (in->arg[1].kind == JJ_STRING) style.indent = jj_text(in->arg[1]);
-        else if (!jj_is_index(in->arg[1], &n)) return jj_fail(r, "'%s' needs an integer, not a %s", "indent", jj_type(in->arg[1]));
+        else if (!jj_is_index(in->arg[1], &n)) return jj_fail(r, "'%s' needs an integer, not %s", "indent", jj_type(in->arg[1]));
         else {
             if (!jj_string(r, WEFT_STR(" "), 0, &pad) || !jj_arith(r, JJ_MUL, pad, jj_int(n), &pad)) return false;
             style.indent = jj_text(pad);
@@ -262,7 +262,7 @@ FILTER(f_abs)
     int64_t i;
     if (in->self.kind == JJ_FLOAT) *out = jj_float(fabs(in->self.u.number));
     else if (jj_is_index(in->self, &i)) return i < 0 ? jj_arith(r, JJ_SUB, jj_int(0), jj_int(i), out) : (*out = jj_int(i), true);
-    else return in->self.kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->self) : jj_fail(r, "'%s' needs a number, not a %s", "abs", jj_type(in->self));
+    else return in->self.kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->self) : jj_fail(r, "'%s' needs a number, not %s", "abs", jj_type(in->self));
     return true;
 }
 
@@ -273,7 +273,7 @@ FILTER(f_round)
     bool is_int = jj_is_index(in->self, &i);
     struct weft_str method = WEFT_STR("common");
     if (in->self.kind == JJ_UNDEFINED) return jj_fail_undefined(r, in->self);
-    if (!jj_is_number(in->self, &d)) return jj_fail(r, "'%s' needs a number, not a %s", "round", jj_type(in->self));
+    if (!jj_is_number(in->self, &d)) return jj_fail(r, "'%s' needs a number, not %s", "round", jj_type(in->self));
     if (!integer(r, in, 0, 0, "precision", &p)) return false;
     if (in->set[1] && in->arg[1].kind == JJ_STRING) method = jj_text(in->arg[1]);
     if (p > 300 || p < -300) return jj_fail(r, "a precision of %lld", (long long)p);
@@ -319,7 +319,7 @@ FILTER(f_items)
 {
     struct weft_jinja_value *pairs, *pair;
     if (in->self.kind != JJ_UNDEFINED && in->self.kind != JJ_DICT)
-        return jj_fail(r, "'items' needs a dict, not a %s", jj_type(in->self));
+        return jj_fail(r, "'items' needs a dict, not %s", jj_type(in->self));
     const struct jj_dict *d = in->self.kind == JJ_DICT ? jj_dict_of(in->self) : NULL;
     if (!jj_list(r, d ? d->n : 0, JJ_GENERATOR, out, &pairs)) return false;
     for (size_t i = 0; d && i < d->n; i++) {
@@ -367,7 +367,7 @@ FILTER(f_last)
 {
     const struct weft_jinja_value *items;
     size_t n;
-    if (in->self.kind == JJ_LIST && jj_list_of(in->self)->taken) return jj_fail(r, "a %s has no last item", "generator");
+    if (in->self.kind == JJ_LIST && jj_list_of(in->self)->taken) return jj_fail(r, "%s has no last item", "generator");
     if (!jj_items(r, in->self, &items, &n)) return false;
     if (!n) return jj_undefined(r, WEFT_STR("the last item of an empty sequence"), (struct weft_str){0}, out);
     *out = items[n - 1];
@@ -470,7 +470,7 @@ FILTER(f_dictsort)              /* case_sensitive, by, reverse */
     struct weft_jinja_value *keys, *sorted, *pair;
     uint32_t *order;
     bool by_value = false;
-    if (in->self.kind != JJ_DICT) return in->self.kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->self) : jj_fail(r, "'%s' needs a dict, not a %s", "dictsort", jj_type(in->self));
+    if (in->self.kind != JJ_DICT) return in->self.kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->self) : jj_fail(r, "'%s' needs a dict, not %s", "dictsort", jj_type(in->self));
     if (in->set[1]) {
         by_value = in->arg[1].kind == JJ_STRING && weft_str_is(jj_text(in->arg[1]), "value");
         if (!by_value && !(in->arg[1].kind == JJ_STRING && weft_str_is(jj_text(in->arg[1]), "key")))
@@ -525,7 +525,7 @@ FILTER(f_unique)                /* case_sensitive, attribute */
     for (size_t i = 0; i < n; i++) {
         bool seen = false;
         if (keys[i].kind == JJ_DICT || (keys[i].kind == JJ_LIST && jj_list_of(keys[i])->flavor == JJ_PLAIN))
-            return jj_fail(r, "a %s cannot be a key", jj_type(keys[i]));
+            return jj_fail(r, "%s cannot be a key", jj_type(keys[i]));
         for (size_t j = 0; j < i && !seen; j++)
             if (!jj_equal(r, keys[i], keys[j], 0, &seen)) return false;
         if (!seen) kept[k++] = items[i];
@@ -618,7 +618,7 @@ static struct jj_call rest_of(const struct jj_call *c, size_t n)
 static bool unknown(struct weft_jinja_run *r, struct weft_jinja_value name, bool test)
 {
     char shown[64];
-    if (name.kind != JJ_STRING) return jj_fail(r, "the name of a filter or test is a str, not a %s", jj_type(name));
+    if (name.kind != JJ_STRING) return jj_fail(r, "the name of a filter or test is a str, not %s", jj_type(name));
     const char *near = jj_nearest(jj_text(name), test);
     weft_escape(shown, sizeof shown, jj_text(name));
     if (test) return near ? jj_fail(r, "unknown test '%s'; the nearest one is '%s'", shown, near) : jj_fail(r, "unknown test '%s'", shown);
@@ -638,7 +638,7 @@ FILTER(f_map)
         else if (weft_str_is(c->kw_names[i], "default")) def = &c->kw[i];
     }
     if (!path) {
-        if (!c->n_pos) return jj_fail(r, "%s '%s' needs its argument '%s'", "filter", "map", "attribute");
+        if (!c->n_pos) return jj_fail(r, "%s '%s' needs its argument '%s'", jj_word(r, "filter"), "map", "attribute");
         if (c->pos[0].kind == JJ_STRING) b = jj_find_filter(jj_text(c->pos[0]));
         if (!b) return unknown(r, c->pos[0], false);
         rest = rest_of(c, 1);
@@ -661,7 +661,7 @@ static bool pick(struct weft_jinja_run *r, const struct jj_in *in, bool want, bo
     struct jj_call rest = {0};
     size_t n, k = 0, skip = by_attribute;
     if (!jj_truth(in->self)) return jj_list(r, 0, JJ_GENERATOR, out, NULL);
-    if (by_attribute && !c->n_pos) return jj_fail(r, "%s '%s' needs its argument '%s'", "filter", "selectattr", "attribute");
+    if (by_attribute && !c->n_pos) return jj_fail(r, "%s '%s' needs its argument '%s'", jj_word(r, "filter"), "selectattr", "attribute");
     if (c->n_pos > skip) {
         if (c->pos[skip].kind == JJ_STRING) b = jj_find_test(jj_text(c->pos[skip]));
         if (!b) return unknown(r, c->pos[skip], true);
@@ -685,7 +685,7 @@ FILTER(f_rejectattr) { return pick(r, in, false, true, out); }
 
 FILTER(f_attr)
 {
-    if (in->arg[0].kind != JJ_STRING) return jj_fail(r, "an attribute is a str or an integer, not a %s", jj_type(in->arg[0]));
+    if (in->arg[0].kind != JJ_STRING) return jj_fail(r, "an attribute is a str or an integer, not %s", jj_type(in->arg[0]));
     if (in->self.kind == JJ_DICT) return jj_undefined(r, jj_text(in->arg[0]), WEFT_STR("dict"), out);
     return jj_getattr(r, in->self, jj_text(in->arg[0]), out);
 }
@@ -751,7 +751,7 @@ static bool divides(struct weft_jinja_run *r, struct weft_jinja_value v, struct 
 {
     struct weft_jinja_value rest;
     bool same;
-    if (v.kind == JJ_STRING) return jj_fail(r, "'%s' needs a number, not a %s", "divisibleby", "str");
+    if (v.kind == JJ_STRING) return jj_fail(r, "'%s' needs a number, not %s", "divisibleby", "str");
     if (!jj_arith(r, JJ_MOD, v, by, &rest) || !jj_equal(r, rest, jj_int(want), 0, &same)) return false;
     *out = jj_bool(same);
     return true;

@@ -36,7 +36,7 @@ static bool number_text(struct weft_jinja_run *r, struct weft_jinja_value v, con
     bool is_int = jj_is_index(v, &i);
     char digits[512], format[16];
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-    if (!jj_is_number(v, &d)) return jj_fail(r, "the format '%c' needs a number, not a %s", s->type, jj_type(v));
+    if (!jj_is_number(v, &d)) return jj_fail(r, "the format '%c' needs a number, not %s", s->type, jj_type(v));
     bool negative = is_int ? i < 0 : signbit(d) != 0 && !isnan(d);
     uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
     int64_t precision = s->precision;
@@ -243,7 +243,7 @@ static bool format_one(struct weft_jinja_run *r, struct jj_sink *k, struct weft_
     if (!parse_spec(r, spec, &s)) return false;
     bool number = v.kind == JJ_INT || v.kind == JJ_FLOAT || (v.kind == JJ_BOOL && s.type && s.type != 's');
     if (!number) {
-        if (s.type && s.type != 's') return jj_fail(r, "the format '%c' needs a number, not a %s", s.type, jj_type(v));
+        if (s.type && s.type != 's') return jj_fail(r, "the format '%c' needs a number, not %s", s.type, jj_type(v));
         if (!jj_to_string(r, v, &shown) || !cut(r, shown, s.precision, &shown)) return false;
         return pad(r, k, shown, s.width, s.align && s.align != '=' ? s.align : '<', s.fill, strlen(s.fill));
     }
@@ -257,7 +257,7 @@ static bool format_one(struct weft_jinja_run *r, struct jj_sink *k, struct weft_
         if (!s.type) s.type = 'g';
         if (!strchr("dxXobeEfFgG%n", s.type)) return jj_fail(r, "unknown format '%%%c'", s.type > ' ' ? s.type : '?');
         if (s.type == 'n') s.type = v.kind == JJ_INT ? 'd' : 'g';
-        if (v.kind == JJ_FLOAT && strchr("dxXob", s.type)) return jj_fail(r, "the format '%c' needs an integer, not a %s", s.type, "float");
+        if (v.kind == JJ_FLOAT && strchr("dxXob", s.type)) return jj_fail(r, "the format '%c' needs an integer, not %s", s.type, "float");
         if (!number_text(r, v, &s, text, sizeof text)) return false;
     }
     if (s.align == '=' && s.fill[0] == '0' && !zero_pad(r, text, sizeof text, s.width)) return false;

@@ -9,6 +9,7 @@
  * In a tag it cuts names, numbers, strings and operators, and knows the open brackets: }} ends {{ only outside them. */
 #include "tokens/jinja_ast.h"
 
+#include "base/lang.h"
 #include "tokens/jinja_value.h"
 
 #include <stdio.h>
@@ -26,7 +27,7 @@ enum weft_status jj_lexer_init(struct jj_lexer *l, struct weft_arena *a, const c
     size_t bad = weft_utf8_check(source);
     if (bad < source.len) return weft_fail(err, WEFT_EINPUT, "%s: byte %zu is not UTF-8", name, bad);
     char *s = weft_arena_alloc(a, source.len + 1);
-    if (!s) return weft_fail_nomem(err, source.len, "a template");
+    if (!s) return weft_fail_nomem(err, source.len, "a chat template");
     size_t n = 0;
     for (size_t i = 0; i < source.len; i++) {
         if (source.s[i] == '\r') {
@@ -157,7 +158,7 @@ static enum weft_status next_data(struct jj_lexer *l, struct jj_token *out, stru
         l->line_starting = l->src.s[l->at - 1] == '\n';
     } else if (what == '%' && tag_is(l, inside, "raw", &end)) {
         bool dash = l->src.s[end] == '-';
-        if (l->src.s[end] == '+') return FAIL(l, "unknown statement \"%s\"", "raw +");
+        if (l->src.s[end] == '+') return FAIL(l, "unexpected '%c'", '+');
         move_to(l, dash ? right_start(l, end, false) : end + 2);
         l->line_starting = l->src.s[l->at - 1] == '\n';
         l->raw = true;
@@ -245,7 +246,7 @@ static enum weft_status string(struct jj_lexer *l, struct jj_token *out, struct 
     while (end < l->src.len && l->src.s[end] != quote) end += l->src.s[end] == '\\' ? 2 : 1;
     if (end >= l->src.len) return FAIL(l, "a string that begins with %c is never closed", quote);
     char *s = weft_arena_alloc(l->a, end - l->at);
-    if (!s) return weft_fail_nomem(err, end - l->at, "a template");
+    if (!s) return weft_fail_nomem(err, end - l->at, "a chat template");
     size_t n = 0;
     static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
     for (size_t i = l->at + 1; i < end;) {
@@ -366,12 +367,12 @@ enum weft_status jj_lexer_next(struct jj_lexer *l, struct jj_token *out, struct 
     return operator(l, out, err);
 }
 
-const char *jj_token_show(char *out, size_t bytes, const struct jj_token *t)
+const char *jj_token_show(char *out, size_t bytes, const struct jj_token *t, enum weft_lang lang)
 {
     char text[64];
     switch (t->kind) {
-    case JK_EOF: snprintf(out, bytes, "end of template"); break;
-    case JK_DATA: snprintf(out, bytes, "text"); break;
+    case JK_EOF: snprintf(out, bytes, "%s", weft_tr(lang, "the end of the template")); break;
+    case JK_DATA: snprintf(out, bytes, "%s", weft_tr(lang, "text")); break;
     case JK_BLOCK_BEGIN: snprintf(out, bytes, "'{%%'"); break;
     case JK_BLOCK_END: snprintf(out, bytes, "'%%}'"); break;
     case JK_VAR_BEGIN: snprintf(out, bytes, "'{{'"); break;

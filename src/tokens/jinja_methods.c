@@ -146,7 +146,7 @@ static bool want_string(struct weft_jinja_run *r, const struct jj_in *in, int i,
     *out = NULL;
     if (in->set[i] && in->arg[i].kind == JJ_STRING) *out = jj_str(in->arg[i]);
     else if (in->set[i] && in->arg[i].kind == JJ_UNDEFINED) return jj_fail_undefined(r, in->arg[i]);
-    else return jj_fail(r, "'%s' needs a str, not a %s", what, in->set[i] ? jj_type(in->arg[i]) : "None");
+    else return jj_fail(r, "'%s' needs a str, not %s", what, in->set[i] ? jj_type(in->arg[i]) : "None");
     return true;
 }
 
@@ -160,7 +160,7 @@ static bool optional_int(struct weft_jinja_run *r, const struct jj_in *in, int i
 {
     *out = def;
     if (!in->set[i] || jj_is_index(in->arg[i], out)) return true;
-    return jj_fail(r, "'%s' needs an integer, not a %s", what, jj_type(in->arg[i]));
+    return jj_fail(r, "'%s' needs an integer, not %s", what, jj_type(in->arg[i]));
 }
 
 static bool strip(struct weft_jinja_run *r, const struct jj_in *in, bool left, bool right, struct weft_jinja_value *out)
@@ -362,7 +362,7 @@ static bool has_affix(struct weft_jinja_run *r, const struct jj_in *in, bool end
     }
     for (size_t i = 0; i < n; i++) {
         if (options[i].kind == JJ_UNDEFINED) return jj_fail_undefined(r, options[i]);
-        if (options[i].kind != JJ_STRING) return jj_fail(r, "'%s' needs a str, not a %s", end ? "endswith" : "startswith", jj_type(options[i]));
+        if (options[i].kind != JJ_STRING) return jj_fail(r, "'%s' needs a str, not %s", end ? "endswith" : "startswith", jj_type(options[i]));
         yes |= end ? weft_str_ends(text, jj_text(options[i])) : weft_str_starts(text, jj_text(options[i]));
     }
     *out = jj_bool(yes);
@@ -416,7 +416,7 @@ METHOD(m_join)
     size_t n;
     if (!jj_items(r, in->arg[0], &items, &n)) return false;
     for (size_t i = 0; i < n; i++) {
-        if (items[i].kind != JJ_STRING) return jj_fail(r, "'join' of a str needs strings, not a %s; the filter join takes anything", jj_type(items[i]));
+        if (items[i].kind != JJ_STRING) return jj_fail(r, "'join' of a str needs strings, not %s; the filter join takes anything", jj_type(items[i]));
         if ((i && !jj_put_string(r, &k, self_of(in), 0, self_of(in)->len)) || !jj_put_value(r, &k, items[i])) return false;
     }
     return jj_sink_value(r, &k, out);
@@ -643,7 +643,7 @@ METHOD(g_range)
     for (int i = 0; i < 3; i++)
         if (in->set[i] && !jj_is_index(in->arg[i], &v[i]))
             return in->arg[i].kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->arg[i])
-                                                   : jj_fail(r, "'%s' needs an integer, not a %s", "range", jj_type(in->arg[i]));
+                                                   : jj_fail(r, "'%s' needs an integer, not %s", "range", jj_type(in->arg[i]));
     if (!in->set[1]) v[1] = v[0], v[0] = 0;
     if (!v[2]) return jj_fail(r, "the step of a slice is 0");
     __int128 span = (__int128)v[1] - v[0], step = v[2];
@@ -729,7 +729,7 @@ METHOD(g_strftime)
 {
     char format[256], text[1024];
     struct tm tm = {0};
-    if (in->arg[0].kind != JJ_STRING) return jj_fail(r, "'%s' needs a str, not a %s", "strftime_now", jj_type(in->arg[0]));
+    if (in->arg[0].kind != JJ_STRING) return jj_fail(r, "'%s' needs a str, not %s", "strftime_now", jj_type(in->arg[0]));
     struct weft_str f = jj_text(in->arg[0]);
     if (f.len >= sizeof format) return jj_fail(r, "a date format of %zu bytes", f.len);
     memcpy(format, f.s, f.len);

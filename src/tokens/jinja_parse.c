@@ -1,6 +1,7 @@
 /* A recursive-descent parser with one token of look-ahead (two where `not in` and `name=` need it).  Nesting in the
  * source is counted against WEFT_JINJA_NESTING, brackets by the lexer, statements, signs and inline ifs here, so that
  * neither this parser nor the evaluator can be driven deep by input. */
+#include "base/lang.h"
 #include "base/option.h"
 #include "tokens/jinja_value.h"
 
@@ -33,7 +34,7 @@ static bool fail(struct parser *p, enum weft_status st)
 static void *take(struct parser *p, size_t n)
 {
     void *x = p->st ? NULL : weft_arena_calloc(p->a, 1, n);
-    if (!x && !p->st) p->st = weft_fail_nomem(p->err, n, "a template");
+    if (!x && !p->st) p->st = weft_fail_nomem(p->err, n, "a chat template");
     return x;
 }
 #define TAKE(p, T) ((T *)take(p, sizeof(T)))
@@ -64,7 +65,8 @@ static bool is_word(const struct jj_token *t, const char *w) { return t->kind ==
 static bool expected(struct parser *p, const char *what)
 {
     char found[80];
-    return FAIL(p, p->tok.line, "found %s, expected %s", jj_token_show(found, sizeof found, &p->tok), what);
+    enum weft_lang lang = p->err ? p->err->lang : WEFT_LANG_EN;
+    return FAIL(p, p->tok.line, "found %s, expected %s", jj_token_show(found, sizeof found, &p->tok, lang), weft_tr(lang, what));
 }
 
 static bool want_op(struct parser *p, int op, const char *shown)
@@ -884,14 +886,14 @@ enum weft_status weft_jinja_parse(struct weft_arena *a, const char *name, struct
 {
     struct parser p = { .a = a, .err = err };
     struct weft_jinja *t = WEFT_NEW(a, struct weft_jinja);
-    if (!t) return weft_fail_nomem(err, sizeof *t, "a template");
+    if (!t) return weft_fail_nomem(err, sizeof *t, "a chat template");
     t->name = weft_arena_strndup(a, name, strlen(name));
-    if (!t->name) return weft_fail_nomem(err, strlen(name), "a template");
+    if (!t->name) return weft_fail_nomem(err, strlen(name), "a chat template");
     enum weft_status st = jj_lexer_init(&p.lex, a, t->name, source, err);
     if (st) return st;
     if (!next(&p) || !parse_body(&p, &t->body, NULL)) return p.st;
     t->source = weft_str_dup(a, source);
-    if (!t->source.s) return weft_fail_nomem(err, source.len, "a template");
+    if (!t->source.s) return weft_fail_nomem(err, source.len, "a chat template");
     t->symbols = p.symbols;
     t->n_symbols = p.n_symbols;
     t->has_generation = p.has_generation;

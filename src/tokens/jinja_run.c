@@ -2,6 +2,7 @@
  * or generation block opens one, `if` does not; a macro keeps the scope it was defined in and so sees later changes
  * there.  Recursion is bounded twice: by the nesting of the source (64) and by the calls in progress (64), and as a
  * last wall by a count of evaluator frames. */
+#include "base/lang.h"
 #include "tokens/jinja_value.h"
 
 enum { FRAMES = 600 };
@@ -110,7 +111,7 @@ static bool assign(struct weft_jinja_run *r, const struct jj_target *t, struct w
     char shown[64];
     if (!lookup(r, &name, &ns)) return false;
     if (ns.kind != JJ_NAMESPACE)
-        return jj_fail(r, "'%s' is a %s; only attributes of a namespace can be set",
+        return jj_fail(r, "'%s' is of type %s; only attributes of a namespace can be set",
                        weft_escape(shown, sizeof shown, t->name), jj_type(ns));
     if (t->attr.s[0] == '_') return jj_fail(r, "'%s': names that begin with '_' are not allowed here", weft_escape(shown, sizeof shown, t->attr));
     struct jj_dict *d = (struct jj_dict *)(uintptr_t)ns.u.ref;       /* namespaces are the one thing that changes */
@@ -257,7 +258,7 @@ bool jj_slice(struct weft_jinja_run *r, struct weft_jinja_value v, const struct 
     }
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
     if (v.kind != JJ_STRING && !(v.kind == JJ_LIST && (jj_list_of(v)->flavor <= JJ_RANGE || jj_list_of(v)->flavor == JJ_GROUP)))
-        return jj_fail(r, "a %s cannot be sliced", jj_type(v));
+        return jj_fail(r, "%s cannot be sliced", jj_type(v));
     int64_t step = p[2];
     if (!step) return jj_fail(r, "the step of a slice is 0");
     if (!jj_length(r, v, &n)) return false;
@@ -316,7 +317,7 @@ static bool eval_args(struct weft_jinja_run *r, const struct jj_args *a, struct 
     if (a->star && (!eval(r, a->star, &extra) || !jj_items(r, extra, &star, &n_star))) return false;
     if (a->star_star) {
         if (!eval(r, a->star_star, &extra_kw)) return false;
-        if (extra_kw.kind != JJ_DICT) return jj_fail(r, "'**' needs a dict, not a %s", jj_type(extra_kw));
+        if (extra_kw.kind != JJ_DICT) return jj_fail(r, "'**' needs a dict, not %s", jj_type(extra_kw));
     }
     size_t n_more = extra_kw.kind == JJ_DICT ? jj_dict_of(extra_kw)->n : 0;
     out->pos = jj_alloc(r, (n_pos + n_star) * sizeof *out->pos);
@@ -332,7 +333,7 @@ static bool eval_args(struct weft_jinja_run *r, const struct jj_args *a, struct 
     }
     for (size_t i = 0; i < n_more; i++) {
         struct weft_jinja_value key = jj_dict_of(extra_kw)->keys[i];
-        if (key.kind != JJ_STRING) return jj_fail(r, "'**' needs names as keys, not a %s", jj_type(key));
+        if (key.kind != JJ_STRING) return jj_fail(r, "'**' needs names as keys, not %s", jj_type(key));
         out->kw_names[out->n_kw] = jj_text(key);
         out->kw[out->n_kw++] = jj_dict_of(extra_kw)->values[i];
     }
@@ -445,8 +446,13 @@ bool jj_call(struct weft_jinja_run *r, struct weft_jinja_value f, const struct j
         return jj_sink_value(r, &sink, out);
     }
     case JJ_UNDEFINED: return jj_fail_undefined(r, f);
-    default: return jj_fail(r, "a %s cannot be called", jj_type(f));
+    default: return jj_fail(r, "%s cannot be called", jj_type(f));
     }
+}
+
+const char *jj_word(const struct weft_jinja_run *r, const char *english)
+{
+    return weft_tr(r->err ? r->err->lang : WEFT_LANG_EN, english);
 }
 
 /* Sorts arguments into the parameters of a table row. */
@@ -458,7 +464,8 @@ bool jj_apply(struct weft_jinja_run *r, const struct jj_builtin *b, const char *
     int n = 0;
     bool open = false;
     char shown[64];
-    if (!jj_spend(r, 4)) return false;
+    if (!jj_spend(r, 4) || !jj_enter(r)) return false;
+    what = jj_word(r, what);
     while (rest.len) {
         size_t comma = weft_min_size(weft_str_find(rest, WEFT_STR(","), 0), rest.len);
         if (rest.s[0] == '*') open = true;
@@ -484,7 +491,9 @@ bool jj_apply(struct weft_jinja_run *r, const struct jj_builtin *b, const char *
     for (int i = 0; i < b->n_required; i++)
         if (!in.set[i])
             return jj_fail(r, "%s '%s' needs its argument '%s'", what, b->name, weft_escape(shown, sizeof shown, names[i]));
-    return b->fn(r, &in, out);
+    bool ok = b->fn(r, &in, out);
+    r->frames--;
+    return ok;
 }
 
 /* ---- expressions ---- */
@@ -599,7 +608,7 @@ static bool eval_sign(struct weft_jinja_run *r, const struct jj_expr *e, struct 
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
     if (v.kind == JJ_FLOAT) *out = jj_float(e->kind == JX_NEG ? -v.u.number : v.u.number);
     else if (jj_is_index(v, &i)) return jj_arith(r, e->kind == JX_NEG ? JJ_SUB : JJ_ADD, jj_int(0), jj_int(i), out);
-    else return jj_fail(r, "a sign does not work on a %s", jj_type(v));
+    else return jj_fail(r, "a sign does not work on %s", jj_type(v));
     return true;
 }
 
@@ -846,7 +855,7 @@ static bool run_one(struct weft_jinja_run *r, const struct jj_stmt *s, enum flow
     case JT_CALL: return run_call(r, s);
     case JT_FILTER:
         if (!run_filters(r, s, &v)) return false;
-        if (v.kind != JJ_STRING && v.kind != JJ_UNDEFINED) return jj_fail(r, "the filters of a block give a %s, not a str", jj_type(v));
+        if (v.kind != JJ_STRING && v.kind != JJ_UNDEFINED) return jj_fail(r, "the filters of a block give %s, not str", jj_type(v));
         return output(r, v);
     case JT_GENERATION: return run_generation(r, s);
     case JT_WITH: return run_with(r, s, flow);

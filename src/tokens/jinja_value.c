@@ -137,7 +137,7 @@ bool jj_dict_find(struct weft_jinja_run *r, const struct jj_dict *d, struct weft
 {
     if (!jj_spend(r, 1 + d->n / 16)) return false;
     if (key.kind == JJ_DICT || (key.kind == JJ_LIST && jj_list_of(key)->flavor == JJ_PLAIN))
-        return jj_fail(r, "a %s cannot be a key", jj_type(key));
+        return jj_fail(r, "%s cannot be a key", jj_type(key));
     for (*at = 0; *at < d->n; ++*at) {
         bool same;
         if (!jj_equal(r, d->keys[*at], key, 0, &same)) return false;
@@ -572,7 +572,7 @@ static bool json_key(struct weft_jinja_run *r, struct jj_sink *k, struct weft_ji
         char text[32];
         return put_c(r, k, "\"") && put_c(r, k, float_text(text, key.u.number, true)) && put_c(r, k, "\"");
     }
-    default: return jj_fail(r, "a %s cannot be a key in JSON", jj_type(key));
+    default: return jj_fail(r, "%s cannot be a key in JSON", jj_type(key));
     }
 }
 
@@ -626,7 +626,7 @@ bool jj_json(struct weft_jinja_run *r, struct jj_sink *k, struct weft_jinja_valu
     default: break;
     }
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-    return jj_fail(r, "a %s cannot be written as JSON", jj_type(v));
+    return jj_fail(r, "%s cannot be written as JSON", jj_type(v));
 }
 
 /* ---- comparing ---- */
@@ -708,7 +708,7 @@ bool jj_less(struct weft_jinja_run *r, struct weft_jinja_value a, struct weft_ji
         *out = l->n < m->n;
         return true;
     }
-    return jj_fail(r, "a %s and a %s cannot be put in order", jj_type(a), jj_type(b));
+    return jj_fail(r, "%s and %s cannot be put in order", jj_type(a), jj_type(b));
 }
 
 bool jj_contains(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_jinja_value seq, bool *out)
@@ -719,7 +719,7 @@ bool jj_contains(struct weft_jinja_run *r, struct weft_jinja_value v, struct wef
     case JJ_UNDEFINED: return true;
     case JJ_STRING:
         if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-        if (v.kind != JJ_STRING) return jj_fail(r, "'in' a str looks for a str, not a %s", jj_type(v));
+        if (v.kind != JJ_STRING) return jj_fail(r, "'in' a str looks for a str, not %s", jj_type(v));
         *out = weft_str_find(jj_text(seq), jj_text(v), 0) != SIZE_MAX;
         return spend_bytes(r, jj_str(seq)->len);
     case JJ_DICT:
@@ -734,7 +734,7 @@ bool jj_contains(struct weft_jinja_run *r, struct weft_jinja_value v, struct wef
             if (!jj_equal(r, items[i], v, 0, out)) return false;
         return true;
     }
-    default: return jj_fail(r, "'in' needs a str, list or dict on its right, not a %s", jj_type(seq));
+    default: return jj_fail(r, "'in' needs a str, list or dict on its right, not %s", jj_type(seq));
     }
 }
 
@@ -797,7 +797,7 @@ bool jj_items(struct weft_jinja_run *r, struct weft_jinja_value v, const struct 
         *n = chars;
         return true;
     }
-    default: return jj_fail(r, "a %s has no items to go through", jj_type(v));
+    default: return jj_fail(r, "%s has no items to go through", jj_type(v));
     }
 }
 
@@ -816,7 +816,7 @@ bool jj_length(struct weft_jinja_run *r, struct weft_jinja_value v, int64_t *n)
     case JJ_LOOP: *n = (int64_t)((const struct jj_loop *)v.u.ref)->n; return true;
     default: break;
     }
-    return jj_fail(r, "a %s has no length", jj_type(v));
+    return jj_fail(r, "%s has no length", jj_type(v));
 }
 
 /* ---- arithmetic ---- */

@@ -159,6 +159,8 @@ bool jj_nomem(struct weft_jinja_run *r, size_t n);
 /* Writes "name:line: " and the message, returns false. */
 #define jj_fail(r, fmt, ...) jj_fail_(r, weft_fail((r)->err, WEFT_EINPUT, "%s:%d: " fmt, (r)->t->name, (r)->line, ##__VA_ARGS__))
 bool jj_fail_(struct weft_jinja_run *r, enum weft_status st);
+/* A word of a message in the caller's language. */
+const char *jj_word(const struct weft_jinja_run *r, const char *english) __attribute__((format_arg(2)));
 /* Using an undefined value where that is not allowed. */
 bool jj_fail_undefined(struct weft_jinja_run *r, struct weft_jinja_value v);
 

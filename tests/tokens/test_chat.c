@@ -211,7 +211,7 @@ static void test_messages_become_what_the_template_can_print(void **state)
     check_str(loss_text(&a, &x), "<assistant>call {\"k\": [1, \"v\"]}</>");
     check_refuses(refuse(&a, chatml, call_object, &err), &err, WEFT_EINPUT, "", "does not print them");
     check_refuses(refuse(&a, chatml, "[{\"content\":\"x\"}]", &err), &err, WEFT_EINPUT, "", "message 1 has no role");
-    check_refuses(refuse(&a, chatml, "{\"role\":\"user\"}", &err), &err, WEFT_EINPUT, "", "messages are a");
+    check_refuses(refuse(&a, chatml, "{\"role\":\"user\"}", &err), &err, WEFT_EINPUT, "", "messages are an object; expected a list");
     check_refuses(refuse(&a, parse(&a, writes), "[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"x\":1}]}]", &err), &err, WEFT_EINPUT, "", "no \"name\"");
     weft_arena_clear(&a);
 }

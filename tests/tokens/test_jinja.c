@@ -189,7 +189,7 @@ static void test_errors_name_line_and_nearest_name(void **state)
     check_raises("{# abc", "{}", WEFT_EINPUT, "never closed");
     check_raises("{{ raise_exception('Roles must alternate!') }}", "{}", WEFT_EINPUT, "Roles must alternate!");
     check_raises("{{ raise_exception(s) }}", "{\"s\":\"%n\\n\\u0007\"}", WEFT_EINPUT, "%n\\n\\x07");
-    check_raises("{{ a | round('x') }}", "{\"a\":1}", WEFT_EINPUT, "'precision' needs an integer, not a str");
+    check_raises("{{ a | round('x') }}", "{\"a\":1}", WEFT_EINPUT, "'precision' needs an integer, not str");
     check_raises("{{ a | replace('x') }}", "{\"a\":1}", WEFT_EINPUT, "needs its argument 'new'");
     check_raises("{{ a | trim(1, 2) }}", "{\"a\":1}", WEFT_EINPUT, "takes at most 1 arguments, not 2");
     check_raises("{{ \xff }}", "{}", WEFT_EINPUT, "byte 3 is not UTF-8");
