@@ -129,35 +129,38 @@ static void store(float *cache, const float *fresh, size_t n, size_t len, size_t
             memcpy(cache + (h * cap + len + t) * d, fresh + (t * heads + h) * d, d * sizeof *fresh);
 }
 
-/* One layer over kv->x [n, D], in place. */
-static void layer(const struct weft_run *run, struct weft_kv *kv, size_t i, size_t n)
+/* One layer over kv->x [n, D], in place; of the last layer only the keys and values of all tokens and the output of the
+ * last `wanted` are computed. */
+static void layer(const struct weft_run *run, struct weft_kv *kv, size_t i, size_t n, size_t wanted)
 {
     const struct weft_config *c = &kv->model->config;
     const struct weft_layer *l = &kv->model->layers[i];
     struct weft_compute *k = run->compute;
-    size_t D = c->hidden_size, H = c->n_heads, Hk = c->n_kv_heads, d = c->head_dim;
+    size_t D = c->hidden_size, H = c->n_heads, Hk = c->n_kv_heads, d = c->head_dim, skip = n - wanted;
+    const float *norm = kv->norm + skip * D;
+    float *x = kv->x + skip * D;
 
     weft_rmsnorm(k, kv->norm, NULL, kv->x, l->input_norm.w, n, D, c->rms_norm_eps);
-    weft_linear_forward(run, &l->q, kv->q, false, kv->t, kv->norm, NULL, n);
     weft_linear_forward(run, &l->k, kv->new_k, false, kv->t, kv->norm, NULL, n);
     weft_linear_forward(run, &l->v, kv->new_v, false, kv->t, kv->norm, NULL, n);
-    if (c->qk_norm) {
-        weft_rmsnorm(k, kv->q, NULL, kv->q, l->q_norm.w, n * H, d, c->rms_norm_eps);
-        weft_rmsnorm(k, kv->new_k, NULL, kv->new_k, l->k_norm.w, n * Hk, d, c->rms_norm_eps);
-    }
-    weft_rope(k, kv->q, H * d, kv->rope_cos, kv->rope_sin, kv->pos, n, H, d, false);
+    if (c->qk_norm) weft_rmsnorm(k, kv->new_k, NULL, kv->new_k, l->k_norm.w, n * Hk, d, c->rms_norm_eps);
     weft_rope(k, kv->new_k, Hk * d, kv->rope_cos, kv->rope_sin, kv->pos, n, Hk, d, false);
     store(kv->k[i], kv->new_k, n, kv->len, kv->cap, Hk, d);
     store(kv->v[i], kv->new_v, n, kv->len, kv->cap, Hk, d);
-    weft_attention_cached(k, kv->o, kv->q, kv->k[i], kv->v[i], kv->cap, kv->len, n, H, Hk, d,
-                          i >= c->window_first_layer ? c->sliding_window : 0);
-    weft_linear_forward(run, &l->o, kv->x, true, kv->t, kv->o, NULL, n);
+    if (!wanted) return;
 
-    weft_rmsnorm(k, kv->norm, NULL, kv->x, l->post_norm.w, n, D, c->rms_norm_eps);
-    weft_linear_forward(run, &l->gate, kv->gate, false, kv->t, kv->norm, NULL, n);
-    weft_linear_forward(run, &l->up, kv->up, false, kv->t, kv->norm, NULL, n);
-    weft_swiglu(k, kv->gate, kv->gate, kv->up, n * c->intermediate_size);
-    weft_linear_forward(run, &l->down, kv->x, true, kv->t, kv->gate, NULL, n);
+    weft_linear_forward(run, &l->q, kv->q, false, kv->t, norm, NULL, wanted);
+    if (c->qk_norm) weft_rmsnorm(k, kv->q, NULL, kv->q, l->q_norm.w, wanted * H, d, c->rms_norm_eps);
+    weft_rope(k, kv->q, H * d, kv->rope_cos, kv->rope_sin, kv->pos + skip, wanted, H, d, false);
+    weft_attention_cached(k, kv->o, kv->q, kv->k[i], kv->v[i], kv->cap, kv->len + skip, wanted, H, Hk, d,
+                          i >= c->window_first_layer ? c->sliding_window : 0);
+    weft_linear_forward(run, &l->o, x, true, kv->t, kv->o, NULL, wanted);
+
+    weft_rmsnorm(k, kv->norm, NULL, x, l->post_norm.w, wanted, D, c->rms_norm_eps);
+    weft_linear_forward(run, &l->gate, kv->gate, false, kv->t, kv->norm, NULL, wanted);
+    weft_linear_forward(run, &l->up, kv->up, false, kv->t, kv->norm, NULL, wanted);
+    weft_swiglu(k, kv->gate, kv->gate, kv->up, wanted * c->intermediate_size);
+    weft_linear_forward(run, &l->down, x, true, kv->t, kv->gate, NULL, wanted);
 }
 
 enum weft_status weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n, float *logits, struct weft_err *err)
@@ -186,7 +189,8 @@ enum weft_status weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n
         in_block = weft_min_size(kv->block, n - at);
         for (size_t i = 0; i < in_block; i++) kv->pos[i] = (int32_t)(kv->len + i);
         weft_embed(run.compute, kv->x, m->embed, m->embed_type, ids + at, in_block, D);
-        for (size_t i = 0; i < c->n_layers; i++) layer(&run, kv, i, in_block);
+        for (size_t i = 0; i < c->n_layers; i++)
+            layer(&run, kv, i, in_block, i + 1 < c->n_layers ? in_block : logits && at + in_block == n);
         memcpy(kv->ids + kv->len, ids + at, in_block * sizeof *ids);
         kv->len += in_block;
     }

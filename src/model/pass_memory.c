@@ -1,0 +1,214 @@
+/* The memory of a pass is laid out once: the same functions count it (the plan) and hand it out. */
+#include "model/pass.h"
+#include "model/rope.h"
+
+#include <stdlib.h>
+
+struct layout {
+    char *base;             /* NULL: only count */
+    size_t used;
+    bool overflow;
+};
+
+static void *take(struct layout *l, size_t a, size_t b, size_t item)
+{
+    size_t n, end;
+    if (!weft_size_mul3(a, b, item, &n) || !weft_size_align(n, 64, &n) || !weft_size_add(l->used, n, &end)) {
+        l->overflow = true;
+        return NULL;
+    }
+    void *p = l->base ? l->base + l->used : NULL;
+    l->used = end;
+    return p;
+}
+
+static float *floats(struct layout *l, size_t a, size_t b) { return take(l, a, b, sizeof(float)); }
+
+static void lay_out_activations(struct layout *l, const struct weft_pass_shape *s, float **x, struct weft_acts *acts)
+{
+    size_t T = s->T, q = s->H * s->d, kv = s->Hk * s->d;
+    for (size_t i = 0; i < s->n_x; i++) {
+        float *p = floats(l, T, s->D);
+        if (x) x[i] = p;
+    }
+    for (size_t i = 0; i < s->n_acts; i++) {
+        struct weft_acts a = {
+            .mid = floats(l, T, s->D), .q = floats(l, T, q), .k = floats(l, T, kv), .v = floats(l, T, kv),
+            .o = floats(l, T, q), .lse = floats(l, T, s->H), .r1 = floats(l, T, 1), .r2 = floats(l, T, 1),
+            .gate = floats(l, T, s->F), .up = floats(l, T, s->F), .t = floats(l, T, s->rank_sum),
+        };
+        if (s->qk_norm) {
+            a.q_raw = floats(l, T, q);
+            a.k_raw = floats(l, T, kv);
+            a.rq = floats(l, T, s->H);
+            a.rk = floats(l, T, s->Hk);
+        }
+        if (acts) acts[i] = a;
+    }
+}
+
+static void lay_out_scratch(struct layout *l, const struct weft_pass_shape *s, struct weft_pass *p)
+{
+    size_t T = s->T, D = s->D, F = s->F, q = s->H * s->d, kv = s->Hk * s->d, narrow = weft_max_size(D, q);
+    p->norm = floats(l, T, D);
+    p->x_drop = s->rank_sum && s->backward ? floats(l, T, narrow) : NULL;
+    p->wide = floats(l, T, weft_max_size(F, narrow));
+    p->rows = take(l, T, 1, sizeof(int32_t));
+    p->targets = take(l, T, 1, sizeof(int32_t));
+    p->row_seq = take(l, T, 1, sizeof(int32_t));
+    p->last_x = floats(l, T, D);
+    p->last_o = floats(l, T, q);
+    p->final = floats(l, T, D);
+    p->r_final = floats(l, T, 1);
+    if (!s->backward) return;
+    p->dh = floats(l, T, D);
+    p->dnorm = floats(l, T, D);
+    p->dgate = floats(l, T, F);
+    p->dup = floats(l, T, F);
+    p->dq = floats(l, T, q);
+    p->dk = floats(l, T, kv);
+    p->dv = floats(l, T, kv);
+    p->dout = floats(l, T, q);
+    p->delta = floats(l, T, s->H);
+    p->dt = floats(l, T, s->rank_sum);
+}
+
+static void lay_out_logits(struct layout *l, const struct weft_pass_shape *s, struct weft_pass *p)
+{
+    p->logits = floats(l, s->loss_rows, s->V);
+    p->coef = floats(l, s->loss_rows, 1);
+    p->loss = take(l, s->loss_rows, 1, sizeof(double));
+}
+
+/* Rows of logits at a time.  The head is read once for each chunk and multiplied at full speed from about 256 rows
+ * on, so: as many rows as 160 MiB hold, 64 at least, 1024 at most. */
+static size_t default_loss_rows(size_t V)
+{
+    size_t rows = (160u << 20) / sizeof(float) / V / 64 * 64;
+    return rows < 64 ? 64 : weft_min_size(rows, 1024);
+}
+
+static struct weft_pass_shape shape_of(const struct weft_config *c, const struct weft_pass_settings *s, size_t rank_sum, size_t lowest)
+{
+    struct weft_pass_shape out = {
+        .T = s->max_tokens, .D = c->hidden_size, .F = c->intermediate_size, .H = c->n_heads, .Hk = c->n_kv_heads,
+        .d = c->head_dim, .L = c->n_layers, .V = c->vocab_size, .rank_sum = rank_sum, .lowest = s->backward ? lowest : c->n_layers,
+        .qk_norm = c->qk_norm, .backward = s->backward, .checkpointing = s->checkpointing,
+        .loss_rows = weft_min_size(s->loss_rows ? s->loss_rows : default_loss_rows(c->vocab_size), s->max_tokens),
+    };
+    size_t kept = out.L - out.lowest;
+    out.n_x = weft_max_size(kept + 1, 2);
+    out.n_acts = s->checkpointing ? 1 : weft_max_size(kept, 1);
+    return out;
+}
+
+static enum weft_status check_settings(const struct weft_pass_settings *s, struct weft_err *err)
+{
+    if (s->max_tokens < 1 || s->max_tokens > INT32_MAX)
+        return weft_fail(err, WEFT_EARG, "a batch of %zu tokens; expected 1 to %d", s->max_tokens, INT32_MAX);
+    return WEFT_OK;
+}
+
+enum weft_status weft_pass_plan(const struct weft_config *config, const struct weft_pass_settings *s, size_t branch_rank_sum,
+                                struct weft_pass_bytes *out, struct weft_err *err)
+{
+    enum weft_status st = check_settings(s, err);
+    if (st) return st;
+    struct weft_pass_shape shape = shape_of(config, s, branch_rank_sum, 0);
+    struct weft_pass pass = { 0 };
+    struct layout kept = { 0 }, scratch = { 0 }, logits = { 0 };
+    lay_out_activations(&kept, &shape, NULL, NULL);
+    lay_out_scratch(&scratch, &shape, &pass);
+    lay_out_logits(&logits, &shape, &pass);
+    if (kept.overflow || scratch.overflow || logits.overflow)
+        return weft_fail(err, WEFT_ELIMIT, "a batch of %zu tokens needs more memory than can be addressed; make it smaller",
+                         s->max_tokens);
+    *out = (struct weft_pass_bytes){ kept.used, scratch.used, logits.used };
+    return WEFT_OK;
+}
+
+static size_t rank_sum_of(const struct weft_model *m)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < m->config.n_layers; i++) {
+        const struct weft_layer *l = &m->layers[i];
+        size_t sum = weft_rank_of(&l->q) + weft_rank_of(&l->k) + weft_rank_of(&l->v) + weft_rank_of(&l->o) + weft_rank_of(&l->gate) + weft_rank_of(&l->up) +
+                     weft_rank_of(&l->down);
+        most = weft_max_size(most, sum);
+    }
+    return most;
+}
+
+static bool layer_trained(const struct weft_layer *l)
+{
+    return weft_linear_trained(&l->q) || weft_linear_trained(&l->k) || weft_linear_trained(&l->v) || weft_linear_trained(&l->o) ||
+           weft_linear_trained(&l->gate) || weft_linear_trained(&l->up) || weft_linear_trained(&l->down) || l->input_norm.dw ||
+           l->post_norm.dw || l->q_norm.dw || l->k_norm.dw;
+}
+
+/* The lowest layer whose backward must run; n_layers when only the final norm or the head train, or nothing. */
+static size_t lowest_trained(const struct weft_model *m)
+{
+    if (m->dembed) return 0;
+    for (size_t i = 0; i < m->config.n_layers; i++)
+        if (layer_trained(&m->layers[i])) return i;
+    return m->config.n_layers;
+}
+
+bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m)
+{
+    return rank_sum_of(m) <= p->s.rank_sum && (!p->s.backward || lowest_trained(m) >= p->s.lowest);
+}
+
+enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
+                               const struct weft_pass_settings *settings, struct weft_err *err)
+{
+    struct weft_pass_bytes bytes;
+    size_t total = 0, half = m->config.head_dim / 2, T = settings->max_tokens;
+    *out = NULL;
+    enum weft_status st = check_settings(settings, err);
+    if (!st) st = weft_pass_plan(&m->config, settings, rank_sum_of(m), &bytes, err);
+    if (st) return st;
+
+    struct weft_pass *p = calloc(1, sizeof *p);
+    if (!p) return weft_fail_nomem(err, sizeof *p, "a pass");
+    p->compute = c;
+    p->s = shape_of(&m->config, settings, rank_sum_of(m), lowest_trained(m));
+    struct layout count = { 0 };
+    lay_out_activations(&count, &p->s, NULL, NULL);
+    lay_out_scratch(&count, &p->s, p);
+    lay_out_logits(&count, &p->s, p);
+    total = count.used;
+    struct layout real = { .base = weft_arena_alloc(&p->arena, total) };
+    p->x = WEFT_NEWS(&p->arena, float *, p->s.n_x);
+    p->acts = WEFT_NEWS(&p->arena, struct weft_acts, p->s.n_acts);
+    if (!real.base || !p->x || !p->acts) goto no_memory;
+    lay_out_activations(&real, &p->s, p->x, p->acts);
+    lay_out_scratch(&real, &p->s, p);
+    lay_out_logits(&real, &p->s, p);
+
+    p->rope_cos = m->rope_cos;
+    p->rope_sin = m->rope_sin;
+    p->n_positions = m->n_positions;
+    if (T > m->n_positions) {           /* a sequence may be as long as the batch */
+        p->rope_cos = WEFT_NEWS(&p->arena, float, T * half);
+        p->rope_sin = WEFT_NEWS(&p->arena, float, T * half);
+        p->rope_inv = WEFT_NEWS(&p->arena, float, half);
+        if (!p->rope_cos || !p->rope_sin || !p->rope_inv) goto no_memory;
+        weft_rope_table(&m->config, T, p->rope_inv, p->rope_cos, p->rope_sin);
+        p->n_positions = T;
+    }
+    *out = p;
+    return WEFT_OK;
+
+no_memory:
+    weft_pass_free(p);
+    return weft_fail_nomem(err, total, "a pass over a batch; use a smaller cutoff_len or batch, or gradient checkpointing");
+}
+
+void weft_pass_free(struct weft_pass *p)
+{
+    if (!p) return;
+    weft_arena_clear(&p->arena);
+    free(p);
+}
