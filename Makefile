@@ -4,7 +4,7 @@ PRESET = cmake --preset $(1) >/dev/null && cmake --build build$(if $(filter-out 
 
 .PHONY: all deps demo test asan ubsan tsan fuzz bench format lint install clean parity
 all: deps
-	@$(call PRESET,release)
+	@$(call PRESET,release) --target weft weft_shared
 
 deps:
 	@scripts/deps.sh
@@ -12,7 +12,8 @@ deps:
 demo: all
 	@examples/persona/demo.sh
 
-test: all
+test: deps
+	@$(call PRESET,release)
 	@scripts/test.sh build
 
 asan ubsan tsan: deps
