@@ -30,14 +30,14 @@ static double py(const struct weft_curve_window *w, double y)
 static void style(struct weft_buf *b)
 {
     weft_buf_cstr(b, "<style>"
-                     "svg{--bg:#fdfcf9;--ink:#22252b;--dim:#6d727c;--grid:#e7e4dc;--a:#1d6fb8;--b:#d1552b}"
-                     "@media (prefers-color-scheme:dark){svg{--bg:#16181d;--ink:#e8e6e1;--dim:#8f949e;--grid:#2b2f37;"
-                     "--a:#6cb4f2;--b:#ff9566}}"
-                     "text{font:12px system-ui,-apple-system,'Segoe UI','Noto Sans','Noto Sans CJK SC',sans-serif;fill:var(--dim)}"
-                     ".t{font-size:16px;font-weight:600;fill:var(--ink)}.v{fill:var(--ink);font-weight:600}"
+                     /* Plain colours first, so that viewers without variables and media queries show them too. */
+                     "text{font:12px system-ui,-apple-system,'Segoe UI','Noto Sans','Noto Sans CJK SC',sans-serif;fill:#6d727c}"
+                     ".t{font-size:16px;font-weight:600}.t,.v{fill:#22252b}.v{font-weight:600}"
                      ".n{font-variant-numeric:tabular-nums}"
-                     ".g{stroke:var(--grid);stroke-width:1}.x{stroke:var(--dim);stroke-width:1}"
-                     ".c0{stroke:var(--a)}.c1{stroke:var(--b)}.f0{fill:var(--a)}.f1{fill:var(--b)}"
+                     ".bg{fill:#fdfcf9}.g{stroke:#e7e4dc;stroke-width:1}.x{stroke:#6d727c;stroke-width:1}"
+                     ".c0{stroke:#1d6fb8}.c1{stroke:#d1552b}.f0{fill:#1d6fb8}.f1{fill:#d1552b}"
+                     "@media (prefers-color-scheme:dark){.bg{fill:#16181d}text{fill:#8f949e}.t,.v{fill:#e8e6e1}.g{stroke:#2b2f37}"
+                     ".x{stroke:#8f949e}.c0{stroke:#6cb4f2}.c1{stroke:#ff9566}.f0{fill:#6cb4f2}.f1{fill:#ff9566}}"
                      ".r{fill:none;stroke-width:1;opacity:.28;stroke-linejoin:round}"
                      ".l{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}"
                      "</style>\n");
@@ -121,7 +121,7 @@ void weft_curve_svg(struct weft_buf *out, const struct weft_curve *curves, size_
     escaped(out, title);
     weft_buf_cstr(out, "</title>\n");
     style(out);
-    weft_buf_printf(out, "<rect width=\"%d\" height=\"%d\" rx=\"10\" fill=\"var(--bg)\"/>\n", WIDTH, HEIGHT);
+    weft_buf_printf(out, "<rect width=\"%d\" height=\"%d\" rx=\"10\" class=\"bg\"/>\n", WIDTH, HEIGHT);
     weft_buf_cstr(out, "<text class=\"t\" x=\"14\" y=\"32\">");
     escaped(out, title);
     weft_buf_cstr(out, "</text>\n");
