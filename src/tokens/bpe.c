@@ -366,6 +366,9 @@ enum weft_status weft_bpe_build(struct weft_bpe *m, const struct weft_merge *mer
         parts[i][1] = (uint32_t)symbol_of_id[y];
         if (!set_rank(m, parts[i][0], parts[i][1], (uint32_t)i)) m->n_repeated++;
     }
+    /* True unless bytes are dropped or stand for an unknown token. */
+    m->lengths_add_up = m->byte_level;
+    for (int b = 0; b < 256; b++) m->lengths_add_up &= m->byte_symbol[b] >= 0;
     m->cut_at_metaspace = keeps_metaspace_in_front(m);
     if (m->byte_level) st = find_wide(m, (const uint32_t(*)[2])parts, err);
 done:
@@ -747,9 +750,18 @@ static inline void word_key(const char *p, size_t len, size_t readable, uint64_t
     }
 }
 
+/* The lengths of byte-level symbols add up to the word. */
+static void emit_begins(const struct weft_bpe *m, const uint32_t *symbols, size_t n, uint32_t base, struct weft_ids *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out->begin[out->n + i] = base;
+        base += m->raw_at[symbols[i] + 1] - m->raw_at[symbols[i]];
+    }
+}
+
 /* One word through the table of words met before. */
-static enum weft_status encode_cached(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word, size_t readable, struct weft_ids *out,
-                                      struct weft_err *err)
+static enum weft_status encode_cached(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word, size_t readable, bool offsets,
+                                      uint32_t base, struct weft_ids *out, struct weft_err *err)
 {
     uint64_t key[2];
     size_t n;
@@ -760,12 +772,14 @@ static enum weft_status encode_cached(const struct weft_bpe *m, struct weft_bpe_
         enum weft_status st = merge_word(m, s, word, &n, err);
         if (st) return st;
         if (n > WEFT_COUNT(w->symbols)) {
+            for (size_t i = 0; i < n && offsets; i++) out->begin[out->n + i] = base + s->starts[i];
             emit(m, s->symbols, n, out);
             return WEFT_OK;
         }
         *w = (struct weft_bpe_word){ { key[0], key[1] }, (uint8_t)word.len, (uint8_t)n, { 0 } };
         memcpy(w->symbols, s->symbols, n * sizeof *w->symbols);
     }
+    if (offsets) emit_begins(m, w->symbols, w->n, base, out);
     emit(m, w->symbols, w->n, out);
     return WEFT_OK;
 }
@@ -774,7 +788,7 @@ static enum weft_status encode_part(const struct weft_bpe *m, struct weft_bpe_sc
                                     uint32_t base, struct weft_ids *out, struct weft_err *err)
 {
     size_t n;
-    if (!offsets && word.len <= 16) return encode_cached(m, s, word, readable, out, err);
+    if (word.len <= 16 && (!offsets || m->lengths_add_up)) return encode_cached(m, s, word, readable, offsets, base, out, err);
     enum weft_status st = merge_word(m, s, word, &n, err);
     if (st) return st;
     for (size_t i = 0; i < n && offsets; i++) out->begin[out->n + i] = base + s->starts[i];

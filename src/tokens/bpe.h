@@ -48,6 +48,7 @@ struct weft_bpe {
     int32_t unk_symbol;                 /* -1: none */
     int32_t byte_symbol[256];           /* byte_level: its mapped character; else <0xXX>; -1: not in the vocabulary */
     bool ids_are_symbols;               /* ids without holes from 0: no translation */
+    bool lengths_add_up;                /* byte_level, and every byte has a symbol: a word's symbols are its bytes */
     bool cut_at_metaspace;              /* no token goes over from another character to U+2581: words may be cut there */
     int32_t *char_symbol[0x1100];       /* not byte_level: [code point >> 8] -> [256] symbol or -1; NULL: none there */
     struct weft_wide *wide[0x100];      /* byte_level: [code point >> 8] -> [256] of U+0080 - U+FFFF; NULL: none there */

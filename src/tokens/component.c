@@ -96,6 +96,13 @@ enum weft_status weft_component_walk(struct weft_arena *a, const struct weft_jso
 
 /* ---- patterns ---- */
 
+/* A Split for which a gap is a piece like any other. */
+static bool isolates(const struct weft_component *c)
+{
+    const struct weft_json_value *behavior = weft_json_get(c->value, "behavior");
+    return weft_str_is(c->type, "Split") && behavior && behavior->kind == WEFT_JSON_STRING && weft_str_is(behavior->text, "Isolated");
+}
+
 enum weft_status weft_text_pattern_read(const struct weft_component *c, struct weft_text_pattern *out, struct weft_err *err)
 {
     const struct weft_json_value *v = weft_json_get(c->value, "pattern"), *regex = weft_json_get(v, "Regex"),
@@ -104,6 +111,7 @@ enum weft_status weft_text_pattern_read(const struct weft_component *c, struct w
     if (regex && regex->kind == WEFT_JSON_STRING) {
         char place[WEFT_PLACE_BYTES];
         out->known = weft_pattern_by_text(regex->text);
+        if (out->known && out->known->gaps && !isolates(c)) out->known = NULL;
         if (out->known) return WEFT_OK;
         return weft_regex_new(&out->regex, weft_tokenizer_place(c->json, regex->at, place), regex->text, err);
     }

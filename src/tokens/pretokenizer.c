@@ -97,9 +97,10 @@ static enum weft_status add_step(void *ctx, const struct weft_component *c, stru
     return st;
 }
 
+/* Isolated matches that tile the text, or, the same, all but the matches removed. */
 static bool cuts_everywhere(const struct weft_pretokenizer_step *s)
 {
-    return s->kind == SPLIT && s->pattern.known && s->behavior == ISOLATED;
+    return s->kind == SPLIT && s->pattern.known && !s->pattern.known->gaps && (s->behavior == ISOLATED || (s->behavior == REMOVED && s->invert));
 }
 
 enum weft_status weft_pretokenizer_read(struct weft_pretokenizer *p, struct weft_arena *a, const struct weft_json *j,

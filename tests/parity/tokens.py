@@ -1,6 +1,6 @@
 """Tokenizer parity with the `tokenizers` package.
 
-    tokens.py compare [N]      N mixed strings (default 100,000) through every family: same ids, offsets, decoded text
+    tokens.py compare [N [NAME...]]   N mixed strings (default 100,000) through each family: same ids, same decoded text
     tokens.py fixtures         writes tests/tokens/data/*: small tokenizers and golden strings with their ids
     tokens.py speed            MB/s of weft, tokenizers and tiktoken on the same texts in one run, one thread each
     tokens.py unicode [NAME]   every code point through the patterns
@@ -311,10 +311,11 @@ def trained(vocab_size=10000, size=2 << 20):
     return {name: os.path.join(WORK, name + ".json") for name in names}
 
 
-def compare(n):
+def compare(n, names):
     exe, texts, ok = pipe_program(), mixed(n), True
     for name, path in trained().items():
-        ok &= check(name, Tokenizer.from_file(path), exe, path, texts)
+        if not names or name in names:
+            ok &= check(name, Tokenizer.from_file(path), exe, path, texts)
     sys.exit(0 if ok else 1)
 
 
@@ -373,7 +374,7 @@ def files(n, paths):
 if __name__ == "__main__":
     verb = sys.argv[1] if len(sys.argv) > 1 else "compare"
     if verb == "compare":
-        compare(int(sys.argv[2]) if len(sys.argv) > 2 else 100000)
+        compare(int(sys.argv[2]) if len(sys.argv) > 2 else 100000, sys.argv[3:])
     elif verb == "fixtures":
         fixtures()
     elif verb == "unicode":
