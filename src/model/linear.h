@@ -3,7 +3,7 @@
  *   y = x W^T + b + scale * (drop(x) A^T) B^T
  *
  * Backward comes in two halves, because a caller that recomputes x has it only after dx exists: first the half that
- * needs no x (dx, and dt = scale * dy B), then the half that does (dW, db, dA, dB).  arXiv:2106.09685; docs/training.md 5.
+ * needs no x (dx, and dt = scale * dy B), then the half that does (dW, db, dA, dB).  arXiv:2106.09685; docs/adapter.md.
  */
 #ifndef WEFT_MODEL_LINEAR_H
 #define WEFT_MODEL_LINEAR_H

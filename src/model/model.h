@@ -29,7 +29,7 @@ struct weft_param {
     size_t rows, cols;      /* a vector has rows 1 */
     float *w;               /* [rows, cols] the values */
     float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer */
-    bool decay;             /* weight decay applies (docs/training.md 6.7) */
+    bool decay;             /* weight decay applies (docs/training.md) */
     bool embedding;         /* the token table or the head: optimizers that treat matrices apart leave it out */
 };
 
@@ -134,8 +134,8 @@ struct weft_pass;               /* activations and scratch for up to max_tokens 
 struct weft_pass_settings {
     size_t max_tokens;
     bool backward;              /* false: only losses and logits */
-    bool checkpointing;         /* keep each layer's input only and recompute (docs/training.md 12) */
-    size_t loss_rows;           /* rows of logits at a time; 0: chosen by docs/training.md 2 */
+    bool checkpointing;         /* keep each layer's input only and recompute (docs/model.md, "Memory") */
+    size_t loss_rows;           /* rows of logits at a time; 0: chosen (docs/model.md, "Loss") */
 };
 WEFT_MUST_USE enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
                                              const struct weft_pass_settings *s, struct weft_err *err);

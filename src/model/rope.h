@@ -4,7 +4,7 @@
 
 #include "model/config.h"
 
-/* inv [head_dim / 2]: the angle per position of each pair, scaled as rope.type says (docs/training.md 1.4).  Returns
+/* inv [head_dim / 2]: the angle per position of each pair, scaled as rope.type says (docs/model.md, "Positions").  Returns
  * the factor on cos and sin: 1 unless yarn. */
 float weft_rope_frequencies(const struct weft_config *c, float *inv);
 

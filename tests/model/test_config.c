@@ -202,7 +202,7 @@ static void test_windows(void **state)
     assert_true(c.sliding_window == 8 && c.window_first_layer == 0);
 }
 
-/* docs/training.md 12.2 */
+/* The counts of the published models. */
 static void test_presets_have_the_published_number_of_parameters(void **state)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* Against transformers: the fixtures of tests/parity/model.py, within docs/training.md 13.3. */
+/* Against transformers: the fixtures of tests/parity/model.py, within docs/model.md, "Tolerances". */
 #include "model/models.h"
 #include "model/rope.h"
 
@@ -159,7 +159,7 @@ static void test_rotary_frequencies_are_those_of_transformers(void **state)
     }
 }
 
-/* The goldens of docs/training.md 1.4. */
+/* Values of the published models, made once with the reference runtime. */
 static void test_rotary_frequencies_of_published_shapes(void **state)
 {
     struct weft_config c = { .head_dim = 128, .max_position_embeddings = 131072,
