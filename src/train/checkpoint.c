@@ -81,7 +81,7 @@ static enum weft_status hash_file(const char *path, uint64_t *bytes, char hex[WE
     enum weft_status st = WEFT_OK;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     *bytes = 0;
-    if (fd < 0) return errno == ENOENT ? weft_fail(err, WEFT_EINPUT, "%s: is missing", path) : weft_fail_errno(err, "open", path);
+    if (fd < 0) return errno == ENOENT ? weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: is missing", path) : weft_fail_errno(err, "open", path);
     if (fstat(fd, &info)) st = weft_fail_errno(err, "examine", path);
     else if (!S_ISREG(info.st_mode)) st = weft_fail(err, WEFT_EINPUT, "%s: is not a regular file", path);
     else st = weft_sha256_init(&h, err);
@@ -284,7 +284,7 @@ enum weft_status weft_checkpoint_prune(const char *output_dir, uint64_t limit, s
 
 static enum weft_status bad(struct weft_err *err, const char *name, const char *what)
 {
-    return weft_fail(err, WEFT_EINPUT, "%s: %s", name, weft_tr(err ? err->lang : WEFT_LANG_EN, what));
+    return weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: %s", name, weft_tr(err ? err->lang : WEFT_LANG_EN, what));
 }
 
 /* The tree of a manifest whose own hash is right. */
@@ -351,7 +351,7 @@ static enum weft_status verify_file(void *ctx, const char *file, uint64_t bytes,
     enum weft_status st = hash_file(path, &found, hex, err);
     if (st) return st;
     if (found != bytes)
-        return weft_fail(err, WEFT_EINPUT, "%s: has %llu bytes, manifest.json says %llu", path, (unsigned long long)found,
+        return weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: has %llu bytes, manifest.json says %llu", path, (unsigned long long)found,
                          (unsigned long long)bytes);
     if (strcmp(hex, sha256)) return bad(err, path, "its bytes do not match the hash in manifest.json");
     v->params = v->params || strcmp(file, "params.safetensors") == 0;

@@ -322,7 +322,7 @@ static void test_every_byte_of_a_manifest_counts(void **state)
     check_ok(weft_checkpoint_verify(dir, &err), &err);
     for (size_t i = 0; i < text.len; i++) {
         flip(manifest, i);
-        check_refuses(weft_checkpoint_verify(dir, &err), &err, WEFT_EINPUT, NULL, "manifest.json");
+        check_refuses(weft_checkpoint_verify(dir, &err), &err, WEFT_EINPUT, "CK4", "manifest.json");
         flip(manifest, i);
     }
     check_ok(weft_checkpoint_verify(dir, &err), &err);
@@ -338,7 +338,7 @@ static void test_two_files_swapped_between_checkpoints(void **state)
     run_set_up(&r, f.name, 1, "finetuning_type: lora\n");
     check_ok(run_go(&r), &r.err);
     assert_int_equal(rename(check_path(f.name, "checkpoint-12/params.safetensors"), check_path(f.name, "checkpoint-14/params.safetensors")), 0);
-    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-14"), &err), &err, WEFT_EINPUT, NULL, "params.safetensors");
+    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-14"), &err), &err, WEFT_EINPUT, "CK4", "params.safetensors");
     check_folder_gone(f.name);
     run_tear_down(&r);
 }
@@ -477,7 +477,7 @@ static void test_callers_files_are_part_of_the_checkpoint(void **state)
     check_ok(run_go(&r), &r.err);
     check_str(run_file(&r, f.name, "checkpoint-2/note.txt"), "hello");
     flip(check_path(f.name, "checkpoint-2/note.txt"), 1);
-    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-2"), &err), &err, WEFT_EINPUT, NULL, "note.txt");
+    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-2"), &err), &err, WEFT_EINPUT, "CK4", "note.txt");
     check_folder_gone(f.name);
     run_tear_down(&r);
 }
