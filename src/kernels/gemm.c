@@ -152,30 +152,50 @@ static bool multiply_packed(struct weft_compute *c, const struct weft_gemm *g, c
 
 /* ---- few rows: B is streamed where it lies ---- */
 
-struct gemv {
+struct few {
     struct weft_compute *c;
     const struct weft_gemm *g;
-    size_t cols;                        /* of each task */
+    const struct weft_gemm_level *level;        /* NULL: gemv, A as it is in f32 */
+    size_t cols;                                /* of each task */
+    size_t lda;                                 /* of packed A */
     float alpha;
 };
 
-static void gemv_task(void *ctx, size_t chunk, int thread)
+static void few_task(void *ctx, size_t chunk, int thread)
 {
-    const struct gemv *v = ctx;
-    const struct weft_gemm *g = v->g;
-    size_t col = chunk * v->cols, n = weft_min_size(v->cols, g->n - col);
-    (g->b_rows_are_outputs ? v->c->k->gemv_nt : v->c->k->gemv_nn)(g->m, n, g->k, g->a, g->lda, b_at(g, col, 0), g->b_type, g->ldb,
-                                                                  g->c + col, g->ldc, g->accumulate, v->alpha,
-                                                                  g->bias ? g->bias + col : NULL);
+    const struct few *f = ctx;
+    const struct weft_gemm *g = f->g;
+    const struct weft_kernels *k = f->c->k;
+    size_t col = chunk * f->cols, n = weft_min_size(f->cols, g->n - col);
+    const char *b = b_at(g, col, 0);
+    const float *bias = g->bias ? g->bias + col : NULL;
+    if (f->level)
+        f->level->few(g->m, n, g->k, f->c->shared, f->lda, b, g->ldb, g->c + col, g->ldc, g->accumulate, f->alpha, bias);
+    else
+        (g->b_rows_are_outputs ? k->gemv_nt : k->gemv_nn)(g->m, n, g->k, g->a, g->lda, b, g->b_type, g->ldb, g->c + col, g->ldc,
+                                                          g->accumulate, f->alpha, bias);
 }
 
-static void multiply_few_rows(struct weft_compute *c, const struct weft_gemm *g)
+static void multiply_few_rows(struct few *f)
 {
-    struct gemv v = { c, g, .alpha = g->alpha != 0 ? g->alpha : 1 };
-    size_t column_bytes = g->k * weft_dtype_bytes(g->b_type) + 1;
-    v.cols = weft_max_size(GEMV_BYTES / column_bytes, 1);
-    v.cols = weft_ceil_div(v.cols, g->b_rows_are_outputs ? 8 : 128) * (g->b_rows_are_outputs ? 8 : 128);
-    weft_pool_run(c->pool, weft_ceil_div(g->n, v.cols), gemv_task, &v);
+    size_t column_bytes = f->g->k * weft_dtype_bytes(f->g->b_type), step = f->g->b_rows_are_outputs ? 8 : 128;
+    f->cols = weft_ceil_div(GEMV_BYTES / column_bytes + 1, step) * step;
+    weft_pool_run(f->c->pool, weft_ceil_div(f->g->n, f->cols), few_task, f);
+}
+
+/* False: this shape goes another way, or there is no memory for A. */
+static bool multiply_few_packed_rows(struct few *f, const struct weft_gemm_level *level)
+{
+    const struct weft_gemm *g = f->g;
+    if (g->m < level->few_from || g->m > level->few_to || g->b_type != WEFT_BF16 || !g->b_rows_are_outputs) return false;
+    size_t units = weft_ceil_div(g->k, level->unit_len), rows = weft_ceil_div(g->m, 4) * 4;
+    f->lda = weft_ceil_div(units, 16) * 16;
+    if (!weft_compute_need_shared(f->c, rows * f->lda * sizeof(uint32_t))) return false;
+    memset(f->c->shared, 0, rows * f->lda * sizeof(uint32_t));
+    level->pack_a(f->c->shared, f->lda, g->a, g->lda, g->a_transposed, g->m, g->k);
+    f->level = level;
+    multiply_few_rows(f);
+    return true;
 }
 
 /* ---- plain ---- */
@@ -192,8 +212,10 @@ void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
     const struct weft_gemm_level *level = g->exact || c->exact ? c->k->gemm_exact : c->k->gemm;
     if (!g->m || !g->n) return;
     if (level && g->k) {
+        struct few f = { .c = c, .g = g, .alpha = g->alpha != 0 ? g->alpha : 1 };
+        if (multiply_few_packed_rows(&f, level)) return;
         if (g->m <= WEFT_GEMV_ROWS && !g->a_transposed) {
-            multiply_few_rows(c, g);
+            multiply_few_rows(&f);
             return;
         }
         if (multiply_packed(c, g, level)) return;

@@ -39,6 +39,11 @@ struct weft_gemm_level {
     /* C [rows, b->n] = alpha * A B + (accumulate ? C : 0) + (bias ? bias : 0) */
     void (*multiply)(size_t rows, size_t units, const uint32_t *a, size_t lda, const struct weft_panel *b, float *c,
                      size_t ldc, bool accumulate, float alpha, const float *bias);
+    /* C [rows,n] with B [n,k] bf16 where it lies, for rows from few_from to few_to; A packed, its rows up to a
+     * multiple of 4 readable and zero.  few_to 0: the level has no such loop. */
+    size_t few_from, few_to;
+    void (*few)(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, const void *b, size_t ldb, float *c, size_t ldc,
+                bool accumulate, float alpha, const float *bias);
 };
 
 enum { WEFT_GEMV_ROWS = 8 };            /* the most rows of A that the two loops below take */

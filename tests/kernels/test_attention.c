@@ -222,6 +222,16 @@ static void nan_at(struct weft_compute *c, struct weft_compute *ref)
 
 static void test_nan_key_is_seen_by_those_who_see_it(void **state) { at_every_level(nan_at); }
 
+static void without_memory_at(struct weft_compute *c, struct weft_compute *ref)
+{
+    c->arena.max_bytes = c->arena.held_bytes;
+    check(c, &shapes[4], true);
+    check(c, &shapes[2], true);
+    assert_int_equal(c->arena.held_bytes, c->arena.max_bytes);
+}
+
+static void test_attention_without_memory_for_tiles(void **state) { at_every_level(without_memory_at); }
+
 enum { XH = 6, XK = 2, XD = 32, XT = 230, CACHE = 1200 };
 
 static void attention_for_threads(struct weft_compute *c, float *out)
@@ -252,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_neighbours_change_nothing),
         cmocka_unit_test(test_cache_gives_what_the_whole_gives),
         cmocka_unit_test(test_nan_key_is_seen_by_those_who_see_it),
+        cmocka_unit_test(test_attention_without_memory_for_tiles),
         cmocka_unit_test(test_same_bits_for_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,9 @@ static void test_scratch_grows_and_rests(void **state)
     assert_ptr_equal(c.scratch[0], scratch);
     assert_ptr_equal(c.shared, shared);
     assert_int_equal(c.arena.held_bytes, held);
-    assert_false(weft_compute_need_shared(&c, SIZE_MAX / 2));
+    c.arena.max_bytes = held;
+    assert_false(weft_compute_need_shared(&c, 1 << 20));
+    assert_false(weft_compute_need_scratch(&c, SIZE_MAX - 5));
     assert_ptr_equal(c.shared, shared);
     weft_compute_clear(&c);
 }

@@ -88,6 +88,8 @@ static void test_every_shape_orientation_and_type(void **state) { at_every_level
 static void big_at(struct weft_compute *c, struct weft_compute *ref)
 {
     static const struct shape shapes[] = {
+        { 39, 70, 333, false, true, WEFT_BF16, true, true, false, 0.5f, 1 },       /* few rows */
+        { 11, 9, 1000, true, true, WEFT_BF16, false, true, false, 0, 3 },
         { 1100, 70, 40, false, true, WEFT_BF16, false, true, false, 0, 0 },        /* more rows than one block */
         { 20, 40, 8300, false, true, WEFT_BF16, true, false, false, 0.5f, 1 },     /* more k than one chunk */
         { 20, 40, 8300, false, false, WEFT_F32, false, true, true, 0, 0 },
@@ -123,6 +125,20 @@ static void nan_at(struct weft_compute *c, struct weft_compute *ref)
 
 static void test_nan_reaches_its_row_and_column_only(void **state) { at_every_level(nan_at); }
 
+/* A compute that may not allocate any more takes the plain loops: same result, slower. */
+static void without_memory_at(struct weft_compute *c, struct weft_compute *ref)
+{
+    c->arena.max_bytes = c->arena.held_bytes;
+    static const struct shape shapes[] = {
+        { 20, 70, 300, false, true, WEFT_BF16, true, true, true, 0.5f, 1 },
+        { 70, 20, 65, true, false, WEFT_F32, true, false, true, 0, 0 },
+    };
+    for (size_t i = 0; i < WEFT_COUNT(shapes); i++) check(c, ref, &shapes[i]);
+    assert_int_equal(c->arena.held_bytes, c->arena.max_bytes);
+}
+
+static void test_products_without_memory_for_panels(void **state) { at_every_level(without_memory_at); }
+
 enum { TM = 530, TN = 200, TK = 300 };
 
 static void products_for_threads(struct weft_compute *c, float *out)
@@ -153,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_every_shape_orientation_and_type),
         cmocka_unit_test(test_shapes_of_training_and_decoding),
         cmocka_unit_test(test_nan_reaches_its_row_and_column_only),
+        cmocka_unit_test(test_products_without_memory_for_panels),
         cmocka_unit_test(test_same_bits_for_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,9 +131,86 @@ static void pack_b(uint32_t *out, const void *b, enum weft_dtype type, size_t ld
     }
 }
 
+/* ---- few rows: B is not packed, both operands are read as vectors along k ---- */
+
+VEC_INLINE vec load_left(const void *p, size_t left)
+{
+    return left >= BLOCK ? v_load(p) : _mm512_castsi512_ps(_mm512_maskz_loadu_epi16((1u << left) - 1, p));
+}
+
+/* m rows of A by nb rows of B, m * nb = 16 sums that one transpose adds up: sums[i * nb + j]. */
+VEC_INLINE void few_dots(const size_t m, const size_t nb, size_t k, const uint32_t *a, size_t lda, const char *b, size_t ldb, float sums[16])
+{
+    vec s[16];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++) s[i] = v_zero();
+    size_t p = 0;
+    for (; p + BLOCK <= k; p += BLOCK) {
+        vec w[4];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < nb; j++) {
+            const char *at = b + 2 * (j * ldb + p);
+            _mm_prefetch(at + 2 * nb * ldb, _MM_HINT_T0);               /* the same place of the next rows */
+            w[j] = v_load(at);
+        }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < m; i++) {
+            vec x = v_load(a + i * lda + p / UNIT);
+#pragma GCC unroll 4
+            for (size_t j = 0; j < nb; j++) s[i * nb + j] = WEFT_DOT(s[i * nb + j], x, w[j]);
+        }
+    }
+    if (p < k) {
+        vmask units = v_first((k - p + 1) / UNIT);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (size_t j = 0; j < nb; j++)
+                s[i * nb + j] = WEFT_DOT(s[i * nb + j], v_load_m(units, a + i * lda + p / UNIT), load_left(b + 2 * (j * ldb + p), k - p));
+    }
+    v_transpose(s);
+#pragma GCC unroll 4
+    for (size_t step = 8; step; step /= 2)
+#pragma GCC unroll 8
+        for (size_t i = 0; i < step; i++) s[i] = v_add(s[i], s[i + step]);
+    v_store(sums, s[0]);
+}
+
+static void few_put(const float *sums, size_t nb, size_t rows, size_t cols, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++) {
+            float v = sums[i * nb + j] * alpha;
+            if (accumulate) v += c[i * ldc + j];
+            c[i * ldc + j] = bias ? v + bias[j] : v;
+        }
+}
+
+/* Four rows of B pass over all rows of A while they are in L1. */
+static void few(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, const void *b, size_t ldb, float *c, size_t ldc,
+                bool accumulate, float alpha, const float *bias)
+{
+    float sums[16];
+    for (size_t j = 0; j < n; j += 4) {
+        const char *row = (const char *)b + 2 * j * ldb;
+        size_t cols = weft_min_size(4, n - j), i = 0;
+        if (cols == 4)
+            for (; i < rows; i += 4) {
+                few_dots(4, 4, k, a + i * lda, lda, row, ldb, sums);
+                few_put(sums, 4, weft_min_size(4, rows - i), 4, c + i * ldc + j, ldc, accumulate, alpha, bias ? bias + j : NULL);
+            }
+        else
+            for (; i < rows; i++)
+                for (size_t e = 0; e < cols; e++) {
+                    few_dots(1, 1, k, a + i * lda, lda, row + 2 * e * ldb, ldb, sums);
+                    few_put(sums, 1, 1, 1, c + i * ldc + j + e, ldc, accumulate, alpha, bias ? bias + j + e : NULL);
+                }
+    }
+}
+
 static const struct weft_gemm_level level = {
     .unit_len = UNIT, .panel_cols = PANEL_COLS, .block_units = 128,     /* 32 KiB */
-    .pack_a = pack_a, .pack_b = pack_b, .multiply = multiply,
+    .pack_a = pack_a, .pack_b = pack_b, .multiply = multiply, .few_from = 3, .few_to = 40, .few = few,
 };
 
 void weft_kernels_avx512bf16(struct weft_kernels *k)

@@ -44,11 +44,13 @@ VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t
     for (size_t i = 0; i < m; i++)
 #pragma GCC unroll 4
         for (size_t j = 0; j < nb; j++) s[i][j] = v_zero();
+    /* Short rows: the same place of the next rows; long ones: further on in this row. */
+    size_t ahead = nb * ldb * bytes <= 4 * STREAM_AHEAD ? nb * ldb * bytes : STREAM_AHEAD;
     for (; p + VEC_LEN <= k; p += VEC_LEN) {
         vec x[4];
 #pragma GCC unroll 4
         for (size_t j = 0; j < nb; j++) {
-            _mm_prefetch(b + (j * ldb + p) * bytes + STREAM_AHEAD, _MM_HINT_T0);
+            _mm_prefetch(b + (j * ldb + p) * bytes + ahead, _MM_HINT_T0);
             x[j] = v_load_any(b + (j * ldb + p) * bytes, type);
         }
 #pragma GCC unroll 8
