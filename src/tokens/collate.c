@@ -68,6 +68,7 @@ struct worker {
     enum weft_status st;
     size_t failed_chunk;
     struct weft_err err;
+    size_t full_len;                /* tokens of the row at hand before truncation; what nobody reads left out */
 };
 
 static void worker_clear(struct worker *w)
@@ -288,6 +289,7 @@ static enum weft_status add_pairs(struct worker *w, const struct weft_collate_se
     size_t n = w->ids.n, n_pairs = 0;
     if (s->clean && !s->train_on_prompt)
         while (n && !w->loss[n - 1]) n--;           /* nothing behind the last label is ever read */
+    w->full_len = n;
 
     for (size_t i = 0; i < n; n_pairs++) {
         while (i < n && !w->loss[i]) i++;
@@ -338,6 +340,7 @@ static enum weft_status add_pairs(struct worker *w, const struct weft_collate_se
 static enum weft_status add_text(struct worker *w, const struct tokens *k, size_t room, struct weft_err *err)
 {
     size_t n = weft_min_size(w->ids.n, room), at = w->out_labels.n;
+    w->full_len = w->ids.n;
     if (!ints_add(&w->out_ids, w->ids.ids, n) || !ints_add(&w->out_labels, w->ids.ids, n))
         return weft_fail_nomem(err, n * 8, "tokens");
     for (size_t i = at; i < w->out_labels.n; i++)
@@ -367,7 +370,7 @@ static enum weft_status add_row(struct worker *w, const struct tokens *k, const 
     else st = add_pairs(w, s, room, err);
     if (st) return st;
     *item = (struct weft_example){ .n = (uint32_t)(w->out_ids.n - at), .row_idx = row_idx,
-                                   .full_len = (uint32_t)weft_min_size(w->ids.n, UINT32_MAX) };
+                                   .full_len = (uint32_t)weft_min_size(w->full_len, UINT32_MAX) };
     *kept = item->n && count_labels(w->out_labels.v + at, item->n, &item->n_labels);
     return WEFT_OK;
 }

@@ -170,6 +170,7 @@ static void test_answer_and_end_mark_are_learnt(void **state)
     s.clean = true;                             /* the newline behind <|im_end|> is neither learnt nor kept */
     x = one(f, row, s);
     check_example(&x, "<system/S>/<user/hi>/<assistant/yo>", "................................yo>");
+    assert_int_equal(x.full_len, x.n);          /* which is not a truncation */
 }
 
 static void test_prompt_and_answer_are_encoded_apart_under_hf_only(void **state)
