@@ -108,7 +108,7 @@ static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_t
     if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one RECIPE.yaml; found %zu words", words.n);
     *name = words.items[0];
     st = weft_file_read(&cli->arena, *name, 1u << 20, &yaml, &cli->err);
-    if (!st) st = weft_options_yaml(table, road, &cli->arena, *name, yaml, &warn, &cli->err);
+    if (!st) st = weft_recipe_yaml(table, road, sizeof *road, &cli->arena, *name, yaml, &warn, &cli->err);
     if (!st) st = beside_list(cli, *name, &road->own.files);
     if (!st) st = beside_list(cli, *name, &road->recipe.dataset);
     if (!st) st = beside_list(cli, *name, &road->recipe.eval_dataset);

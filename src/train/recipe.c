@@ -112,12 +112,12 @@ static bool says_off(const struct weft_str_list *v)
     return true;
 }
 
-static enum weft_status judge_foreign(const struct recipe_file *f, const char *name, struct weft_buf *warn,
+static enum weft_status judge_foreign(const struct weft_str_list *given, const char *name, struct weft_buf *warn,
                                       struct weft_err *err)
 {
     enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
     for (size_t i = 0; i < N_FOREIGN; i++) {
-        if (!f->foreign[i].n || (foreign[i].refuse && says_off(&f->foreign[i]))) continue;
+        if (!given[i].n || (foreign[i].refuse && says_off(&given[i]))) continue;
         const char *why = weft_tr(lang, foreign[i].why);
         if (foreign[i].refuse)
             return weft_fail(err, WEFT_EINPUT, "%s: %s cannot be used: %s; remove the key or switch it off", name,
@@ -135,8 +135,30 @@ enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, c
     struct recipe_file f = { 0 };
     enum weft_status st = weft_options_defaults(weft_recipe_options, &f.recipe, a, err);
     if (!st && yaml.s) st = weft_options_yaml(file_options, &f, a, name, yaml, warn, err);
-    if (!st) st = judge_foreign(&f, name, warn, err);
+    if (!st) st = judge_foreign(f.foreign, name, warn, err);
     if (!st) *r = f.recipe;
+    return st;
+}
+
+enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, size_t bytes, struct weft_arena *a,
+                                  const char *name, struct weft_str yaml, struct weft_buf *warn, struct weft_err *err)
+{
+    /* The foreign values stand behind a copy of the settings, so that one table reaches both. */
+    const size_t lists = N_FOREIGN * sizeof(struct weft_str_list);
+    size_t at, n;
+    if (!weft_size_align(bytes, _Alignof(struct weft_str_list), &at) || !weft_size_add(at, lists, &n))
+        return weft_fail_nomem(err, bytes, "settings");
+    char *both = weft_arena_calloc(a, n, 1);
+    struct weft_option *joined = WEFT_NEWS(a, struct weft_option, t.n + N_FOREIGN);
+    if (!both || !joined) return weft_fail_nomem(err, n, "settings");
+    memcpy(both, settings, bytes);
+    memcpy(joined, t.rows, t.n * sizeof *joined);
+    for (size_t i = 0; i < N_FOREIGN; i++)
+        joined[t.n + i] = (struct weft_option){ .key = foreign[i].key, .type = WEFT_OPT_LIST,
+                                                .offset = at + i * sizeof(struct weft_str_list) };
+    enum weft_status st = weft_options_yaml((struct weft_option_table){ joined, t.n + N_FOREIGN }, both, a, name, yaml, warn, err);
+    if (!st) st = judge_foreign((const struct weft_str_list *)(both + at), name, warn, err);
+    if (!st) memcpy(settings, both, bytes);
     return st;
 }
 
@@ -145,7 +167,7 @@ enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, co
 {
     struct recipe_file f = { .recipe = *r };
     enum weft_status st = weft_options_set(file_options, &f, a, where, key, value, warn, err);
-    if (!st) st = judge_foreign(&f, where, warn, err);
+    if (!st) st = judge_foreign(f.foreign, where, warn, err);
     if (!st) *r = f.recipe;
     return st;
 }

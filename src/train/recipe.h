@@ -91,6 +91,11 @@ const struct weft_recipe_foreign *weft_recipe_foreign_keys(size_t *n);
 /* Defaults, then `yaml` (s == NULL: none).  Warnings, one a line, go to warn. */
 WEFT_MUST_USE enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name,
                                                 struct weft_str yaml, struct weft_buf *warn, struct weft_err *err);
+/* The same for a table that holds more than a recipe's rows (weft run): sets `settings`, `bytes` long, from `yaml`.
+ * Foreign keys that are none of its rows are ignored or refused as above. */
+WEFT_MUST_USE enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, size_t bytes, struct weft_arena *a,
+                                                const char *name, struct weft_str yaml, struct weft_buf *warn,
+                                                struct weft_err *err);
 /* One KEY=VALUE of the command line over what was read; `where` is for messages ("command line"). */
 WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, const char *where,
                                                const char *key, const char *value, struct weft_buf *warn,

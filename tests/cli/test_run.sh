@@ -29,6 +29,7 @@ cutoff_len: 128
 per_device_train_batch_size: 4
 learning_rate: 1.0e-3
 max_steps: 4
+template: qwen
 logging_steps: 1
 questions: questions.txt
 max_new_tokens: 8
@@ -41,6 +42,7 @@ for f in recipe.yaml dataset/train.jsonl dataset/valid.jsonl dataset/report.json
 done
 [ "$(wc -l <"$dir/run/eval/answers.jsonl")" = 2 ] || fail "expected two answers"
 grep -q 'used in rows' "$dir/out1" || fail "no funnel"
+grep -q "template is ignored" "$dir/err1" || fail "an ignored key is not named"
 
 # A second run does nothing again, and shows the answers again.
 before=$(stat -c '%Y %s' "$dir/run/adapter/adapter_model.safetensors" "$dir/run/dataset/train.jsonl")

@@ -160,6 +160,39 @@ static void test_command_line_wins_over_the_file(void **state)
     done(&r);
 }
 
+/* A table of more than a recipe's rows takes the same files. */
+static void test_wider_table_takes_foreign_keys_too(void **state)
+{
+    struct wide {
+        char before;
+        struct weft_recipe recipe;
+        int64_t own;
+        char after;
+    } w = { .before = 'a', .after = 'z' };
+    struct weft_option rows[128];
+    struct weft_arena a = { 0 };
+    struct weft_buf warn = { 0 };
+    struct weft_err err = { 0 };
+    size_t n = weft_recipe_options.n;
+    assert_true(n < WEFT_COUNT(rows));
+    memcpy(rows, weft_recipe_options.rows, n * sizeof rows[0]);
+    for (size_t i = 0; i < n; i++) rows[i].offset += offsetof(struct wide, recipe);
+    rows[n++] = (struct weft_option){ .key = "own", .type = WEFT_OPT_INT, .offset = offsetof(struct wide, own) };
+    struct weft_option_table t = { rows, n };
+    check_ok(weft_options_defaults(t, &w, &a, &err), &err);
+    check_ok(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("own: 7\nlora_rank: 3\nflash_attn: fa2\n"), &warn, &err), &err);
+    assert_int_equal(w.own, 7);
+    assert_int_equal(w.recipe.lora_rank, 3);
+    assert_true(w.before == 'a' && w.after == 'z');
+    check_contains(warn.s, "r.yaml: flash_attn is ignored");
+    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("lora_rank: 9\nuse_dora: true\n"), &warn, &err), &err, WEFT_EINPUT,
+                  NULL, "use_dora");
+    assert_int_equal(w.recipe.lora_rank, 3);
+    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("owm: 9\n"), &warn, &err), &err, WEFT_EINPUT, NULL, "own");
+    weft_buf_clear(&warn);
+    weft_arena_clear(&a);
+}
+
 /* Every setting written out, read back: the same settings. */
 static void test_resolved_recipe_reads_back(void **state)
 {
@@ -216,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_exclusive_settings_name_both),
         cmocka_unit_test(test_packing_is_the_default_of_pt_only),
         cmocka_unit_test(test_command_line_wins_over_the_file),
+        cmocka_unit_test(test_wider_table_takes_foreign_keys_too),
         cmocka_unit_test(test_resolved_recipe_reads_back),
         cmocka_unit_test(test_settings_leave_out_paths_and_saving),
         cmocka_unit_test(test_no_foreign_key_is_one_of_ours),
