@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <sys/resource.h>
+#include <time.h>
 
 /* ---- counting ---- */
 
@@ -16,14 +17,22 @@ static double weights_of_layer(const struct weft_config *c)
     return D * d * (2 * (double)c->n_heads + 2 * (double)c->n_kv_heads) + 3 * D * F;
 }
 
-/* FLOP of a step: 2 for every weight and token and product (y, dx, and dW where it trains), the head only for rows with
- * loss, attention 4 d for each visible pair forward and 10 d backward, branches 2 r (n_in + n_out) three times. */
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* FLOP of a step: 2 for every weight and token and product (y, dx, and dW where it trains), the head and what follows the
+ * last layer's attention only for rows with loss, attention 4 d for each visible pair forward and 10 d backward, branches 2 r (n_in + n_out) three times. */
 static double flop_of_step(const struct weft_model *m, double tokens, double rows, double seqs)
 {
     const struct weft_config *c = &m->config;
     double L = (double)c->n_layers, len = tokens / seqs, pairs = seqs * len * (len + 1) / 2;
     bool full = m->layers[0].q.dw != NULL;
-    double flop = tokens * L * weights_of_layer(c) * (full ? 6 : 4);
+    double after_attention = (double)c->hidden_size * (double)(c->n_heads * c->head_dim + 3 * c->intermediate_size);
+    double flop = (tokens * L * weights_of_layer(c) - (tokens - rows) * after_attention) * (full ? 6 : 4);
     flop += rows * (double)c->vocab_size * (double)c->hidden_size * (m->head.dw ? 6 : 4);
     flop += pairs * L * (double)c->n_heads * (double)c->head_dim * 14;
     for (size_t i = 0; i < m->config.n_layers; i++) {
@@ -99,12 +108,14 @@ enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model
     if (!st) st = make_batch(&a, n_seqs, len, model->config.vocab_size, &b, err);
     if (!st) st = weft_pass_new(&pass, c, model, &settings, err);
     for (int i = 0; !st && i < steps; i++) {
-        double peak = weft_measure_peak(c->pool, c->isa, c->exact || model->exact), start = weft_clock_seconds();
+        double peak = weft_measure_peak(c->pool, c->isa, c->exact || model->exact), cpu = cpu_seconds(), start = weft_clock_seconds();
         st = weft_model_loss_backward(model, pass, &b, 1 / (float)b.n_labels, 0, (uint64_t)i, &loss, NULL, NULL, err);
         if (st) break;
         update(c, params, moments, i + 1);
         double seconds = weft_clock_seconds() - start, flop = flop_of_step(model, (double)b.n_tokens, (double)loss.n, (double)n_seqs);
+        cpu = cpu_seconds() - cpu;
         out->tokens_per_s = fmax(out->tokens_per_s, (double)b.n_tokens / seconds);
+        out->tokens_per_cpu_s = fmax(out->tokens_per_cpu_s, (double)b.n_tokens / cpu);
         out->flops = fmax(out->flops, flop / seconds);
         out->peak = fmax(out->peak, peak);
         out->share = fmax(out->share, peak > 0 ? flop / seconds / peak : 0);

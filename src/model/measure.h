@@ -10,6 +10,7 @@
 
 struct weft_measured_training {
     double tokens_per_s;            /* of the fastest step: forward, backward, AdamW */
+    double tokens_per_cpu_s;        /* for each second of processor time, all threads: what neighbours do not change much */
     double flops;                   /* FLOP/s of that step: products and attention, nothing recomputed counted */
     double peak;                    /* of the machine, between the steps (kernels/measure.h) */
     double share;                   /* best of flops / peak over the steps */

@@ -65,6 +65,7 @@ static void test_logits_are_those_of_transformers(void **state)
         set_up(&s, names[i], NULL, true);
         double error = logits_error(&s);
         if (!(error <= 1e-5)) fail_msg("%s: logits differ by %.3g", names[i], error);
+        print_message("%s: logits %.2g\n", names[i], error);
         tear_down(&s);
     }
 }
