@@ -78,12 +78,13 @@ static enum weft_status number_symbols(struct weft_bpe *m, int32_t **symbol_of_i
 {
     const struct weft_vocab *v = m->vocab;
     m->id_of_symbol = malloc(weft_max_size(v->n, 1) * sizeof *m->id_of_symbol);
-    *symbol_of_id = malloc(weft_max_size(v->size, 1) * sizeof **symbol_of_id);
+    *symbol_of_id = calloc(weft_max_size(v->size, 1), sizeof **symbol_of_id);     /* holes stay untouched */
     if (!m->id_of_symbol || !*symbol_of_id) return weft_fail_nomem(err, v->size * 4, "vocabulary");
-    for (size_t id = 0; id < v->size; id++) {
-        (*symbol_of_id)[id] = v->content[id].s ? (int32_t)m->n_symbols : -1;
-        if (v->content[id].s) m->id_of_symbol[m->n_symbols++] = (int32_t)id;
-    }
+    for (size_t id = 0; id < v->size; id++)
+        if (v->nth[id]) {
+            (*symbol_of_id)[id] = (int32_t)m->n_symbols;
+            m->id_of_symbol[m->n_symbols++] = (int32_t)id;
+        }
     m->ids_are_symbols = v->n == v->size;
     return WEFT_OK;
 }
@@ -121,7 +122,7 @@ static enum weft_status first_symbols(struct weft_bpe *m, const int32_t *symbol_
         m->byte_symbol[b] = id < 0 ? -1 : symbol_of_id[id];
     }
     for (size_t k = 0; k < m->n_symbols && !m->byte_level; k++) {
-        int64_t cp = single_character(m->vocab->content[m->id_of_symbol[k]]);
+        int64_t cp = single_character(weft_vocab_content(m->vocab, m->id_of_symbol[k]));
         enum weft_status st = cp < 0 ? WEFT_OK : set_char_symbol(m, (uint32_t)cp, (int32_t)k, err);
         if (st) return st;
     }
@@ -140,7 +141,7 @@ static enum weft_status raw_tokens(struct weft_bpe *m, struct weft_err *err)
     m->raw.max_bytes = UINT32_MAX;
     for (size_t k = 0; k < m->n_symbols; k++) {
         m->raw_at[k] = (uint32_t)m->raw.len;
-        weft_byte_level_unmap(&map, m->vocab->content[m->id_of_symbol[k]], &m->raw);
+        weft_byte_level_unmap(&map, weft_vocab_content(m->vocab, m->id_of_symbol[k]), &m->raw);
     }
     m->raw_at[m->n_symbols] = (uint32_t)m->raw.len;
     enum weft_status st = weft_buf_check(&m->raw, "vocabulary", err);
@@ -303,7 +304,7 @@ static bool keeps_metaspace_in_front(const struct weft_bpe *m)
 {
     if (m->byte_level || m->prefix.len || m->suffix.len || weft_vocab_id(m->vocab, metaspace) < 0) return false;
     for (size_t i = 0; i < m->n_merges; i++) {
-        struct weft_str s = m->vocab->content[m->id_of_symbol[m->merged[i]]];
+        struct weft_str s = weft_vocab_content(m->vocab, m->id_of_symbol[m->merged[i]]);
         while (weft_str_starts(s, metaspace)) s = weft_str_skip(s, metaspace.len);
         if (weft_str_find(s, metaspace, 0) != SIZE_MAX) return false;
     }

@@ -18,8 +18,10 @@ void weft_byte_level_init(struct weft_byte_level *b);
 
 /* Appends the mapped form of the bytes s. */
 void weft_byte_level_map(const struct weft_byte_level *b, struct weft_str s, struct weft_buf *out);
-/* Appends the bytes that the mapped text s (valid UTF-8) stands for; false, with nothing appended, when a
- * character of s stands for no byte. */
+/* The bytes that the mapped text s (valid UTF-8) stands for, into out [s.len]; how many, 0 when a character of s stands
+ * for no byte. */
+size_t weft_byte_level_bytes(const struct weft_byte_level *b, struct weft_str s, char *out);
+/* The same, appended to out; false, with nothing appended, when a character stands for no byte. */
 bool weft_byte_level_unmap(const struct weft_byte_level *b, struct weft_str s, struct weft_buf *out);
 
 #endif

@@ -312,6 +312,12 @@ void weft_detok_push(struct weft_detok *d, int32_t id, struct weft_buf *out)
         weft_buf_str(out, s);
         return;
     }
+    if (t->decoder.n == 1 && t->decoder.steps[0].kind == BYTE_LEVEL && s.len <= 128) {     /* nearly every token of nearly every model */
+        char raw[128];
+        size_t n = weft_byte_level_bytes(&t->bytes, s, raw);
+        if (n || s.len) add_bytes(d, n ? (struct weft_str){ raw, n } : s, out);
+        return;
+    }
     if (find_step(&t->decoder, BYTE_LEVEL, &at)) {
         struct weft_buf text = { 0 }, raw = { 0 };
         run_steps(d, 0, s, first, &text);               /* ByteLevel is the last step; others before it are rare */

@@ -11,10 +11,12 @@
 enum { WEFT_MAX_TOKEN_ID = 16777215 };
 
 struct weft_vocab {
-    struct weft_str *content;   /* [size] by id; s == NULL: a hole */
+    uint32_t *nth;              /* [size] by id: number of the token + 1, 0 for a hole */
     size_t size, cap;           /* size: highest id + 1 */
-    size_t n;                   /* tokens */
-    uint32_t *slots;            /* hash table: id + 1, 0: free */
+    struct weft_str *contents;  /* [n] in the order they were added */
+    int32_t *ids;               /* [n] */
+    size_t n, cap_n;
+    uint32_t *slots;            /* hash table by content: number of the token + 1, 0: free */
     size_t n_slots;             /* a power of two, at least 2n */
 };
 
@@ -28,7 +30,7 @@ int32_t weft_vocab_id(const struct weft_vocab *v, struct weft_str content);     
 
 static inline struct weft_str weft_vocab_content(const struct weft_vocab *v, int32_t id)
 {
-    return id >= 0 && (size_t)id < v->size ? v->content[id] : (struct weft_str){ 0 };
+    return id >= 0 && (size_t)id < v->size && v->nth[id] ? v->contents[v->nth[id] - 1] : (struct weft_str){ 0 };
 }
 
 #endif
