@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The training text of tiny, from a folder of chapters {"book","chapter","text"}: FOLDER/classic-zh.jsonl and
-classic-zh-more.jsonl.  Writes into OUT: pretrain.jsonl {"text"}, heldout.jsonl {"text"}, turns.jsonl (messages) and
-turns-valid.jsonl, and prints what was left out and why.  Needs numpy.
+classic-zh-more.jsonl.  Writes into OUT: pretrain.jsonl {"text"}, heldout.jsonl {"text"}, turns.jsonl (speech and reply,
+and a sixth of plain paragraphs so that prose is not forgotten) and turns-valid.jsonl, and prints what was left out
+and why.  Needs numpy.
 
   prepare.py FOLDER OUT
 
@@ -16,6 +17,7 @@ import sys
 import numpy as np
 
 GRAM, LEAK, DOUBLE = 20, 0.10, 0.30
+PAIRS, PLAIN = 60000, 12000
 
 
 def grams(text):
@@ -109,6 +111,12 @@ def session(book, run, names):
         yield {"messages": messages}
 
 
+def paragraphs(chapters, n, rng):
+    """n paragraphs of 100 to 260 characters."""
+    found = [p for c in rng.sample(chapters, 4000) for p in c["text"].split("\n") if 100 <= len(p) <= 260]
+    return [{"text": p} for p in rng.sample(found, n)]
+
+
 def write(path, rows):
     with open(path, "w", encoding="utf-8") as f:
         for row in rows:
@@ -135,10 +143,13 @@ def main():
                 names[c["book"], who] = names.get((c["book"], who), 0) + 1
     turns = list(turns_of(kept, names))
     random.Random(43).shuffle(turns)
-    write(f"{out}/turns.jsonl", turns[:100000])
+    pairs = turns[:PAIRS]
+    rows = pairs + paragraphs(kept, PLAIN, random.Random(44))
+    random.Random(45).shuffle(rows)
+    write(f"{out}/turns.jsonl", rows)
     write(f"{out}/turns-valid.jsonl", list(turns_of(clean, names))[:500])
-    with_system = sum(len(t["messages"]) == 3 for t in turns[:100000])
-    print(f"turns: {len(turns)} pairs found, {min(len(turns), 100000)} kept, {with_system} of them name their speaker")
+    named = sum(len(t["messages"]) == 3 for t in pairs)
+    print(f"turns: {len(turns)} pairs found, {len(pairs)} kept, {named} of them name their speaker; {PLAIN} paragraphs")
 
 
 if __name__ == "__main__":
