@@ -33,9 +33,8 @@ bad=$bad$(grep -rnE "(fprintf|fputs|fwrite|dprintf|write) *\( *(stdout|stderr|ST
 [ -z "$bad" ] || { echo "$bad"; problem "printing, exiting or the environment outside src/cli"; }
 
 # ---- line length, in characters ----
-bad=$(git ls-files '*.c' '*.h' '*.sh' Makefile CMakeLists.txt | while read -r f; do
-    LC_ALL=C.UTF-8 awk -v f="$f" 'length($0) > 120 { print f ":" FNR ": " length($0) " columns" }' "$f"
-done)
+bad=$(git ls-files -z '*.c' '*.h' '*.sh' Makefile CMakeLists.txt | xargs -0 perl -CSD -ne '
+    chomp; print "$ARGV:$.: ", length, " columns\n" if length > 120; close ARGV if eof')
 [ -z "$bad" ] || { echo "$bad"; problem "lines over 120 columns"; }
 
 # ---- clang-tidy ----
