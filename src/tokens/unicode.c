@@ -113,8 +113,9 @@ static unsigned class_of(uint32_t cp, size_t *since)
     return bits;
 }
 
-/* Planes 4 to 13 hold no characters. */
-static bool is_empty_block(size_t b) { return b >= 0x400 && b < 0xE00; }
+/* From plane 4 on only U+E0000 - U+E01FF has characters with a class; planes 15 and 16 are private. */
+enum { USED_BLOCKS = 0x400 + 2 };
+static bool is_empty_block(size_t b) { return b >= 0x400 && b != 0xE00 && b != 0xE01; }
 
 static uint16_t *class_at(struct weft_unicode *u, uint32_t cp)
 {
@@ -125,7 +126,7 @@ static uint16_t *class_at(struct weft_unicode *u, uint32_t cp)
  * shared only at the end. */
 static enum weft_status fill(struct weft_unicode *u, struct weft_err *err)
 {
-    size_t full = 0x1100 - (0xE00 - 0x400) + 1;
+    size_t full = USED_BLOCKS + 1;
     u->classes = calloc(full * 256, sizeof u->classes[0]);
     if (!u->classes) return weft_fail_nomem(err, full * 256 * sizeof u->classes[0], "character classes");
     u->n_blocks = 1;                                            /* block 0: the empty one */
@@ -137,7 +138,7 @@ static enum weft_status fill(struct weft_unicode *u, struct weft_err *err)
     }
     for (uint32_t cp = 0; cp < 0x110000; cp++) {
         if (is_empty_block(cp >> 8)) {
-            cp = 0xE0000 - 1;
+            cp |= 255;
             continue;
         }
         const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)cp);
