@@ -2,7 +2,7 @@
 
     tokens.py compare [N [NAME...]]   N mixed strings (default 100,000) through each family: same ids, same decoded text
     tokens.py fixtures         writes tests/tokens/data/*: small tokenizers and golden strings with their ids
-    tokens.py speed            MB/s of weft, tokenizers and tiktoken on the same texts in one run, one thread each
+    tokens.py speed TOKENIZER [MB]   MB/s of weft, tokenizers and tiktoken on the same texts in one run, by processor time
     tokens.py unicode [NAME]   every code point through the patterns
     tokens.py files N PATH...  N mixed strings through tokenizer.json files of your own (Qwen, Llama, Gemma ...)
 
@@ -371,6 +371,47 @@ def files(n, paths):
     sys.exit(0 if ok else 1)
 
 
+def tiktoken_encoder(path):
+    """The same vocabulary in tiktoken, for byte-level tokenizers with one Split; None otherwise."""
+    try:
+        import tiktoken
+    except ImportError:
+        return None
+    j = json.load(open(path, encoding="utf-8"))
+    parts = (j["pre_tokenizer"] or {}).get("pretokenizers", [])
+    if len(parts) != 2 or "Regex" not in parts[0].get("pattern", {}):
+        return None
+    table, n = {}, 0
+    for b in range(256):
+        itself = 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b
+        table[chr(b if itself else 256 + n)] = b
+        n += not itself
+    ranks = {bytes(table[c] for c in token): rank for token, rank in j["model"]["vocab"].items()}
+    return tiktoken.Encoding("same", pat_str=parts[0]["pattern"]["Regex"], mergeable_ranks=ranks, special_tokens={})
+
+
+def speed(path, megabytes):
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    subprocess.run(["cmake", "--build", BUILD, "--target", "bench_tokenize"], check=True, stdout=subprocess.DEVNULL)
+    other, tik = Tokenizer.from_file(path), tiktoken_encoder(path)
+    os.makedirs(WORK, exist_ok=True)
+    for name, texts in (("Chinese", chinese(megabytes << 20)), ("English", english(megabytes << 20))):
+        texts = [t.replace("\0", "") for t in texts if t]
+        size = sum(len(t.encode()) for t in texts)
+        file = os.path.join(WORK, "speed.nul")
+        open(file, "wb").write(b"\0".join(t.encode() for t in texts))
+        line = json.loads(subprocess.run([os.path.join(BUILD, "bench_tokenize"), path, file, "3"], check=True, capture_output=True).stdout)
+        rows = [("weft", size / line["seconds"] / 1e6)]
+        for label, encode in (("tokenizers", lambda t: other.encode(t, add_special_tokens=False)), ("tiktoken", tik and tik.encode_ordinary)):
+            if encode:
+                start = time.process_time()
+                for t in texts:
+                    encode(t)
+                rows.append((label, size / (time.process_time() - start) / 1e6))
+        print(f"{name}, {size / 1e6:.1f} MB: " + ", ".join(f"{label} {mb:.1f} MB/s" + (f" (weft is {rows[0][1] / mb:.1f} times as fast)" if label != "weft" else "")
+                                                          for label, mb in rows))
+
+
 if __name__ == "__main__":
     verb = sys.argv[1] if len(sys.argv) > 1 else "compare"
     if verb == "compare":
@@ -379,6 +420,8 @@ if __name__ == "__main__":
         fixtures()
     elif verb == "unicode":
         unicode()
+    elif verb == "speed":
+        speed(sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 4)
     elif verb == "files":
         files(int(sys.argv[2]), sys.argv[3:])
     else:
