@@ -590,15 +590,39 @@ static enum weft_status check_model_config(struct weft_tokenizer *t, const char 
     return WEFT_OK;
 }
 
+/* A folder without tokenizer.json: vocab.json and merges.txt, in the pipeline of the tokenizer's class. */
+static enum weft_status load_older_files(struct weft_tokenizer *t, const char *dir, struct weft_err *err)
+{
+    struct weft_str vocab, merges, config, cls = { 0 };
+    struct weft_buf json = { 0 };
+    const char *path, *merges_path;
+    enum weft_status st = read_beside(t, dir, "tokenizer_config.json", &path, &config, err);
+    if (!st && config.len) {
+        struct weft_json_value v;
+        st = weft_json_parse(&t->arena, path, config, &v, err);
+        const struct weft_json_value *name = st ? NULL : weft_json_get(&v, "tokenizer_class");
+        if (name && name->kind == WEFT_JSON_STRING) cls = name->text;
+    }
+    if (!st) st = read_beside(t, dir, "merges.txt", &merges_path, &merges, err);
+    if (!st) st = read_beside(t, dir, "vocab.json", &path, &vocab, err);
+    if (!st && (!vocab.s || !merges.s))
+        return weft_fail(err, WEFT_EINPUT, "%s: there is no tokenizer.json in this folder, and no vocab.json with merges.txt", dir);
+    if (!st) st = weft_tokenizer_from_older_files(vocab, merges, cls, &json, err);
+    if (!st) {
+        struct weft_str text = weft_str_dup(&t->arena, weft_buf_view(&json));
+        st = text.s ? read_tokenizer(t, path, text, err) : weft_fail_nomem(err, json.len, path);
+    }
+    weft_buf_clear(&json);
+    return st;
+}
+
 static enum weft_status load_folder(struct weft_tokenizer *t, const char *dir, struct weft_err *err)
 {
     struct weft_str text;
     const char *path;
     enum weft_status st = read_beside(t, dir, "tokenizer.json", &path, &text, err);
     if (st) return st;
-    if (!text.s)
-        return weft_fail(err, WEFT_EINPUT, "%s: there is no tokenizer.json in this folder", dir);
-    st = read_tokenizer(t, path, text, err);
+    st = text.s ? read_tokenizer(t, path, text, err) : load_older_files(t, dir, err);
     if (!st) st = read_beside(t, dir, "tokenizer_config.json", &path, &text, err);
     if (!st && text.len) st = read_config(t, path, text, err);
     if (!st) st = read_beside(t, dir, "special_tokens_map.json", &path, &text, err);

@@ -114,6 +114,12 @@ WEFT_MUST_USE enum weft_status weft_decoder_read(struct weft_decoder *d, struct 
                                                  const struct weft_json_value *v, struct weft_err *err);
 void weft_decoder_clear(struct weft_decoder *d);
 
+/* ---- vocab.json and merges.txt (older_files.c) ---- */
+
+/* Writes them as the text of a tokenizer.json into out. */
+WEFT_MUST_USE enum weft_status weft_tokenizer_from_older_files(struct weft_str vocab, struct weft_str merges, struct weft_str tokenizer_class,
+                                                               struct weft_buf *out, struct weft_err *err);
+
 /* ---- the tokenizer ---- */
 
 struct weft_tokenizer {

@@ -294,6 +294,39 @@ static void test_tk8_and_the_files_beside(void **state)
     assert_int_equal(weft_dir_remove(dir, &err), WEFT_OK);
 }
 
+static void test_vocab_and_merges_without_tokenizer_json(void **state)
+{
+    char dir[] = "/tmp/weft-test-XXXXXX";
+    struct weft_tokenizer *t = NULL;
+    struct weft_encoder *e = NULL;
+    struct weft_ids ids = { 0 };
+    struct weft_err err = { 0 };
+    assert_non_null(mkdtemp(dir));
+    write_file(dir, "vocab.json", WEFT_STR("{\"a\":0,\"b\":1,\"1\":2,\"ab\":3,\"11\":4}"));
+    write_file(dir, "merges.txt", WEFT_STR("#version: 0.2\na b\n1 1\n"));
+    static const struct {
+        const char *config;
+        size_t n;
+    } classes[] = { { "{\"tokenizer_class\":\"GPT2Tokenizer\"}", 2 }, { "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"added_tokens_decoder\":{\"9\":{\"content\":\"<x>\"}}}", 3 } };
+    for (size_t i = 0; i < WEFT_COUNT(classes); i++) {          /* Qwen2 takes digits one by one */
+        write_file(dir, "tokenizer_config.json", weft_str_c(classes[i].config));
+        if (weft_tokenizer_load(&t, dir, &err) || weft_encoder_new(&e, t, &err)) fail_msg("%s", err.msg);
+        ids.n = 0;
+        assert_int_equal(weft_encode(e, WEFT_STR("ab11"), 0, &ids, &err), WEFT_OK);
+        assert_int_equal(ids.n, classes[i].n);
+        assert_int_equal(ids.ids[0], 3);
+        assert_int_equal(weft_tokenizer_vocab_size(t), i ? 10 : 5);
+        weft_encoder_free(e);
+        weft_tokenizer_free(t);
+    }
+    write_file(dir, "merges.txt", WEFT_STR("#version: 0.2\na c\n"));
+    assert_int_equal(weft_tokenizer_load(&t, dir, &err), WEFT_EINPUT);
+    assert_string_equal(err.rule, "TK4");
+    weft_ids_clear(&ids);
+    weft_err_clear(&err);
+    assert_int_equal(weft_dir_remove(dir, &err), WEFT_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_tk6_steps_are_capped),
         cmocka_unit_test(test_tk7_templates),
         cmocka_unit_test(test_tk8_and_the_files_beside),
+        cmocka_unit_test(test_vocab_and_merges_without_tokenizer_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
