@@ -379,7 +379,7 @@ static void write_header(struct weft_buf *header, const struct order *order, siz
         weft_json_out_object_end(&o);
     }
     weft_json_out_object_end(&o);
-    while (header->len % 8) weft_buf_char(header, ' ');     /* then 8 + N is a multiple of 8 as well */
+    while (header->len % 8 && !header->failed) weft_buf_char(header, ' ');     /* 8 + N is a multiple of 8 as well */
 }
 
 enum weft_status weft_safetensors_write_from(const char *path, const struct weft_st_out *tensors, size_t n,
