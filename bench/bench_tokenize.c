@@ -2,9 +2,9 @@
  *
  *   bench_tokenize [TOKENIZER TEXTS [ROUNDS]]      TEXTS: a file of texts with NUL bytes between them
  *
- * One line of JSON: the best of ROUNDS passes over all texts, each with a fresh encoder; the time to load the tokenizer;
- * and, as a scale that moves with the machine, the speed of checking the same bytes for UTF-8.
- * Without arguments: the vocabulary of tiny on its own modern.txt, repeated.
+ * One line of JSON: the best of ROUNDS passes over all texts, each with a fresh encoder; the time to load
+ * the tokenizer; and, as a scale that moves with the machine, the speed of checking the same bytes for
+ * UTF-8. Without arguments: the vocabulary of tiny on its own modern.txt, repeated.
  */
 #include "base/file.h"
 #include "base/json.h"
@@ -39,7 +39,8 @@ struct result {
     size_t tokens;
 };
 
-static enum weft_status encode_all(const struct weft_tokenizer *t, const struct weft_str *texts, size_t n, struct result *r, struct weft_err *err)
+static enum weft_status encode_all(const struct weft_tokenizer *t, const struct weft_str *texts, size_t n,
+                                   struct result *r, struct weft_err *err)
 {
     struct weft_encoder *e = NULL;
     struct weft_ids ids = { 0 };
@@ -58,7 +59,8 @@ static enum weft_status encode_all(const struct weft_tokenizer *t, const struct 
     return st;
 }
 
-static enum weft_status measure(struct weft_arena *a, const char *path, struct weft_str all, int rounds, struct result *r, struct weft_err *err)
+static enum weft_status measure(struct weft_arena *a, const char *path, struct weft_str all, int rounds,
+                                struct result *r, struct weft_err *err)
 {
     struct weft_tokenizer *t = NULL;
     struct weft_str *texts = WEFT_NEWS(a, struct weft_str, all.len / 2 + 1);
@@ -81,7 +83,8 @@ int main(int argc, char **argv)
     struct weft_err err = { 0 };
     struct weft_str all = { 0 };
     struct result r = { 0 };
-    const char *tokenizer = argc > 2 ? argv[1] : "models/tiny", *file = argc > 2 ? argv[2] : "models/tiny/recipe/modern.txt";
+    const char *tokenizer = argc > 2 ? argv[1] : "models/tiny",
+               *file = argc > 2 ? argv[2] : "models/tiny/recipe/modern.txt";
     enum weft_status st = weft_file_read(&a, file, 0, &all, &err);
     struct weft_buf repeated = { 0 };
     while (!st && argc <= 2 && repeated.len < 8u << 20) {
@@ -92,10 +95,11 @@ int main(int argc, char **argv)
     if (!st) st = measure(&a, tokenizer, all, argc > 3 ? atoi(argv[3]) : 3, &r, &err);
     if (st) fprintf(stderr, "bench_tokenize: %s\n", err.msg);
     else
-        printf("{\"bench\":\"tokenize\",\"tokenizer\":\"%s\",\"bytes\":%zu,\"tokens\":%zu,\"seconds\":%.4f,\"mb_s\":%.1f,\"load_ms\":%.1f,"
-               "\"utf8_check_mb_s\":%.0f,\"share_of_utf8_check\":%.3f}\n",
-               tokenizer, all.len, r.tokens, r.seconds, (double)all.len / r.seconds / 1e6, r.load_ms, r.check_mb_s,
-               (double)all.len / r.seconds / 1e6 / r.check_mb_s);
+        printf(
+            "{\"bench\":\"tokenize\",\"tokenizer\":\"%s\",\"bytes\":%zu,\"tokens\":%zu,\"seconds\":%.4f,\"mb_s\":%.1f,\"load_ms\":%.1f,"
+            "\"utf8_check_mb_s\":%.0f,\"share_of_utf8_check\":%.3f}\n",
+            tokenizer, all.len, r.tokens, r.seconds, (double)all.len / r.seconds / 1e6, r.load_ms,
+            r.check_mb_s, (double)all.len / r.seconds / 1e6 / r.check_mb_s);
     weft_buf_clear(&repeated);
     weft_arena_clear(&a);
     return weft_exit_code(st);

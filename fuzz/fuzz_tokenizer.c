@@ -1,5 +1,6 @@
-/* Any bytes as a tokenizer.json, a NUL byte, and a text.  What is accepted encodes the text without harm: ids there are, offsets
- * in order, the same a second time, and the text that streaming gives is the one that decoding at once gives. */
+/* Any bytes as a tokenizer.json, a NUL byte, and a text.  What is accepted encodes the text without harm:
+ * ids there are, offsets in order, the same a second time, and the text that streaming gives is the one
+ * that decoding at once gives. */
 #include "tokens/tokenizer.h"
 
 #include <stdlib.h>
@@ -9,7 +10,8 @@ static void check(bool ok)
     if (!ok) abort();
 }
 
-static void encode(const struct weft_tokenizer *t, struct weft_encoder *e, struct weft_str text, unsigned flags)
+static void encode(const struct weft_tokenizer *t, struct weft_encoder *e, struct weft_str text,
+                   unsigned flags)
 {
     struct weft_ids ids = { 0 }, again = { 0 };
     struct weft_buf whole = { 0 }, streamed = { 0 };
@@ -47,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weft_tokenizer *t = NULL;
     struct weft_encoder *e = NULL;
     struct weft_err err = { .lang = size & 1 ? WEFT_LANG_ZH : WEFT_LANG_EN };
-    enum weft_status st = weft_tokenizer_parse(&t, "fuzz", (struct weft_str){ (const char *)data, json }, (struct weft_str){ 0 }, &err);
+    enum weft_status st = weft_tokenizer_parse(&t, "fuzz", (struct weft_str){ (const char *)data, json },
+                                               (struct weft_str){ 0 }, &err);
     check(st == WEFT_OK || ((st == WEFT_EINPUT || st == WEFT_ELIMIT) && err.msg[0]));
     if (st) return 0;
     check(weft_encoder_new(&e, t, &err) == WEFT_OK);

@@ -1,10 +1,11 @@
 /* tokens/bpe.c - tables and the merge loops
  *
- * The pair with the lowest rank is merged first, the leftmost of equals, until no pair is in the table.  Short words
- * keep the ranks of their neighbouring pairs in an array and look at all of them for the least; a long word has a heap
- * of (rank, position) over a linked list, entries that the text has overtaken being dropped when they come up: 1 MB of
- * one letter costs n log n.  Around that: words met before are in a small table, and byte-level words begin as
- * characters where that is sure to change nothing.
+ * The pair with the lowest rank is merged first, the leftmost of equals, until no pair is in the table.
+ * Short words keep the ranks of their neighbouring pairs in an array and look at all of them for the
+ * least; a long word has a heap of (rank, position) over a linked list, entries that the text has
+ * overtaken being dropped when they come up: 1 MB of one letter costs n log n.  Around that: words met
+ * before are in a small table, and byte-level words begin as characters where that is sure to change
+ * nothing.
  */
 #include "tokens/bpe.h"
 
@@ -14,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SHORT_WORD = 64 };               /* symbols */
+enum { SHORT_WORD = 64 }; /* symbols */
 
 enum weft_status weft_ids_reserve(struct weft_ids *ids, size_t n, bool offsets, struct weft_err *err)
 {
@@ -54,7 +55,7 @@ static uint64_t pair_hash(uint64_t key) { return key * 0x9E3779B97F4A7C15u; }
 static inline uint32_t rank_of(const struct weft_bpe *m, uint32_t a, uint32_t b)
 {
     uint64_t key = (uint64_t)a << 20 | b, hash = pair_hash(key), entry;
-    uint64_t bit = hash >> 43;                                  /* the topmost bits choose both the bit and the slot */
+    uint64_t bit = hash >> 43; /* the topmost bits choose both the bit and the slot */
     if (!(m->maybe[bit >> 6] >> (bit & 63) & 1)) return WEFT_NO_RANK;
     size_t mask = ((size_t)1 << (64 - m->pair_shift)) - 1;
     for (size_t k = (size_t)(hash >> m->pair_shift); (entry = m->pairs[k]) != UINT64_MAX; k = (k + 1) & mask)
@@ -78,7 +79,7 @@ static enum weft_status number_symbols(struct weft_bpe *m, int32_t **symbol_of_i
 {
     const struct weft_vocab *v = m->vocab;
     m->id_of_symbol = malloc(weft_max_size(v->n, 1) * sizeof *m->id_of_symbol);
-    *symbol_of_id = calloc(weft_max_size(v->size, 1), sizeof **symbol_of_id);     /* holes stay untouched */
+    *symbol_of_id = calloc(weft_max_size(v->size, 1), sizeof **symbol_of_id); /* holes stay untouched */
     if (!m->id_of_symbol || !*symbol_of_id) return weft_fail_nomem(err, v->size * 4, "vocabulary");
     for (size_t id = 0; id < v->size; id++)
         if (v->nth[id]) {
@@ -117,7 +118,8 @@ static enum weft_status first_symbols(struct weft_bpe *m, const int32_t *symbol_
     weft_byte_level_init(&map);
     for (unsigned b = 0; b < 256; b++) {
         char text[8];
-        size_t n = m->byte_level ? weft_utf8_encode(map.of_byte[b], text) : (size_t)snprintf(text, sizeof text, "<0x%02X>", b);
+        size_t n = m->byte_level ? weft_utf8_encode(map.of_byte[b], text)
+                                 : (size_t)snprintf(text, sizeof text, "<0x%02X>", b);
         int32_t id = weft_vocab_id(m->vocab, (struct weft_str){ text, n });
         m->byte_symbol[b] = id < 0 ? -1 : symbol_of_id[id];
     }
@@ -134,10 +136,12 @@ static enum weft_status raw_tokens(struct weft_bpe *m, struct weft_err *err)
 {
     struct weft_byte_level map;
     weft_byte_level_init(&map);
-    for (m->n_raw_slots = 64; m->n_raw_slots < m->n_symbols * 2; m->n_raw_slots *= 2) {}
+    for (m->n_raw_slots = 64; m->n_raw_slots < m->n_symbols * 2; m->n_raw_slots *= 2) {
+    }
     m->raw_at = malloc((m->n_symbols + 1) * sizeof *m->raw_at);
     m->raw_slots = calloc(m->n_raw_slots, sizeof *m->raw_slots);
-    if (!m->raw_at || !m->raw_slots) return weft_fail_nomem(err, m->n_raw_slots * sizeof *m->raw_slots, "vocabulary");
+    if (!m->raw_at || !m->raw_slots)
+        return weft_fail_nomem(err, m->n_raw_slots * sizeof *m->raw_slots, "vocabulary");
     m->raw.max_bytes = UINT32_MAX;
     for (size_t k = 0; k < m->n_symbols; k++) {
         m->raw_at[k] = (uint32_t)m->raw.len;
@@ -158,25 +162,28 @@ static enum weft_status raw_tokens(struct weft_bpe *m, struct weft_err *err)
 static int32_t symbol_of_raw(const struct weft_bpe *m, struct weft_str raw)
 {
     size_t i = (size_t)weft_xxh3(raw.s, raw.len, 0) & (m->n_raw_slots - 1);
-    while (m->raw_slots[i] && !weft_str_eq(weft_bpe_raw(m, m->raw_slots[i] - 1), raw)) i = (i + 1) & (m->n_raw_slots - 1);
+    while (m->raw_slots[i] && !weft_str_eq(weft_bpe_raw(m, m->raw_slots[i] - 1), raw))
+        i = (i + 1) & (m->n_raw_slots - 1);
     return (int32_t)m->raw_slots[i] - 1;
 }
 
 /* ---- whole characters ----
  *
- * Byte-level words begin as bytes, and a Chinese character then takes two merges to become one symbol.  Nearly always that
- * can be foreseen.  Let T be the highest rank among the merges that make the character c out of its bytes alone.  As long
- * as c is not whole, a merge of rank <= T waits inside it; so a neighbour X can take a part s off its left edge only by a
- * merge (X, s) of rank <= T.  X is a tail of the character before (its last byte, its last two, all of it), or longer
- * than that.  When no longer X has such a merge (known at load) and none of those three has one (looked up in the text),
- * and the same holds to the right, c becomes whole whatever else happens.  When, besides, all merges of c itself have
- * ranks above T, taking c whole at the start changes nothing: no one could have merged with it before.
+ * Byte-level words begin as bytes, and a Chinese character then takes two merges to become one symbol.
+ * Nearly always that can be foreseen.  Let T be the highest rank among the merges that make the character
+ * c out of its bytes alone.  As long as c is not whole, a merge of rank <= T waits inside it; so a
+ * neighbour X can take a part s off its left edge only by a merge (X, s) of rank <= T.  X is a tail of the
+ * character before (its last byte, its last two, all of it), or longer than that.  When no longer X has
+ * such a merge (known at load) and none of those three has one (looked up in the text), and the same holds
+ * to the right, c becomes whole whatever else happens.  When, besides, all merges of c itself have ranks
+ * above T, taking c whole at the start changes nothing: no one could have merged with it before.
  */
 
 struct edges {
-    uint32_t *as_left, *as_right;           /* [symbol] least rank of its merges, by side */
-    uint32_t *long_left, *long_right;       /* the same with a partner that reaches beyond the next character */
-    uint32_t *part_left, *part_right;       /* as_left with an unfinished front of a character, as_right with an unfinished tail */
+    uint32_t *as_left, *as_right;     /* [symbol] least rank of its merges, by side */
+    uint32_t *long_left, *long_right; /* the same with a partner that reaches beyond the next character */
+    uint32_t *part_left,
+        *part_right; /* as_left with an unfinished front of a character, as_right with an unfinished tail */
 };
 
 static void lower(uint32_t *least, uint32_t rank)
@@ -191,7 +198,7 @@ static bool all_continuation(struct weft_str s)
     return true;
 }
 
-static bool is_front_part(struct weft_str s)        /* a lead byte and less than it asks for */
+static bool is_front_part(struct weft_str s) /* a lead byte and less than it asks for */
 {
     unsigned char lead = s.len ? (unsigned char)s.s[0] : 0;
     size_t need = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 0;
@@ -204,7 +211,8 @@ static bool within_one_character(struct weft_str s, bool front)
     return front ? is_front_part(s) : s.len <= 2 && all_continuation(s);
 }
 
-static enum weft_status find_edges(const struct weft_bpe *m, const uint32_t (*parts)[2], struct edges *e, struct weft_err *err)
+static enum weft_status find_edges(const struct weft_bpe *m, const uint32_t (*parts)[2], struct edges *e,
+                                   struct weft_err *err)
 {
     size_t n = m->n_symbols + 1;
     uint32_t *all = malloc(6 * n * sizeof *all);
@@ -214,10 +222,10 @@ static enum weft_status find_edges(const struct weft_bpe *m, const uint32_t (*pa
     for (uint32_t i = 0; i < m->n_merges; i++) {
         uint32_t a = parts[i][0], b = parts[i][1];
         struct weft_str x = weft_bpe_raw(m, a), y = weft_bpe_raw(m, b);
-        if (m->n_repeated && rank_of(m, a, b) != i) continue;       /* a repeated pair has its last rank only */
+        if (m->n_repeated && rank_of(m, a, b) != i) continue; /* a repeated pair has its last rank only */
         lower(&e->as_left[a], i);
         lower(&e->as_right[b], i);
-        if ((x.len | y.len) == 1) continue;                         /* two bytes: no character is unfinished by that */
+        if ((x.len | y.len) == 1) continue; /* two bytes: no character is unfinished by that */
         if (!within_one_character(y, true)) lower(&e->long_left[a], i);
         if (!within_one_character(x, false)) lower(&e->long_right[b], i);
     }
@@ -235,7 +243,8 @@ static uint32_t raw_symbol(const struct weft_bpe *m, struct weft_str raw)
     return symbol < 0 ? WEFT_NO_SYMBOL : (uint32_t)symbol;
 }
 
-static void describe(const struct weft_bpe *m, const struct edges *e, uint32_t symbol, struct weft_str raw, struct weft_wide *w)
+static void describe(const struct weft_bpe *m, const struct edges *e, uint32_t symbol, struct weft_str raw,
+                     struct weft_wide *w)
 {
     uint32_t part[3], highest = 0, n_front = 0, n_back = 0;
     bool sure = true;
@@ -244,8 +253,10 @@ static void describe(const struct weft_bpe *m, const struct edges *e, uint32_t s
                              WEFT_NO_RANK,
                              { WEFT_NO_SYMBOL, WEFT_NO_SYMBOL },
                              { WEFT_NO_SYMBOL, WEFT_NO_SYMBOL },
-                             { raw_symbol(m, weft_str_sub(raw, 0, 1)), n > 2 ? raw_symbol(m, weft_str_sub(raw, 0, 2)) : WEFT_NO_SYMBOL },
-                             { raw_symbol(m, weft_str_skip(raw, n - 1)), n > 2 ? raw_symbol(m, weft_str_skip(raw, n - 2)) : WEFT_NO_SYMBOL },
+                             { raw_symbol(m, weft_str_sub(raw, 0, 1)),
+                               n > 2 ? raw_symbol(m, weft_str_sub(raw, 0, 2)) : WEFT_NO_SYMBOL },
+                             { raw_symbol(m, weft_str_skip(raw, n - 1)),
+                               n > 2 ? raw_symbol(m, weft_str_skip(raw, n - 2)) : WEFT_NO_SYMBOL },
                              e->part_left[symbol],
                              e->part_right[symbol] };
     for (int i = 0; i < 2; i++) {
@@ -302,7 +313,8 @@ static const struct weft_str metaspace = { "\xE2\x96\x81", 3 };
 /* Whether no merge makes a token in which U+2581 follows another character. */
 static bool keeps_metaspace_in_front(const struct weft_bpe *m)
 {
-    if (m->byte_level || m->prefix.len || m->suffix.len || weft_vocab_id(m->vocab, metaspace) < 0) return false;
+    if (m->byte_level || m->prefix.len || m->suffix.len || weft_vocab_id(m->vocab, metaspace) < 0)
+        return false;
     for (size_t i = 0; i < m->n_merges; i++) {
         struct weft_str s = weft_vocab_content(m->vocab, m->id_of_symbol[m->merged[i]]);
         while (weft_str_starts(s, metaspace)) s = weft_str_skip(s, metaspace.len);
@@ -311,8 +323,8 @@ static bool keeps_metaspace_in_front(const struct weft_bpe *m)
     return true;
 }
 
-enum weft_status weft_bpe_build(struct weft_bpe *m, const struct weft_merge *merges, size_t n_merges, size_t *bad,
-                                struct weft_err *err)
+enum weft_status weft_bpe_build(struct weft_bpe *m, const struct weft_merge *merges, size_t n_merges,
+                                size_t *bad, struct weft_err *err)
 {
     int32_t *symbol_of_id = NULL;
     uint32_t(*parts)[2] = NULL;
@@ -321,7 +333,8 @@ enum weft_status weft_bpe_build(struct weft_bpe *m, const struct weft_merge *mer
 
     *bad = SIZE_MAX;
     if (m->vocab->n > WEFT_MAX_SYMBOLS || n_merges > WEFT_MAX_MERGES) {
-        st = weft_fail_rule(err, WEFT_ELIMIT, "TK3", "the vocabulary has %zu tokens and %zu merges; at most %d and %d are supported",
+        st = weft_fail_rule(err, WEFT_ELIMIT, "TK3",
+                            "the vocabulary has %zu tokens and %zu merges; at most %d and %d are supported",
                             m->vocab->n, n_merges, WEFT_MAX_SYMBOLS, WEFT_MAX_MERGES);
         goto done;
     }
@@ -419,7 +432,8 @@ static enum weft_status scratch_reserve(struct weft_bpe_scratch *s, size_t n, st
     s->symbols = malloc(cap * sizeof *s->symbols);
     s->ranks = malloc(cap * sizeof *s->ranks);
     s->starts = malloc(cap * sizeof *s->starts);
-    if (!s->symbols || !s->ranks || !s->starts) return weft_fail_nomem(err, 3 * cap * sizeof *s->symbols, "encoder");
+    if (!s->symbols || !s->ranks || !s->starts)
+        return weft_fail_nomem(err, 3 * cap * sizeof *s->symbols, "encoder");
     s->cap = cap;
     return WEFT_OK;
 }
@@ -440,11 +454,11 @@ static enum weft_status scratch_reserve_long(struct weft_bpe_scratch *s, size_t 
     return WEFT_OK;
 }
 
-/* At most 64 symbols: the living ones are bits, the least of (rank, position) is found by looking at all of them, which the
- * compiler does several at a time.  Merges in place; returns how many are left. */
+/* At most 64 symbols: the living ones are bits, the least of (rank, position) is found by looking at all
+ * of them, which the compiler does several at a time.  Merges in place; returns how many are left. */
 static size_t merge_short(const struct weft_bpe *m, struct weft_bpe_scratch *s, size_t n, bool starts)
 {
-    uint32_t *symbol = s->symbols, *key = s->ranks;         /* key: rank << 8 | position, UINT32_MAX: no merge */
+    uint32_t *symbol = s->symbols, *key = s->ranks; /* key: rank << 8 | position, UINT32_MAX: no merge */
     uint64_t living = n == 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
     if (n < 2) return n;
     for (size_t i = 0; i + 1 < n; i++) {
@@ -519,7 +533,7 @@ static size_t merge_long(const struct weft_bpe *m, struct weft_bpe_scratch *s, s
     while (n_heap) {
         uint64_t top = heap_pop(s->heap, &n_heap);
         uint32_t at = (uint32_t)top;
-        if (rank[at] != top >> 32) continue;                    /* overtaken: that pair is there no more */
+        if (rank[at] != top >> 32) continue; /* overtaken: that pair is there no more */
         int32_t gone = next[at], after = next[gone];
         symbol[at] = m->merged[rank[at]];
         next[at] = after;
@@ -569,7 +583,8 @@ static int32_t symbol_of_id(const struct weft_bpe *m, int32_t id)
 }
 
 /* The symbol of a character with the prefix and suffix that some vocabularies mark word parts with. */
-static int32_t affixed_symbol(const struct weft_bpe *m, struct weft_str c, bool first, bool last, struct weft_buf *text)
+static int32_t affixed_symbol(const struct weft_bpe *m, struct weft_str c, bool first, bool last,
+                              struct weft_buf *text)
 {
     weft_buf_reset(text);
     if (!first) weft_buf_str(text, m->prefix);
@@ -579,8 +594,8 @@ static int32_t affixed_symbol(const struct weft_bpe *m, struct weft_str c, bool 
     return id < 0 ? -1 : symbol_of_id(m, id);
 }
 
-static enum weft_status split_characters(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word,
-                                         size_t *n_out, struct weft_err *err)
+static enum weft_status split_characters(const struct weft_bpe *m, struct weft_bpe_scratch *s,
+                                         struct weft_str word, size_t *n_out, struct weft_err *err)
 {
     const unsigned char *p = (const unsigned char *)word.s;
     struct unknown unknown = { 0 };
@@ -591,8 +606,7 @@ static enum weft_status split_characters(const struct weft_bpe *m, struct weft_b
         int32_t symbol;
         if (m->prefix.len || m->suffix.len)
             symbol = affixed_symbol(m, weft_str_sub(word, i, i + len), i == 0, i + len == word.len, &text);
-        else
-            symbol = m->char_symbol[cp >> 8] ? m->char_symbol[cp >> 8][cp & 255] : -1;
+        else symbol = m->char_symbol[cp >> 8] ? m->char_symbol[cp >> 8][cp & 255] : -1;
         if (symbol >= 0) {
             if (unknown.any) put(s, &n, (uint32_t)m->unk_symbol, unknown.start);
             unknown.any = false;
@@ -601,7 +615,7 @@ static enum weft_status split_characters(const struct weft_bpe *m, struct weft_b
         }
         bool bytes = m->byte_fallback;
         for (size_t k = 0; k < len && bytes; k++) bytes = m->byte_symbol[p[i + k]] >= 0;
-        if (bytes) {            /* an unknown that waits stays waiting: the reference does so */
+        if (bytes) { /* an unknown that waits stays waiting: the reference does so */
             for (size_t k = 0; k < len; k++) put(s, &n, (uint32_t)m->byte_symbol[p[i + k]], i + k);
             continue;
         }
@@ -617,7 +631,8 @@ static enum weft_status split_characters(const struct weft_bpe *m, struct weft_b
     return st;
 }
 
-static void put_bytes(const struct weft_bpe *m, struct weft_bpe_scratch *s, const unsigned char *p, size_t from, size_t to, bool *unknown, size_t *n)
+static void put_bytes(const struct weft_bpe *m, struct weft_bpe_scratch *s, const unsigned char *p,
+                      size_t from, size_t to, bool *unknown, size_t *n)
 {
     for (size_t i = from; i < to; i++) {
         int32_t symbol = m->byte_symbol[p[i]];
@@ -629,9 +644,9 @@ static void put_bytes(const struct weft_bpe *m, struct weft_bpe_scratch *s, cons
 
 /* A character of the word while it is looked at. */
 struct here {
-    const struct weft_wide *wide;       /* NULL: ASCII, or nothing known */
-    uint32_t byte;                      /* ASCII: its symbol; WEFT_NO_SYMBOL: nothing known */
-    bool whole;                         /* may still be taken whole */
+    const struct weft_wide *wide; /* NULL: ASCII, or nothing known */
+    uint32_t byte;                /* ASCII: its symbol; WEFT_NO_SYMBOL: nothing known */
+    bool whole;                   /* may still be taken whole */
     size_t begin, end;
 };
 
@@ -657,17 +672,19 @@ static inline void meet(const struct weft_bpe *m, struct here *a, struct here *b
 {
     const struct weft_wide *x = a->wide, *y = b->wide;
     if ((!x && a->byte == WEFT_NO_SYMBOL) || (!y && b->byte == WEFT_NO_SYMBOL)) {
-        a->whole = b->whole = false;                            /* an unknown neighbour */
+        a->whole = b->whole = false; /* an unknown neighbour */
         return;
     }
     if (b->whole && (!x || x->danger_left <= y->made_at)) {
-        uint32_t left[3] = { x ? x->symbol : a->byte, x ? x->tail[0] : WEFT_NO_SYMBOL, x ? x->tail[1] : WEFT_NO_SYMBOL };
+        uint32_t left[3] = { x ? x->symbol : a->byte, x ? x->tail[0] : WEFT_NO_SYMBOL,
+                             x ? x->tail[1] : WEFT_NO_SYMBOL };
         for (int i = 0; i < (x ? 3 : 1); i++)
             for (int k = 0; k < 2; k++)
                 if (rank_of(m, left[i], y->front[k]) <= y->made_at) b->whole = false;
     }
     if (a->whole && (!y || y->danger_right <= x->made_at)) {
-        uint32_t right[3] = { y ? y->symbol : b->byte, y ? y->head[0] : WEFT_NO_SYMBOL, y ? y->head[1] : WEFT_NO_SYMBOL };
+        uint32_t right[3] = { y ? y->symbol : b->byte, y ? y->head[0] : WEFT_NO_SYMBOL,
+                              y ? y->head[1] : WEFT_NO_SYMBOL };
         for (int i = 0; i < (y ? 3 : 1); i++)
             for (int k = 0; k < 2; k++)
                 if (rank_of(m, x->back[k], right[i]) <= x->made_at) a->whole = false;
@@ -703,7 +720,8 @@ static int32_t whole_word(const struct weft_bpe *m, struct weft_str word)
 }
 
 /* word becomes s->symbols [*n], with s->starts. */
-static enum weft_status merge_word(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word, size_t *n, struct weft_err *err)
+static enum weft_status merge_word(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word,
+                                   size_t *n, struct weft_err *err)
 {
     enum weft_status st = scratch_reserve(s, word.len, err);
     int32_t whole = m->ignore_merges ? whole_word(m, word) : -1;
@@ -752,7 +770,8 @@ static inline void word_key(const char *p, size_t len, size_t readable, uint64_t
 }
 
 /* The lengths of byte-level symbols add up to the word. */
-static void emit_begins(const struct weft_bpe *m, const uint32_t *symbols, size_t n, uint32_t base, struct weft_ids *out)
+static void emit_begins(const struct weft_bpe *m, const uint32_t *symbols, size_t n, uint32_t base,
+                        struct weft_ids *out)
 {
     for (size_t i = 0; i < n; i++) {
         out->begin[out->n + i] = base;
@@ -761,14 +780,16 @@ static void emit_begins(const struct weft_bpe *m, const uint32_t *symbols, size_
 }
 
 /* One word through the table of words met before. */
-static enum weft_status encode_cached(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word, size_t readable, bool offsets,
-                                      uint32_t base, struct weft_ids *out, struct weft_err *err)
+static enum weft_status encode_cached(const struct weft_bpe *m, struct weft_bpe_scratch *s,
+                                      struct weft_str word, size_t readable, bool offsets, uint32_t base,
+                                      struct weft_ids *out, struct weft_err *err)
 {
     uint64_t key[2];
     size_t n;
     word_key(word.s, word.len, readable, key);
     uint64_t hash = (key[0] ^ (key[1] * 0x9FB21C651E98DF25u + word.len)) * 0x9E3779B97F4A7C15u;
-    struct weft_bpe_word *w = &s->words[(hash ^ hash >> 29) * 0x9E3779B97F4A7C15u >> (64 - WEFT_BPE_CACHE_BITS)];
+    struct weft_bpe_word *w =
+        &s->words[(hash ^ hash >> 29) * 0x9E3779B97F4A7C15u >> (64 - WEFT_BPE_CACHE_BITS)];
     if (w->len != word.len || w->key[0] != key[0] || w->key[1] != key[1]) {
         enum weft_status st = merge_word(m, s, word, &n, err);
         if (st) return st;
@@ -785,11 +806,13 @@ static enum weft_status encode_cached(const struct weft_bpe *m, struct weft_bpe_
     return WEFT_OK;
 }
 
-static enum weft_status encode_part(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word, size_t readable, bool offsets,
-                                    uint32_t base, struct weft_ids *out, struct weft_err *err)
+static enum weft_status encode_part(const struct weft_bpe *m, struct weft_bpe_scratch *s,
+                                    struct weft_str word, size_t readable, bool offsets, uint32_t base,
+                                    struct weft_ids *out, struct weft_err *err)
 {
     size_t n;
-    if (word.len <= 16 && (!offsets || m->lengths_add_up)) return encode_cached(m, s, word, readable, offsets, base, out, err);
+    if (word.len <= 16 && (!offsets || m->lengths_add_up))
+        return encode_cached(m, s, word, readable, offsets, base, out, err);
     enum weft_status st = merge_word(m, s, word, &n, err);
     if (st) return st;
     for (size_t i = 0; i < n && offsets; i++) out->begin[out->n + i] = base + s->starts[i];
@@ -797,17 +820,20 @@ static enum weft_status encode_part(const struct weft_bpe *m, struct weft_bpe_sc
     return WEFT_OK;
 }
 
-enum weft_status weft_bpe_encode(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word, size_t readable, bool offsets,
-                                 uint32_t base, struct weft_ids *out, struct weft_err *err)
+enum weft_status weft_bpe_encode(const struct weft_bpe *m, struct weft_bpe_scratch *s, struct weft_str word,
+                                 size_t readable, bool offsets, uint32_t base, struct weft_ids *out,
+                                 struct weft_err *err)
 {
     enum weft_status st = WEFT_OK;
-    if (out->cap - out->n < word.len || (offsets && !out->begin)) st = weft_ids_reserve(out, word.len, offsets, err);
+    if (out->cap - out->n < word.len || (offsets && !out->begin))
+        st = weft_ids_reserve(out, word.len, offsets, err);
     if (!st && !s->words) {
         s->words = calloc((size_t)1 << WEFT_BPE_CACHE_BITS, sizeof *s->words);
         if (!s->words) st = weft_fail_nomem(err, sizeof *s->words << WEFT_BPE_CACHE_BITS, "encoder");
     }
     if (st) return st;
-    if (!m->cut_at_metaspace || m->ignore_merges) return encode_part(m, s, word, readable, offsets, base, out, err);
+    if (!m->cut_at_metaspace || m->ignore_merges)
+        return encode_part(m, s, word, readable, offsets, base, out, err);
     /* SentencePiece style, where a "word" may be a whole text: cut before each run of U+2581. */
     for (size_t at = 0, end; at < word.len && !st; at = end) {
         struct weft_str rest = weft_str_skip(word, at);
@@ -815,7 +841,8 @@ enum weft_status weft_bpe_encode(const struct weft_bpe *m, struct weft_bpe_scrat
         while (weft_str_starts(weft_str_skip(rest, run), metaspace)) run += metaspace.len;
         end = weft_str_find(word, metaspace, at + run);
         end = end == SIZE_MAX ? word.len : end;
-        st = encode_part(m, s, weft_str_sub(word, at, end), readable - at, offsets, base + (uint32_t)at, out, err);
+        st = encode_part(m, s, weft_str_sub(word, at, end), readable - at, offsets, base + (uint32_t)at, out,
+                         err);
     }
     return st;
 }

@@ -1,8 +1,8 @@
 /* tokens/bpe_train.c - byte-pair merges learned from counted words
  *
- * Chinese has no spaces, so a "word" is a clause: words are long, many, and most occur once.  The usual way (keep
- * for each pair the words it occurs in, scan such a word for each merge) then scans every clause a dozen times.
- * Here a pair keeps the positions where it occurs, and a merge touches nothing else:
+ * Chinese has no spaces, so a "word" is a clause: words are long, many, and most occur once.  The usual
+ * way (keep for each pair the words it occurs in, scan such a word for each merge) then scans every clause
+ * a dozen times. Here a pair keeps the positions where it occurs, and a merge touches nothing else:
  *
  *   cells   one int32 for each byte of each distinct word, with a border cell before, between and behind words.
  *           A symbol of n bytes has its id in its first and its last cell; the cells between hold INSIDE.  So the
@@ -15,8 +15,8 @@
  *           hundred different counts gives the weight of each position.
  *   queue   binary heap by (count, smaller ids), repaired lazily: counts of a pair only fall after its creation.
  *
- * Cost: the number of merges applied, each O(1) but for the hash look-ups of two neighbours.
- * Memory: 4 bytes of cells and at most 8 of positions for each byte of distinct words.
+ * Cost: the number of merges applied, each O(1) but for the hash look-ups of two neighbours. Memory: 4
+ * bytes of cells and at most 8 of positions for each byte of distinct words.
  */
 #include "tokens/bpe_train.h"
 
@@ -31,7 +31,7 @@ enum { BORDER = -1, INSIDE = -2 };
 
 struct word {
     uint64_t count;
-    uint32_t at, len;               /* in words.bytes */
+    uint32_t at, len; /* in words.bytes */
 };
 
 struct words {
@@ -40,15 +40,15 @@ struct words {
     size_t n, cap;
     struct slot {
         uint32_t hash;
-        uint32_t word;              /* number + 1; 0: free */
-    } *slots;
-    size_t n_slots;                 /* a power of two */
+        uint32_t word; /* number + 1; 0: free */
+    } * slots;
+    size_t n_slots; /* a power of two */
 };
 
 struct pair {
     uint64_t count;
     uint32_t a, b;
-    uint32_t *at;                   /* [n] positions of a; NULL when given up */
+    uint32_t *at; /* [n] positions of a; NULL when given up */
     uint32_t n;
 };
 
@@ -70,27 +70,27 @@ struct found_list {
 struct trainer {
     const struct weft_progress *progress;
     uint64_t min_count;
-    size_t max_symbols;             /* 256 + merges at most */
+    size_t max_symbols; /* 256 + merges at most */
     struct words words;
     int32_t *cells;
     struct group {
-        size_t end;                 /* first cell behind the words of this count */
+        size_t end; /* first cell behind the words of this count */
         uint64_t count;
-    } *groups;
+    } * groups;
     size_t n_groups;
     struct pair *pairs;
     size_t n_pairs, cap_pairs;
-    uint64_t *keys;                 /* hash table: (a << 32 | b) + 1, 0: free */
+    uint64_t *keys; /* hash table: (a << 32 | b) + 1, 0: free */
     uint32_t *key_pair;
     size_t n_keys, cap_keys;
     struct queued *heap;
     size_t n_heap, cap_heap;
-    uint32_t *len;                  /* [symbol] bytes */
-    uint32_t (*parts)[2];           /* [symbol] what it was merged from */
+    uint32_t *len;        /* [symbol] bytes */
+    uint32_t (*parts)[2]; /* [symbol] what it was merged from */
     size_t n_symbols;
-    uint64_t *left, *right;         /* [symbol] counts of (symbol, c) and (c, symbol) in the merge under way */
-    uint32_t *fill, *touched;       /* [symbol] scratch of the sort by neighbour */
-    uint32_t **where;               /* [symbol] the same */
+    uint64_t *left, *right;   /* [symbol] counts of (symbol, c) and (c, symbol) in the merge under way */
+    uint32_t *fill, *touched; /* [symbol] scratch of the sort by neighbour */
+    uint32_t **where;         /* [symbol] the same */
     struct found_list lefts, rights;
 };
 
@@ -133,7 +133,8 @@ static bool rehash(struct words *w)
 
 static enum weft_status count_word(struct words *w, struct weft_str s, struct weft_err *err)
 {
-    if (w->n * 3 >= w->n_slots * 2 && !rehash(w)) return out_of_memory(w->n_slots * 2 * sizeof *w->slots, err);
+    if (w->n * 3 >= w->n_slots * 2 && !rehash(w))
+        return out_of_memory(w->n_slots * 2 * sizeof *w->slots, err);
     uint32_t hash = (uint32_t)weft_xxh3(s.s, s.len, 0);
     size_t k = hash & (w->n_slots - 1);
     for (; w->slots[k].word; k = (k + 1) & (w->n_slots - 1)) {
@@ -146,9 +147,11 @@ static enum weft_status count_word(struct words *w, struct weft_str s, struct we
     }
     /* One cell for each byte and word, and positions, are 32-bit numbers. */
     if (w->bytes.len + w->n + s.len >= UINT32_MAX - 2)
-        return weft_fail(err, WEFT_ELIMIT, "the text has more than %u bytes of distinct words; train on a part of it",
+        return weft_fail(err, WEFT_ELIMIT,
+                         "the text has more than %u bytes of distinct words; train on a part of it",
                          UINT32_MAX - 2);
-    if (!grow((void **)&w->list, w->n, &w->cap, sizeof *w->list)) return out_of_memory(w->cap * sizeof *w->list, err);
+    if (!grow((void **)&w->list, w->n, &w->cap, sizeof *w->list))
+        return out_of_memory(w->cap * sizeof *w->list, err);
     w->list[w->n++] = (struct word){ 1, (uint32_t)w->bytes.len, (uint32_t)s.len };
     w->slots[k] = (struct slot){ hash, (uint32_t)w->n };
     weft_buf_str(&w->bytes, s);
@@ -156,8 +159,9 @@ static enum weft_status count_word(struct words *w, struct weft_str s, struct we
 }
 
 /* The text as the encoder will see it: bad bytes as U+FFFD, normalized when asked. */
-static enum weft_status prepare(const struct weft_unicode *u, bool nfc, struct weft_str text, struct weft_buf *valid,
-                                struct weft_buf *normal, struct weft_str *out, struct weft_err *err)
+static enum weft_status prepare(const struct weft_unicode *u, bool nfc, struct weft_str text,
+                                struct weft_buf *valid, struct weft_buf *normal, struct weft_str *out,
+                                struct weft_err *err)
 {
     enum weft_status st;
     if (weft_utf8_check(text) < text.len) {
@@ -181,8 +185,9 @@ static enum weft_status prepare(const struct weft_unicode *u, bool nfc, struct w
     return WEFT_OK;
 }
 
-static enum weft_status count_words(struct trainer *t, const struct weft_bpe_settings *s, const struct weft_pattern *pattern,
-                                    const struct weft_str *texts, size_t n_texts, struct weft_err *err)
+static enum weft_status count_words(struct trainer *t, const struct weft_bpe_settings *s,
+                                    const struct weft_pattern *pattern, const struct weft_str *texts,
+                                    size_t n_texts, struct weft_err *err)
 {
     struct weft_unicode *u = NULL;
     struct weft_buf valid = { 0 }, normal = { 0 };
@@ -329,8 +334,8 @@ static struct queued dequeue(struct trainer *t)
 }
 
 /* A new pair with n positions; *at is where they go. */
-static enum weft_status add_pair(struct trainer *t, uint32_t a, uint32_t b, uint64_t count, size_t n, uint32_t **at,
-                                 struct weft_err *err)
+static enum weft_status add_pair(struct trainer *t, uint32_t a, uint32_t b, uint64_t count, size_t n,
+                                 uint32_t **at, struct weft_err *err)
 {
     *at = malloc(weft_max_size(n, 1) * sizeof **at);
     if (!*at) return out_of_memory(n * sizeof **at, err);
@@ -393,16 +398,16 @@ static void forget(struct trainer *t, uint32_t a, uint32_t b, uint64_t weight)
     struct pair *p = find_pair(t, a, b);
     if (!p || !p->at) return;
     p->count -= weight;
-    if (p->count < t->min_count) {              /* it will never be merged */
+    if (p->count < t->min_count) { /* it will never be merged */
         free(p->at);
         p->at = NULL;
     }
 }
 
-/* The positions gathered for the new symbol c, sorted by neighbour (stable, so they stay ascending), become pairs
- * where there are enough of them.  `count` is zeroed again. */
-static enum weft_status new_pairs(struct trainer *t, struct found_list *l, uint64_t *count, uint32_t c, bool c_is_left,
-                                  struct weft_err *err)
+/* The positions gathered for the new symbol c, sorted by neighbour (stable, so they stay ascending),
+ * become pairs where there are enough of them.  `count` is zeroed again. */
+static enum weft_status new_pairs(struct trainer *t, struct found_list *l, uint64_t *count, uint32_t c,
+                                  bool c_is_left, struct weft_err *err)
 {
     enum weft_status st = WEFT_OK;
     size_t n_touched = 0;
@@ -439,11 +444,11 @@ static enum weft_status merge(struct trainer *t, uint32_t pair, struct weft_err 
     t->len[c] = la + lb;
     t->parts[c][0] = a;
     t->parts[c][1] = b;
-    t->pairs[pair].at = NULL;                   /* nothing is subtracted from the pair that is being merged */
+    t->pairs[pair].at = NULL; /* nothing is subtracted from the pair that is being merged */
     for (uint32_t i = 0; i < n; i++) {
         size_t at = positions[i];
         if (i + 8 < n) __builtin_prefetch(&cells[positions[i + 8]]);
-        if (cells[at] != (int32_t)a || cells[at + la] != (int32_t)b) continue;      /* stale */
+        if (cells[at] != (int32_t)a || cells[at + la] != (int32_t)b) continue; /* stale */
         while (at >= t->groups[g].end) g++;
         uint64_t weight = t->groups[g].count;
         int32_t before = cells[at - 1], behind = cells[at + la + lb];
@@ -452,11 +457,12 @@ static enum weft_status merge(struct trainer *t, uint32_t pair, struct weft_err 
         cells[at] = (int32_t)c;
         cells[at + la + lb - 1] = (int32_t)c;
         if (before >= 0) {
-            if (before == (int32_t)c) t->right[a] -= weight;     /* noted a moment ago as (c, a) */
+            if (before == (int32_t)c) t->right[a] -= weight; /* noted a moment ago as (c, a) */
             else forget(t, (uint32_t)before, a, weight);
-            bool twin = before == (int32_t)c;                    /* (c, c) is kept among the rights */
+            bool twin = before == (int32_t)c; /* (c, c) is kept among the rights */
             (twin ? t->right : t->left)[before] += weight;
-            if (!note(twin ? &t->rights : &t->lefts, (uint32_t)before, (uint32_t)(at - t->len[before]))) goto no_memory;
+            if (!note(twin ? &t->rights : &t->lefts, (uint32_t)before, (uint32_t)(at - t->len[before])))
+                goto no_memory;
         }
         if (behind >= 0) {
             forget(t, b, (uint32_t)behind, weight);
@@ -482,7 +488,7 @@ static enum weft_status learn(struct trainer *t, struct weft_err *err)
         if (weft_progress_cancelled(t->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
         struct queued top = dequeue(t);
         const struct pair *p = &t->pairs[top.pair];
-        if (!p->at) continue;                                   /* fell below min_count */
+        if (!p->at) continue; /* fell below min_count */
         if (p->count < top.count) {
             top.count = p->count;
             if (!enqueue(t, top)) return out_of_memory(t->cap_heap * sizeof *t->heap, err);
@@ -497,10 +503,10 @@ static enum weft_status learn(struct trainer *t, struct weft_err *err)
 
 /* ---- tokenizer.json ---- */
 
-static void append_token(const struct trainer *t, const struct weft_byte_level *map, const uint8_t byte_of_symbol[256],
-                         uint32_t symbol, struct weft_buf *out)
+static void append_token(const struct trainer *t, const struct weft_byte_level *map,
+                         const uint8_t byte_of_symbol[256], uint32_t symbol, struct weft_buf *out)
 {
-    uint32_t *waiting = t->touched;             /* right parts; their numbers fall, so there are fewer than symbols */
+    uint32_t *waiting = t->touched; /* right parts; their numbers fall, so there are fewer than symbols */
     size_t n = 0;
     for (;;) {
         while (symbol >= 256) {
@@ -621,8 +627,9 @@ static void write_model(struct weft_json_out *j, const struct trainer *t, const 
     weft_buf_clear(&text);
 }
 
-static void write_tokenizer(const struct trainer *t, const struct weft_bpe_settings *s, const struct weft_pattern *pattern,
-                            const uint8_t byte_of_symbol[256], struct weft_buf *out)
+static void write_tokenizer(const struct trainer *t, const struct weft_bpe_settings *s,
+                            const struct weft_pattern *pattern, const uint8_t byte_of_symbol[256],
+                            struct weft_buf *out)
 {
     struct weft_json_out j;
     weft_json_out_init(&j, out);
@@ -653,23 +660,26 @@ static void write_tokenizer(const struct trainer *t, const struct weft_bpe_setti
     weft_buf_char(out, '\n');
 }
 
-static enum weft_status check_settings(const struct weft_bpe_settings *s, const struct weft_pattern *pattern, struct weft_err *err)
+static enum weft_status check_settings(const struct weft_bpe_settings *s, const struct weft_pattern *pattern,
+                                       struct weft_err *err)
 {
     if (!pattern) {
         struct weft_buf names = { 0 };
         weft_pattern_names(&names);
-        enum weft_status st = weft_fail(err, WEFT_EARG, "pattern is \"%s\"; known are %s", s->pattern ? s->pattern : "",
-                                        names.s ? names.s : "");
+        enum weft_status st = weft_fail(err, WEFT_EARG, "pattern is \"%s\"; known are %s",
+                                        s->pattern ? s->pattern : "", names.s ? names.s : "");
         weft_buf_clear(&names);
         return st;
     }
     if (s->n_specials > 1u << 16 || s->vocab_size < 256 + s->n_specials)
-        return weft_fail(err, WEFT_EARG, "vocab_size is %zu; 256 bytes and %zu special tokens need at least %zu", s->vocab_size,
-                         s->n_specials, 256 + s->n_specials);
+        return weft_fail(err, WEFT_EARG,
+                         "vocab_size is %zu; 256 bytes and %zu special tokens need at least %zu",
+                         s->vocab_size, s->n_specials, 256 + s->n_specials);
     if (s->vocab_size > 1u << 24)
         return weft_fail(err, WEFT_EARG, "vocab_size is %zu; expected at most %u", s->vocab_size, 1u << 24);
     for (size_t i = 0; i < s->n_specials; i++) {
-        if (!s->specials[i] || !s->specials[i][0]) return weft_fail(err, WEFT_EARG, "special token %zu is empty", i + 1);
+        if (!s->specials[i] || !s->specials[i][0])
+            return weft_fail(err, WEFT_EARG, "special token %zu is empty", i + 1);
         for (size_t k = 0; k < i; k++)
             if (strcmp(s->specials[i], s->specials[k]) == 0)
                 return weft_fail(err, WEFT_EARG, "special token \"%s\" is given twice", s->specials[i]);
@@ -677,8 +687,8 @@ static enum weft_status check_settings(const struct weft_bpe_settings *s, const 
     return WEFT_OK;
 }
 
-static enum weft_status init(struct trainer *t, const struct weft_bpe_settings *s, const struct weft_progress *progress,
-                             struct weft_err *err)
+static enum weft_status init(struct trainer *t, const struct weft_bpe_settings *s,
+                             const struct weft_progress *progress, struct weft_err *err)
 {
     size_t n = t->max_symbols = s->vocab_size - s->n_specials;
     t->progress = progress;
@@ -691,7 +701,8 @@ static enum weft_status init(struct trainer *t, const struct weft_bpe_settings *
     t->fill = calloc(n, sizeof *t->fill);
     t->touched = malloc(n * sizeof *t->touched);
     t->where = calloc(n, sizeof *t->where);
-    if (!t->len || !t->parts || !t->left || !t->right || !t->fill || !t->touched || !t->where || !more_keys(t))
+    if (!t->len || !t->parts || !t->left || !t->right || !t->fill || !t->touched || !t->where
+        || !more_keys(t))
         return out_of_memory(n * 44, err);
     for (size_t i = 0; i < 256; i++) t->len[i] = 1;
     return WEFT_OK;
@@ -720,8 +731,9 @@ static void clear(struct trainer *t)
     free(t->rights.items);
 }
 
-enum weft_status weft_bpe_train(const struct weft_bpe_settings *s, const struct weft_str *texts, size_t n_texts,
-                                const struct weft_progress *progress, struct weft_buf *out, struct weft_err *err)
+enum weft_status weft_bpe_train(const struct weft_bpe_settings *s, const struct weft_str *texts,
+                                size_t n_texts, const struct weft_progress *progress, struct weft_buf *out,
+                                struct weft_err *err)
 {
     const struct weft_pattern *pattern = s->pattern ? weft_pattern_by_name(s->pattern) : NULL;
     struct trainer t = { 0 };

@@ -33,7 +33,7 @@ size_t weft_byte_level_bytes(const struct weft_byte_level *b, struct weft_str s,
 bool weft_byte_level_unmap(const struct weft_byte_level *b, struct weft_str s, struct weft_buf *out)
 {
     if (!s.len) return true;
-    if (!weft_buf_reserve(out, s.len)) return true;         /* the buffer remembers */
+    if (!weft_buf_reserve(out, s.len)) return true; /* the buffer remembers */
     size_t n = weft_byte_level_bytes(b, s, out->s + out->len);
     out->len += n;
     out->s[out->len] = '\0';

@@ -1,8 +1,8 @@
 /* tokens/decoder.c - token ids back to text, one at a time
  *
- * The chain of decoder steps is run token by token; what it gives is text or, from byte tokens, bytes.  Bytes wait
- * until they are a whole code point (three at most), so that what is emitted is valid UTF-8 at every moment.
- * Decoding at once is decoding one by one: both give the same by construction.
+ * The chain of decoder steps is run token by token; what it gives is text or, from byte tokens, bytes.
+ * Bytes wait until they are a whole code point (three at most), so that what is emitted is valid UTF-8 at
+ * every moment. Decoding at once is decoding one by one: both give the same by construction.
  */
 #include "base/lang.h"
 #include "tokens/tokenizer_parts.h"
@@ -13,27 +13,31 @@ enum kind { BYTE_LEVEL, BYTE_FALLBACK, FUSE, STRIP, REPLACE, METASPACE, BPE_SUFF
 
 struct weft_decoder_step {
     enum kind kind;
-    struct weft_str from, to;       /* Replace; Metaspace: replacement; BPEDecoder: suffix */
-    struct weft_str content;        /* Strip: one character */
-    size_t start, stop;             /* Strip */
-    bool drop_first;                /* Metaspace: those of the first token vanish */
-    bool fused;                     /* stands behind Fuse: works on the whole text */
+    struct weft_str from, to; /* Replace; Metaspace: replacement; BPEDecoder: suffix */
+    struct weft_str content;  /* Strip: one character */
+    size_t start, stop;       /* Strip */
+    bool drop_first;          /* Metaspace: those of the first token vanish */
+    bool fused;               /* stands behind Fuse: works on the whole text */
 };
 
 /* ---- reading ---- */
 
-static enum weft_status read_strip(const struct weft_component *c, struct weft_decoder_step *s, struct weft_err *err)
+static enum weft_status read_strip(const struct weft_component *c, struct weft_decoder_step *s,
+                                   struct weft_err *err)
 {
     enum weft_status st = weft_component_str(c, "content", &s->content, err);
     if (!st) st = weft_component_uint(c, "start", &s->start, err);
     if (!st) st = weft_component_uint(c, "stop", &s->stop, err);
     if (st) return st;
     if (weft_utf8_chars(s->content) != 1) return weft_component_fail(c, "content must be one character", err);
-    if (s->fused && s->stop) return weft_component_fail(c, "stop must be 0 behind Fuse: the end of a streamed text is not known", err);
+    if (s->fused && s->stop)
+        return weft_component_fail(c, "stop must be 0 behind Fuse: the end of a streamed text is not known",
+                                   err);
     return WEFT_OK;
 }
 
-static enum weft_status read_replace(const struct weft_component *c, struct weft_decoder_step *s, struct weft_err *err)
+static enum weft_status read_replace(const struct weft_component *c, struct weft_decoder_step *s,
+                                     struct weft_err *err)
 {
     struct weft_text_pattern pattern;
     enum weft_status st = weft_component_str(c, "content", &s->to, err);
@@ -43,7 +47,8 @@ static enum weft_status read_replace(const struct weft_component *c, struct weft
     if (!pattern.text.len) st = weft_component_fail(c, "a decoder's pattern must be a String", err);
     weft_text_pattern_clear(&pattern);
     if (!st && s->fused && weft_utf8_chars(s->from) != 1)
-        st = weft_component_fail(c, "behind Fuse a pattern must be one character: a longer one may lie across two tokens", err);
+        st = weft_component_fail(
+            c, "behind Fuse a pattern must be one character: a longer one may lie across two tokens", err);
     return st;
 }
 
@@ -77,17 +82,22 @@ static enum weft_status add_step(void *ctx, const struct weft_component *c, stru
         s.to = WEFT_STR(" ");
         st = weft_component_str(c, "replacement", &s.from, err);
         if (!st) st = weft_component_bool(c, "add_prefix_space", true, &add_prefix_space, err);
-        if (!st && weft_utf8_chars(s.from) != 1) st = weft_component_fail(c, "replacement must be one character", err);
+        if (!st && weft_utf8_chars(s.from) != 1)
+            st = weft_component_fail(c, "replacement must be one character", err);
         const struct weft_json_value *scheme = weft_json_get(c->value, "prepend_scheme");
-        if (!st) s.drop_first = scheme && scheme->kind == WEFT_JSON_STRING ? !weft_str_is(scheme->text, "never") : add_prefix_space;
+        if (!st)
+            s.drop_first = scheme && scheme->kind == WEFT_JSON_STRING ? !weft_str_is(scheme->text, "never")
+                                                                      : add_prefix_space;
     } else if (weft_str_is(c->type, "BPEDecoder")) {
         s.kind = BPE_SUFFIX;
         st = weft_component_str(c, "suffix", &s.from, err);
         if (!st && !s.from.len) st = weft_component_fail(c, "suffix must not be empty", err);
     } else {
-        st = weft_component_unknown(c, "ByteLevel, ByteFallback, Fuse, Strip, Replace, Metaspace, BPEDecoder, Sequence", err);
+        st = weft_component_unknown(
+            c, "ByteLevel, ByteFallback, Fuse, Strip, Replace, Metaspace, BPEDecoder, Sequence", err);
     }
-    if (!st && s.fused && (s.kind == BYTE_LEVEL || s.kind == BYTE_FALLBACK || s.kind == METASPACE || s.kind == BPE_SUFFIX))
+    if (!st && s.fused
+        && (s.kind == BYTE_LEVEL || s.kind == BYTE_FALLBACK || s.kind == METASPACE || s.kind == BPE_SUFFIX))
         st = weft_component_fail(c, "this decoder works on tokens and cannot stand behind Fuse", err);
     if (!st && d->n == d->cap) {
         size_t cap = d->cap ? d->cap * 2 : 8;
@@ -100,8 +110,8 @@ static enum weft_status add_step(void *ctx, const struct weft_component *c, stru
     return st;
 }
 
-enum weft_status weft_decoder_read(struct weft_decoder *d, struct weft_arena *a, const struct weft_json *j, const struct weft_json_value *v,
-                                   struct weft_err *err)
+enum weft_status weft_decoder_read(struct weft_decoder *d, struct weft_arena *a, const struct weft_json *j,
+                                   const struct weft_json_value *v, struct weft_err *err)
 {
     enum weft_status st = weft_component_walk(a, j, "decoder", "decoders", v, add_step, d, err);
     if (!st && v && v->kind == WEFT_JSON_OBJECT) d->present = true;
@@ -116,13 +126,13 @@ void weft_decoder_clear(struct weft_decoder *d)
 
 /* ---- bytes that become code points ---- */
 
-/* How many bytes of s [n], a sequence that is cut short at its end at worst, may still become a code point: 0 when
- * the last character is whole or beyond hope. */
+/* How many bytes of s [n], a sequence that is cut short at its end at worst, may still become a code
+ * point: 0 when the last character is whole or beyond hope. */
 static size_t unfinished(const char *s, size_t n)
 {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
         const unsigned char *p = (const unsigned char *)s + n - back;
-        if ((p[0] & 0xC0) == 0x80) continue;                                /* a continuation: its lead is further back */
+        if ((p[0] & 0xC0) == 0x80) continue; /* a continuation: its lead is further back */
         size_t need = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : p[0] >= 0xC2 ? 2 : 1;
         if (back >= need || p[0] > 0xF4) return 0;
         uint32_t cp;
@@ -172,13 +182,14 @@ static void add_bytes(struct weft_detok *d, struct weft_str s, struct weft_buf *
 /* Bytes that nothing will complete any more. */
 static void flush_bytes(struct weft_detok *d, struct weft_buf *out)
 {
-    if (d->n_held) weft_buf_utf8(out, 0xFFFD);          /* good so far means one maximal bad part */
+    if (d->n_held) weft_buf_utf8(out, 0xFFFD); /* good so far means one maximal bad part */
     d->n_held = 0;
 }
 
 /* ---- the chain ---- */
 
-/* state[0..3]: characters that Strip behind Fuse still looks at, + 1; state[4]: a space waits (BPEDecoder). */
+/* state[0..3]: characters that Strip behind Fuse still looks at, + 1; state[4]: a space waits
+ * (BPEDecoder). */
 static uint32_t strip_left(const struct weft_detok *d)
 {
     uint32_t n;
@@ -206,11 +217,12 @@ static struct weft_str strip_start(struct weft_str s, struct weft_str content, s
 }
 
 /* The whole text's first characters; later ones pass. */
-static struct weft_str strip_text_start(struct weft_detok *d, const struct weft_decoder_step *step, struct weft_str s)
+static struct weft_str strip_text_start(struct weft_detok *d, const struct weft_decoder_step *step,
+                                        struct weft_str s)
 {
     for (uint32_t n; (n = strip_left(d)) > 1 && s.len;) {
         if (!weft_str_starts(s, step->content)) {
-            set_strip_left(d, 1);                       /* the first other character ends it */
+            set_strip_left(d, 1); /* the first other character ends it */
             break;
         }
         s = weft_str_skip(s, step->content.len);
@@ -225,7 +237,9 @@ static bool is_byte_token(struct weft_str s, char *byte)
     if (s.len != 6 || memcmp(s.s, "<0x", 3) != 0 || s.s[5] != '>') return false;
     for (int i = 3; i < 5; i++) {
         char c = s.s[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int digit = c >= '0' && c <= '9'                 ? c - '0'
+                    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                         : -1;
         if (digit < 0) return false;
         value = value * 16 + digit;
     }
@@ -244,7 +258,7 @@ static void run_steps(struct weft_detok *d, size_t i, struct weft_str s, bool fi
         struct weft_buf *to = &text[turn];
         switch (step->kind) {
         case FUSE:
-        case BYTE_LEVEL:                                /* the tokens' bytes were looked up before the chain */
+        case BYTE_LEVEL: /* the tokens' bytes were looked up before the chain */
         case BYTE_FALLBACK: continue;
         case STRIP:
             if (step->fused) {
@@ -263,7 +277,9 @@ static void run_steps(struct weft_detok *d, size_t i, struct weft_str s, bool fi
             break;
         default:
             weft_buf_reset(to);
-            replace_all(s, step->from, step->kind == METASPACE && step->drop_first && first ? (struct weft_str){ 0 } : step->to, to);
+            replace_all(
+                s, step->from,
+                step->kind == METASPACE && step->drop_first && first ? (struct weft_str){ 0 } : step->to, to);
         }
         if (to->failed) out->failed = true;
         s = weft_buf_view(to);
@@ -287,12 +303,13 @@ void weft_detok_init(struct weft_detok *d, const struct weft_tokenizer *t, bool 
     for (size_t i = 0; i < t->decoder.n; i++)
         if (t->decoder.steps[i].kind == STRIP && t->decoder.steps[i].fused) {
             set_strip_left(d, (uint32_t)weft_min_size(t->decoder.steps[i].start, UINT32_MAX - 1) + 1);
-            break;                                      /* a second one would need a count of its own */
+            break; /* a second one would need a count of its own */
         }
 }
 
 /* Code points completed from byte tokens go through the steps behind ByteFallback. */
-static void after_fallback(struct weft_detok *d, size_t step, struct weft_buf *bytes, bool first, struct weft_buf *out)
+static void after_fallback(struct weft_detok *d, size_t step, struct weft_buf *bytes, bool first,
+                           struct weft_buf *out)
 {
     if (bytes->failed) out->failed = true;
     if (bytes->len) run_steps(d, step + 1, weft_buf_view(bytes), first, out);
@@ -312,7 +329,8 @@ void weft_detok_push(struct weft_detok *d, int32_t id, struct weft_buf *out)
         weft_buf_str(out, s);
         return;
     }
-    if (t->decoder.n == 1 && t->decoder.steps[0].kind == BYTE_LEVEL && s.len <= 128) {     /* nearly every token of nearly every model */
+    if (t->decoder.n == 1 && t->decoder.steps[0].kind == BYTE_LEVEL
+        && s.len <= 128) { /* nearly every token of nearly every model */
         char raw[128];
         size_t n = weft_byte_level_bytes(&t->bytes, s, raw);
         if (n || s.len) add_bytes(d, n ? (struct weft_str){ raw, n } : s, out);
@@ -320,8 +338,9 @@ void weft_detok_push(struct weft_detok *d, int32_t id, struct weft_buf *out)
     }
     if (find_step(&t->decoder, BYTE_LEVEL, &at)) {
         struct weft_buf text = { 0 }, raw = { 0 };
-        run_steps(d, 0, s, first, &text);               /* ByteLevel is the last step; others before it are rare */
-        if (text.len && !weft_byte_level_unmap(&t->bytes, weft_buf_view(&text), &raw)) weft_buf_str(&raw, weft_buf_view(&text));
+        run_steps(d, 0, s, first, &text); /* ByteLevel is the last step; others before it are rare */
+        if (text.len && !weft_byte_level_unmap(&t->bytes, weft_buf_view(&text), &raw))
+            weft_buf_str(&raw, weft_buf_view(&text));
         if (raw.len) add_bytes(d, weft_buf_view(&raw), out);
         if (text.failed || raw.failed) out->failed = true;
         weft_buf_clear(&text);
@@ -353,8 +372,8 @@ void weft_detok_finish(struct weft_detok *d, struct weft_buf *out)
     weft_buf_clear(&bytes);
 }
 
-enum weft_status weft_decode(const struct weft_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, struct weft_buf *out,
-                             struct weft_err *err)
+enum weft_status weft_decode(const struct weft_tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
+                             struct weft_buf *out, struct weft_err *err)
 {
     struct weft_detok d;
     weft_detok_init(&d, t, skip_special);

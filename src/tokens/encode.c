@@ -2,7 +2,8 @@
  *
  *   text -> valid UTF-8 -> cut at added tokens -> normalizer -> cut at normalized added tokens -> words -> BPE
  *
- * Views point into the input as long as nothing changes it, which for byte-level tokenizers is all the way.
+ * Views point into the input as long as nothing changes it, which for byte-level tokenizers is all the
+ * way.
  */
 #include "tokens/tokenizer_parts.h"
 
@@ -14,7 +15,8 @@ struct weft_encoder {
     struct weft_bpe_scratch bpe;
 };
 
-enum weft_status weft_encoder_new(struct weft_encoder **out, const struct weft_tokenizer *t, struct weft_err *err)
+enum weft_status weft_encoder_new(struct weft_encoder **out, const struct weft_tokenizer *t,
+                                  struct weft_err *err)
 {
     struct weft_encoder *e = calloc(1, sizeof *e);
     if (!e) return weft_fail_nomem(err, sizeof *e, "encoder");
@@ -36,7 +38,8 @@ void weft_encoder_free(struct weft_encoder *e)
     free(e);
 }
 
-static enum weft_status add_id(struct weft_ids *out, int32_t id, bool offsets, size_t begin, struct weft_err *err)
+static enum weft_status add_id(struct weft_ids *out, int32_t id, bool offsets, size_t begin,
+                               struct weft_err *err)
 {
     enum weft_status st = weft_ids_reserve(out, 1, offsets, err);
     if (st) return st;
@@ -46,18 +49,21 @@ static enum weft_status add_id(struct weft_ids *out, int32_t id, bool offsets, s
 }
 
 /* One word of v: from `begin` to `end`. */
-static enum weft_status encode_word(struct weft_encoder *e, struct weft_view v, size_t begin, size_t end, bool offsets, struct weft_ids *out,
-                                    struct weft_err *err)
+static enum weft_status encode_word(struct weft_encoder *e, struct weft_view v, size_t begin, size_t end,
+                                    bool offsets, struct weft_ids *out, struct weft_err *err)
 {
     size_t before = out->n;
-    enum weft_status st = weft_bpe_encode(&e->t->bpe, &e->bpe, weft_str_sub(v.text, begin, end), v.text.len - begin, offsets,
-                                          v.origin ? (uint32_t)begin : v.base + (uint32_t)begin, out, err);
-    for (size_t i = before; !st && offsets && v.origin && i < out->n; i++) out->begin[i] = v.origin[out->begin[i]];
+    enum weft_status st =
+        weft_bpe_encode(&e->t->bpe, &e->bpe, weft_str_sub(v.text, begin, end), v.text.len - begin, offsets,
+                        v.origin ? (uint32_t)begin : v.base + (uint32_t)begin, out, err);
+    for (size_t i = before; !st && offsets && v.origin && i < out->n; i++)
+        out->begin[i] = v.origin[out->begin[i]];
     return st;
 }
 
 /* Normalized text without added tokens. */
-static enum weft_status encode_words(struct weft_encoder *e, struct weft_view v, bool offsets, struct weft_ids *out, struct weft_err *err)
+static enum weft_status encode_words(struct weft_encoder *e, struct weft_view v, bool offsets,
+                                     struct weft_ids *out, struct weft_err *err)
 {
     const struct weft_pretokenizer *p = &e->t->pretokenizer;
     enum weft_status st = WEFT_OK;
@@ -71,13 +77,16 @@ static enum weft_status encode_words(struct weft_encoder *e, struct weft_view v,
     }
     struct weft_span *words;
     size_t n;
-    st = weft_pretokenizer_apply(p, e->t->unicode, &e->scratch, offsets || p->needs_origins, &v, &words, &n, err);
-    for (size_t i = 0; i < n && !st; i++) st = encode_word(e, v, words[i].begin, words[i].end, offsets, out, err);
+    st = weft_pretokenizer_apply(p, e->t->unicode, &e->scratch, offsets || p->needs_origins, &v, &words, &n,
+                                 err);
+    for (size_t i = 0; i < n && !st; i++)
+        st = encode_word(e, v, words[i].begin, words[i].end, offsets, out, err);
     return st;
 }
 
 /* A part of the text without added tokens that are matched before normalization. */
-static enum weft_status encode_piece(struct weft_encoder *e, struct weft_view v, unsigned flags, struct weft_ids *out, struct weft_err *err)
+static enum weft_status encode_piece(struct weft_encoder *e, struct weft_view v, unsigned flags,
+                                     struct weft_ids *out, struct weft_err *err)
 {
     const struct weft_tokenizer *t = e->t;
     bool offsets = flags & WEFT_ENCODE_OFFSETS, plain = !(flags & WEFT_ENCODE_SPECIALS);
@@ -85,7 +94,8 @@ static enum weft_status encode_piece(struct weft_encoder *e, struct weft_view v,
     size_t at = 0;
     enum weft_status st = WEFT_OK;
     if (!v.text.len) return WEFT_OK;
-    st = weft_normalizer_apply(&t->normalizer, t->unicode, &e->scratch, offsets || t->pretokenizer.needs_origins, &v, err);
+    st = weft_normalizer_apply(&t->normalizer, t->unicode, &e->scratch,
+                               offsets || t->pretokenizer.needs_origins, &v, err);
     while (!st && weft_finder_next(&t->normal_finder, t->unicode, v.text, at, plain, &found)) {
         st = encode_words(e, weft_view_sub(v, at, found.begin), offsets, out, err);
         if (!st) st = add_id(out, t->added[found.token].id, offsets, weft_view_origin(v, found.begin), err);
@@ -95,7 +105,8 @@ static enum weft_status encode_piece(struct weft_encoder *e, struct weft_view v,
 }
 
 /* The text with U+FFFD for each maximal bad part. */
-static enum weft_status make_valid(struct weft_mapped *valid, bool offsets, struct weft_view *v, struct weft_err *err)
+static enum weft_status make_valid(struct weft_mapped *valid, bool offsets, struct weft_view *v,
+                                   struct weft_err *err)
 {
     weft_mapped_reset(valid, offsets);
     for (size_t i = 0; i < v->text.len;) {
@@ -112,7 +123,8 @@ static enum weft_status make_valid(struct weft_mapped *valid, bool offsets, stru
     return weft_buf_check(&valid->text, "text", err);
 }
 
-enum weft_status weft_encode(struct weft_encoder *e, struct weft_str text, unsigned flags, struct weft_ids *out, struct weft_err *err)
+enum weft_status weft_encode(struct weft_encoder *e, struct weft_str text, unsigned flags,
+                             struct weft_ids *out, struct weft_err *err)
 {
     const struct weft_tokenizer *t = e->t;
     bool offsets = flags & WEFT_ENCODE_OFFSETS, plain = !(flags & WEFT_ENCODE_SPECIALS);
@@ -121,17 +133,23 @@ enum weft_status weft_encode(struct weft_encoder *e, struct weft_str text, unsig
     size_t before = out->n, at = 0;
     enum weft_status st = WEFT_OK;
 
-    if (text.len > INT32_MAX / 4)       /* the longest form, U+FFFD or a mapped character for each byte, must fit too */
-        return weft_fail(err, WEFT_ELIMIT, "a text of %zu bytes is too long to encode at once; at most %d bytes are", text.len, INT32_MAX / 4);
-    for (size_t i = 0; !st && (flags & WEFT_ENCODE_ADD) && i < t->before.n; i++) st = add_id(out, t->before.ids[i], offsets, 0, err);
-    if (!st && weft_utf8_check(text) < text.len) st = make_valid(&e->scratch.valid, offsets || t->pretokenizer.needs_origins, &v, err);
+    if (text.len
+        > INT32_MAX / 4) /* the longest form, U+FFFD or a mapped character for each byte, must fit too */
+        return weft_fail(err, WEFT_ELIMIT,
+                         "a text of %zu bytes is too long to encode at once; at most %d bytes are", text.len,
+                         INT32_MAX / 4);
+    for (size_t i = 0; !st && (flags & WEFT_ENCODE_ADD) && i < t->before.n; i++)
+        st = add_id(out, t->before.ids[i], offsets, 0, err);
+    if (!st && weft_utf8_check(text) < text.len)
+        st = make_valid(&e->scratch.valid, offsets || t->pretokenizer.needs_origins, &v, err);
     while (!st && weft_finder_next(&t->raw_finder, t->unicode, v.text, at, plain, &found)) {
         st = encode_piece(e, weft_view_sub(v, at, found.begin), flags, out, err);
         if (!st) st = add_id(out, t->added[found.token].id, offsets, weft_view_origin(v, found.begin), err);
         at = found.end;
     }
     if (!st) st = encode_piece(e, weft_view_sub(v, at, v.text.len), flags, out, err);
-    for (size_t i = 0; !st && (flags & WEFT_ENCODE_ADD) && i < t->after.n; i++) st = add_id(out, t->after.ids[i], offsets, text.len, err);
+    for (size_t i = 0; !st && (flags & WEFT_ENCODE_ADD) && i < t->after.n; i++)
+        st = add_id(out, t->after.ids[i], offsets, text.len, err);
     if (st) out->n = before;
     return st;
 }

@@ -12,18 +12,22 @@ struct weft_view {
     uint32_t base;
 };
 
-static inline uint32_t weft_view_origin(struct weft_view v, size_t i) { return v.origin ? v.origin[i] : v.base + (uint32_t)i; }
+static inline uint32_t weft_view_origin(struct weft_view v, size_t i)
+{
+    return v.origin ? v.origin[i] : v.base + (uint32_t)i;
+}
 
 static inline struct weft_view weft_view_sub(struct weft_view v, size_t from, size_t to)
 {
-    return (struct weft_view){ weft_str_sub(v.text, from, to), v.origin ? v.origin + from : NULL, v.base + (uint32_t)from };
+    return (struct weft_view){ weft_str_sub(v.text, from, to), v.origin ? v.origin + from : NULL,
+                               v.base + (uint32_t)from };
 }
 
 /* A changed copy under construction. */
 struct weft_mapped {
     struct weft_buf text;
-    bool keep;              /* origins are wanted */
-    uint32_t *origin;       /* [cap], as long as the text when kept */
+    bool keep;        /* origins are wanted */
+    uint32_t *origin; /* [cap], as long as the text when kept */
     size_t cap;
 };
 

@@ -1,22 +1,32 @@
 /* tokens/normalizer.c - what is done to text before it is cut into words
  *
- * A list of steps; each looks first whether it would change anything and copies only then.  A changed copy knows for
- * each byte where it came from, when the caller asked for offsets.
+ * A list of steps; each looks first whether it would change anything and copies only then.  A changed copy
+ * knows for each byte where it came from, when the caller asked for offsets.
  */
 #include "tokens/tokenizer_parts.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
 
-enum kind { UNICODE_FORM, PREPEND, REPLACE, LOWERCASE, STRIP, STRIP_MARKS, BERT_CLEAN, BERT_CHINESE, MAP_BYTES };
+enum kind {
+    UNICODE_FORM,
+    PREPEND,
+    REPLACE,
+    LOWERCASE,
+    STRIP,
+    STRIP_MARKS,
+    BERT_CLEAN,
+    BERT_CHINESE,
+    MAP_BYTES
+};
 
 struct weft_normalizer_step {
     enum kind kind;
     enum weft_normal_form form;
-    struct weft_str text;                   /* Prepend, Replace: content */
-    struct weft_text_pattern pattern;       /* Replace */
-    bool left, right;                       /* Strip */
-    bool nonspacing_only;                   /* STRIP_MARKS: Mn, not all of M */
+    struct weft_str text;             /* Prepend, Replace: content */
+    struct weft_text_pattern pattern; /* Replace */
+    bool left, right;                 /* Strip */
+    bool nonspacing_only;             /* STRIP_MARKS: Mn, not all of M */
 };
 
 /* ---- reading ---- */
@@ -34,7 +44,8 @@ static enum weft_status add(struct weft_normalizer *n, struct weft_normalizer_st
     return WEFT_OK;
 }
 
-static enum weft_status add_bert(struct weft_normalizer *n, const struct weft_component *c, struct weft_err *err)
+static enum weft_status add_bert(struct weft_normalizer *n, const struct weft_component *c,
+                                 struct weft_err *err)
 {
     bool clean, chinese, lowercase, strip;
     enum weft_status st = weft_component_bool(c, "clean_text", true, &clean, err);
@@ -43,8 +54,10 @@ static enum weft_status add_bert(struct weft_normalizer *n, const struct weft_co
     if (!st) st = weft_component_bool(c, "strip_accents", lowercase, &strip, err);
     if (!st && clean) st = add(n, (struct weft_normalizer_step){ .kind = BERT_CLEAN }, err);
     if (!st && chinese) st = add(n, (struct weft_normalizer_step){ .kind = BERT_CHINESE }, err);
-    if (!st && strip) st = add(n, (struct weft_normalizer_step){ .kind = UNICODE_FORM, .form = WEFT_NFD }, err);
-    if (!st && strip) st = add(n, (struct weft_normalizer_step){ .kind = STRIP_MARKS, .nonspacing_only = true }, err);
+    if (!st && strip)
+        st = add(n, (struct weft_normalizer_step){ .kind = UNICODE_FORM, .form = WEFT_NFD }, err);
+    if (!st && strip)
+        st = add(n, (struct weft_normalizer_step){ .kind = STRIP_MARKS, .nonspacing_only = true }, err);
     if (!st && lowercase) st = add(n, (struct weft_normalizer_step){ .kind = LOWERCASE }, err);
     return st;
 }
@@ -80,17 +93,22 @@ static enum weft_status add_step(void *ctx, const struct weft_component *c, stru
     } else if (weft_str_is(c->type, "ByteLevel")) {
         s.kind = MAP_BYTES;
     } else if (weft_str_is(c->type, "Precompiled")) {
-        st = weft_component_fail(c, "Precompiled belongs to Unigram models, which weft does not have yet", err);
+        st = weft_component_fail(c, "Precompiled belongs to Unigram models, which weft does not have yet",
+                                 err);
     } else {
-        st = weft_component_unknown(c, "NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip, StripAccents, BertNormalizer, ByteLevel, Sequence", err);
+        st = weft_component_unknown(
+            c,
+            "NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip, StripAccents, BertNormalizer, ByteLevel, Sequence",
+            err);
     }
     if (!st) st = add(n, s, err);
     if (st) weft_text_pattern_clear(&s.pattern);
     return st;
 }
 
-enum weft_status weft_normalizer_read(struct weft_normalizer *n, struct weft_arena *a, const struct weft_json *j,
-                                      const struct weft_json_value *v, struct weft_err *err)
+enum weft_status weft_normalizer_read(struct weft_normalizer *n, struct weft_arena *a,
+                                      const struct weft_json *j, const struct weft_json_value *v,
+                                      struct weft_err *err)
 {
     return weft_component_walk(a, j, "normalizer", "normalizers", v, add_step, n, err);
 }
@@ -106,13 +124,14 @@ void weft_normalizer_clear(struct weft_normalizer *n)
 
 static bool is_chinese(uint32_t c)
 {
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-           (c >= 0x2A700 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) ||
-           (c >= 0x2F800 && c <= 0x2FA1F);
+    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF)
+           || (c >= 0x2A700 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF)
+           || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
 /* What a step makes of one character: its replacement in out [8 bytes], or the character itself. */
-static struct weft_str of_character(const struct weft_normalizer_step *s, unsigned cls, uint32_t cp, struct weft_str itself, char out[16])
+static struct weft_str of_character(const struct weft_normalizer_step *s, unsigned cls, uint32_t cp,
+                                    struct weft_str itself, char out[16])
 {
     utf8proc_category_t category;
     size_t n = 0;
@@ -123,18 +142,19 @@ static struct weft_str of_character(const struct weft_normalizer_step *s, unsign
             out[0] = (char)(cp | 32);
             return (struct weft_str){ out, 1 };
         }
-        if (cp == 0x130) return WEFT_STR("i\xCC\x87");          /* the one letter whose small form is two characters */
+        if (cp == 0x130) return WEFT_STR("i\xCC\x87"); /* the one letter whose small form is two characters */
         n = weft_utf8_encode((uint32_t)utf8proc_tolower((utf8proc_int32_t)cp), out);
         return (struct weft_str){ out, n };
     case STRIP_MARKS:
         if (!(cls & WEFT_UNI_MARK)) return itself;
-        if (!s->nonspacing_only || utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_MN) return (struct weft_str){ 0 };
+        if (!s->nonspacing_only || utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_MN)
+            return (struct weft_str){ 0 };
         return itself;
     case BERT_CLEAN:
         if (cls & WEFT_UNI_SPACE || cp == '\t' || cp == '\n' || cp == '\r') return WEFT_STR(" ");
         category = utf8proc_category((utf8proc_int32_t)cp);
-        if (!cp || cp == 0xFFFD || category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
-            category == UTF8PROC_CATEGORY_CO || (category == UTF8PROC_CATEGORY_CN && !cls))
+        if (!cp || cp == 0xFFFD || category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF
+            || category == UTF8PROC_CATEGORY_CO || (category == UTF8PROC_CATEGORY_CN && !cls))
             return (struct weft_str){ 0 };
         return itself;
     case BERT_CHINESE:
@@ -147,18 +167,22 @@ static struct weft_str of_character(const struct weft_normalizer_step *s, unsign
     }
 }
 
-static void by_character(const struct weft_normalizer_step *s, const struct weft_unicode *u, struct weft_view v, struct weft_mapped *out)
+static void by_character(const struct weft_normalizer_step *s, const struct weft_unicode *u,
+                         struct weft_view v, struct weft_mapped *out)
 {
     for (size_t i = 0, n; i < v.text.len; i += n) {
         char text[16];
         uint32_t cp = weft_unicode_next((const unsigned char *)v.text.s + i, &n);
-        weft_mapped_add(out, of_character(s, weft_unicode_class(u, cp), cp, weft_str_sub(v.text, i, i + n), text), weft_view_origin(v, i));
+        weft_mapped_add(out,
+                        of_character(s, weft_unicode_class(u, cp), cp, weft_str_sub(v.text, i, i + n), text),
+                        weft_view_origin(v, i));
     }
 }
 
 /* NFC leaves most text alone; what it changes is done stretch by stretch, so that origins stay close. */
-static enum weft_status unicode_form(const struct weft_normalizer_step *s, const struct weft_unicode *u, struct weft_scratch *scratch,
-                                     struct weft_view v, struct weft_mapped *out, struct weft_err *err)
+static enum weft_status unicode_form(const struct weft_normalizer_step *s, const struct weft_unicode *u,
+                                     struct weft_scratch *scratch, struct weft_view v,
+                                     struct weft_mapped *out, struct weft_err *err)
 {
     for (size_t i = 0; i < v.text.len;) {
         if (s->form == WEFT_NFC) {
@@ -169,7 +193,8 @@ static enum weft_status unicode_form(const struct weft_normalizer_step *s, const
         }
         size_t end = weft_unicode_stretch(u, s->form, v.text, i);
         weft_buf_reset(&scratch->text);
-        enum weft_status st = weft_unicode_normalize(u, s->form, weft_str_sub(v.text, i, end), &scratch->text, err);
+        enum weft_status st =
+            weft_unicode_normalize(u, s->form, weft_str_sub(v.text, i, end), &scratch->text, err);
         if (st) return st;
         weft_mapped_add(out, weft_buf_view(&scratch->text), weft_view_origin(v, i));
         i = end;
@@ -177,14 +202,16 @@ static enum weft_status unicode_form(const struct weft_normalizer_step *s, const
     return WEFT_OK;
 }
 
-static enum weft_status replace(const struct weft_normalizer_step *s, const struct weft_unicode *u, struct weft_scratch *scratch,
-                                struct weft_view v, struct weft_mapped *out, struct weft_err *err)
+static enum weft_status replace(const struct weft_normalizer_step *s, const struct weft_unicode *u,
+                                struct weft_scratch *scratch, struct weft_view v, struct weft_mapped *out,
+                                struct weft_err *err)
 {
     struct weft_regex_walk walk = { 0, SIZE_MAX };
     size_t at = 0, begin, end;
     for (;;) {
         bool found;
-        enum weft_status st = weft_text_pattern_next(&s->pattern, u, &scratch->regex, v.text, &walk, &found, &begin, &end, err);
+        enum weft_status st =
+            weft_text_pattern_next(&s->pattern, u, &scratch->regex, v.text, &walk, &found, &begin, &end, err);
         if (st) return st;
         if (!found) break;
         weft_mapped_copy(out, v, at, begin);
@@ -196,11 +223,13 @@ static enum weft_status replace(const struct weft_normalizer_step *s, const stru
     return WEFT_OK;
 }
 
-static struct weft_view strip(const struct weft_normalizer_step *s, const struct weft_unicode *u, struct weft_view v)
+static struct weft_view strip(const struct weft_normalizer_step *s, const struct weft_unicode *u,
+                              struct weft_view v)
 {
     const unsigned char *p = (const unsigned char *)v.text.s;
     size_t from = 0, to = v.text.len, n;
-    while (s->left && from < to && weft_unicode_class(u, weft_unicode_next(p + from, &n)) & WEFT_UNI_SPACE) from += n;
+    while (s->left && from < to && weft_unicode_class(u, weft_unicode_next(p + from, &n)) & WEFT_UNI_SPACE)
+        from += n;
     while (s->right && to > from) {
         size_t last = to - 1;
         while (last > from && (p[last] & 0xC0) == 0x80) last--;
@@ -221,15 +250,18 @@ static void map_bytes(struct weft_view v, struct weft_mapped *out)
     }
 }
 
-enum weft_status weft_normalizer_apply(const struct weft_normalizer *n, const struct weft_unicode *u, struct weft_scratch *s, bool origins,
-                                       struct weft_view *v, struct weft_err *err)
+enum weft_status weft_normalizer_apply(const struct weft_normalizer *n, const struct weft_unicode *u,
+                                       struct weft_scratch *s, bool origins, struct weft_view *v,
+                                       struct weft_err *err)
 {
     int copy = 0;
     for (size_t i = 0; i < n->n && v->text.len; i++) {
         const struct weft_normalizer_step *step = &n->steps[i];
         struct weft_mapped *to = &s->copy[copy];
         enum weft_status st = WEFT_OK;
-        if (step->kind == UNICODE_FORM && step->form == WEFT_NFC && weft_unicode_nfc_prefix(u, v->text) == v->text.len) continue;
+        if (step->kind == UNICODE_FORM && step->form == WEFT_NFC
+            && weft_unicode_nfc_prefix(u, v->text) == v->text.len)
+            continue;
         if (step->kind == STRIP) {
             *v = strip(step, u, *v);
             continue;

@@ -1,9 +1,9 @@
 /* tokens/pattern.c - one function per pattern, built from the same few scans
  *
- * Each function is the pattern's ordered choice with its backtracking worked out by hand; tests/parity/tokens.py compares
- * them with the reference on all code points.
- * Chinese text is mostly runs of letters between U+4E00 and U+9FFF, English of ASCII letters: both are scanned by
- * byte without decoding; everything else goes through the class table.
+ * Each function is the pattern's ordered choice with its backtracking worked out by hand;
+ * tests/parity/tokens.py compares them with the reference on all code points. Chinese text is mostly runs
+ * of letters between U+4E00 and U+9FFF, English of ASCII letters: both are scanned by byte without
+ * decoding; everything else goes through the class table.
  */
 #include "tokens/pattern.h"
 
@@ -21,7 +21,8 @@ static inline unsigned class_at(const struct weft_unicode *u, const unsigned cha
 }
 
 /* End of the run of characters that have a bit of `mask`. */
-static size_t run_of(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at, unsigned mask)
+static size_t run_of(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at,
+                     unsigned mask)
 {
     size_t n;
     while (at < len && (class_at(u, s + at, &n) & mask)) at += n;
@@ -45,7 +46,8 @@ static size_t run_of_letters(const struct weft_unicode *u, const unsigned char *
 static size_t run_of_others(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at)
 {
     size_t n;
-    while (at < len && !(class_at(u, s + at, &n) & (WEFT_UNI_SPACE | WEFT_UNI_LETTER | WEFT_UNI_NUMBER))) at += n;
+    while (at < len && !(class_at(u, s + at, &n) & (WEFT_UNI_SPACE | WEFT_UNI_LETTER | WEFT_UNI_NUMBER)))
+        at += n;
     return at;
 }
 
@@ -55,8 +57,8 @@ static size_t run_of_line_ends(const unsigned char *s, size_t len, size_t at)
     return at;
 }
 
-/* 's|'t|'re|'ve|'m|'ll|'d at the apostrophe s[at]: its end, or `at` when there is none.  Folding case, the long s
- * (U+017F, C5 BF) counts as s. */
+/* 's|'t|'re|'ve|'m|'ll|'d at the apostrophe s[at]: its end, or `at` when there is none.  Folding case, the
+ * long s (U+017F, C5 BF) counts as s. */
 static size_t contraction(const unsigned char *s, size_t len, size_t at, bool fold)
 {
     size_t left = len - at;
@@ -72,8 +74,9 @@ static size_t contraction(const unsigned char *s, size_t len, size_t at, bool fo
     return at;
 }
 
-/* \s+(?!\S)|\s+ for the white space at `at`, which some character follows or ends the text: all of it at the end
- * of the text, else all but its last character, which goes with the next word; a single one stands alone. */
+/* \s+(?!\S)|\s+ for the white space at `at`, which some character follows or ends the text: all of it at
+ * the end of the text, else all but its last character, which goes with the next word; a single one stands
+ * alone. */
 static size_t spaces_before_word(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at)
 {
     size_t end = at, last = at, n;
@@ -113,11 +116,12 @@ static size_t next_gpt2(const struct weft_unicode *u, const unsigned char *s, si
 }
 
 /* Qwen2 and Llama 3 differ in how many digits make a piece. */
-static inline size_t next_qwen_llama(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at,
-                                     int max_digits)
+static inline size_t next_qwen_llama(const struct weft_unicode *u, const unsigned char *s, size_t len,
+                                     size_t at, int max_digits)
 {
     size_t n, m;
-    if (is_ascii_letter(s[at]) || is_han(s + at, len - at)) return run_of_letters(u, s, len, at + 1 + 2 * (s[at] >= 0x80));
+    if (is_ascii_letter(s[at]) || is_han(s + at, len - at))
+        return run_of_letters(u, s, len, at + 1 + 2 * (s[at] >= 0x80));
     if (s[at] == '\'') {
         size_t end = contraction(s, len, at, true);
         if (end > at) return end;
@@ -126,7 +130,8 @@ static inline size_t next_qwen_llama(const struct weft_unicode *u, const unsigne
     if (c & WEFT_UNI_LETTER) return run_of_letters(u, s, len, at + n);
     if (c & WEFT_UNI_NUMBER) {
         size_t end = at + n;
-        for (int k = 1; k < max_digits && end < len && (class_at(u, s + end, &m) & WEFT_UNI_NUMBER); k++) end += m;
+        for (int k = 1; k < max_digits && end < len && (class_at(u, s + end, &m) & WEFT_UNI_NUMBER); k++)
+            end += m;
         return end;
     }
     if (s[at] != '\r' && s[at] != '\n' && at + n < len) {
@@ -149,15 +154,24 @@ static size_t next_llama3(const struct weft_unicode *u, const unsigned char *s, 
     return next_qwen_llama(u, s, len, at, 3);
 }
 
-/* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and [\p{Ll}\p{Lm}\p{Lo}\p{M}]: letters without case and marks are in both. */
-static inline bool is_upper(unsigned c) { return (c & (WEFT_UNI_LETTER | WEFT_UNI_MARK)) && !(c & WEFT_UNI_LOWER); }
-static inline bool is_lower(unsigned c) { return (c & (WEFT_UNI_LETTER | WEFT_UNI_MARK)) && !(c & WEFT_UNI_UPPER); }
-
-/* upper*lower+ from `at`, or else upper+lower*: its end, or `at` when neither matches.  upper* takes all it can and gives
- * back until lower+ has its first: up to the last that is in both.  *first: it was the first of the two. */
-static size_t cased_word(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at, bool *first)
+/* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and [\p{Ll}\p{Lm}\p{Lo}\p{M}]: letters without case and marks are in
+ * both. */
+static inline bool is_upper(unsigned c)
 {
-    size_t upper = at, both = at, n;            /* end of upper*; end of the last in it that is lower too */
+    return (c & (WEFT_UNI_LETTER | WEFT_UNI_MARK)) && !(c & WEFT_UNI_LOWER);
+}
+static inline bool is_lower(unsigned c)
+{
+    return (c & (WEFT_UNI_LETTER | WEFT_UNI_MARK)) && !(c & WEFT_UNI_UPPER);
+}
+
+/* upper*lower+ from `at`, or else upper+lower*: its end, or `at` when neither matches.  upper* takes all
+ * it can and gives back until lower+ has its first: up to the last that is in both.  *first: it was the
+ * first of the two. */
+static size_t cased_word(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at,
+                         bool *first)
+{
+    size_t upper = at, both = at, n; /* end of upper*; end of the last in it that is lower too */
     while (upper < len) {
         if (is_han(s + upper, len - upper)) {
             both = upper += 3;
@@ -175,29 +189,34 @@ static size_t cased_word(const struct weft_unicode *u, const unsigned char *s, s
     return both > at ? both : upper;
 }
 
-/* Tekken and o200k differ in how many digits make a piece and in whether a word takes its contraction along. */
-static inline size_t next_cased(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at, int max_digits, bool contractions)
+/* Tekken and o200k differ in how many digits make a piece and in whether a word takes its contraction
+ * along. */
+static inline size_t next_cased(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at,
+                                int max_digits, bool contractions)
 {
     size_t n, m = 0, end;
     unsigned c = class_at(u, s + at, &n);
     bool line_end = s[at] == '\r' || s[at] == '\n';
     if (c & WEFT_UNI_NUMBER) {
         end = at + n;
-        for (int k = 1; k < max_digits && end < len && (class_at(u, s + end, &m) & WEFT_UNI_NUMBER); k++) end += m;
+        for (int k = 1; k < max_digits && end < len && (class_at(u, s + end, &m) & WEFT_UNI_NUMBER); k++)
+            end += m;
         return end;
     }
     if (!line_end) {
-        /* One character that is no letter may stand before the word; a mark may be that, or begin the word itself. */
+        /* One character that is no letter may stand before the word; a mark may be that, or begin the word
+         * itself. */
         size_t word = c & WEFT_UNI_LETTER ? at : at + n;
         bool first;
         end = cased_word(u, s, len, word, &first);
-        if (c & WEFT_UNI_MARK && !first) end = at + n;         /* the mark by itself is upper*lower+ */
+        if (c & WEFT_UNI_MARK && !first) end = at + n; /* the mark by itself is upper*lower+ */
         else if (end == word) end = at;
         if (end > at) {
             if (contractions && end < len && s[end] == '\'') end = contraction(s, len, end, true);
             return end;
         }
-        bool space = s[at] == ' ' && at + 1 < len && !(class_at(u, s + at + 1, &m) & (WEFT_UNI_SPACE | WEFT_UNI_LETTER | WEFT_UNI_NUMBER));
+        bool space = s[at] == ' ' && at + 1 < len
+                     && !(class_at(u, s + at + 1, &m) & (WEFT_UNI_SPACE | WEFT_UNI_LETTER | WEFT_UNI_NUMBER));
         if (space || !(c & WEFT_UNI_SPACE)) {
             end = run_of_others(u, s, len, space ? at + 1 : at);
             while (end < len && (s[end] == '\r' || s[end] == '\n' || s[end] == '/')) end++;
@@ -228,7 +247,10 @@ static size_t next_digits3(const struct weft_unicode *u, const unsigned char *s,
 }
 
 /* [一-龥぀-ゟ゠-ヿ]+: U+4E00 - U+9FA5, U+3040 - U+30FF; and what lies between. */
-static inline bool is_chinese_or_kana(uint32_t c) { return (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF); }
+static inline bool is_chinese_or_kana(uint32_t c)
+{
+    return (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF);
+}
 
 static size_t next_chinese_kana(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at)
 {
@@ -244,8 +266,8 @@ static inline bool is_ascii_punct(unsigned char c)
     return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
 }
 
-/* DeepSeek's third pattern.  Control characters, private and unassigned ones match only before a letter; the rest of
- * them are gaps. */
+/* DeepSeek's third pattern.  Control characters, private and unassigned ones match only before a letter;
+ * the rest of them are gaps. */
 static size_t next_deepseek(const struct weft_unicode *u, const unsigned char *s, size_t len, size_t at)
 {
     enum { WORD = WEFT_UNI_LETTER | WEFT_UNI_MARK, SIGN = WEFT_UNI_PUNCT | WEFT_UNI_SYMBOL };
@@ -256,8 +278,10 @@ static size_t next_deepseek(const struct weft_unicode *u, const unsigned char *s
         return end;
     }
     if (c & WORD) return run_of(u, s, len, at + n, WORD);
-    if (!(c & SIGN) && s[at] != '\r' && s[at] != '\n' && after & WORD) return run_of(u, s, len, at + n + m, WORD);
-    if (c & SIGN || (s[at] == ' ' && after & SIGN)) return run_of_line_ends(s, len, run_of(u, s, len, at + n, SIGN));
+    if (!(c & SIGN) && s[at] != '\r' && s[at] != '\n' && after & WORD)
+        return run_of(u, s, len, at + n + m, WORD);
+    if (c & SIGN || (s[at] == ' ' && after & SIGN))
+        return run_of_line_ends(s, len, run_of(u, s, len, at + n, SIGN));
     if (c & WEFT_UNI_SPACE) return spaces_with_lines(u, s, len, at);
     for (end = at + n; end < len; end += n) {
         c = class_at(u, s + end, &n);
@@ -269,16 +293,19 @@ static size_t next_deepseek(const struct weft_unicode *u, const unsigned char *s
 
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define CASED(suffix) "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" suffix "|"
+#define CASED(suffix)                                                                                        \
+    "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" suffix \
+    "|"
 #define SHORT_FORMS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define SIGNS "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define SIGNS_SLASH "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define DEEPSEEK(cr_lf)                                                                                                                              \
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^" cr_lf "\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[" cr_lf "]*|\\s*[" cr_lf   \
-    "]+|\\s+(?!\\S)|\\s+"
+#define DEEPSEEK(cr_lf)                                                                                      \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^" cr_lf                                         \
+    "\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[" cr_lf "]*|\\s*[" cr_lf "]+|\\s+(?!\\S)|\\s+"
 
 static const struct weft_pattern patterns[] = {
-    { "gpt2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", next_gpt2, false },
+    { "gpt2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", next_gpt2,
+      false },
     { "qwen2", SHORT_FORMS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" SIGNS, next_qwen2, false },
     { "llama3", SHORT_FORMS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" SIGNS, next_llama3, false },
     { "tekken", CASED("") "\\p{N}" SIGNS_SLASH, next_tekken, false },

@@ -1,8 +1,9 @@
 /* tokens/pretokenizer.c - cutting text into the words that byte-pair encoding works on
  *
- * A list of steps.  Each takes the words so far, as spans of one text, and gives finer ones; steps that change the
- * text (Metaspace, ByteLevel's prefix space) write a new one.  What nearly all tokenizers have, one known pattern
- * and ByteLevel, is recognised when the file is read and needs no spans at all (`tiles`).
+ * A list of steps.  Each takes the words so far, as spans of one text, and gives finer ones; steps that
+ * change the text (Metaspace, ByteLevel's prefix space) write a new one.  What nearly all tokenizers have,
+ * one known pattern and ByteLevel, is recognised when the file is read and needs no spans at all
+ * (`tiles`).
  */
 #include "base/lang.h"
 #include "tokens/tokenizer_parts.h"
@@ -15,43 +16,50 @@ enum kind { SPLIT, BYTE_LEVEL, METASPACE, DIGITS, WHITESPACE, WHITESPACE_SPLIT, 
 
 struct weft_pretokenizer_step {
     enum kind kind;
-    struct weft_text_pattern pattern;       /* Split */
-    enum behavior behavior;                 /* Split, Punctuation */
-    bool invert;                            /* Split */
-    bool add_prefix_space, use_regex;       /* ByteLevel */
-    bool map;                               /* ByteLevel that is not the last step: its characters are written out */
-    struct weft_str replacement;            /* Metaspace */
-    enum prepend prepend;                   /* Metaspace */
-    bool split;                             /* Metaspace */
-    bool individual;                        /* Digits */
+    struct weft_text_pattern pattern; /* Split */
+    enum behavior behavior;           /* Split, Punctuation */
+    bool invert;                      /* Split */
+    bool add_prefix_space, use_regex; /* ByteLevel */
+    bool map;                    /* ByteLevel that is not the last step: its characters are written out */
+    struct weft_str replacement; /* Metaspace */
+    enum prepend prepend;        /* Metaspace */
+    bool split;                  /* Metaspace */
+    bool individual;             /* Digits */
 };
 
 /* ---- reading ---- */
 
-static enum weft_status read_behavior(const struct weft_component *c, enum behavior missing, enum behavior *out, struct weft_err *err)
+static enum weft_status read_behavior(const struct weft_component *c, enum behavior missing,
+                                      enum behavior *out, struct weft_err *err)
 {
-    static const char *const names[] = { "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous" };
+    static const char *const names[] = { "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
+                                         "Contiguous" };
     const struct weft_json_value *v = weft_json_get(c->value, "behavior");
     if (!v) return *out = missing, WEFT_OK;
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
-        if (v->kind == WEFT_JSON_STRING && weft_str_is(v->text, names[i])) return *out = (enum behavior)i, WEFT_OK;
-    return weft_component_fail(c, "behavior must be Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", err);
+        if (v->kind == WEFT_JSON_STRING && weft_str_is(v->text, names[i]))
+            return *out = (enum behavior)i, WEFT_OK;
+    return weft_component_fail(
+        c, "behavior must be Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", err);
 }
 
-static enum weft_status read_metaspace(const struct weft_component *c, struct weft_pretokenizer_step *s, struct weft_err *err)
+static enum weft_status read_metaspace(const struct weft_component *c, struct weft_pretokenizer_step *s,
+                                       struct weft_err *err)
 {
     bool add_prefix_space;
     enum weft_status st = weft_component_str(c, "replacement", &s->replacement, err);
     if (!st) st = weft_component_bool(c, "split", true, &s->split, err);
     if (!st) st = weft_component_bool(c, "add_prefix_space", true, &add_prefix_space, err);
     if (st) return st;
-    if (weft_utf8_chars(s->replacement) != 1) return weft_component_fail(c, "replacement must be one character", err);
-    s->prepend = add_prefix_space ? PREPEND_ALWAYS : PREPEND_NEVER;         /* the key of older files */
+    if (weft_utf8_chars(s->replacement) != 1)
+        return weft_component_fail(c, "replacement must be one character", err);
+    s->prepend = add_prefix_space ? PREPEND_ALWAYS : PREPEND_NEVER; /* the key of older files */
     const struct weft_json_value *scheme = weft_json_get(c->value, "prepend_scheme");
     if (!scheme || scheme->kind == WEFT_JSON_NULL) return WEFT_OK;
     static const char *const names[] = { "always", "first", "never" };
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
-        if (scheme->kind == WEFT_JSON_STRING && weft_str_is(scheme->text, names[i])) return s->prepend = (enum prepend)i, WEFT_OK;
+        if (scheme->kind == WEFT_JSON_STRING && weft_str_is(scheme->text, names[i]))
+            return s->prepend = (enum prepend)i, WEFT_OK;
     return weft_component_fail(c, "prepend_scheme must be always, first or never", err);
 }
 
@@ -84,7 +92,9 @@ static enum weft_status add_step(void *ctx, const struct weft_component *c, stru
         s.kind = PUNCTUATION;
         st = read_behavior(c, ISOLATED, &s.behavior, err);
     } else {
-        st = weft_component_unknown(c, "Split, ByteLevel, Metaspace, Digits, Whitespace, WhitespaceSplit, Punctuation, Sequence", err);
+        st = weft_component_unknown(
+            c, "Split, ByteLevel, Metaspace, Digits, Whitespace, WhitespaceSplit, Punctuation, Sequence",
+            err);
     }
     if (!st && p->n == p->cap) {
         size_t cap = p->cap ? p->cap * 2 : 8;
@@ -100,11 +110,13 @@ static enum weft_status add_step(void *ctx, const struct weft_component *c, stru
 /* Isolated matches that tile the text, or, the same, all but the matches removed. */
 static bool cuts_everywhere(const struct weft_pretokenizer_step *s)
 {
-    return s->kind == SPLIT && s->pattern.known && !s->pattern.known->gaps && (s->behavior == ISOLATED || (s->behavior == REMOVED && s->invert));
+    return s->kind == SPLIT && s->pattern.known && !s->pattern.known->gaps
+           && (s->behavior == ISOLATED || (s->behavior == REMOVED && s->invert));
 }
 
-enum weft_status weft_pretokenizer_read(struct weft_pretokenizer *p, struct weft_arena *a, const struct weft_json *j,
-                                        const struct weft_json_value *v, struct weft_err *err)
+enum weft_status weft_pretokenizer_read(struct weft_pretokenizer *p, struct weft_arena *a,
+                                        const struct weft_json *j, const struct weft_json_value *v,
+                                        struct weft_err *err)
 {
     enum weft_status st = weft_component_walk(a, j, "pre_tokenizer", "pretokenizers", v, add_step, p, err);
     if (st) return st;
@@ -116,7 +128,8 @@ enum weft_status weft_pretokenizer_read(struct weft_pretokenizer *p, struct weft
     p->byte_level = last && last->kind == BYTE_LEVEL;
     if (p->byte_level && !last->add_prefix_space) {
         if (p->n == 1 && last->use_regex) p->tiles = last->pattern.known;
-        if (p->n == 2 && !last->use_regex && cuts_everywhere(&p->steps[0])) p->tiles = p->steps[0].pattern.known;
+        if (p->n == 2 && !last->use_regex && cuts_everywhere(&p->steps[0]))
+            p->tiles = p->steps[0].pattern.known;
     }
     return WEFT_OK;
 }
@@ -153,7 +166,7 @@ static bool add_span(struct spans *l, size_t begin, size_t end)
 struct cutter {
     struct spans *out;
     enum behavior behavior;
-    size_t begin, end;              /* the piece under construction; begin == end: none */
+    size_t begin, end; /* the piece under construction; begin == end: none */
     bool last_matched, failed;
 };
 
@@ -176,13 +189,13 @@ static void cut(struct cutter *c, size_t begin, size_t end, bool match)
         if (c->begin < c->end && match != c->last_matched) flush(c);
         if (c->begin == c->end) c->begin = begin;
         break;
-    case MERGED_WITH_PREVIOUS:              /* a gap takes the one match that follows it */
+    case MERGED_WITH_PREVIOUS: /* a gap takes the one match that follows it */
         if (c->begin == c->end || !match || c->last_matched) {
             flush(c);
             c->begin = begin;
         }
         break;
-    case MERGED_WITH_NEXT:                  /* a match takes the gap that follows it */
+    case MERGED_WITH_NEXT: /* a match takes the gap that follows it */
         if (c->begin == c->end || match || !c->last_matched) {
             flush(c);
             c->begin = begin;
@@ -203,8 +216,9 @@ static void cut_begin(struct cutter *c, struct spans *out, enum behavior behavio
     *c = (struct cutter){ .out = out, .behavior = behavior, .begin = at, .end = at };
 }
 
-static enum weft_status split_by_pattern(const struct weft_pretokenizer_step *s, const struct weft_unicode *u, struct weft_scratch *scratch,
-                                         struct weft_str text, size_t from, size_t to, struct spans *out, struct weft_err *err)
+static enum weft_status split_by_pattern(const struct weft_pretokenizer_step *s, const struct weft_unicode *u,
+                                         struct weft_scratch *scratch, struct weft_str text, size_t from,
+                                         size_t to, struct spans *out, struct weft_err *err)
 {
     struct weft_str word = weft_str_sub(text, from, to);
     struct weft_regex_walk walk = { 0, SIZE_MAX };
@@ -214,7 +228,8 @@ static enum weft_status split_by_pattern(const struct weft_pretokenizer_step *s,
     for (;;) {
         size_t begin, end;
         bool found;
-        enum weft_status st = weft_text_pattern_next(&s->pattern, u, &scratch->regex, word, &walk, &found, &begin, &end, err);
+        enum weft_status st =
+            weft_text_pattern_next(&s->pattern, u, &scratch->regex, word, &walk, &found, &begin, &end, err);
         if (st) return st;
         if (!found) break;
         if (begin > at) cut(&c, from + at, from + begin, s->invert);
@@ -229,7 +244,8 @@ static enum weft_status split_by_pattern(const struct weft_pretokenizer_step *s,
 /* What a character is to a step that cuts by classes: equal neighbours stay together, -1 is dropped. */
 static int group_of(const struct weft_pretokenizer_step *s, unsigned cls, uint32_t cp)
 {
-    bool ascii_punct = (cp >= 33 && cp <= 47) || (cp >= 58 && cp <= 64) || (cp >= 91 && cp <= 96) || (cp >= 123 && cp <= 126);
+    bool ascii_punct = (cp >= 33 && cp <= 47) || (cp >= 58 && cp <= 64) || (cp >= 91 && cp <= 96)
+                       || (cp >= 123 && cp <= 126);
     switch (s->kind) {
     case DIGITS: return cls & WEFT_UNI_NUMBER ? 1 : 0;
     case WHITESPACE: return cls & WEFT_UNI_SPACE ? -1 : cls & WEFT_UNI_WORD ? 1 : 0;
@@ -238,12 +254,16 @@ static int group_of(const struct weft_pretokenizer_step *s, unsigned cls, uint32
     }
 }
 
-static enum weft_status split_by_class(const struct weft_pretokenizer_step *s, const struct weft_unicode *u, struct weft_str text, size_t from,
-                                       size_t to, struct spans *out, struct weft_err *err)
+static enum weft_status split_by_class(const struct weft_pretokenizer_step *s, const struct weft_unicode *u,
+                                       struct weft_str text, size_t from, size_t to, struct spans *out,
+                                       struct weft_err *err)
 {
     struct cutter c;
-    enum behavior behavior = s->kind == PUNCTUATION ? s->behavior : s->kind == DIGITS && s->individual ? ISOLATED : CONTIGUOUS;
-    bool single = s->kind == PUNCTUATION || (s->kind == DIGITS && s->individual);      /* a match is one character */
+    enum behavior behavior = s->kind == PUNCTUATION               ? s->behavior
+                             : s->kind == DIGITS && s->individual ? ISOLATED
+                                                                  : CONTIGUOUS;
+    bool single =
+        s->kind == PUNCTUATION || (s->kind == DIGITS && s->individual); /* a match is one character */
     cut_begin(&c, out, behavior, from);
     for (size_t i = from, n; i < to;) {
         uint32_t cp = weft_unicode_next((const unsigned char *)text.s + i, &n);
@@ -263,10 +283,12 @@ static enum weft_status split_by_class(const struct weft_pretokenizer_step *s, c
 }
 
 /* " " becomes the replacement, one is put in front when the scheme says so. */
-static void metaspace_text(const struct weft_pretokenizer_step *s, struct weft_view v, struct weft_mapped *out)
+static void metaspace_text(const struct weft_pretokenizer_step *s, struct weft_view v,
+                           struct weft_mapped *out)
 {
     bool has = weft_str_starts(v.text, s->replacement) || weft_str_starts(v.text, WEFT_STR(" "));
-    bool wanted = s->prepend == PREPEND_ALWAYS || (s->prepend == PREPEND_FIRST && weft_view_origin(v, 0) == 0);
+    bool wanted =
+        s->prepend == PREPEND_ALWAYS || (s->prepend == PREPEND_FIRST && weft_view_origin(v, 0) == 0);
     if (wanted && !has) weft_mapped_add(out, s->replacement, weft_view_origin(v, 0));
     for (size_t i = 0; i < v.text.len;) {
         const char *space = memchr(v.text.s + i, ' ', v.text.len - i);
@@ -277,9 +299,11 @@ static void metaspace_text(const struct weft_pretokenizer_step *s, struct weft_v
     }
 }
 
-static void byte_level_text(const struct weft_pretokenizer_step *s, struct weft_view v, struct weft_mapped *out)
+static void byte_level_text(const struct weft_pretokenizer_step *s, struct weft_view v,
+                            struct weft_mapped *out)
 {
-    if (s->add_prefix_space && v.text.s[0] != ' ') weft_mapped_add(out, WEFT_STR(" "), weft_view_origin(v, 0));
+    if (s->add_prefix_space && v.text.s[0] != ' ')
+        weft_mapped_add(out, WEFT_STR(" "), weft_view_origin(v, 0));
     weft_mapped_copy(out, v, 0, v.text.len);
 }
 
@@ -305,7 +329,8 @@ static bool changes_text(const struct weft_pretokenizer_step *s)
 }
 
 /* Rewrites every word, one behind the other, into `to`. */
-static void rewrite(const struct weft_pretokenizer_step *s, struct weft_view v, struct weft_span *words, size_t n, struct weft_mapped *to)
+static void rewrite(const struct weft_pretokenizer_step *s, struct weft_view v, struct weft_span *words,
+                    size_t n, struct weft_mapped *to)
 {
     for (size_t k = 0; k < n; k++) {
         struct weft_view word = weft_view_sub(v, words[k].begin, words[k].end);
@@ -317,19 +342,22 @@ static void rewrite(const struct weft_pretokenizer_step *s, struct weft_view v, 
 }
 
 /* Metaspace with split: a new word before each replacement. */
-static bool split_metaspace(const struct weft_pretokenizer_step *s, struct weft_str text, struct weft_span word, struct spans *out)
+static bool split_metaspace(const struct weft_pretokenizer_step *s, struct weft_str text,
+                            struct weft_span word, struct spans *out)
 {
     size_t at = word.begin;
     for (;;) {
-        size_t next = at < word.end ? weft_str_find(weft_str_sub(text, 0, word.end), s->replacement, at + 1) : SIZE_MAX;
+        size_t next =
+            at < word.end ? weft_str_find(weft_str_sub(text, 0, word.end), s->replacement, at + 1) : SIZE_MAX;
         if (next == SIZE_MAX) return add_span(out, at, word.end);
         if (!add_span(out, at, next)) return false;
         at = next;
     }
 }
 
-enum weft_status weft_pretokenizer_apply(const struct weft_pretokenizer *p, const struct weft_unicode *u, struct weft_scratch *s, bool origins,
-                                         struct weft_view *v, struct weft_span **spans, size_t *n, struct weft_err *err)
+enum weft_status weft_pretokenizer_apply(const struct weft_pretokenizer *p, const struct weft_unicode *u,
+                                         struct weft_scratch *s, bool origins, struct weft_view *v,
+                                         struct weft_span **spans, size_t *n, struct weft_err *err)
 {
     struct spans now = { &s->spans[0], &s->cap_spans[0], 0 }, next = { &s->spans[1], &s->cap_spans[1], 0 };
     enum weft_status st = WEFT_OK;
@@ -351,9 +379,12 @@ enum weft_status weft_pretokenizer_apply(const struct weft_pretokenizer *p, cons
         cuts &= step->kind != METASPACE || step->split;
         for (size_t k = 0; k < now.n && cuts && !st; k++) {
             struct weft_span w = (*now.items)[k];
-            if (step->kind == SPLIT || step->kind == BYTE_LEVEL) st = split_by_pattern(step, u, s, v->text, w.begin, w.end, &next, err);
-            else if (step->kind != METASPACE) st = split_by_class(step, u, v->text, w.begin, w.end, &next, err);
-            else if (!split_metaspace(step, v->text, w, &next)) st = weft_fail_nomem(err, *next.cap * 2 * sizeof(struct weft_span), "words");
+            if (step->kind == SPLIT || step->kind == BYTE_LEVEL)
+                st = split_by_pattern(step, u, s, v->text, w.begin, w.end, &next, err);
+            else if (step->kind != METASPACE)
+                st = split_by_class(step, u, v->text, w.begin, w.end, &next, err);
+            else if (!split_metaspace(step, v->text, w, &next))
+                st = weft_fail_nomem(err, *next.cap * 2 * sizeof(struct weft_span), "words");
         }
         if (st) return st;
         if (cuts) {

@@ -1,11 +1,11 @@
 /* tokens/regex.c - from the reference's pattern language to PCRE2's
  *
- * Why PCRE2: it is in Debian, compiles to machine code, and its matches can be bounded.  Why not hand it the pattern as it
- * is: the two languages differ where it hurts.  {m,n}+ repeats in one and is possessive in the other; ^ and $ look at
- * lines in one; \h is a hex digit or a blank; [ inside a class begins a class or stands for itself; \s and \w differ by
- * some characters, and the engines know different versions of Unicode.  So the scanner below accepts the constructs
- * that tokenizer patterns are made of, writes each in a form that is the same in both, and names what it does not
- * accept.
+ * Why PCRE2: it is in Debian, compiles to machine code, and its matches can be bounded.  Why not hand it
+ * the pattern as it is: the two languages differ where it hurts.  {m,n}+ repeats in one and is possessive
+ * in the other; ^ and $ look at lines in one; \h is a hex digit or a blank; [ inside a class begins a
+ * class or stands for itself; \s and \w differ by some characters, and the engines know different versions
+ * of Unicode.  So the scanner below accepts the constructs that tokenizer patterns are made of, writes
+ * each in a form that is the same in both, and names what it does not accept.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
@@ -20,13 +20,14 @@
 
 struct weft_regex {
     pcre2_code *code;
-    char shown[80];             /* the pattern, for messages */
+    char shown[80]; /* the pattern, for messages */
 };
 
 /* What stands inside [...], or is a class by itself. */
-struct class {
-    struct weft_buf in;         /* content of a PCRE2 class: ranges and \p{..} */
-    struct weft_buf not_in;     /* contents of classes that are negated inside this one, each as [^...] */
+struct class
+{
+    struct weft_buf in;     /* content of a PCRE2 class: ranges and \p{..} */
+    struct weft_buf not_in; /* contents of classes that are negated inside this one, each as [^...] */
 };
 
 struct scanner {
@@ -34,7 +35,7 @@ struct scanner {
     size_t at;
     struct weft_buf out;
     struct class cls;
-    const char *problem;        /* English phrase; NULL while all is well */
+    const char *problem; /* English phrase; NULL while all is well */
     size_t problem_at;
     int depth;
 };
@@ -48,7 +49,10 @@ static void problem(struct scanner *s, size_t at, const char *what)
     s->problem_at = at;
 }
 
-static char peek(const struct scanner *s, size_t ahead) { return s->at + ahead < s->p.len ? s->p.s[s->at + ahead] : '\0'; }
+static char peek(const struct scanner *s, size_t ahead)
+{
+    return s->at + ahead < s->p.len ? s->p.s[s->at + ahead] : '\0';
+}
 static bool at_end(const struct scanner *s) { return s->at >= s->p.len || s->problem; }
 
 static bool take(struct scanner *s, const char *word)
@@ -69,7 +73,7 @@ static void range(struct weft_buf *out, uint32_t first, uint32_t last)
 static void property(struct weft_buf *out, struct weft_str name)
 {
     weft_buf_printf(out, "\\p{%.*s}", (int)name.len, name.s);
-    for (size_t i = 0;; i++) {                          /* characters newer than PCRE2's tables */
+    for (size_t i = 0;; i++) { /* characters newer than PCRE2's tables */
         uint32_t first, last;
         const char *category = weft_unicode_since(i, &first, &last);
         if (!category) break;
@@ -77,7 +81,8 @@ static void property(struct weft_buf *out, struct weft_str name)
     }
 }
 
-/* The script itself, not its extensions, which PCRE2 takes a bare name for; with the ideographs since Unicode 15. */
+/* The script itself, not its extensions, which PCRE2 takes a bare name for; with the ideographs since
+ * Unicode 15. */
 static void script(struct weft_buf *out, struct weft_str name)
 {
     weft_buf_printf(out, "\\p{sc:%.*s}", (int)name.len, name.s);
@@ -86,22 +91,27 @@ static void script(struct weft_buf *out, struct weft_str name)
 
 static void white_space(struct weft_buf *out)
 {
-    weft_buf_cstr(out, "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}");
+    weft_buf_cstr(
+        out,
+        "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}");
 }
 
 static void word(struct weft_buf *out)
 {
     static const char *const categories[] = { "L", "M", "Nd", "Nl", "Pc" };
     for (size_t i = 0; i < WEFT_COUNT(categories); i++) property(out, weft_str_c(categories[i]));
-    weft_buf_cstr(out, "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}"
-                       "\\x{1f170}-\\x{1f189}");
+    weft_buf_cstr(
+        out,
+        "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}"
+        "\\x{1f170}-\\x{1f189}");
 }
 
 /* The general categories; scripts and the like are not needed by any tokenizer met so far. */
 static bool is_category(struct weft_str name)
 {
-    static const char *const names[] = { "L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Ps",
-                                         "Pe", "Pi", "Pf", "Po", "S", "Sm", "Sc", "Sk", "So", "Z", "Zs", "Zl", "Zp" };
+    static const char *const names[] = { "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",
+                                         "Nd", "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",
+                                         "S",  "Sm", "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp" };
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
         if (weft_str_is(name, names[i])) return true;
     return false;
@@ -109,8 +119,8 @@ static bool is_category(struct weft_str name)
 
 static bool is_script(struct weft_str name)
 {
-    static const char *const names[] = { "Han", "Hiragana", "Katakana", "Hangul", "Latin", "Greek", "Cyrillic", "Arabic", "Hebrew", "Thai",
-                                         "Devanagari" };
+    static const char *const names[] = { "Han",      "Hiragana", "Katakana", "Hangul", "Latin",     "Greek",
+                                         "Cyrillic", "Arabic",   "Hebrew",   "Thai",   "Devanagari" };
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
         if (weft_str_is(name, names[i])) return true;
     return false;
@@ -146,12 +156,14 @@ static uint32_t code_point(struct scanner *s, char letter, size_t start)
     bool braces = letter == 'x' && take(s, "{");
     size_t n = 0, max = braces ? 8 : letter == 'x' ? 2 : 4;
     for (; n < max && hex(peek(s, 0)) >= 0; n++) cp = cp * 16 + (uint32_t)hex(s->p.s[s->at++]);
-    if (!n || (letter == 'u' && n < 4) || (braces && !take(s, "}")) || cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF) || (letter == 'x' && !braces && cp > 0x7F))
+    if (!n || (letter == 'u' && n < 4) || (braces && !take(s, "}")) || cp > 0x10FFFF
+        || (cp >= 0xD800 && cp <= 0xDFFF) || (letter == 'x' && !braces && cp > 0x7F))
         problem(s, start, "this code point");
     return cp;
 }
 
-/* One escape.  A character: true and *cp.  A class: false, its content appended to cls->in, or as a negated part. */
+/* One escape.  A character: true and *cp.  A class: false, its content appended to cls->in, or as a
+ * negated part. */
 static bool escape(struct scanner *s, struct class *cls, uint32_t *cp)
 {
     size_t start = s->at++;
@@ -183,11 +195,12 @@ static bool escape(struct scanner *s, struct class *cls, uint32_t *cp)
         break;
     }
     default:
-        if ((unsigned char)c >= 0x80 || (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || !c) {
+        if ((unsigned char)c >= 0x80 || (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z')
+            || !c) {
             problem(s, start, c >= '1' && c <= '9' ? "a back reference" : "this escape");
             return true;
         }
-        return *cp = (unsigned char)c, true;        /* punctuation stands for itself */
+        return *cp = (unsigned char)c, true; /* punctuation stands for itself */
     }
     if (negated) weft_buf_printf(&cls->not_in, "[^%.*s]|", (int)text.len, text.s ? text.s : "");
     else weft_buf_str(&cls->in, weft_buf_view(&text));
@@ -209,7 +222,7 @@ static void write_class(struct scanner *s, bool negated)
 {
     struct class *c = &s->cls;
     struct weft_str not_in = weft_buf_view(&c->not_in);
-    if (not_in.len) not_in.len--;                       /* the last | */
+    if (not_in.len) not_in.len--; /* the last | */
     if (!not_in.len) {
         weft_buf_printf(&s->out, negated ? "[^%s]" : "[%s]", c->in.s ? c->in.s : "");
     } else {
@@ -267,7 +280,7 @@ static void scan_group(struct scanner *s)
             weft_buf_cstr(&s->out, same[i]);
             return;
         }
-    if (take(s, "(?m:")) {                              /* there the dot matches line ends under m, here under s */
+    if (take(s, "(?m:")) { /* there the dot matches line ends under m, here under s */
         weft_buf_cstr(&s->out, "(?s:");
         return;
     }
@@ -278,7 +291,7 @@ static void scan_group(struct scanner *s)
     }
     if (peek(s, 1) == '?') problem(s, start, "this kind of group");
     s->at++;
-    weft_buf_cstr(&s->out, "(?:");                      /* nobody asks for captures */
+    weft_buf_cstr(&s->out, "(?:"); /* nobody asks for captures */
 }
 
 /* {m}, {m,}, {,n}, {m,n} at s->at; false when the brace is a character. */
@@ -290,14 +303,16 @@ static bool braces(struct scanner *s, unsigned *min, unsigned *max, bool *open)
     for (; i < s->p.len && s->p.s[i] != '}'; i++) {
         char c = s->p.s[i];
         if (c == ',' && !comma) comma = true;
-        else if (c >= '0' && c <= '9' && v[comma] <= WEFT_REGEX_MAX_REPEAT) v[comma] = v[comma] * 10 + (unsigned)(c - '0'), have[comma] = true;
+        else if (c >= '0' && c <= '9' && v[comma] <= WEFT_REGEX_MAX_REPEAT)
+            v[comma] = v[comma] * 10 + (unsigned)(c - '0'), have[comma] = true;
         else if (c < '0' || c > '9') return false;
     }
     if (i >= s->p.len || (!have[0] && !have[1])) return false;
     *min = v[0];
     *max = comma ? v[1] : v[0];
     *open = comma && !have[1];
-    if (*min > WEFT_REGEX_MAX_REPEAT || (!*open && *max > WEFT_REGEX_MAX_REPEAT)) problem(s, s->at, "a repetition of more than 1,000");
+    if (*min > WEFT_REGEX_MAX_REPEAT || (!*open && *max > WEFT_REGEX_MAX_REPEAT))
+        problem(s, s->at, "a repetition of more than 1,000");
     else if (!*open && *max < *min) problem(s, s->at, "a repetition that runs backwards");
     s->at = i + 1;
     return true;
@@ -313,13 +328,14 @@ static void scan_quantifier(struct scanner *s, size_t atom)
     if (c == '?' || c == '*' || c == '+') {
         s->at++;
         weft_buf_char(&s->out, c);
-        if (peek(s, 0) == '?' || peek(s, 0) == '+') weft_buf_char(&s->out, s->p.s[s->at++]);      /* lazy, possessive */
+        if (peek(s, 0) == '?' || peek(s, 0) == '+')
+            weft_buf_char(&s->out, s->p.s[s->at++]); /* lazy, possessive */
     } else if (c == '{' && braces(s, &min, &max, &open)) {
         if (open) weft_buf_printf(&s->out, "{%u,}", min);
         else weft_buf_printf(&s->out, "{%u,%u}", min, max);
         if (peek(s, 0) == '?' && s->p.s[start + 1] != ',' && memchr(s->p.s + start, ',', s->at - start)) {
             weft_buf_char(&s->out, s->p.s[s->at++]);
-        } else if (peek(s, 0) == '+') {                 /* not possessive there: the repetition is repeated */
+        } else if (peek(s, 0) == '+') { /* not possessive there: the repetition is repeated */
             s->at++;
             struct weft_buf rest = { 0 };
             weft_buf_add(&rest, s->out.s + atom, s->out.len - atom);
@@ -332,7 +348,8 @@ static void scan_quantifier(struct scanner *s, size_t atom)
         return;
     }
     c = peek(s, 0);
-    if (c == '?' || c == '*' || c == '+' || (c == '{' && braces(s, &min, &max, &open))) problem(s, start, "a repetition of a repetition");
+    if (c == '?' || c == '*' || c == '+' || (c == '{' && braces(s, &min, &max, &open)))
+        problem(s, start, "a repetition of a repetition");
 }
 
 /* The whole pattern.  Group starts are kept so that a quantifier behind ) knows its atom. */
@@ -396,28 +413,32 @@ static void scan(struct scanner *s)
 
 /* ---- compile ---- */
 
-static enum weft_status compile(struct weft_regex *r, const char *place, struct weft_str text, struct weft_err *err)
+static enum weft_status compile(struct weft_regex *r, const char *place, struct weft_str text,
+                                struct weft_err *err)
 {
     int code;
     PCRE2_SIZE at;
     size_t size = 0;
     /* ^ and $ look at lines, as they do there; . does not match LF; CR and the others are characters. */
-    r->code = pcre2_compile((PCRE2_SPTR)text.s, text.len, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK,
-                            &code, &at, NULL);
+    r->code = pcre2_compile((PCRE2_SPTR)text.s, text.len,
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
     if (!r->code) {
         char why[120];
         pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
-        return weft_fail_rule(err, WEFT_EINPUT, "TK6", "%s: the pattern %s cannot be compiled: %s", place, r->shown, why);
+        return weft_fail_rule(err, WEFT_EINPUT, "TK6", "%s: the pattern %s cannot be compiled: %s", place,
+                              r->shown, why);
     }
     pcre2_pattern_info(r->code, PCRE2_INFO_SIZE, &size);
     if (size > MAX_COMPILED_BYTES)
-        return weft_fail_rule(err, WEFT_ELIMIT, "TK6", "%s: the pattern %s needs %zu bytes compiled; at most %d are allowed", place, r->shown, size,
-                              MAX_COMPILED_BYTES);
-    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE);             /* without it the interpreter matches, more slowly */
+        return weft_fail_rule(err, WEFT_ELIMIT, "TK6",
+                              "%s: the pattern %s needs %zu bytes compiled; at most %d are allowed", place,
+                              r->shown, size, MAX_COMPILED_BYTES);
+    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* without it the interpreter matches, more slowly */
     return WEFT_OK;
 }
 
-enum weft_status weft_regex_new(struct weft_regex **out, const char *place, struct weft_str pattern, struct weft_err *err)
+enum weft_status weft_regex_new(struct weft_regex **out, const char *place, struct weft_str pattern,
+                                struct weft_err *err)
 {
     struct scanner s = { .p = pattern };
     struct weft_regex *r = calloc(1, sizeof *r);
@@ -426,15 +447,18 @@ enum weft_status weft_regex_new(struct weft_regex **out, const char *place, stru
     if (!r) return weft_fail_nomem(err, sizeof *r, "pattern");
     weft_escape(r->shown, sizeof r->shown, pattern);
     if (pattern.len > WEFT_REGEX_MAX_PATTERN) {
-        st = weft_fail_rule(err, WEFT_ELIMIT, "TK6", "%s: the pattern has %zu bytes; at most %d are allowed", place, pattern.len, WEFT_REGEX_MAX_PATTERN);
+        st = weft_fail_rule(err, WEFT_ELIMIT, "TK6", "%s: the pattern has %zu bytes; at most %d are allowed",
+                            place, pattern.len, WEFT_REGEX_MAX_PATTERN);
         goto done;
     }
     scan(&s);
     if (s.problem) {
         char shown[40];
-        st = weft_fail_rule(err, WEFT_EINPUT, "TK6", "%s: the pattern is not supported at byte %zu (%s): %s", place, s.problem_at,
-                            weft_escape(shown, sizeof shown, weft_str_sub(pattern, s.problem_at, s.problem_at + 20)),
-                            weft_tr(err ? err->lang : WEFT_LANG_EN, s.problem));
+        st = weft_fail_rule(
+            err, WEFT_EINPUT, "TK6", "%s: the pattern is not supported at byte %zu (%s): %s", place,
+            s.problem_at,
+            weft_escape(shown, sizeof shown, weft_str_sub(pattern, s.problem_at, s.problem_at + 20)),
+            weft_tr(err ? err->lang : WEFT_LANG_EN, s.problem));
         goto done;
     }
     st = weft_buf_check(&s.out, "pattern", err);
@@ -484,21 +508,26 @@ static enum weft_status scratch_init(struct weft_regex_scratch *s, struct weft_e
 }
 
 /* One match at or after `from`. */
-static enum weft_status match(const struct weft_regex *r, struct weft_regex_scratch *s, struct weft_str text, size_t from, bool *found, size_t *begin,
-                              size_t *end, struct weft_err *err)
+static enum weft_status match(const struct weft_regex *r, struct weft_regex_scratch *s, struct weft_str text,
+                              size_t from, bool *found, size_t *begin, size_t *end, struct weft_err *err)
 {
-    int n = pcre2_match(r->code, (PCRE2_SPTR)(text.s ? text.s : ""), text.len, from, PCRE2_NO_UTF_CHECK, s->data, s->context);
-    if (n == PCRE2_ERROR_JIT_STACKLIMIT)                        /* the interpreter keeps its stack on the heap */
-        n = pcre2_match(r->code, (PCRE2_SPTR)(text.s ? text.s : ""), text.len, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data, s->context);
+    int n = pcre2_match(r->code, (PCRE2_SPTR)(text.s ? text.s : ""), text.len, from, PCRE2_NO_UTF_CHECK,
+                        s->data, s->context);
+    if (n == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack on the heap */
+        n = pcre2_match(r->code, (PCRE2_SPTR)(text.s ? text.s : ""), text.len, from,
+                        PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data, s->context);
     *found = n >= 0;
     if (n == PCRE2_ERROR_NOMATCH) return WEFT_OK;
-    if (n == PCRE2_ERROR_MATCHLIMIT || n == PCRE2_ERROR_HEAPLIMIT || n == PCRE2_ERROR_DEPTHLIMIT || n == PCRE2_ERROR_JIT_STACKLIMIT)
-        return weft_fail_rule(err, WEFT_ELIMIT, "TK6", "byte %zu of the text: the pattern %s takes more than %d steps to match", from, r->shown,
-                              WEFT_REGEX_MAX_STEPS);
+    if (n == PCRE2_ERROR_MATCHLIMIT || n == PCRE2_ERROR_HEAPLIMIT || n == PCRE2_ERROR_DEPTHLIMIT
+        || n == PCRE2_ERROR_JIT_STACKLIMIT)
+        return weft_fail_rule(err, WEFT_ELIMIT, "TK6",
+                              "byte %zu of the text: the pattern %s takes more than %d steps to match", from,
+                              r->shown, WEFT_REGEX_MAX_STEPS);
     if (n < 0) {
         char why[120];
         pcre2_get_error_message(n, (PCRE2_UCHAR *)why, sizeof why);
-        return weft_fail_rule(err, WEFT_EINPUT, "TK6", "byte %zu of the text: the pattern %s fails: %s", from, r->shown, why);
+        return weft_fail_rule(err, WEFT_EINPUT, "TK6", "byte %zu of the text: the pattern %s fails: %s", from,
+                              r->shown, why);
     }
     const PCRE2_SIZE *where = pcre2_get_ovector_pointer(s->data);
     *begin = where[0];
@@ -506,7 +535,8 @@ static enum weft_status match(const struct weft_regex *r, struct weft_regex_scra
     return WEFT_OK;
 }
 
-enum weft_status weft_regex_next(const struct weft_regex *r, struct weft_regex_scratch *s, struct weft_str text, struct weft_regex_walk *walk, bool *found,
+enum weft_status weft_regex_next(const struct weft_regex *r, struct weft_regex_scratch *s,
+                                 struct weft_str text, struct weft_regex_walk *walk, bool *found,
                                  size_t *begin, size_t *end, struct weft_err *err)
 {
     enum weft_status st = scratch_init(s, err);
@@ -514,7 +544,7 @@ enum weft_status weft_regex_next(const struct weft_regex *r, struct weft_regex_s
     while (!st && walk->at <= text.len) {
         st = match(r, s, text, walk->at, found, begin, end, err);
         if (st || !*found) return st;
-        if (*begin == *end && *end == walk->last_end) {         /* nothing, directly behind the last match */
+        if (*begin == *end && *end == walk->last_end) { /* nothing, directly behind the last match */
             size_t n = 1;
             if (walk->at < text.len) weft_unicode_next((const unsigned char *)text.s + walk->at, &n);
             walk->at += n;

@@ -1,7 +1,8 @@
 /* tokens/tokenizer.c - reading tokenizer.json and what stands beside it
  *
- * One pass of the pull reader: the vocabulary and the merges, which are nearly all of the file, go straight into
- * their tables; the small parts are kept as trees and read when everything they refer to is known.
+ * One pass of the pull reader: the vocabulary and the merges, which are nearly all of the file, go
+ * straight into their tables; the small parts are kept as trees and read when everything they refer to is
+ * known.
  */
 #include "tokens/tokenizer_parts.h"
 
@@ -13,7 +14,10 @@
 
 static const uint64_t max_file_bytes = 256u << 20;
 
-static const char *tr(const struct weft_err *err, const char *english) { return weft_tr(err ? err->lang : WEFT_LANG_EN, english); }
+static const char *tr(const struct weft_err *err, const char *english)
+{
+    return weft_tr(err ? err->lang : WEFT_LANG_EN, english);
+}
 
 /* What was read of tokenizer.json, before it is put together. */
 struct reading {
@@ -31,7 +35,8 @@ struct reading {
 static enum weft_status fail_at(const struct reading *r, size_t at, const char *rule, const char *what)
 {
     char place[WEFT_PLACE_BYTES];
-    return weft_fail_rule(r->err, WEFT_EINPUT, rule, "%s: %s", weft_tokenizer_place(&r->json, at, place), tr(r->err, what));
+    return weft_fail_rule(r->err, WEFT_EINPUT, rule, "%s: %s", weft_tokenizer_place(&r->json, at, place),
+                          tr(r->err, what));
 }
 
 /* ---- model ---- */
@@ -52,15 +57,18 @@ static enum weft_status read_vocab(struct reading *r)
         st = weft_json_int(j, INT64_MIN, INT64_MAX, &id, r->err);
         if (st) break;
         if (id < 0 || id > WEFT_MAX_TOKEN_ID)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "TK3", "%s: token \"%s\" has the id %lld; expected 0 to %d",
-                                  weft_tokenizer_place(j, at, place), weft_escape(shown, sizeof shown, key), (long long)id, WEFT_MAX_TOKEN_ID);
+            return weft_fail_rule(r->err, WEFT_EINPUT, "TK3",
+                                  "%s: token \"%s\" has the id %lld; expected 0 to %d",
+                                  weft_tokenizer_place(j, at, place), weft_escape(shown, sizeof shown, key),
+                                  (long long)id, WEFT_MAX_TOKEN_ID);
         st = weft_vocab_add(&r->t->vocab, key, (int32_t)id, &taken, r->err);
         if (!st && taken) {
             char other[80];
-            return weft_fail_rule(r->err, WEFT_EINPUT, "TK3", "%s: tokens \"%s\" and \"%s\" both have the id %lld",
-                                  weft_tokenizer_place(j, at, place),
-                                  weft_escape(other, sizeof other, weft_vocab_content(&r->t->vocab, (int32_t)id)),
-                                  weft_escape(shown, sizeof shown, key), (long long)id);
+            return weft_fail_rule(
+                r->err, WEFT_EINPUT, "TK3", "%s: tokens \"%s\" and \"%s\" both have the id %lld",
+                weft_tokenizer_place(j, at, place),
+                weft_escape(other, sizeof other, weft_vocab_content(&r->t->vocab, (int32_t)id)),
+                weft_escape(shown, sizeof shown, key), (long long)id);
         }
     }
     return st;
@@ -81,7 +89,8 @@ static enum weft_status read_merge(struct reading *r, struct weft_merge *m)
         if (st) return st;
         size_t space = weft_str_find(part, WEFT_STR(" "), 0);
         if (space == SIZE_MAX || weft_str_find(part, WEFT_STR(" "), space + 1) != SIZE_MAX)
-            return fail_at(r, m->at, "TK4", "a merge written as one string must have two parts with one space between them");
+            return fail_at(r, m->at, "TK4",
+                           "a merge written as one string must have two parts with one space between them");
         m->a = weft_str_sub(part, 0, space);
         m->b = weft_str_skip(part, space + 1);
         return WEFT_OK;
@@ -93,7 +102,9 @@ static enum weft_status read_merge(struct reading *r, struct weft_merge *m)
         if (n < 2) *(n ? &m->b : &m->a) = part;
         n++;
     }
-    return st ? st : n == 2 ? WEFT_OK : fail_at(r, m->at, "TK4", "a merge written as a list must have two strings");
+    return st       ? st
+           : n == 2 ? WEFT_OK
+                    : fail_at(r, m->at, "TK4", "a merge written as a list must have two strings");
 }
 
 static enum weft_status read_merges(struct reading *r)
@@ -148,13 +159,16 @@ static enum weft_status read_model(struct reading *r)
             type_at = r->json.at;
             st = weft_json_string(&r->json, &r->model_type, r->err);
             if (!st && !weft_str_is(r->model_type, "BPE"))
-                return weft_fail_rule(r->err, WEFT_EINPUT, "TK2", "%s: model has the type \"%s\", which weft does not know; it knows %s",
-                                      weft_tokenizer_place(&r->json, type_at, place), weft_escape(shown, sizeof shown, r->model_type), "BPE");
+                return weft_fail_rule(r->err, WEFT_EINPUT, "TK2",
+                                      "%s: model has the type \"%s\", which weft does not know; it knows %s",
+                                      weft_tokenizer_place(&r->json, type_at, place),
+                                      weft_escape(shown, sizeof shown, r->model_type), "BPE");
         } else if (weft_str_is(key, "vocab")) {
             enum weft_json_kind kind;
             st = weft_json_peek(&r->json, &kind, r->err);
             if (!st && kind == WEFT_JSON_ARRAY)
-                return fail_at(r, r->json.at, "TK2", "the vocabulary is a list, as Unigram models have it; weft knows BPE");
+                return fail_at(r, r->json.at, "TK2",
+                               "the vocabulary is a list, as Unigram models have it; weft knows BPE");
             if (!st) st = read_vocab(r);
         } else if (weft_str_is(key, "merges")) {
             st = read_merges(r);
@@ -190,13 +204,18 @@ static enum weft_status build_model(struct reading *r)
     enum weft_status st = weft_bpe_build(b, r->merges, r->n_merges, &bad, r->err);
     if (st == WEFT_EINPUT && bad < r->n_merges) {
         const struct weft_merge *m = &r->merges[bad];
-        return weft_fail_rule(r->err, st, "TK4", "%s: merge %zu, \"%s\" with \"%s\": both and what they make must be in the vocabulary",
-                              weft_tokenizer_place(&r->json, m->at, place), bad, weft_escape(x, sizeof x, m->a), weft_escape(y, sizeof y, m->b));
+        return weft_fail_rule(
+            r->err, st, "TK4",
+            "%s: merge %zu, \"%s\" with \"%s\": both and what they make must be in the vocabulary",
+            weft_tokenizer_place(&r->json, m->at, place), bad, weft_escape(x, sizeof x, m->a),
+            weft_escape(y, sizeof y, m->b));
     }
     if (!st && b->n_repeated)
-        weft_buf_printf(&r->t->warnings, "%s: %zu merges are listed twice; the last rank counts\n", r->json.name, b->n_repeated);
+        weft_buf_printf(&r->t->warnings, "%s: %zu merges are listed twice; the last rank counts\n",
+                        r->json.name, b->n_repeated);
     if (!st && r->t->vocab.n < r->t->vocab.size)
-        weft_buf_printf(&r->t->warnings, "%s: %zu ids below %zu have no token\n", r->json.name, r->t->vocab.size - r->t->vocab.n, r->t->vocab.size);
+        weft_buf_printf(&r->t->warnings, "%s: %zu ids below %zu have no token\n", r->json.name,
+                        r->t->vocab.size - r->t->vocab.n, r->t->vocab.size);
     return st;
 }
 
@@ -229,16 +248,18 @@ static void read_flags(const struct weft_json_value *v, struct weft_added_token 
 }
 
 /* One token by rule TK5.  `j` is the file the entry stands in. */
-static enum weft_status add_token(struct weft_tokenizer *t, const struct weft_json *j, const struct weft_json_value *entry, int64_t id,
-                                  struct weft_err *err)
+static enum weft_status add_token(struct weft_tokenizer *t, const struct weft_json *j,
+                                  const struct weft_json_value *entry, int64_t id, struct weft_err *err)
 {
     const struct weft_json_value *content = weft_json_get(entry, "content");
     struct weft_added_token token = { .at = entry->at };
     char place[WEFT_PLACE_BYTES], shown[80], other[80];
     bool taken;
-    if (!content || content->kind != WEFT_JSON_STRING || !content->text.len || content->text.len > WEFT_MAX_ADDED_TOKEN_BYTES)
-        return weft_fail_rule(err, WEFT_EINPUT, "TK5", "%s: the content of an added token must be a string of 1 to %d bytes",
-                              weft_tokenizer_place(j, content ? content->at : entry->at, place), WEFT_MAX_ADDED_TOKEN_BYTES);
+    if (!content || content->kind != WEFT_JSON_STRING || !content->text.len
+        || content->text.len > WEFT_MAX_ADDED_TOKEN_BYTES)
+        return weft_fail_rule(
+            err, WEFT_EINPUT, "TK5", "%s: the content of an added token must be a string of 1 to %d bytes",
+            weft_tokenizer_place(j, content ? content->at : entry->at, place), WEFT_MAX_ADDED_TOKEN_BYTES);
     weft_escape(shown, sizeof shown, content->text);
     if (id < 0 || id > WEFT_MAX_TOKEN_ID)
         return weft_fail_rule(err, WEFT_EINPUT, "TK5", "%s: added token \"%s\" must have an id from 0 to %d",
@@ -248,18 +269,25 @@ static enum weft_status add_token(struct weft_tokenizer *t, const struct weft_js
     int32_t in_vocab = weft_vocab_id(&t->vocab, content->text);
     token.id = in_vocab >= 0 ? in_vocab : (int32_t)id;
     if (in_vocab >= 0 && in_vocab != id)
-        weft_buf_printf(&t->warnings, "%s: added token \"%s\" is listed with the id %lld but is %d in the vocabulary, which counts\n",
-                        j->name, shown, (long long)id, in_vocab);
+        weft_buf_printf(
+            &t->warnings,
+            "%s: added token \"%s\" is listed with the id %lld but is %d in the vocabulary, which counts\n",
+            j->name, shown, (long long)id, in_vocab);
     struct weft_str holder = weft_vocab_content(&t->vocab, token.id);
     if (holder.s && !weft_str_eq(holder, token.content))
-        return weft_fail_rule(err, WEFT_EINPUT, "TK5", "%s: added token \"%s\" has the id %d, which is the token \"%s\"",
-                              weft_tokenizer_place(j, entry->at, place), shown, token.id, weft_escape(other, sizeof other, holder));
+        return weft_fail_rule(err, WEFT_EINPUT, "TK5",
+                              "%s: added token \"%s\" has the id %d, which is the token \"%s\"",
+                              weft_tokenizer_place(j, entry->at, place), shown, token.id,
+                              weft_escape(other, sizeof other, holder));
     enum weft_status st = weft_vocab_add(&t->added_vocab, token.content, token.id, &taken, err);
     if (st) return st;
     if (taken) {
         holder = weft_vocab_content(&t->added_vocab, token.id);
-        return weft_fail_rule(err, WEFT_EINPUT, "TK5", "%s: added token \"%s\" with the id %d: that content or id (\"%s\") was added before",
-                              weft_tokenizer_place(j, entry->at, place), shown, token.id, weft_escape(other, sizeof other, holder));
+        return weft_fail_rule(
+            err, WEFT_EINPUT, "TK5",
+            "%s: added token \"%s\" with the id %d: that content or id (\"%s\") was added before",
+            weft_tokenizer_place(j, entry->at, place), shown, token.id,
+            weft_escape(other, sizeof other, holder));
     }
     st = grow_added(t, err);
     if (!st) t->added[t->n_added++] = token;
@@ -269,7 +297,8 @@ static enum weft_status add_token(struct weft_tokenizer *t, const struct weft_js
 static enum weft_status read_added(struct reading *r)
 {
     if (r->added.kind == WEFT_JSON_NULL) return WEFT_OK;
-    if (r->added.kind != WEFT_JSON_ARRAY) return fail_at(r, r->added.at, "TK5", "added_tokens must be an array");
+    if (r->added.kind != WEFT_JSON_ARRAY)
+        return fail_at(r, r->added.at, "TK5", "added_tokens must be an array");
     for (size_t i = 0; i < r->added.n; i++) {
         const struct weft_json_value *v = &r->added.items[i], *id = weft_json_get(v, "id");
         if (v->kind != WEFT_JSON_OBJECT) return fail_at(r, v->at, "TK5", "an added token must be an object");
@@ -302,7 +331,8 @@ static enum weft_status build_finders(struct weft_tokenizer *t, struct weft_err 
 
 /* ---- post-processor ---- */
 
-static enum weft_status add_around(struct weft_ids *list, bool in_front, const int32_t *ids, size_t n, struct weft_err *err)
+static enum weft_status add_around(struct weft_ids *list, bool in_front, const int32_t *ids, size_t n,
+                                   struct weft_err *err)
 {
     enum weft_status st = weft_ids_reserve(list, n, false, err);
     if (st || !n) return st;
@@ -313,33 +343,43 @@ static enum weft_status add_around(struct weft_ids *list, bool in_front, const i
 }
 
 /* [tokens] A [tokens]: the ids of the special tokens of a template, checked by rule TK7. */
-static enum weft_status read_template(const struct weft_component *c, struct weft_ids *before, struct weft_ids *after, struct weft_err *err)
+static enum weft_status read_template(const struct weft_component *c, struct weft_ids *before,
+                                      struct weft_ids *after, struct weft_err *err)
 {
-    const struct weft_json_value *single = weft_json_get(c->value, "single"), *specials = weft_json_get(c->value, "special_tokens");
+    const struct weft_json_value *single = weft_json_get(c->value, "single"),
+                                 *specials = weft_json_get(c->value, "special_tokens");
     char place[WEFT_PLACE_BYTES], shown[80];
     bool seen = false;
-    if (!single || single->kind != WEFT_JSON_ARRAY) return weft_component_fail(c, "single must be an array of pieces", err);
+    if (!single || single->kind != WEFT_JSON_ARRAY)
+        return weft_component_fail(c, "single must be an array of pieces", err);
     for (size_t i = 0; i < single->n; i++) {
-        const struct weft_json_value *piece = &single->items[i], *token = weft_json_get(piece, "SpecialToken"),
-                                     *sequence = weft_json_get(piece, "Sequence"), *name = weft_json_get(token, "id");
+        const struct weft_json_value *piece = &single->items[i],
+                                     *token = weft_json_get(piece, "SpecialToken"),
+                                     *sequence = weft_json_get(piece, "Sequence"),
+                                     *name = weft_json_get(token, "id");
         if (sequence && !seen) {
             seen = true;
             continue;
         }
-        if (!name || name->kind != WEFT_JSON_STRING) return weft_component_fail(c, "a piece must be a SpecialToken, or once the Sequence", err);
+        if (!name || name->kind != WEFT_JSON_STRING)
+            return weft_component_fail(c, "a piece must be a SpecialToken, or once the Sequence", err);
         const struct weft_json_value *entry = NULL;
         for (size_t k = 0; specials && specials->kind == WEFT_JSON_OBJECT && k < specials->n; k++)
             if (weft_str_eq(specials->keys[k], name->text)) entry = &specials->items[k];
         const struct weft_json_value *ids = weft_json_get(entry, "ids");
         if (!ids || ids->kind != WEFT_JSON_ARRAY || !ids->n)
-            return weft_fail_rule(err, WEFT_EINPUT, "TK7", "%s: %s uses \"%s\", which its special_tokens do not define",
-                                  weft_tokenizer_place(c->json, name->at, place), c->path, weft_escape(shown, sizeof shown, name->text));
+            return weft_fail_rule(err, WEFT_EINPUT, "TK7",
+                                  "%s: %s uses \"%s\", which its special_tokens do not define",
+                                  weft_tokenizer_place(c->json, name->at, place), c->path,
+                                  weft_escape(shown, sizeof shown, name->text));
         for (size_t k = 0; k < ids->n; k++) {
             int32_t id = (int32_t)ids->items[k].integer;
-            if (!ids->items[k].is_int || ids->items[k].integer < 0 || ids->items[k].integer > WEFT_MAX_TOKEN_ID)
-                return weft_fail_rule(err, WEFT_EINPUT, "TK7", "%s: the ids of \"%s\" must be integers from 0 to %d",
-                                      weft_tokenizer_place(c->json, ids->items[k].at, place), weft_escape(shown, sizeof shown, name->text),
-                                      WEFT_MAX_TOKEN_ID);
+            if (!ids->items[k].is_int || ids->items[k].integer < 0
+                || ids->items[k].integer > WEFT_MAX_TOKEN_ID)
+                return weft_fail_rule(err, WEFT_EINPUT, "TK7",
+                                      "%s: the ids of \"%s\" must be integers from 0 to %d",
+                                      weft_tokenizer_place(c->json, ids->items[k].at, place),
+                                      weft_escape(shown, sizeof shown, name->text), WEFT_MAX_TOKEN_ID);
             enum weft_status st = add_around(seen ? after : before, false, &id, 1, err);
             if (st) return st;
         }
@@ -348,11 +388,12 @@ static enum weft_status read_template(const struct weft_component *c, struct wef
 }
 
 /* ["[CLS]", 101]. */
-static enum weft_status read_pair(const struct weft_component *c, const char *key, struct weft_ids *list, struct weft_err *err)
+static enum weft_status read_pair(const struct weft_component *c, const char *key, struct weft_ids *list,
+                                  struct weft_err *err)
 {
     const struct weft_json_value *v = weft_json_get(c->value, key);
-    if (!v || v->kind != WEFT_JSON_ARRAY || v->n != 2 || !v->items[1].is_int || v->items[1].integer < 0 ||
-        v->items[1].integer > WEFT_MAX_TOKEN_ID)
+    if (!v || v->kind != WEFT_JSON_ARRAY || v->n != 2 || !v->items[1].is_int || v->items[1].integer < 0
+        || v->items[1].integer > WEFT_MAX_TOKEN_ID)
         return weft_component_fail(c, "sep and cls must be pairs of a token and its id", err);
     int32_t id = (int32_t)v->items[1].integer;
     return add_around(list, false, &id, 1, err);
@@ -368,8 +409,9 @@ static enum weft_status add_post_processor(void *ctx, const struct weft_componen
     } else if (weft_str_is(c->type, "BertProcessing") || weft_str_is(c->type, "RobertaProcessing")) {
         st = read_pair(c, "cls", &before, err);
         if (!st) st = read_pair(c, "sep", &after, err);
-    } else if (!weft_str_is(c->type, "ByteLevel")) {            /* which trims offsets and nothing else */
-        st = weft_component_unknown(c, "TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence", err);
+    } else if (!weft_str_is(c->type, "ByteLevel")) { /* which trims offsets and nothing else */
+        st = weft_component_unknown(
+            c, "TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence", err);
     }
     if (!st) st = add_around(&t->before, true, before.ids, before.n, err);
     if (!st) st = add_around(&t->after, false, after.ids, after.n, err);
@@ -394,7 +436,8 @@ static enum weft_status read_parts(struct reading *r)
         if (weft_str_is(key, "version")) {
             st = weft_json_string(j, &version, r->err);
             if (!st && !weft_str_is(version, "1.0"))
-                return weft_fail_rule(r->err, WEFT_EINPUT, "TK1", "%s: version is \"%s\"; expected \"1.0\"", weft_tokenizer_place(j, at, place),
+                return weft_fail_rule(r->err, WEFT_EINPUT, "TK1", "%s: version is \"%s\"; expected \"1.0\"",
+                                      weft_tokenizer_place(j, at, place),
                                       weft_escape(shown, sizeof shown, version));
             r->has_version = true;
         } else if (weft_str_is(key, "added_tokens")) {
@@ -420,7 +463,8 @@ static enum weft_status read_parts(struct reading *r)
     return WEFT_OK;
 }
 
-static enum weft_status read_tokenizer(struct weft_tokenizer *t, const char *name, struct weft_str json, struct weft_err *err)
+static enum weft_status read_tokenizer(struct weft_tokenizer *t, const char *name, struct weft_str json,
+                                       struct weft_err *err)
 {
     struct reading r = { .t = t, .err = err };
     enum weft_status st = weft_json_init(&r.json, &t->arena, name, json, err);
@@ -429,7 +473,9 @@ static enum weft_status read_tokenizer(struct weft_tokenizer *t, const char *nam
     if (!st) st = weft_pretokenizer_read(&t->pretokenizer, &t->arena, &r.json, &r.pre_tokenizer, err);
     if (!st) st = build_model(&r);
     if (!st) st = read_added(&r);
-    if (!st) st = weft_component_walk(&t->arena, &r.json, "post_processor", "processors", &r.post_processor, add_post_processor, t, err);
+    if (!st)
+        st = weft_component_walk(&t->arena, &r.json, "post_processor", "processors", &r.post_processor,
+                                 add_post_processor, t, err);
     if (!st) st = weft_decoder_read(&t->decoder, &t->arena, &r.json, &r.decoder, err);
     free(r.merges);
     return st;
@@ -447,7 +493,9 @@ static struct weft_str token_name(const struct weft_json_value *v)
 
 static void read_special_names(struct weft_tokenizer *t, const struct weft_json_value *config)
 {
-    static const char *const keys[] = { [WEFT_BOS] = "bos_token", [WEFT_EOS] = "eos_token", [WEFT_PAD] = "pad_token", [WEFT_UNK] = "unk_token" };
+    static const char *const keys[] = {
+        [WEFT_BOS] = "bos_token", [WEFT_EOS] = "eos_token", [WEFT_PAD] = "pad_token", [WEFT_UNK] = "unk_token"
+    };
     for (size_t i = 0; i < WEFT_COUNT(keys); i++) {
         struct weft_str name = token_name(weft_json_get(config, keys[i]));
         if (t->special_ids[i] < 0 && name.len) t->special_ids[i] = weft_tokenizer_id(t, name);
@@ -460,14 +508,17 @@ static void read_chat_template(struct weft_tokenizer *t, const struct weft_json_
     const struct weft_json_value *v = weft_json_get(config, "chat_template");
     if (v && v->kind == WEFT_JSON_STRING) t->chat_template = v->text;
     for (size_t i = 0; v && v->kind == WEFT_JSON_ARRAY && i < v->n; i++) {
-        const struct weft_json_value *name = weft_json_get(&v->items[i], "name"), *text = weft_json_get(&v->items[i], "template");
+        const struct weft_json_value *name = weft_json_get(&v->items[i], "name"),
+                                     *text = weft_json_get(&v->items[i], "template");
         bool is_default = name && name->kind == WEFT_JSON_STRING && weft_str_is(name->text, "default");
-        if (text && text->kind == WEFT_JSON_STRING && (is_default || !t->chat_template.s)) t->chat_template = text->text;
+        if (text && text->kind == WEFT_JSON_STRING && (is_default || !t->chat_template.s))
+            t->chat_template = text->text;
     }
 }
 
 /* Flags of tokens that tokenizer.json lists, and tokens that it does not. */
-static enum weft_status read_added_decoder(struct weft_tokenizer *t, const struct weft_json *j, const struct weft_json_value *map, struct weft_err *err)
+static enum weft_status read_added_decoder(struct weft_tokenizer *t, const struct weft_json *j,
+                                           const struct weft_json_value *map, struct weft_err *err)
 {
     for (size_t i = 0; map && map->kind == WEFT_JSON_OBJECT && i < map->n; i++) {
         const struct weft_json_value *v = &map->items[i], *content = weft_json_get(v, "content");
@@ -494,10 +545,12 @@ static enum weft_status read_added_decoder(struct weft_tokenizer *t, const struc
 }
 
 /* LLaMA-type classes build their template anew from these two. */
-static enum weft_status read_add_bos_eos(struct weft_tokenizer *t, const struct weft_json_value *config, struct weft_err *err)
+static enum weft_status read_add_bos_eos(struct weft_tokenizer *t, const struct weft_json_value *config,
+                                         struct weft_err *err)
 {
     static const char *const classes[] = { "Llama", "Gemma", "CodeLlama", "Code Llama" };
-    const struct weft_json_value *cls = weft_json_get(config, "tokenizer_class"), *bos = weft_json_get(config, "add_bos_token"),
+    const struct weft_json_value *cls = weft_json_get(config, "tokenizer_class"),
+                                 *bos = weft_json_get(config, "add_bos_token"),
                                  *eos = weft_json_get(config, "add_eos_token");
     bool applies = false;
     for (size_t i = 0; i < WEFT_COUNT(classes) && cls && cls->kind == WEFT_JSON_STRING; i++)
@@ -505,16 +558,19 @@ static enum weft_status read_add_bos_eos(struct weft_tokenizer *t, const struct 
     enum weft_status st = WEFT_OK;
     if (applies && bos && bos->kind == WEFT_JSON_BOOL) {
         t->before.n = 0;
-        if (bos->boolean && t->special_ids[WEFT_BOS] >= 0) st = add_around(&t->before, false, &t->special_ids[WEFT_BOS], 1, err);
+        if (bos->boolean && t->special_ids[WEFT_BOS] >= 0)
+            st = add_around(&t->before, false, &t->special_ids[WEFT_BOS], 1, err);
     }
     if (!st && applies && eos && eos->kind == WEFT_JSON_BOOL) {
         t->after.n = 0;
-        if (eos->boolean && t->special_ids[WEFT_EOS] >= 0) st = add_around(&t->after, false, &t->special_ids[WEFT_EOS], 1, err);
+        if (eos->boolean && t->special_ids[WEFT_EOS] >= 0)
+            st = add_around(&t->after, false, &t->special_ids[WEFT_EOS], 1, err);
     }
     return st;
 }
 
-static enum weft_status read_config(struct weft_tokenizer *t, const char *name, struct weft_str text, struct weft_err *err)
+static enum weft_status read_config(struct weft_tokenizer *t, const char *name, struct weft_str text,
+                                    struct weft_err *err)
 {
     struct weft_json j;
     struct weft_json_value config;
@@ -549,7 +605,8 @@ static enum weft_status new_tokenizer(struct weft_tokenizer **out, struct weft_e
     return weft_unicode_new(&t->unicode, err);
 }
 
-enum weft_status weft_tokenizer_parse(struct weft_tokenizer **out, const char *name, struct weft_str json, struct weft_str config, struct weft_err *err)
+enum weft_status weft_tokenizer_parse(struct weft_tokenizer **out, const char *name, struct weft_str json,
+                                      struct weft_str config, struct weft_err *err)
 {
     struct weft_tokenizer *t = NULL;
     struct weft_str own = { 0 }, own_config = { 0 };
@@ -566,8 +623,8 @@ enum weft_status weft_tokenizer_parse(struct weft_tokenizer **out, const char *n
 }
 
 /* A file of the model's folder that may be missing: then text->s stays NULL. */
-static enum weft_status read_beside(struct weft_tokenizer *t, const char *dir, const char *file, const char **path, struct weft_str *text,
-                                    struct weft_err *err)
+static enum weft_status read_beside(struct weft_tokenizer *t, const char *dir, const char *file,
+                                    const char **path, struct weft_str *text, struct weft_err *err)
 {
     *text = (struct weft_str){ 0 };
     *path = weft_path_join(&t->arena, dir, file);
@@ -576,7 +633,8 @@ static enum weft_status read_beside(struct weft_tokenizer *t, const char *dir, c
 }
 
 /* Rule TK8: the model must have a row for each id. */
-static enum weft_status check_model_config(struct weft_tokenizer *t, const char *path, struct weft_str text, struct weft_err *err)
+static enum weft_status check_model_config(struct weft_tokenizer *t, const char *path, struct weft_str text,
+                                           struct weft_err *err)
 {
     struct weft_json_value config;
     enum weft_status st = weft_json_parse(&t->arena, path, text, &config, err);
@@ -585,8 +643,10 @@ static enum weft_status check_model_config(struct weft_tokenizer *t, const char 
     if (!size) size = weft_json_get(weft_json_get(&config, "text_config"), "vocab_size");
     size_t highest = weft_max_size(t->vocab.size, t->added_vocab.size);
     if (size && size->is_int && size->integer >= 0 && (uint64_t)size->integer < highest)
-        return weft_fail_rule(err, WEFT_EINPUT, "TK8", "%s: vocab_size is %lld, but the tokenizer's highest id is %zu; is it another model's?", path,
-                              (long long)size->integer, highest - 1);
+        return weft_fail_rule(
+            err, WEFT_EINPUT, "TK8",
+            "%s: vocab_size is %lld, but the tokenizer's highest id is %zu; is it another model's?", path,
+            (long long)size->integer, highest - 1);
     return WEFT_OK;
 }
 
@@ -606,7 +666,9 @@ static enum weft_status load_older_files(struct weft_tokenizer *t, const char *d
     if (!st) st = read_beside(t, dir, "merges.txt", &merges_path, &merges, err);
     if (!st) st = read_beside(t, dir, "vocab.json", &path, &vocab, err);
     if (!st && (!vocab.s || !merges.s))
-        return weft_fail(err, WEFT_EINPUT, "%s: there is no tokenizer.json in this folder, and no vocab.json with merges.txt", dir);
+        return weft_fail(err, WEFT_EINPUT,
+                         "%s: there is no tokenizer.json in this folder, and no vocab.json with merges.txt",
+                         dir);
     if (!st) st = weft_tokenizer_from_older_files(vocab, merges, cls, &json, err);
     if (!st) {
         struct weft_str text = weft_str_dup(&t->arena, weft_buf_view(&json));
@@ -678,7 +740,10 @@ void weft_tokenizer_free(struct weft_tokenizer *t)
 
 /* ---- looking things up ---- */
 
-size_t weft_tokenizer_vocab_size(const struct weft_tokenizer *t) { return weft_max_size(t->vocab.size, t->added_vocab.size); }
+size_t weft_tokenizer_vocab_size(const struct weft_tokenizer *t)
+{
+    return weft_max_size(t->vocab.size, t->added_vocab.size);
+}
 
 int32_t weft_tokenizer_id(const struct weft_tokenizer *t, struct weft_str content)
 {
@@ -692,7 +757,10 @@ struct weft_str weft_tokenizer_content(const struct weft_tokenizer *t, int32_t i
     return s.s ? s : weft_vocab_content(&t->vocab, id);
 }
 
-bool weft_tokenizer_is_special(const struct weft_tokenizer *t, int32_t id) { return id >= 0 && (size_t)id < t->size && t->special[id]; }
+bool weft_tokenizer_is_special(const struct weft_tokenizer *t, int32_t id)
+{
+    return id >= 0 && (size_t)id < t->size && t->special[id];
+}
 
 int32_t weft_tokenizer_special(const struct weft_tokenizer *t, enum weft_special_token which)
 {
@@ -700,4 +768,7 @@ int32_t weft_tokenizer_special(const struct weft_tokenizer *t, enum weft_special
 }
 
 struct weft_str weft_tokenizer_chat_template(const struct weft_tokenizer *t) { return t->chat_template; }
-struct weft_str weft_tokenizer_warnings(const struct weft_tokenizer *t) { return weft_buf_view(&t->warnings); }
+struct weft_str weft_tokenizer_warnings(const struct weft_tokenizer *t)
+{
+    return weft_buf_view(&t->warnings);
+}

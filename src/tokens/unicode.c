@@ -1,14 +1,16 @@
 /* tokens/unicode.c - the class table, and normalization that stays linear
  *
- * libutf8proc decomposes single code points and composes a decomposed sequence; sorting the marks between is done
- * here, because its own insertion sort is quadratic in the length of a run of marks, and that length is the input's.
+ * libutf8proc decomposes single code points and composes a decomposed sequence; sorting the marks between
+ * is done here, because its own insertion sort is quadratic in the length of a run of marks, and that
+ * length is the input's.
  */
 #include "tokens/unicode.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
 
-/* Assigned in Unicode 15.0 to 16.0, with a category of the right class.  Facts of the Unicode character database. */
+/* Assigned in Unicode 15.0 to 16.0, with a category of the right class.  Facts of the Unicode character
+ * database. */
 static const struct {
     uint32_t first, last;
     utf8proc_category_t category;
@@ -22,10 +24,10 @@ static const struct {
 #define NO UTF8PROC_CATEGORY_NO
 #define PO UTF8PROC_CATEGORY_PO
 #define SO UTF8PROC_CATEGORY_SO
-    { 0x897, 0x897, MN }, { 0xCF3, 0xCF3, MN }, { 0xECE, 0xECE, MN }, { 0x1B4E, 0x1B4F, PO },
-    { 0x1B7F, 0x1B7F, PO }, { 0x1C89, 0x1C89, LU }, { 0x1C8A, 0x1C8A, LL }, { 0x2427, 0x2429, SO },
-    { 0x2FFC, 0x2FFF, SO }, { 0x31E4, 0x31E5, SO }, { 0x31EF, 0x31EF, SO }, { 0xA7CB, 0xA7CC, LU },
-    { 0xA7CD, 0xA7CD, LL }, { 0xA7DA, 0xA7DA, LU }, { 0xA7DB, 0xA7DB, LL }, { 0xA7DC, 0xA7DC, LU },
+    { 0x897, 0x897, MN },     { 0xCF3, 0xCF3, MN },     { 0xECE, 0xECE, MN },     { 0x1B4E, 0x1B4F, PO },
+    { 0x1B7F, 0x1B7F, PO },   { 0x1C89, 0x1C89, LU },   { 0x1C8A, 0x1C8A, LL },   { 0x2427, 0x2429, SO },
+    { 0x2FFC, 0x2FFF, SO },   { 0x31E4, 0x31E5, SO },   { 0x31EF, 0x31EF, SO },   { 0xA7CB, 0xA7CC, LU },
+    { 0xA7CD, 0xA7CD, LL },   { 0xA7DA, 0xA7DA, LU },   { 0xA7DB, 0xA7DB, LL },   { 0xA7DC, 0xA7DC, LU },
     { 0x105C0, 0x105F3, LO }, { 0x10D40, 0x10D49, ND }, { 0x10D4A, 0x10D4D, LO }, { 0x10D4E, 0x10D4E, LM },
     { 0x10D4F, 0x10D4F, LO }, { 0x10D50, 0x10D65, LU }, { 0x10D69, 0x10D6D, MN }, { 0x10D6E, 0x10D6E, PO },
     { 0x10D6F, 0x10D6F, LM }, { 0x10D70, 0x10D85, LL }, { 0x10D8E, 0x10D8F, SO }, { 0x10EC2, 0x10EC4, LO },
@@ -93,22 +95,24 @@ static unsigned class_of_category(utf8proc_category_t c)
 
 static bool is_white_space(uint32_t cp)
 {
-    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xA0 || cp == 0x1680 ||
-           (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F || cp == 0x205F ||
-           cp == 0x3000;
+    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xA0 || cp == 0x1680
+           || (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F || cp == 0x205F
+           || cp == 0x3000;
 }
 
 static unsigned class_of(uint32_t cp, size_t *since)
 {
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
     while (*since < WEFT_COUNT(assigned_since) && assigned_since[*since].last < cp) ++*since;
-    if (c == UTF8PROC_CATEGORY_CN && *since < WEFT_COUNT(assigned_since) && assigned_since[*since].first <= cp)
+    if (c == UTF8PROC_CATEGORY_CN && *since < WEFT_COUNT(assigned_since)
+        && assigned_since[*since].first <= cp)
         c = assigned_since[*since].category;
     unsigned bits = class_of_category(c);
     if (is_white_space(cp)) bits |= WEFT_UNI_SPACE;
-    /* Alphabetic beyond the categories: circled and squared letters; and the joiners of Indic words and emoji. */
-    if ((cp >= 0x24B6 && cp <= 0x24E9) || (cp >= 0x1F130 && cp <= 0x1F149) || (cp >= 0x1F150 && cp <= 0x1F169) ||
-        (cp >= 0x1F170 && cp <= 0x1F189) || cp == 0x200C || cp == 0x200D)
+    /* Alphabetic beyond the categories: circled and squared letters; and the joiners of Indic words and
+     * emoji. */
+    if ((cp >= 0x24B6 && cp <= 0x24E9) || (cp >= 0x1F130 && cp <= 0x1F149) || (cp >= 0x1F150 && cp <= 0x1F169)
+        || (cp >= 0x1F170 && cp <= 0x1F189) || cp == 0x200C || cp == 0x200D)
         bits |= WEFT_UNI_WORD;
     return bits;
 }
@@ -129,12 +133,13 @@ static enum weft_status fill(struct weft_unicode *u, struct weft_err *err)
     size_t full = USED_BLOCKS + 1;
     u->classes = calloc(full * 256, sizeof u->classes[0]);
     if (!u->classes) return weft_fail_nomem(err, full * 256 * sizeof u->classes[0], "character classes");
-    u->n_blocks = 1;                                            /* block 0: the empty one */
+    u->n_blocks = 1; /* block 0: the empty one */
     size_t since = 0;
     for (size_t b = 0; b < 0x1100; b++) {
         if (is_empty_block(b)) continue;
         u->block[b] = (uint16_t)u->n_blocks++;
-        for (uint32_t i = 0; i < 256; i++) *class_at(u, (uint32_t)b << 8 | i) |= (uint16_t)class_of((uint32_t)b << 8 | i, &since);
+        for (uint32_t i = 0; i < 256; i++)
+            *class_at(u, (uint32_t)b << 8 | i) |= (uint16_t)class_of((uint32_t)b << 8 | i, &since);
     }
     for (uint32_t cp = 0; cp < 0x110000; cp++) {
         if (is_empty_block(cp >> 8)) {
@@ -143,17 +148,20 @@ static enum weft_status fill(struct weft_unicode *u, struct weft_err *err)
         }
         const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)cp);
         if (p->combining_class) *class_at(u, cp) |= WEFT_UNI_COMPOSES;
-        if (p->decomp_seqindex == UINT16_MAX || p->decomp_type) continue;   /* none, or a compatibility mapping */
+        if (p->decomp_seqindex == UINT16_MAX || p->decomp_type)
+            continue; /* none, or a compatibility mapping */
         utf8proc_int32_t part[32];
         int boundclass = 0;
-        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)cp, part, 32, UTF8PROC_DECOMPOSE, &boundclass);
+        utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)cp, part, 32, UTF8PROC_DECOMPOSE, &boundclass);
         if (n < 1 || n > 32) continue;
         for (utf8proc_ssize_t i = 1; i < n; i++) *class_at(u, (uint32_t)part[i]) |= WEFT_UNI_COMPOSES;
         n = utf8proc_normalize_utf32(part, n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
         if (n != 1 || (uint32_t)part[0] != cp) *class_at(u, cp) |= WEFT_UNI_COMPOSES;
     }
-    for (uint32_t cp = 0x1161; cp <= 0x1175; cp++) *class_at(u, cp) |= WEFT_UNI_COMPOSES;    /* Hangul vowels, */
-    for (uint32_t cp = 0x11A8; cp <= 0x11C2; cp++) *class_at(u, cp) |= WEFT_UNI_COMPOSES;    /* final consonants */
+    for (uint32_t cp = 0x1161; cp <= 0x1175; cp++) *class_at(u, cp) |= WEFT_UNI_COMPOSES; /* Hangul vowels, */
+    for (uint32_t cp = 0x11A8; cp <= 0x11C2; cp++)
+        *class_at(u, cp) |= WEFT_UNI_COMPOSES; /* final consonants */
     return WEFT_OK;
 }
 
@@ -164,9 +172,11 @@ static void share_equal_blocks(struct weft_unicode *u)
     for (size_t b = 0; b < u->n_blocks; b++) {
         const uint16_t *from = u->classes + b * 256;
         size_t k = n;
-        if (n && memcmp(u->classes + (n - 1) * 256, from, bytes) == 0) k = n - 1;      /* long runs of equal ones */
+        if (n && memcmp(u->classes + (n - 1) * 256, from, bytes) == 0)
+            k = n - 1; /* long runs of equal ones */
         else
-            for (k = 0; k < n && memcmp(u->classes + k * 256, from, bytes) != 0; k++) {}
+            for (k = 0; k < n && memcmp(u->classes + k * 256, from, bytes) != 0; k++) {
+            }
         if (k == n) memmove(u->classes + n++ * 256, from, bytes);
         to[b] = (uint16_t)k;
     }
@@ -225,9 +235,9 @@ const char *weft_unicode_since(size_t i, uint32_t *first, uint32_t *last)
 size_t weft_unicode_nfc_prefix(const struct weft_unicode *u, struct weft_str s)
 {
     const unsigned char *p = (const unsigned char *)s.s;
-    size_t border = 0;                      /* start of the last character that begins anew whatever follows */
+    size_t border = 0; /* start of the last character that begins anew whatever follows */
     for (size_t i = 0, n; i < s.len; i += n) {
-        if (p[i] < 0x80) {                  /* whole runs of ASCII */
+        if (p[i] < 0x80) { /* whole runs of ASCII */
             while (i + 1 < s.len && p[i + 1] < 0x80) i++;
             border = i;
             n = 1;
@@ -259,8 +269,8 @@ static bool push(struct points *a, utf8proc_int32_t cp)
 
 static int combining_class(utf8proc_int32_t cp) { return utf8proc_get_property(cp)->combining_class; }
 
-/* Canonical order: each run of marks sorted by combining class, equal classes staying in order.  Counting sort:
- * there are at most 255 classes. */
+/* Canonical order: each run of marks sorted by combining class, equal classes staying in order.  Counting
+ * sort: there are at most 255 classes. */
 static bool order_marks(struct points *a, struct points *scratch)
 {
     for (size_t i = 0; i < a->n;) {
@@ -282,7 +292,8 @@ static bool order_marks(struct points *a, struct points *scratch)
             for (size_t k = i; k < end; k++)
                 if (!push(scratch, a->cp[k])) return false;
             for (int c = 1; c < 257; c++) count[c] += count[c - 1];
-            for (size_t k = 0; k < scratch->n; k++) a->cp[i + count[combining_class(scratch->cp[k])]++] = scratch->cp[k];
+            for (size_t k = 0; k < scratch->n; k++)
+                a->cp[i + count[combining_class(scratch->cp[k])]++] = scratch->cp[k];
         }
         i = end;
     }
@@ -295,13 +306,15 @@ static size_t decompose(enum weft_normal_form form, uint32_t cp, utf8proc_int32_
     bool compat = form == WEFT_NFKC || form == WEFT_NFKD;
     utf8proc_option_t how = (utf8proc_option_t)(UTF8PROC_DECOMPOSE | (compat ? UTF8PROC_COMPAT : 0));
     int boundclass = 0;
-    utf8proc_ssize_t n = cp < 0xA0 ? 0 : utf8proc_decompose_char((utf8proc_int32_t)cp, part, 32, how, &boundclass);
+    utf8proc_ssize_t n =
+        cp < 0xA0 ? 0 : utf8proc_decompose_char((utf8proc_int32_t)cp, part, 32, how, &boundclass);
     if (n >= 1 && n <= 32) return (size_t)n;
     part[0] = (utf8proc_int32_t)cp;
     return 1;
 }
 
-size_t weft_unicode_stretch(const struct weft_unicode *u, enum weft_normal_form form, struct weft_str s, size_t from)
+size_t weft_unicode_stretch(const struct weft_unicode *u, enum weft_normal_form form, struct weft_str s,
+                            size_t from)
 {
     const unsigned char *p = (const unsigned char *)s.s;
     size_t n;
@@ -310,8 +323,8 @@ size_t weft_unicode_stretch(const struct weft_unicode *u, enum weft_normal_form 
         utf8proc_int32_t part[32];
         uint32_t cp = weft_unicode_next(p + at, &n);
         if (cp < 0x300) return at;
-        /* What counts is the first part of what it is taken apart into: U+F900 stands for one plain letter; U+FF9E is
-         * no mark, but the U+3099 that NFKC makes of it is. */
+        /* What counts is the first part of what it is taken apart into: U+F900 stands for one plain
+         * letter; U+FF9E is no mark, but the U+3099 that NFKC makes of it is. */
         decompose(form, cp, part);
         if (!(weft_unicode_class(u, (uint32_t)part[0]) & WEFT_UNI_COMPOSES)) return at;
     }
@@ -319,8 +332,8 @@ size_t weft_unicode_stretch(const struct weft_unicode *u, enum weft_normal_form 
 }
 
 /* One stretch of text that begins and ends at borders. */
-static bool normalize_stretch(enum weft_normal_form form, struct weft_str s, struct points *a, struct points *scratch,
-                              struct weft_buf *out)
+static bool normalize_stretch(enum weft_normal_form form, struct weft_str s, struct points *a,
+                              struct points *scratch, struct weft_buf *out)
 {
     const unsigned char *p = (const unsigned char *)s.s;
     a->n = 0;
@@ -332,15 +345,16 @@ static bool normalize_stretch(enum weft_normal_form form, struct weft_str s, str
     }
     if (!order_marks(a, scratch)) return false;
     if (form == WEFT_NFC || form == WEFT_NFKC) {
-        utf8proc_ssize_t k = utf8proc_normalize_utf32(a->cp, (utf8proc_ssize_t)a->n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        utf8proc_ssize_t k =
+            utf8proc_normalize_utf32(a->cp, (utf8proc_ssize_t)a->n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
         if (k >= 0) a->n = (size_t)k;
     }
     for (size_t i = 0; i < a->n; i++) weft_buf_utf8(out, (uint32_t)a->cp[i]);
     return true;
 }
 
-enum weft_status weft_unicode_normalize(const struct weft_unicode *u, enum weft_normal_form form, struct weft_str s,
-                                        struct weft_buf *out, struct weft_err *err)
+enum weft_status weft_unicode_normalize(const struct weft_unicode *u, enum weft_normal_form form,
+                                        struct weft_str s, struct weft_buf *out, struct weft_err *err)
 {
     struct points a = { 0 }, scratch = { 0 };
     enum weft_status st = WEFT_OK;

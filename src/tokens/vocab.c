@@ -58,11 +58,14 @@ static bool more_ids(struct weft_vocab *v, size_t id)
     return true;
 }
 
-enum weft_status weft_vocab_add(struct weft_vocab *v, struct weft_str content, int32_t id, bool *taken, struct weft_err *err)
+enum weft_status weft_vocab_add(struct weft_vocab *v, struct weft_str content, int32_t id, bool *taken,
+                                struct weft_err *err)
 {
     *taken = false;
-    if (((size_t)id >= v->cap && !more_ids(v, (size_t)id)) || (v->n == v->cap_n && !more_tokens(v)) || ((v->n + 1) * 2 > v->n_slots && !more_slots(v)))
-        return weft_fail_nomem(err, weft_max_size(v->cap * sizeof *v->nth, v->n * 2 * sizeof *v->contents), "vocabulary");
+    if (((size_t)id >= v->cap && !more_ids(v, (size_t)id)) || (v->n == v->cap_n && !more_tokens(v))
+        || ((v->n + 1) * 2 > v->n_slots && !more_slots(v)))
+        return weft_fail_nomem(err, weft_max_size(v->cap * sizeof *v->nth, v->n * 2 * sizeof *v->contents),
+                               "vocabulary");
     size_t k = slot_of(v, content);
     if (v->slots[k] || ((size_t)id < v->size && v->nth[id])) {
         *taken = true;

@@ -14,10 +14,12 @@ static void put(const void *p, size_t n)
     if (fwrite(p, 1, n, stdout) != n) exit(5);
 }
 
-static void put_decoded(const struct weft_tokenizer *t, const struct weft_ids *ids, bool skip_special, struct weft_err *err)
+static void put_decoded(const struct weft_tokenizer *t, const struct weft_ids *ids, bool skip_special,
+                        struct weft_err *err)
 {
     struct weft_buf text = { 0 };
-    if (weft_decode(t, ids->ids, ids->n, skip_special, &text, err)) fprintf(stderr, "%s\n", err->msg), exit(1);
+    if (weft_decode(t, ids->ids, ids->n, skip_special, &text, err))
+        fprintf(stderr, "%s\n", err->msg), exit(1);
     uint32_t n = (uint32_t)text.len;
     put(&n, 4);
     put(text.s, n);
@@ -41,7 +43,8 @@ int main(int argc, char **argv)
         text = realloc(text, (size_t)len + 1);
         if (!text || fread(text, 1, len, stdin) != len) return 5;
         ids.n = 0;
-        if (weft_encode(e, (struct weft_str){ text, len }, (unsigned)atoi(argv[2]) | WEFT_ENCODE_OFFSETS, &ids, &err)) {
+        if (weft_encode(e, (struct weft_str){ text, len }, (unsigned)atoi(argv[2]) | WEFT_ENCODE_OFFSETS,
+                        &ids, &err)) {
             fprintf(stderr, "%s %s\n", err.rule, err.msg);
             return 3;
         }

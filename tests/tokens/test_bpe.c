@@ -1,5 +1,5 @@
-/* The fast encoder against the plain algorithm, on vocabularies made to catch its short cuts: merges at random, many of
- * them across the borders of characters, some made twice over. */
+/* The fast encoder against the plain algorithm, on vocabularies made to catch its short cuts: merges at
+ * random, many of them across the borders of characters, some made twice over. */
 #include "base/rng.h"
 #include "tokens/bpe.h"
 
@@ -19,7 +19,7 @@ struct random_vocab {
     struct weft_bpe bpe;
     struct weft_str raw[MAX_TOKENS];
     int n_tokens;
-    int merges[MAX_MERGES][3];              /* a, b, what they make */
+    int merges[MAX_MERGES][3]; /* a, b, what they make */
     int n_merges;
 };
 
@@ -27,7 +27,8 @@ static const char *const pieces[] = { "中", "国", "人", "的", "，", "é", "
 
 static size_t random_word(struct weft_rng *rng, char *out, size_t max_pieces)
 {
-    size_t len = 0, n = 1 + weft_rng_below(rng, max_pieces), kinds = 1 + weft_rng_below(rng, WEFT_COUNT(pieces));
+    size_t len = 0, n = 1 + weft_rng_below(rng, max_pieces),
+           kinds = 1 + weft_rng_below(rng, WEFT_COUNT(pieces));
     for (size_t i = 0; i < n; i++) {
         const char *p = pieces[weft_rng_below(rng, kinds)];
         memcpy(out + len, p, strlen(p));
@@ -50,7 +51,7 @@ static int plain_encode(const struct random_vocab *v, struct weft_str word, int 
     for (;;) {
         int best = MAX_MERGES, at = -1;
         for (int i = 0; i + 1 < n; i++)
-            for (int k = v->n_merges; k-- > 0;)         /* the last rank of a pair counts */
+            for (int k = v->n_merges; k-- > 0;) /* the last rank of a pair counts */
                 if (v->merges[k][0] == symbols[i] && v->merges[k][1] == symbols[i + 1]) {
                     if (k < best) best = k, at = i;
                     break;
@@ -93,7 +94,7 @@ static void make(struct random_vocab *v, struct weft_rng *rng)
         int at = (int)weft_rng_below(rng, (uint64_t)n - 1);
         a = symbols[at];
         b = symbols[at + 1];
-        if (wild && weft_rng_below(rng, 2)) {               /* another way to make a token there is, or a pair again */
+        if (wild && weft_rng_below(rng, 2)) { /* another way to make a token there is, or a pair again */
             int k = v->n_merges ? (int)weft_rng_below(rng, (uint64_t)v->n_merges) : -1;
             if (k < 0) continue;
             struct weft_str whole = v->raw[v->merges[k][2]];
@@ -113,11 +114,13 @@ static void make(struct random_vocab *v, struct weft_rng *rng)
         v->merges[v->n_merges++][2] = c;
     }
     for (int i = 0; i < v->n_merges; i++)
-        merges[i] = (struct weft_merge){ weft_vocab_content(&v->vocab, v->merges[i][0]), weft_vocab_content(&v->vocab, v->merges[i][1]), 0 };
+        merges[i] = (struct weft_merge){ weft_vocab_content(&v->vocab, v->merges[i][0]),
+                                         weft_vocab_content(&v->vocab, v->merges[i][1]), 0 };
     v->bpe.vocab = &v->vocab;
     v->bpe.byte_level = true;
     struct weft_err err = { 0 };
-    if (weft_bpe_build(&v->bpe, merges, (size_t)v->n_merges, &bad, &err)) fail_msg("%s (merge %zu)", err.msg, bad);
+    if (weft_bpe_build(&v->bpe, merges, (size_t)v->n_merges, &bad, &err))
+        fail_msg("%s (merge %zu)", err.msg, bad);
 }
 
 static void test_random_vocabularies_as_the_plain_algorithm(void **state)
@@ -131,7 +134,9 @@ static void test_random_vocabularies_as_the_plain_algorithm(void **state)
         struct weft_ids ids = { 0 };
         make(v, &rng);
         for (size_t i = 0; i < WEFT_COUNT(v->bpe.wide); i++)
-            for (size_t k = 0; v->bpe.wide[i] && k < 256; k++) whole += v->bpe.wide[i][k].symbol != WEFT_NO_SYMBOL && v->bpe.wide[i][k].made_at != WEFT_NO_RANK;
+            for (size_t k = 0; v->bpe.wide[i] && k < 256; k++)
+                whole +=
+                    v->bpe.wide[i][k].symbol != WEFT_NO_SYMBOL && v->bpe.wide[i][k].made_at != WEFT_NO_RANK;
         for (int w = 0; w < 150; w++) {
             char word[1200];
             int want[1200];
@@ -143,7 +148,9 @@ static void test_random_vocabularies_as_the_plain_algorithm(void **state)
             assert_int_equal(ids.n, n);
             size_t at = 7;
             for (int i = 0; i < n; i++) {
-                if (ids.ids[i] != want[i]) fail_msg("round %d, word %d \"%.*s\": token %d is %d; expected %d", round, w, (int)s.len, s.s, i, ids.ids[i], want[i]);
+                if (ids.ids[i] != want[i])
+                    fail_msg("round %d, word %d \"%.*s\": token %d is %d; expected %d", round, w, (int)s.len,
+                             s.s, i, ids.ids[i], want[i]);
                 if (offsets) assert_int_equal(ids.begin[i], at);
                 at += v->raw[want[i]].len;
             }
@@ -155,19 +162,21 @@ static void test_random_vocabularies_as_the_plain_algorithm(void **state)
         weft_arena_clear(&v->arena);
         free(v);
     }
-    assert_true(whole > 100);               /* the short cut was taken */
+    assert_true(whole > 100); /* the short cut was taken */
 }
 
 static double cpu_seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
-static double seconds_for(const struct weft_bpe *m, struct weft_bpe_scratch *scratch, const char *text, size_t len)
+static double seconds_for(const struct weft_bpe *m, struct weft_bpe_scratch *scratch, const char *text,
+                          size_t len)
 {
     struct weft_ids ids = { 0 };
     double best = 1e9;
     for (int i = 0; i < 2; i++) {
         double start = cpu_seconds();
         ids.n = 0;
-        assert_int_equal(weft_bpe_encode(m, scratch, (struct weft_str){ text, len }, len, false, 0, &ids, NULL), WEFT_OK);
+        assert_int_equal(
+            weft_bpe_encode(m, scratch, (struct weft_str){ text, len }, len, false, 0, &ids, NULL), WEFT_OK);
         double took = cpu_seconds() - start;
         best = took < best ? took : best;
     }
@@ -192,9 +201,10 @@ static void test_a_megabyte_of_one_letter_is_one_word(void **state)
     v->bpe.vocab = &v->vocab;
     v->bpe.byte_level = true;
     assert_int_equal(weft_bpe_build(&v->bpe, merges, 6, &bad, NULL), WEFT_OK);
-    double one = seconds_for(&v->bpe, &scratch, text, len), half = seconds_for(&v->bpe, &scratch, text, len / 2);
+    double one = seconds_for(&v->bpe, &scratch, text, len),
+           half = seconds_for(&v->bpe, &scratch, text, len / 2);
     print_message("1 MB of one letter: %.3f s, half of it %.3f s\n", one, half);
-    assert_true(one < 5);                   /* below 0.2 s by itself; the machine may be busy, the build a sanitizer's */
+    assert_true(one < 5); /* below 0.2 s by itself; the machine may be busy, the build a sanitizer's */
     assert_true(one < 6 * half + 0.1);
     free(text);
     weft_bpe_scratch_clear(&scratch);

@@ -13,11 +13,13 @@
 
 static struct weft_bpe_settings settings(size_t vocab_size, size_t min_frequency)
 {
-    return (struct weft_bpe_settings){ .vocab_size = vocab_size, .min_frequency = min_frequency, .pattern = "qwen2" };
+    return (struct weft_bpe_settings){ .vocab_size = vocab_size,
+                                       .min_frequency = min_frequency,
+                                       .pattern = "qwen2" };
 }
 
-static void train(struct weft_arena *a, const struct weft_bpe_settings *s, const struct weft_str *texts, size_t n,
-                  struct weft_json_value *out)
+static void train(struct weft_arena *a, const struct weft_bpe_settings *s, const struct weft_str *texts,
+                  size_t n, struct weft_json_value *out)
 {
     struct weft_buf json = { 0 };
     struct weft_err err = { 0 };
@@ -30,7 +32,7 @@ static void train(struct weft_arena *a, const struct weft_bpe_settings *s, const
 /* ---- the plain algorithm: one word list, one merge at a time over all of it ---- */
 
 struct plain {
-    int *symbols;               /* words one behind the other, each ended by -1 */
+    int *symbols; /* words one behind the other, each ended by -1 */
     size_t n;
     int (*merges)[2];
     size_t n_merges;
@@ -74,12 +76,15 @@ static void test_learns_the_merges_of_the_plain_algorithm(void **state)
         unsigned letters = 1 + (unsigned)weft_rng_below(&rng, 4);
         uint64_t min_count = 2 + weft_rng_below(&rng, 3);
         char text[LEN];
-        for (size_t i = 0; i < LEN; i++) text[i] = weft_rng_below(&rng, 30) ? (char)('a' + weft_rng_below(&rng, letters)) : ' ';
+        for (size_t i = 0; i < LEN; i++)
+            text[i] = weft_rng_below(&rng, 30) ? (char)('a' + weft_rng_below(&rng, letters)) : ' ';
         struct weft_str texts[2] = { { text, LEN / 3 }, { text + LEN / 3, LEN - LEN / 3 } };
-        struct plain p = { .symbols = malloc(2 * LEN * sizeof *p.symbols), .merges = malloc(SYMBOLS * sizeof *p.merges) };
+        struct plain p = { .symbols = malloc(2 * LEN * sizeof *p.symbols),
+                           .merges = malloc(SYMBOLS * sizeof *p.merges) };
         for (int t = 0; t < 2; t++)
             for (size_t at = 0, end; at < texts[t].len; at = end) {
-                end = weft_pattern_by_name("qwen2")->next(u, (const unsigned char *)texts[t].s, texts[t].len, at);
+                end = weft_pattern_by_name("qwen2")->next(u, (const unsigned char *)texts[t].s, texts[t].len,
+                                                          at);
                 for (size_t i = at; i < end; i++) {
                     unsigned char c = (unsigned char)texts[t].s[i];
                     p.symbols[p.n++] = c == ' ' ? 220 : c - 33;
@@ -91,7 +96,8 @@ static void test_learns_the_merges_of_the_plain_algorithm(void **state)
         struct weft_bpe_settings s = settings(SYMBOLS, min_count);
         struct weft_json_value root;
         train(&a, &s, texts, 2, &root);
-        const struct weft_json_value *model = weft_json_get(&root, "model"), *vocab = weft_json_get(model, "vocab"),
+        const struct weft_json_value *model = weft_json_get(&root, "model"),
+                                     *vocab = weft_json_get(model, "vocab"),
                                      *merges = weft_json_get(model, "merges");
         assert_int_equal(merges->n, p.n_merges);
         assert_int_equal(vocab->n, 256 + p.n_merges);
@@ -138,7 +144,7 @@ static void test_nfc_joins_decomposed_letters_before_counting(void **state)
     struct weft_json_value root;
     train(&a, &s, &text, 1, &root);
     const struct weft_json_value *merges = weft_json_get(weft_json_get(&root, "model"), "merges");
-    assert_int_equal(merges->n, 2);         /* C3 A9, then the space before it */
+    assert_int_equal(merges->n, 2); /* C3 A9, then the space before it */
     assert_true(weft_str_is(merges->items[0].text, "\xC3\x83 \xC2\xA9"));
     weft_arena_clear(&a);
 }
@@ -187,7 +193,8 @@ static void test_stops_when_cancelled(void **state)
     struct weft_str text = WEFT_STR("abab abab");
     int cancel = 1;
     struct weft_bpe_settings s = settings(300, 2);
-    assert_int_equal(weft_bpe_train(&s, &text, 1, &(struct weft_progress){ .cancel = &cancel }, &json, &err), WEFT_ECANCEL);
+    assert_int_equal(weft_bpe_train(&s, &text, 1, &(struct weft_progress){ .cancel = &cancel }, &json, &err),
+                     WEFT_ECANCEL);
     assert_int_equal(json.len, 0);
     weft_buf_clear(&json);
 }

@@ -17,7 +17,8 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct weft_err err = { 0 };
-    if (weft_tokenizer_load(&f->t, WEFT_SOURCE_DIR "/models/tiny", &err) || weft_encoder_new(&f->e, f->t, &err)) {
+    if (weft_tokenizer_load(&f->t, WEFT_SOURCE_DIR "/models/tiny", &err)
+        || weft_encoder_new(&f->e, f->t, &err)) {
         print_error("%s\n", err.msg);
         return -1;
     }
@@ -88,8 +89,26 @@ static void test_offsets_name_each_tokens_first_byte(void **state)
 /* Text of every kind, valid and not. */
 static struct weft_str random_text(struct weft_rng *rng, char *buf, size_t max)
 {
-    static const char *const parts[] = { "却说", "，", "。”\n", "<|im_start|>", "hello", " world", "'s", "123", "  ", "\r\n", "\xF0\x9F\x91\xA9\xE2\x80\x8D",
-                                         "e\xCC\x81", "\xE4\xBD", "\xFF", "\xC0\x80", "\xED\xA0\x80", "", "_", "<0x41>", "\xE1\x84\x92\xE1\x85\xA1" };
+    static const char *const parts[] = { "却说",
+                                         "，",
+                                         "。”\n",
+                                         "<|im_start|>",
+                                         "hello",
+                                         " world",
+                                         "'s",
+                                         "123",
+                                         "  ",
+                                         "\r\n",
+                                         "\xF0\x9F\x91\xA9\xE2\x80\x8D",
+                                         "e\xCC\x81",
+                                         "\xE4\xBD",
+                                         "\xFF",
+                                         "\xC0\x80",
+                                         "\xED\xA0\x80",
+                                         "",
+                                         "_",
+                                         "<0x41>",
+                                         "\xE1\x84\x92\xE1\x85\xA1" };
     size_t len = 0, n = weft_rng_below(rng, 12);
     for (size_t i = 0; i < n; i++) {
         struct weft_str p = weft_str_c(parts[weft_rng_below(rng, WEFT_COUNT(parts))]);
@@ -135,9 +154,9 @@ static void test_decoding_gives_the_text_back(void **state)
     for (int round = 0; round < 3000; round++) {
         char buf[256];
         struct weft_str text = random_text(&rng, buf, sizeof buf);
-        if (weft_utf8_check(text) < text.len || weft_str_find(text, WEFT_STR("\xCC\x81"), 0) != SIZE_MAX ||
-            weft_str_find(text, WEFT_STR("\xE1\x84"), 0) != SIZE_MAX)
-            continue;                                       /* NFC or U+FFFD changes it */
+        if (weft_utf8_check(text) < text.len || weft_str_find(text, WEFT_STR("\xCC\x81"), 0) != SIZE_MAX
+            || weft_str_find(text, WEFT_STR("\xE1\x84"), 0) != SIZE_MAX)
+            continue; /* NFC or U+FFFD changes it */
         struct weft_ids ids = encode(f, text, round % 2 ? WEFT_ENCODE_SPECIALS : WEFT_ENCODE_PLAIN);
         struct weft_buf back = { 0 };
         assert_int_equal(weft_decode(f->t, ids.ids, ids.n, false, &back, NULL), WEFT_OK);
@@ -150,7 +169,11 @@ static void test_decoding_gives_the_text_back(void **state)
 static void test_bad_utf8_is_encoded_as_replacement_characters(void **state)
 {
     const struct fixture *f = *state;
-    struct weft_ids bad = encode(f, WEFT_STR("a\xFF" "b\xE4\xBD"), 0), good = encode(f, WEFT_STR("a\uFFFDb\uFFFD"), 0);
+    struct weft_ids bad = encode(f,
+                                 WEFT_STR("a\xFF"
+                                          "b\xE4\xBD"),
+                                 0),
+                    good = encode(f, WEFT_STR("a\uFFFDb\uFFFD"), 0);
     assert_int_equal(bad.n, good.n);
     assert_memory_equal(bad.ids, good.ids, bad.n * sizeof *bad.ids);
     weft_ids_clear(&bad);

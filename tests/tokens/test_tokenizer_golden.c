@@ -1,4 +1,5 @@
-/* Ids and decoded text of each family, as the `tokenizers` package gives them (tests/parity/tokens.py fixtures). */
+/* Ids and decoded text of each family, as the `tokenizers` package gives them (tests/parity/tokens.py
+ * fixtures). */
 #include "base/file.h"
 #include "base/json.h"
 #include "tokens/tokenizer.h"
@@ -22,17 +23,22 @@ static struct weft_str unhex(struct weft_arena *a, struct weft_str hex)
     return (struct weft_str){ s, hex.len / 2 };
 }
 
-static void same_ids(const char *family, uint64_t line, const struct weft_ids *got, const struct weft_json_value *add, const struct weft_json_value *ids)
+static void same_ids(const char *family, uint64_t line, const struct weft_ids *got,
+                     const struct weft_json_value *add, const struct weft_json_value *ids)
 {
     size_t n_add = add ? add->n : 0;
-    if (got->n != n_add + ids->n) fail_msg("%s:%llu: %zu ids; expected %zu", family, (unsigned long long)line, got->n, n_add + ids->n);
+    if (got->n != n_add + ids->n)
+        fail_msg("%s:%llu: %zu ids; expected %zu", family, (unsigned long long)line, got->n, n_add + ids->n);
     for (size_t i = 0; i < got->n; i++) {
         int64_t want = i < n_add ? add->items[i].integer : ids->items[i - n_add].integer;
-        if (got->ids[i] != want) fail_msg("%s:%llu: id %zu is %d; expected %lld", family, (unsigned long long)line, i, got->ids[i], (long long)want);
+        if (got->ids[i] != want)
+            fail_msg("%s:%llu: id %zu is %d; expected %lld", family, (unsigned long long)line, i, got->ids[i],
+                     (long long)want);
     }
 }
 
-static void check_row(const char *family, uint64_t line, struct weft_arena *a, const struct weft_tokenizer *t, struct weft_encoder *e, struct weft_str row)
+static void check_row(const char *family, uint64_t line, struct weft_arena *a, const struct weft_tokenizer *t,
+                      struct weft_encoder *e, struct weft_str row)
 {
     struct weft_json_value v;
     struct weft_err err = { 0 };
@@ -40,13 +46,15 @@ static void check_row(const char *family, uint64_t line, struct weft_arena *a, c
     struct weft_buf back = { 0 }, streamed = { 0 };
     struct weft_detok d;
     if (weft_json_parse(a, family, row, &v, &err)) fail_msg("%s", err.msg);
-    const struct weft_json_value *ids = weft_json_get(&v, "ids"), *add = weft_json_get(&v, "add"), *text = weft_json_get(&v, "text");
+    const struct weft_json_value *ids = weft_json_get(&v, "ids"), *add = weft_json_get(&v, "add"),
+                                 *text = weft_json_get(&v, "text");
     struct weft_str bytes = unhex(a, weft_json_get(&v, "bytes")->text);
 
     if (weft_encode(e, bytes, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_ADD, &got, &err)) fail_msg("%s", err.msg);
     same_ids(family, line, &got, add, ids);
     got.n = 0;
-    if (weft_encode(e, bytes, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_OFFSETS, &got, &err)) fail_msg("%s", err.msg);
+    if (weft_encode(e, bytes, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_OFFSETS, &got, &err))
+        fail_msg("%s", err.msg);
     same_ids(family, line, &got, NULL, ids);
     for (size_t i = 0; i < got.n; i++) assert_true(got.begin[i] <= bytes.len);
 
@@ -64,7 +72,8 @@ static void check_row(const char *family, uint64_t line, struct weft_arena *a, c
     }
     struct weft_str want = text ? text->text : weft_buf_view(&valid);
     if (!weft_str_eq(weft_buf_view(&back), want))
-        fail_msg("%s:%llu: decoded \"%.*s\"; expected \"%.*s\"", family, (unsigned long long)line, (int)back.len, back.s ? back.s : "", (int)want.len, want.s);
+        fail_msg("%s:%llu: decoded \"%.*s\"; expected \"%.*s\"", family, (unsigned long long)line,
+                 (int)back.len, back.s ? back.s : "", (int)want.len, want.s);
     weft_buf_clear(&valid);
     weft_buf_clear(&back);
     weft_buf_clear(&streamed);
@@ -78,9 +87,11 @@ static void check_family(const char *family)
     struct weft_encoder *e = NULL;
     struct weft_err err = { 0 };
     struct weft_lines rows = { 0 };
-    struct weft_str row, path = weft_str_printf(&a, DATA "/%s.json", family), golden = weft_str_printf(&a, DATA "/%s.golden.jsonl", family);
+    struct weft_str row, path = weft_str_printf(&a, DATA "/%s.json", family),
+                         golden = weft_str_printf(&a, DATA "/%s.golden.jsonl", family);
     size_t n = 0;
-    if (weft_tokenizer_load(&t, path.s, &err) || weft_encoder_new(&e, t, &err) || weft_file_read(&a, golden.s, 0, &rows.text, &err))
+    if (weft_tokenizer_load(&t, path.s, &err) || weft_encoder_new(&e, t, &err)
+        || weft_file_read(&a, golden.s, 0, &rows.text, &err))
         fail_msg("%s", err.msg);
     for (; weft_lines_next(&rows, &row); n++) check_row(family, rows.line, &a, t, e, row);
     assert_true(n >= 200);
@@ -89,7 +100,7 @@ static void check_family(const char *family)
     weft_arena_clear(&a);
 }
 
-#define FAMILY(name)                                                                                                                                 \
+#define FAMILY(name)                                                                                         \
     static void test_##name##_as_the_reference(void **state) { check_family(#name); }
 
 FAMILY(qwen2)
@@ -109,12 +120,18 @@ FAMILY(odd2)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_qwen2_as_the_reference),           cmocka_unit_test(test_llama3_as_the_reference),
-        cmocka_unit_test(test_gpt2_as_the_reference),            cmocka_unit_test(test_llama2_as_the_reference),
-        cmocka_unit_test(test_metaspace_first_as_the_reference), cmocka_unit_test(test_metaspace_split_as_the_reference),
-        cmocka_unit_test(test_gemma_as_the_reference),           cmocka_unit_test(test_unknowns_as_the_reference),
-        cmocka_unit_test(test_tekken_as_the_reference),          cmocka_unit_test(test_o200k_as_the_reference),
-        cmocka_unit_test(test_deepseek_as_the_reference),        cmocka_unit_test(test_odd1_as_the_reference),
+        cmocka_unit_test(test_qwen2_as_the_reference),
+        cmocka_unit_test(test_llama3_as_the_reference),
+        cmocka_unit_test(test_gpt2_as_the_reference),
+        cmocka_unit_test(test_llama2_as_the_reference),
+        cmocka_unit_test(test_metaspace_first_as_the_reference),
+        cmocka_unit_test(test_metaspace_split_as_the_reference),
+        cmocka_unit_test(test_gemma_as_the_reference),
+        cmocka_unit_test(test_unknowns_as_the_reference),
+        cmocka_unit_test(test_tekken_as_the_reference),
+        cmocka_unit_test(test_o200k_as_the_reference),
+        cmocka_unit_test(test_deepseek_as_the_reference),
+        cmocka_unit_test(test_odd1_as_the_reference),
         cmocka_unit_test(test_odd2_as_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* models/tiny/recipe/vocabulary.c - learns tokenizer.json of the model `tiny`
  *
- * Text: the chapters of the JSONL files given (member "text"), of the first file without every 50th line, which is
- * held out for measuring; and modern.txt, repeated until it is about a fiftieth of all, so that role words, digits,
- * JSON and modern Chinese have tokens of their own.  README.md beside this file has the command.
+ * Text: the chapters of the JSONL files given (member "text"), of the first file without every 50th line,
+ * which is held out for measuring; and modern.txt, repeated until it is about a fiftieth of all, so that
+ * role words, digits, JSON and modern Chinese have tokens of their own.  README.md beside this file has
+ * the command.
  */
 #include "base/file.h"
 #include "base/json.h"
@@ -35,8 +36,8 @@ static enum weft_status add(struct texts *t, struct weft_str s, struct weft_err 
     return WEFT_OK;
 }
 
-static enum weft_status read_chapters(struct weft_arena *a, const char *path, struct texts *train, struct texts *held_out,
-                                      struct weft_err *err)
+static enum weft_status read_chapters(struct weft_arena *a, const char *path, struct texts *train,
+                                      struct texts *held_out, struct weft_err *err)
 {
     struct weft_lines lines = { 0 };
     struct weft_str line;
@@ -51,7 +52,8 @@ static enum weft_status read_chapters(struct weft_arena *a, const char *path, st
     return st;
 }
 
-static void show(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit, const char *note)
+static void show(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit,
+                 const char *note)
 {
     fprintf(stderr, "\r%s %" PRIu64 " of %" PRIu64 " %s   ", stage, done, total, unit);
 }
@@ -70,14 +72,17 @@ int main(int argc, char **argv)
         return 2;
     }
     st = weft_file_read(&a, argv[1], 0, &modern, &err);
-    for (int i = 3; i < argc && !st; i++) st = read_chapters(&a, argv[i], &train, i == 3 ? &held_out : NULL, &err);
+    for (int i = 3; i < argc && !st; i++)
+        st = read_chapters(&a, argv[i], &train, i == 3 ? &held_out : NULL, &err);
     if (st) goto done;
     size_t times = modern.len ? train.bytes / MODERN_SHARE / modern.len : 0;
     fprintf(stderr, "%zu chapters, %" PRIu64 " bytes; modern.txt %zu times\n", train.n, train.bytes, times);
     for (size_t i = 0; i < times && !st; i++) st = add(&train, modern, &err);
     if (st) goto done;
     static const char *const specials[] = { "<|endoftext|>", "<|im_start|>", "<|im_end|>" };
-    struct weft_bpe_settings s = { .vocab_size = VOCAB_SIZE, .pattern = "qwen2", .nfc = true, .specials = specials, .n_specials = 3 };
+    struct weft_bpe_settings s = {
+        .vocab_size = VOCAB_SIZE, .pattern = "qwen2", .nfc = true, .specials = specials, .n_specials = 3
+    };
     st = weft_bpe_train(&s, train.items, train.n, &(struct weft_progress){ .update = show }, &json, &err);
     if (st) goto done;
     st = weft_file_write(argv[2], weft_buf_view(&json), &err);
