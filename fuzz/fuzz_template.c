@@ -34,10 +34,12 @@ static struct weft_row row_of(struct weft_arena *a, struct weft_str bytes)
         enum weft_role role = (enum weft_role)(1 + c % 4);
         struct weft_str text = weft_str_sub(bytes, c % (bytes.len + 1), c % (bytes.len + 1) + c / 8);
         if (weft_utf8_check(text) != text.len) text = WEFT_STR("x \xe4\xb8\xad\n<|im_end|>");
-        row.turns[row.n_turns++] = (struct weft_turn){ role, role == WEFT_ROLE_TOOL_CALL ? weft_str_c(call) : text };
+        row.turns[row.n_turns++] =
+            (struct weft_turn){ role, role == WEFT_ROLE_TOOL_CALL ? weft_str_c(call) : text };
     }
     if (bytes.len > 3 && bytes.s[3] & 1) row.system = WEFT_STR("be brief");
-    if (bytes.len > 4 && bytes.s[4] & 1) row.tools = WEFT_STR("[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}]");
+    if (bytes.len > 4 && bytes.s[4] & 1)
+        row.tools = WEFT_STR("[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}]");
     return row;
 }
 
@@ -48,7 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weft_str all = { (const char *)data, size }, rest;
     size_t nul = weft_min_size(weft_str_find(all, (struct weft_str){ "", 1 }, 0), size);
     const struct weft_chat_template *t;
-    struct weft_chat_settings s = { .bos_token = WEFT_STR("<s>"), .eos_token = WEFT_STR("</s>"), .date = WEFT_STR("2026-11-24") };
+    struct weft_chat_settings s = { .bos_token = WEFT_STR("<s>"),
+                                    .eos_token = WEFT_STR("</s>"),
+                                    .date = WEFT_STR("2026-11-24") };
     struct weft_chat_text x = { 0 }, y = { 0 };
     struct weft_json_value messages;
 
@@ -67,9 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check(weft_str_eq(x.text, y.text) && x.n_spans == y.n_spans);
         }
         weft_err_clear(&err);
-        if (!weft_json_parse(&a, "messages", rest, &messages, &err) && !weft_chat_render(&a, t, &messages, NULL, &s, &x, &err)) check_spans(&x);
-    } else
-        check(err.msg[0]);
+        if (!weft_json_parse(&a, "messages", rest, &messages, &err)
+            && !weft_chat_render(&a, t, &messages, NULL, &s, &x, &err))
+            check_spans(&x);
+    } else check(err.msg[0]);
     weft_arena_clear(&a);
     return 0;
 }

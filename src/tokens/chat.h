@@ -70,24 +70,25 @@ struct weft_chat_shape {
 struct weft_chat_settings {
     bool add_generation_prompt;
     struct weft_str bos_token, eos_token, pad_token, unk_token;     /* "" when absent */
-    struct weft_str date;                                           /* for strftime_now: "2026-11-24"; s == NULL: today */
-    const struct weft_json_value *kwargs;                           /* object: enable_thinking and the like; NULL: none */
-    const struct weft_chat_shape *shape;                            /* of these settings, for many rows; NULL: found out each time */
-    bool train_trailing;            /* what follows the end-of-turn marker (ChatML: a newline) carries loss too */
+    struct weft_str date;                   /* for strftime_now: "2026-11-24"; s == NULL: today */
+    const struct weft_json_value *kwargs;   /* object: enable_thinking and the like; NULL: none */
+    const struct weft_chat_shape *shape;    /* of these settings, for many rows; NULL: found out each time */
+    bool train_trailing;                    /* what follows the end-of-turn marker carries loss too */
 };
 
-/* The shape of `s` (whose own shape is ignored), in arena `a`.  A template that cannot render a probe has empty parts. */
-void weft_chat_learn_shape(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_chat_settings *s,
-                           struct weft_chat_shape *out);
+/* The shape of `s` (whose own shape is ignored), in arena `a`.  Parts a template cannot render are empty. */
+void weft_chat_learn_shape(struct weft_arena *a, const struct weft_chat_template *t,
+                           const struct weft_chat_settings *s, struct weft_chat_shape *out);
 
 /* Messages of a row: system (when given), then its turns. */
-WEFT_MUST_USE enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_row *row,
-                                                    const struct weft_chat_settings *s, struct weft_chat_text *out,
-                                                    struct weft_err *err);
+WEFT_MUST_USE enum weft_status
+weft_chat_render_row(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_row *row,
+                     const struct weft_chat_settings *s, struct weft_chat_text *out, struct weft_err *err);
 /* Messages and tools as JSON (an OpenAI request). tools may be NULL.
  * WEFT_EINPUT: the template raised an exception, or the messages are not a list of objects with role and content. */
-WEFT_MUST_USE enum weft_status weft_chat_render(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_json_value *messages,
-                                                const struct weft_json_value *tools, const struct weft_chat_settings *s,
-                                                struct weft_chat_text *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status
+weft_chat_render(struct weft_arena *a, const struct weft_chat_template *t, const struct weft_json_value *messages,
+                 const struct weft_json_value *tools, const struct weft_chat_settings *s, struct weft_chat_text *out,
+                 struct weft_err *err);
 
 #endif

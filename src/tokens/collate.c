@@ -1,19 +1,21 @@
-/* Rows become ids and labels in three steps: the template renders text with spans, the text is encoded, and the
- * runs of tokens without and with loss are taken as the (prompt, answer) pairs that the pair rule shortens.
+/* Rows become ids and labels in three steps: the template renders text with spans, the text is encoded, and
+ * the runs of tokens without and with loss are taken as the (prompt, answer) pairs that the pair rule
+ * shortens.
  *
- * Why recover pairs from spans: the template alone knows where a prompt ends, and a renderer that also returned
- * pairs would say the same thing twice.
+ * Why recover pairs from spans: the template alone knows where a prompt ends, and a renderer that also
+ * returned pairs would say the same thing twice.
  *
- * Threads: rows are cut into chunks whose size never depends on the number of threads (a packing group, or 128
- * rows).  Each thread has an encoder, a scratch arena and buffers of its own; a finished chunk takes one block of
- * the caller's arena under a lock, so that a corpus of millions of tokens lies in few large blocks. */
+ * Threads: rows are cut into chunks whose size never depends on the number of threads (a packing group, or
+ * 128 rows).  Each thread has an encoder, a scratch arena and buffers of its own; a finished chunk takes
+ * one block of the caller's arena under a lock, so that a corpus of millions of tokens lies in few large
+ * blocks. */
 #include "tokens/collate.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 enum {
-    GROUP_ROWS = 1000,              /* packing: the batch size of the reference's preprocessing */
+    GROUP_ROWS = 1000, /* packing: the batch size of the reference's preprocessing */
     CHUNK_ROWS = 128
 };
 
@@ -51,24 +53,24 @@ struct tokens {
     const struct weft_tokenizer *t;
     struct weft_chat_settings chat;
     struct weft_chat_shape shape;
-    int32_t end_id, pad_id;         /* -1: none */
-    int32_t bos_id;                 /* put before plain texts; -1: the tokenizer does not */
+    int32_t end_id, pad_id; /* -1: none */
+    int32_t bos_id;         /* put before plain texts; -1: the tokenizer does not */
 };
 
 struct worker {
-    struct weft_arena scratch;      /* released after each row */
+    struct weft_arena scratch; /* released after each row */
     struct weft_encoder *encoder;
     bool own_encoder;
-    struct weft_ids ids;            /* of the row at hand */
-    unsigned char *loss;            /* [loss_cap], one flag for each of ids */
+    struct weft_ids ids; /* of the row at hand */
+    unsigned char *loss; /* [loss_cap], one flag for each of ids */
     size_t loss_cap;
-    struct ints out_ids, out_labels;    /* of the chunk at hand */
-    struct weft_example *items;         /* of the chunk at hand; ids and labels not set yet */
+    struct ints out_ids, out_labels; /* of the chunk at hand */
+    struct weft_example *items;      /* of the chunk at hand; ids and labels not set yet */
     size_t n_items, cap_items;
     enum weft_status st;
     size_t failed_chunk;
     struct weft_err err;
-    size_t full_len;                /* tokens of the row at hand before truncation; what nobody reads left out */
+    size_t full_len; /* tokens of the row at hand before truncation; what nobody reads left out */
 };
 
 static void worker_clear(struct worker *w)
@@ -91,7 +93,7 @@ static struct weft_str special_text(const struct weft_tokenizer *t, enum weft_sp
 static enum weft_status tokens_init(struct tokens *k, const struct weft_tokenizer *t, struct weft_encoder *e,
                                     const struct weft_collate_settings *s, struct weft_err *err)
 {
-    struct weft_ids probe = {0};
+    struct weft_ids probe = { 0 };
     *k = (struct tokens){ .t = t, .bos_id = -1 };
     k->chat.bos_token = special_text(t, WEFT_BOS);
     k->chat.eos_token = special_text(t, WEFT_EOS);
@@ -105,7 +107,8 @@ static enum weft_status tokens_init(struct tokens *k, const struct weft_tokenize
     if (k->end_id < 0) k->end_id = weft_tokenizer_special(t, WEFT_EOS);
     k->pad_id = weft_tokenizer_special(t, WEFT_PAD);
     if (k->pad_id < 0) k->pad_id = weft_tokenizer_special(t, WEFT_EOS);
-    /* The post-processor is the only one who knows whether texts begin with bos: ask it about the empty text. */
+    /* The post-processor is the only one who knows whether texts begin with bos: ask it about the empty
+     * text. */
     enum weft_status st = weft_encode(e, WEFT_STR(""), WEFT_ENCODE_ADD, &probe, err);
     if (!st && probe.n && probe.ids[0] == weft_tokenizer_special(t, WEFT_BOS)) k->bos_id = probe.ids[0];
     weft_ids_clear(&probe);
@@ -115,9 +118,11 @@ static enum weft_status tokens_init(struct tokens *k, const struct weft_tokenize
 static enum weft_status check_settings(const struct weft_collate_settings *s, struct weft_err *err)
 {
     if (s->cutoff_len < 2 || s->cutoff_len > INT32_MAX)
-        return weft_fail(err, WEFT_EARG, "cutoff_len is %lld; expected 2 to %d tokens", (long long)s->cutoff_len, INT32_MAX);
+        return weft_fail(err, WEFT_EARG, "cutoff_len is %lld; expected 2 to %d tokens",
+                         (long long)s->cutoff_len, INT32_MAX);
     if (s->train_on_prompt && s->mask_history)
-        return weft_fail(err, WEFT_EARG, "train_on_prompt and mask_history contradict each other: set one of them to false");
+        return weft_fail(err, WEFT_EARG,
+                         "train_on_prompt and mask_history contradict each other: set one of them to false");
     return WEFT_OK;
 }
 
@@ -155,22 +160,26 @@ static bool all_template(const struct weft_chat_text *x, size_t begin, size_t en
     return true;
 }
 
-/* Bytes [begin, end) of the rendered text, appended to w->ids with offsets into the whole text.
- * strict: a special token counts only where all its bytes are the template's.  Special tokens cut a text into
- * pieces that are encoded independently, so what lies between two accepted ones can be encoded again as plain text
+/* Bytes [begin, end) of the rendered text, appended to w->ids with offsets into the whole text. strict: a
+ * special token counts only where all its bytes are the template's.  Special tokens cut a text into pieces
+ * that are encoded independently, so what lies between two accepted ones can be encoded again as plain text
  * without touching the rest. */
 static enum weft_status encode_range(struct worker *w, const struct tokens *k, const struct weft_chat_text *x,
                                      size_t begin, size_t end, bool strict, struct weft_err *err)
 {
     struct weft_str text = weft_str_sub(x->text, begin, end);
     size_t first = w->ids.n, hint = 0, refused = 0;
-    enum weft_status st = weft_encode(w->encoder, text, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_OFFSETS, &w->ids, err);
+    enum weft_status st =
+        weft_encode(w->encoder, text, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_OFFSETS, &w->ids, err);
     if (st) return st;
     for (size_t i = first; i < w->ids.n; i++) w->ids.begin[i] += (uint32_t)begin;
     if (!strict) return WEFT_OK;
 
     size_t n = w->ids.n - first;
-    struct piece { size_t begin, end; int32_t id; } *keep;     /* accepted special tokens */
+    struct piece {
+        size_t begin, end;
+        int32_t id;
+    } * keep; /* accepted special tokens */
     size_t n_keep = 0;
     for (size_t i = first; i < w->ids.n; i++) n_keep += weft_tokenizer_is_special(k->t, w->ids.ids[i]);
     keep = WEFT_NEWS(&w->scratch, struct piece, n_keep);
@@ -210,7 +219,8 @@ static enum weft_status encode_chat(struct worker *w, const struct tokens *k, co
 {
     enum weft_status st = WEFT_OK;
     if (x->text.len > UINT32_MAX)
-        return weft_fail(err, WEFT_ELIMIT, "a rendered row has %zu bytes; at most 4 GiB can be encoded", x->text.len);
+        return weft_fail(err, WEFT_ELIMIT, "a rendered row has %zu bytes; at most 4 GiB can be encoded",
+                         x->text.len);
     if (s->clean) {
         st = encode_range(w, k, x, 0, x->text.len, s->strict_specials, err);
         if (st) return st;
@@ -235,7 +245,8 @@ static enum weft_status encode_text(struct worker *w, const struct tokens *k, st
     unsigned flags = s->strict_specials ? WEFT_ENCODE_PLAIN : WEFT_ENCODE_SPECIALS;
     struct weft_str end = k->end_id < 0 ? WEFT_STR("") : weft_tokenizer_content(k->t, k->end_id);
     enum weft_status st = WEFT_OK;
-    if (bos && k->bos_id >= 0) st = weft_encode(w->encoder, k->chat.bos_token, WEFT_ENCODE_SPECIALS, &w->ids, err);
+    if (bos && k->bos_id >= 0)
+        st = weft_encode(w->encoder, k->chat.bos_token, WEFT_ENCODE_SPECIALS, &w->ids, err);
     if (!st) st = weft_encode(w->encoder, text, flags, &w->ids, err);
     if (!st && end.len) st = weft_encode(w->encoder, end, WEFT_ENCODE_SPECIALS, &w->ids, err);
     if (!st) st = mark_loss(w, 0, true, err);
@@ -243,10 +254,11 @@ static enum weft_status encode_text(struct worker *w, const struct tokens *k, st
 }
 
 /* Renders and encodes a row into w->ids and w->loss. */
-static enum weft_status encode_row(struct worker *w, const struct tokens *k, const struct weft_chat_template *chat,
-                                   const struct weft_row *row, const struct weft_collate_settings *s, struct weft_err *err)
+static enum weft_status encode_row(struct worker *w, const struct tokens *k,
+                                   const struct weft_chat_template *chat, const struct weft_row *row,
+                                   const struct weft_collate_settings *s, struct weft_err *err)
 {
-    struct weft_chat_text x = {0};
+    struct weft_chat_text x = { 0 };
     struct weft_err inner = { .lang = err ? err->lang : WEFT_LANG_EN };
     char file[128];
     enum weft_status st;
@@ -255,40 +267,32 @@ static enum weft_status encode_row(struct worker *w, const struct tokens *k, con
     if (row->text.s && !row->n_turns)
         return encode_text(w, k, row->text, s->stage != WEFT_STAGE_PT || !s->packing, s, err);
     if (!chat)
-        return weft_fail(err, WEFT_EARG, "row %s:%llu is a conversation, but there is no chat template to render it",
-                         weft_escape(file, sizeof file, row->origin.file), (unsigned long long)row->origin.line);
+        return weft_fail(
+            err, WEFT_EARG, "row %s:%llu is a conversation, but there is no chat template to render it",
+            weft_escape(file, sizeof file, row->origin.file), (unsigned long long)row->origin.line);
     st = weft_chat_render_row(&w->scratch, chat, row, &k->chat, &x, &inner);
     if (!st) st = encode_chat(w, k, &x, s, &inner);
     if (!st && s->stage == WEFT_STAGE_PT) st = mark_loss(w, 0, true, &inner);
-    if (st) return weft_fail(err, st, "row %s:%llu: %s", weft_escape(file, sizeof file, row->origin.file),
-                             (unsigned long long)row->origin.line, inner.msg);
+    if (st)
+        return weft_fail(err, st, "row %s:%llu: %s", weft_escape(file, sizeof file, row->origin.file),
+                         (unsigned long long)row->origin.line, inner.msg);
     return WEFT_OK;
 }
 
 /* ---- pairs and truncation ---- */
 
-void weft_collate_fit(int64_t source, int64_t target, int64_t room, int64_t *keep_source, int64_t *keep_target)
-{
-    int64_t most;       /* of the target */
-    if (target * 2 < room) most = room;
-    else if (source * 2 < room) most = room - source;
-    else most = (int64_t)((double)room * ((double)target / (double)(source + target)));
-    *keep_target = most < target ? most : target;
-    int64_t rest = room - *keep_target > 0 ? room - *keep_target : 0;
-    *keep_source = rest < source ? rest : source;
-}
-
 struct pair {
-    size_t at;          /* first token in w->ids */
+    size_t at; /* first token in w->ids */
     int64_t source, target;
 };
 
 /* Appends the row at hand, cut to `room` tokens, to the worker's chunk. */
-static enum weft_status add_pairs(struct worker *w, const struct weft_collate_settings *s, int64_t room, struct weft_err *err)
+static enum weft_status add_pairs(struct worker *w, const struct weft_collate_settings *s, int64_t room,
+                                  struct weft_err *err)
 {
     size_t n = w->ids.n, n_pairs = 0;
     if (s->clean && !s->train_on_prompt)
-        while (n && !w->loss[n - 1]) n--;           /* nothing behind the last label is ever read */
+        while (n && !w->loss[n - 1]) n--; /* nothing behind the last label is ever read */
     w->full_len = n;
 
     for (size_t i = 0; i < n; n_pairs++) {
@@ -322,7 +326,8 @@ static enum weft_status add_pairs(struct worker *w, const struct weft_collate_se
     for (size_t p = first; p < end; p++) {
         const int32_t *ids = w->ids.ids + pairs[p].at;
         size_t next = p + 1 < n_pairs ? pairs[p + 1].at : n;
-        for (full_source = 0; pairs[p].at + full_source < next && !w->loss[pairs[p].at + full_source];) full_source++;
+        for (full_source = 0; pairs[p].at + full_source < next && !w->loss[pairs[p].at + full_source];)
+            full_source++;
         bool learn = !s->mask_history || p + 1 == n_pairs;
         for (int64_t i = 0; i < pairs[p].source; i++) {
             w->out_ids.v[w->out_ids.n++] = ids[i];
@@ -356,9 +361,11 @@ static bool count_labels(const int32_t *labels, uint32_t n, uint32_t *n_labels)
     return *n_labels > (n && labels[0] != WEFT_IGNORE ? 1u : 0u);
 }
 
-/* Encodes `row` and appends its tokens and one item to the worker's chunk.  *kept: it has something to learn. */
-static enum weft_status add_row(struct worker *w, const struct tokens *k, const struct weft_chat_template *chat,
-                                const struct weft_row *row, uint32_t row_idx, const struct weft_collate_settings *s,
+/* Encodes `row` and appends its tokens and one item to the worker's chunk.  *kept: it has something to
+ * learn. */
+static enum weft_status add_row(struct worker *w, const struct tokens *k,
+                                const struct weft_chat_template *chat, const struct weft_row *row,
+                                uint32_t row_idx, const struct weft_collate_settings *s,
                                 struct weft_example *item, bool *kept, struct weft_err *err)
 {
     bool bins = s->stage == WEFT_STAGE_SFT && (s->packing || s->neat_packing);
@@ -369,15 +376,17 @@ static enum weft_status add_row(struct worker *w, const struct tokens *k, const 
     if (s->stage == WEFT_STAGE_PT || row->text.s) st = add_text(w, k, (size_t)room, err);
     else st = add_pairs(w, s, room, err);
     if (st) return st;
-    *item = (struct weft_example){ .n = (uint32_t)(w->out_ids.n - at), .row_idx = row_idx,
+    *item = (struct weft_example){ .n = (uint32_t)(w->out_ids.n - at),
+                                   .row_idx = row_idx,
                                    .full_len = (uint32_t)weft_min_size(w->full_len, UINT32_MAX) };
     *kept = item->n && count_labels(w->out_labels.v + at, item->n, &item->n_labels);
     return WEFT_OK;
 }
 
-enum weft_status weft_collate_row(struct weft_arena *a, struct weft_encoder *e, const struct weft_tokenizer *t,
-                                  const struct weft_chat_template *chat, const struct weft_row *row,
-                                  const struct weft_collate_settings *s, struct weft_example *out, struct weft_err *err)
+enum weft_status weft_collate_row(struct weft_arena *a, struct weft_encoder *e,
+                                  const struct weft_tokenizer *t, const struct weft_chat_template *chat,
+                                  const struct weft_row *row, const struct weft_collate_settings *s,
+                                  struct weft_example *out, struct weft_err *err)
 {
     struct worker w = { .encoder = e };
     struct weft_collate_settings alone = *s;
@@ -405,59 +414,16 @@ done:
     return st;
 }
 
-/* ---- packing ---- */
-
-/* Index of the first element above `x` in an ascending array. */
-static size_t upper_bound(const uint32_t *order, const uint32_t *lens, size_t n, uint32_t x)
-{
-    size_t lo = 0, hi = n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (lens[order[mid]] <= x) lo = mid + 1;
-        else hi = mid;
-    }
-    return lo;
-}
-
-enum weft_status weft_collate_bins(const uint32_t *lens, size_t n, uint32_t room, uint32_t *order, uint32_t *bins,
-                                   size_t *n_bins, struct weft_err *err)
-{
-    uint32_t *left = n ? malloc(n * sizeof *left) : NULL;      /* indices not placed yet, by length, then index */
-    if (n && !left) return weft_fail_nomem(err, n * sizeof *left, "packing");
-    for (size_t i = 0; i < n; i++) {                            /* insertion keeps equal lengths in index order */
-        size_t at = upper_bound(left, lens, i, lens[i]);
-        memmove(left + at + 1, left + at, (i - at) * sizeof *left);
-        left[at] = (uint32_t)i;
-    }
-    uint32_t bin = 0;
-    for (size_t done = 0, n_left = n; n_left; bin++) {
-        uint32_t rest = room;
-        for (;;) {
-            size_t at = upper_bound(left, lens, n_left, rest);
-            if (!at) break;
-            at--;
-            rest -= lens[left[at]];
-            order[done] = left[at];
-            bins[done++] = bin;
-            memmove(left + at, left + at + 1, (n_left - at - 1) * sizeof *left);
-            n_left--;
-        }
-    }
-    *n_bins = bin;
-    free(left);
-    return WEFT_OK;
-}
-
 /* ---- all rows ---- */
 
 struct chunk {
-    struct weft_example *items;     /* malloc */
+    struct weft_example *items; /* malloc */
     size_t n;
     uint64_t truncated, no_loss, longest, merged, dropped_tokens;
 };
 
 struct job {
-    struct weft_arena *a;           /* under lock */
+    struct weft_arena *a; /* under lock */
     pthread_mutex_t lock;
     struct tokens k;
     const struct weft_chat_template *chat;
@@ -466,7 +432,7 @@ struct job {
     struct worker *workers;
     struct chunk *chunks;
     size_t chunk_rows;
-    size_t first_failed;            /* lowest failed chunk so far, under lock */
+    size_t first_failed; /* lowest failed chunk so far, under lock */
 };
 
 static int32_t *job_block(struct job *j, const int32_t *v, size_t n, struct weft_err *err)
@@ -507,7 +473,9 @@ static enum weft_status finish_blocks(struct job *j, struct worker *w, size_t c,
     int32_t *ids = job_block(j, w->out_ids.v, keep, err);
     if (!ids) return WEFT_ENOMEM;
     for (size_t at = 0; !st && at < keep; at += len) {
-        struct weft_example x = { .ids = ids + at, .labels = ids + at, .n = (uint32_t)weft_min_size(len, keep - at),
+        struct weft_example x = { .ids = ids + at,
+                                  .labels = ids + at,
+                                  .n = (uint32_t)weft_min_size(len, keep - at),
                                   .row_idx = (uint32_t)(c * j->chunk_rows) };
         size_t pads = 0;
         for (uint32_t i = 0; i < x.n; i++) pads += x.ids[i] == j->k.pad_id;
@@ -536,7 +504,8 @@ static enum weft_status finish_bins(struct job *j, struct worker *w, size_t c, s
         lens[i] = w->items[i].n;
         at[i + 1] = at[i] + lens[i];
     }
-    enum weft_status st = weft_collate_bins(lens, n, (uint32_t)(j->s->cutoff_len - 1), order, bins, &n_bins, err);
+    enum weft_status st =
+        weft_collate_bins(lens, n, (uint32_t)(j->s->cutoff_len - 1), order, bins, &n_bins, err);
     if (st) return st;
 
     int32_t *ids, *labels;
@@ -554,8 +523,12 @@ static enum weft_status finish_bins(struct job *j, struct worker *w, size_t c, s
         memcpy(ids + to, w->out_ids.v + at[order[i]], x->n * sizeof *ids);
         memcpy(labels + to, w->out_labels.v + at[order[i]], x->n * sizeof *labels);
         if (!bin->n_parts++)
-            *bin = (struct weft_example){ .ids = ids + to, .labels = labels + to, .row_idx = x->row_idx, .n_parts = 1,
-                                          .part_lens = part_lens + i, .joined = !j->s->neat_packing };
+            *bin = (struct weft_example){ .ids = ids + to,
+                                          .labels = labels + to,
+                                          .row_idx = x->row_idx,
+                                          .n_parts = 1,
+                                          .part_lens = part_lens + i,
+                                          .joined = !j->s->neat_packing };
         part_lens[i] = x->n;
         bin->n += x->n;
         bin->full_len += x->full_len;
@@ -584,7 +557,8 @@ static enum weft_status finish_examples(struct job *j, struct worker *w, struct 
 static enum weft_status do_chunk(struct job *j, struct worker *w, size_t c, struct weft_err *err)
 {
     const struct weft_collate_settings *s = j->s;
-    bool blocks = s->stage == WEFT_STAGE_PT && s->packing, bins = s->stage == WEFT_STAGE_SFT && (s->packing || s->neat_packing);
+    bool blocks = s->stage == WEFT_STAGE_PT && s->packing,
+         bins = s->stage == WEFT_STAGE_SFT && (s->packing || s->neat_packing);
     size_t first = c * j->chunk_rows, end = weft_min_size(j->rows->n, first + j->chunk_rows);
     struct chunk *out = &j->chunks[c];
     enum weft_status st = WEFT_OK;
@@ -597,7 +571,8 @@ static enum weft_status do_chunk(struct job *j, struct worker *w, size_t c, stru
         bool kept = true;
         if (blocks) {
             st = encode_row(w, &j->k, j->chat, &j->rows->items[r], s, err);
-            if (!st && !ints_add(&w->out_ids, w->ids.ids, w->ids.n)) st = weft_fail_nomem(err, w->ids.n * 4, "tokens");
+            if (!st && !ints_add(&w->out_ids, w->ids.ids, w->ids.n))
+                st = weft_fail_nomem(err, w->ids.n * 4, "tokens");
             if (!st) out->merged++, out->longest = weft_max_size(out->longest, w->ids.n);
         } else {
             st = add_row(w, &j->k, j->chat, &j->rows->items[r], (uint32_t)r, s, &item, &kept, err);
@@ -630,7 +605,7 @@ static void run_chunk(void *ctx, size_t c, int thread)
     struct job *j = ctx;
     struct worker *w = &j->workers[thread];
     pthread_mutex_lock(&j->lock);
-    bool skip = j->first_failed < c;        /* a lower chunk decides what is reported: always the same one */
+    bool skip = j->first_failed < c; /* a lower chunk decides what is reported: always the same one */
     pthread_mutex_unlock(&j->lock);
     if (skip) return;
     struct weft_err err = { .lang = w->err.lang };
@@ -646,13 +621,19 @@ static void run_chunk(void *ctx, size_t c, int thread)
     }
 }
 
-enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_tokenizer *t, const struct weft_chat_template *chat,
-                                   const struct weft_rows *rows, const struct weft_collate_settings *s, struct weft_pool *pool,
+enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_tokenizer *t,
+                                   const struct weft_chat_template *chat, const struct weft_rows *rows,
+                                   const struct weft_collate_settings *s, struct weft_pool *pool,
                                    struct weft_examples *out, struct weft_err *err)
 {
     bool grouped = s->packing || (s->stage == WEFT_STAGE_SFT && s->neat_packing);
-    struct job j = { .a = a, .chat = chat, .rows = rows, .s = s, .chunk_rows = grouped ? GROUP_ROWS : CHUNK_ROWS,
-                     .first_failed = SIZE_MAX, .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct job j = { .a = a,
+                     .chat = chat,
+                     .rows = rows,
+                     .s = s,
+                     .chunk_rows = grouped ? GROUP_ROWS : CHUNK_ROWS,
+                     .first_failed = SIZE_MAX,
+                     .lock = PTHREAD_MUTEX_INITIALIZER };
     int n_threads = weft_pool_threads(pool);
     size_t n_chunks = weft_ceil_div(rows->n, j.chunk_rows);
     struct weft_examples all = { .rows_in = rows->n };
@@ -684,7 +665,8 @@ enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_token
 
     struct worker *failed = NULL;
     for (int i = 0; i < n_threads; i++)
-        if (j.workers[i].st && (!failed || j.workers[i].failed_chunk < failed->failed_chunk)) failed = &j.workers[i];
+        if (j.workers[i].st && (!failed || j.workers[i].failed_chunk < failed->failed_chunk))
+            failed = &j.workers[i];
     if (failed) {
         st = failed->st;
         if (err && !err->msg[0]) *err = failed->err;
@@ -718,37 +700,4 @@ done:
     free(j.workers);
     pthread_mutex_destroy(&j.lock);
     return st;
-}
-
-/* ---- micro-batches ---- */
-
-enum weft_status weft_batch_make(struct weft_arena *a, const struct weft_examples *ex, const uint32_t *order, size_t first,
-                                 size_t count, struct weft_batch *out, struct weft_err *err)
-{
-    size_t n = 0, n_seqs = 0, n_labels = 0;
-    for (size_t i = first; i < first + count; i++) {
-        const struct weft_example *x = &ex->items[order[i]];
-        n += x->n;
-        n_labels += x->n_labels;
-        n_seqs += x->part_lens && !x->joined ? x->n_parts : 1;
-    }
-    if (n > INT32_MAX) return weft_fail(err, WEFT_ELIMIT, "a micro-batch of %zu tokens; at most %d", n, INT32_MAX);
-    int32_t *ids = weft_arena_alloc(a, n * sizeof *ids), *labels = weft_arena_alloc(a, n * sizeof *labels);
-    int32_t *pos = weft_arena_alloc(a, n * sizeof *pos), *cu = weft_arena_alloc(a, (n_seqs + 1) * sizeof *cu);
-    if (!ids || !labels || !pos || !cu) return weft_fail_nomem(err, n * 12, "a micro-batch");
-    size_t at = 0, seq = 0;
-    cu[0] = 0;
-    for (size_t i = first; i < first + count; i++) {
-        const struct weft_example *x = &ex->items[order[i]];
-        uint32_t n_parts = x->part_lens ? x->n_parts : 1;
-        memcpy(ids + at, x->ids, x->n * sizeof *ids);
-        memcpy(labels + at, x->labels, x->n * sizeof *labels);
-        for (uint32_t p = 0; p < n_parts; p++) {
-            uint32_t len = x->part_lens ? x->part_lens[p] : x->n;
-            for (uint32_t k = 0; k < len; k++) pos[at++] = (int32_t)k;
-            if (!x->joined || p + 1 == n_parts) cu[++seq] = (int32_t)at;
-        }
-    }
-    *out = (struct weft_batch){ .ids = ids, .labels = labels, .pos = pos, .cu = cu, .n_tokens = n, .n_seqs = n_seqs, .n_labels = n_labels };
-    return WEFT_OK;
 }

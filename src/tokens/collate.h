@@ -60,8 +60,9 @@ struct weft_collate_settings {
  * its template renders it.  `chat` NULL: only plain texts.
  * The example lies in `a`.  WEFT_EINPUT: the template refuses the row; the message names the row's place. */
 WEFT_MUST_USE enum weft_status
-weft_collate_row(struct weft_arena *a, struct weft_encoder *e, const struct weft_tokenizer *t, const struct weft_chat_template *chat,
-                 const struct weft_row *row, const struct weft_collate_settings *s, struct weft_example *out, struct weft_err *err);
+weft_collate_row(struct weft_arena *a, struct weft_encoder *e, const struct weft_tokenizer *t,
+                 const struct weft_chat_template *chat, const struct weft_row *row,
+                 const struct weft_collate_settings *s, struct weft_example *out, struct weft_err *err);
 
 /* All rows; by `pool` threads, same result for any number of them.  Rows without a label are left out and counted.
  * Stage pt with packing: rows are joined by groups of 1000 and cut into blocks of cutoff_len, so an example holds
@@ -78,8 +79,8 @@ void weft_collate_fit(int64_t source, int64_t target, int64_t room, int64_t *kee
 /* Which lengths share a bin of `room` tokens: bins are filled one after the other, always with the longest that
  * still fits, among equals with the later one.  order[k] is the index placed k-th, bins[k] (ascending) its bin.
  * Lengths are 1 ... room; order and bins have n elements. */
-WEFT_MUST_USE enum weft_status weft_collate_bins(const uint32_t *lens, size_t n, uint32_t room, uint32_t *order, uint32_t *bins,
-                                                 size_t *n_bins, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_collate_bins(const uint32_t *lens, size_t n, uint32_t room, uint32_t *order,
+                                                 uint32_t *bins, size_t *n_bins, struct weft_err *err);
 
 /* What a model sees at once. */
 struct weft_batch {
@@ -91,7 +92,8 @@ struct weft_batch {
 };
 
 /* Joins examples[order[first]] ... examples[order[first + count - 1]] in arena `a`. */
-WEFT_MUST_USE enum weft_status weft_batch_make(struct weft_arena *a, const struct weft_examples *ex, const uint32_t *order, size_t first,
-                                               size_t count, struct weft_batch *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_batch_make(struct weft_arena *a, const struct weft_examples *ex,
+                                               const uint32_t *order, size_t first, size_t count,
+                                               struct weft_batch *out, struct weft_err *err);
 
 #endif

@@ -1,12 +1,14 @@
 /* tokens/jinja_ast.h - the tree of a template; private to the jinja files
  *
- * Chains that Jinja's grammar makes left-deep (a + b + c, a and b, x.y|z(1).w) are lists here, so that the depth of
- * the tree is the nesting a person sees, and stays under WEFT_JINJA_NESTING.
+ * Chains that Jinja's grammar makes left-deep (a + b + c, a and b, x.y|z(1).w) are lists here, so that the
+ * depth of the tree is the nesting a person sees, and stays under WEFT_JINJA_NESTING.
  */
 #ifndef WEFT_TOKENS_JINJA_AST_H
 #define WEFT_TOKENS_JINJA_AST_H
 
 #include "tokens/jinja.h"
+
+#pragma GCC visibility push(hidden)
 
 /* Names are interned: two spellings are equal when their numbers are. */
 struct jj_symbol {
@@ -174,5 +176,7 @@ enum weft_status jj_lexer_init(struct jj_lexer *l, struct weft_arena *a, const c
 enum weft_status jj_lexer_next(struct jj_lexer *l, struct jj_token *out, struct weft_err *err);
 /* How a token reads in a message: "the end of the template", "'foo'". */
 const char *jj_token_show(char *out, size_t bytes, const struct jj_token *t, enum weft_lang lang);
+
+#pragma GCC visibility pop
 
 #endif

@@ -1,25 +1,26 @@
-/* Filters and tests: one row each in the tables at the end.  Where Python hands out a generator, so does this (it
+/* Filters: one row each in the table at the end.  Where Python hands out a generator, so does this (it
  * prints as one, has no length, is empty the second time), except that the work is done at once. */
-#include "base/option.h"
 #include "tokens/jinja_value.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FILTER(name) static bool name(struct weft_jinja_run *r, const struct jj_in *in, struct weft_jinja_value *out)
+#define FILTER(name)                                                                                         \
+    static bool name(struct weft_jinja_run *r, const struct jj_in *in, struct weft_jinja_value *out)
 
 static bool flag(const struct jj_in *in, int i, bool def) { return in->set[i] ? jj_truth(in->arg[i]) : def; }
 static bool given(const struct jj_in *in, int i) { return in->set[i] && in->arg[i].kind != JJ_NONE; }
 
-static bool integer(struct weft_jinja_run *r, const struct jj_in *in, int i, int64_t def, const char *what, int64_t *out)
+static bool integer(struct weft_jinja_run *r, const struct jj_in *in, int i, int64_t def, const char *what,
+                    int64_t *out)
 {
     *out = def;
     if (!given(in, i) || jj_is_index(in->arg[i], out)) return true;
     return jj_fail(r, "'%s' needs an integer, not %s", what, jj_type(in->arg[i]));
 }
 
-static bool text_arg(struct weft_jinja_run *r, struct weft_jinja_value v, const struct jj_string **out)
+bool jj_text_arg(struct weft_jinja_run *r, struct weft_jinja_value v, const struct jj_string **out)
 {
     struct weft_jinja_value s;
     if (!jj_to_string(r, v, &s)) return false;
@@ -27,8 +28,8 @@ static bool text_arg(struct weft_jinja_run *r, struct weft_jinja_value v, const 
     return true;
 }
 
-static bool list_from(struct weft_jinja_run *r, const struct weft_jinja_value *items, size_t n, enum jj_flavor flavor,
-                      struct weft_jinja_value *out)
+static bool list_from(struct weft_jinja_run *r, const struct weft_jinja_value *items, size_t n,
+                      enum jj_flavor flavor, struct weft_jinja_value *out)
 {
     struct weft_jinja_value *copy;
     if (!jj_list(r, n, flavor, out, &copy)) return false;
@@ -37,14 +38,15 @@ static bool list_from(struct weft_jinja_run *r, const struct weft_jinja_value *i
 }
 
 /* x.a.b.0: parts of an attribute path; numbers are indices. */
-static bool attribute(struct weft_jinja_run *r, struct weft_jinja_value item, struct weft_jinja_value path, const struct weft_jinja_value *def,
-                      struct weft_jinja_value *out)
+static bool attribute(struct weft_jinja_run *r, struct weft_jinja_value item, struct weft_jinja_value path,
+                      const struct weft_jinja_value *def, struct weft_jinja_value *out)
 {
     int64_t i;
     *out = item;
     if (path.kind == JJ_NONE) return true;
     if (jj_is_index(path, &i)) return jj_getitem(r, item, path, out);
-    if (path.kind != JJ_STRING) return jj_fail(r, "an attribute is a str or an integer, not %s", jj_type(path));
+    if (path.kind != JJ_STRING)
+        return jj_fail(r, "an attribute is a str or an integer, not %s", jj_type(path));
     struct weft_str rest = jj_text(path);
     for (;;) {
         size_t dot = weft_min_size(weft_str_find(rest, WEFT_STR("."), 0), rest.len), d = 0;
@@ -66,17 +68,18 @@ FILTER(f_trim)
 {
     const struct jj_string *s, *chars = NULL;
     size_t from, to;
-    if (!text_arg(r, in->self, &s) || (given(in, 0) && !text_arg(r, in->arg[0], &chars))) return false;
+    if (!jj_text_arg(r, in->self, &s) || (given(in, 0) && !jj_text_arg(r, in->arg[0], &chars))) return false;
     jj_strip(s, chars, true, true, &from, &to);
     return jj_substr(r, s, from, to, out);
 }
 
 FILTER(f_string) { return jj_to_string(r, in->self, out); }
 
-static bool cased(struct weft_jinja_run *r, const struct jj_in *in, enum jj_case how, struct weft_jinja_value *out)
+static bool cased(struct weft_jinja_run *r, const struct jj_in *in, enum jj_case how,
+                  struct weft_jinja_value *out)
 {
     const struct jj_string *s;
-    return text_arg(r, in->self, &s) && jj_change_case(r, s, how, out);
+    return jj_text_arg(r, in->self, &s) && jj_change_case(r, s, how, out);
 }
 FILTER(f_upper) { return cased(r, in, JJ_UPPER, out); }
 FILTER(f_lower) { return cased(r, in, JJ_LOWER, out); }
@@ -87,21 +90,23 @@ FILTER(f_replace)
 {
     const struct jj_string *s, *old, *new;
     int64_t count;
-    return integer(r, in, 2, -1, "count", &count) && text_arg(r, in->self, &s) && text_arg(r, in->arg[0], &old) &&
-           text_arg(r, in->arg[1], &new) && jj_replace(r, s, old, new, count, out);
+    return integer(r, in, 2, -1, "count", &count) && jj_text_arg(r, in->self, &s)
+           && jj_text_arg(r, in->arg[0], &old) && jj_text_arg(r, in->arg[1], &new)
+           && jj_replace(r, s, old, new, count, out);
 }
 
 FILTER(f_format)
 {
     const struct jj_string *s;
-    if (in->call->n_pos && in->call->n_kw) return jj_fail(r, "'format' takes arguments either by position or by name");
-    return text_arg(r, in->self, &s) && jj_percent(r, s, in->call, out);
+    if (in->call->n_pos && in->call->n_kw)
+        return jj_fail(r, "'format' takes arguments either by position or by name");
+    return jj_text_arg(r, in->self, &s) && jj_percent(r, s, in->call, out);
 }
 
 FILTER(f_escape)
 {
     const struct jj_string *s;
-    return text_arg(r, in->self, &s) && jj_escape_html(r, s, out);
+    return jj_text_arg(r, in->self, &s) && jj_escape_html(r, s, out);
 }
 
 FILTER(f_safe)
@@ -112,7 +117,7 @@ FILTER(f_safe)
 
 FILTER(f_indent)
 {
-    struct jj_sink k = {0};
+    struct jj_sink k = { 0 };
     const struct jj_string *s, *pad;
     struct weft_jinja_value spaces;
     int64_t width;
@@ -122,13 +127,14 @@ FILTER(f_indent)
     s = jj_str(in->self);
     if (in->set[0] && in->arg[0].kind == JJ_STRING) pad = jj_str(in->arg[0]);
     else {
-        if (!integer(r, in, 0, 4, "width", &width) || !jj_string(r, WEFT_STR(" "), 0, &spaces) ||
-            !jj_arith(r, JJ_MUL, spaces, jj_int(width), &spaces)) return false;
+        if (!integer(r, in, 0, 4, "width", &width) || !jj_string(r, WEFT_STR(" "), 0, &spaces)
+            || !jj_arith(r, JJ_MUL, spaces, jj_int(width), &spaces))
+            return false;
         pad = jj_str(spaces);
     }
     size_t n_lines = 0;
     if (first && !jj_put_string(r, &k, pad, 0, pad->len)) return false;
-    for (size_t at = 0; at <= s->len; n_lines++) {             /* one newline is added, then str.splitlines */
+    for (size_t at = 0; at <= s->len; n_lines++) { /* one newline is added, then str.splitlines */
         size_t end, next;
         jj_line(s, at, &end, &next);
         if (n_lines) {
@@ -136,7 +142,8 @@ FILTER(f_indent)
             if ((blank || end > at) && !jj_put_string(r, &k, pad, 0, pad->len)) return false;
         }
         if (!jj_put_string(r, &k, s, at, end)) return false;
-        if (next == s->len && end < s->len && s->s[s->len - 1] == '\r') break;      /* \r and the added \n are one */
+        if (next == s->len && end < s->len && s->s[s->len - 1] == '\r')
+            break; /* \r and the added \n are one */
         at = end == s->len ? s->len + 1 : next;
     }
     return jj_sink_value(r, &k, out);
@@ -144,16 +151,21 @@ FILTER(f_indent)
 
 FILTER(f_tojson)
 {
-    struct jj_json_style style = { .ascii = flag(in, 0, false), .sort = flag(in, 3, false), .item_sep = WEFT_STR(", "), .key_sep = WEFT_STR(": ") };
-    struct jj_sink k = {0};
+    struct jj_json_style style = { .ascii = flag(in, 0, false),
+                                   .sort = flag(in, 3, false),
+                                   .item_sep = WEFT_STR(", "),
+                                   .key_sep = WEFT_STR(": ") };
+    struct jj_sink k = { 0 };
     if (given(in, 1)) {
         int64_t n;
         struct weft_jinja_value pad;
         style.item_sep = WEFT_STR(",");
         if (in->arg[1].kind == JJ_STRING) style.indent = jj_text(in->arg[1]);
-        else if (!jj_is_index(in->arg[1], &n)) return jj_fail(r, "'%s' needs an integer, not %s", "indent", jj_type(in->arg[1]));
+        else if (!jj_is_index(in->arg[1], &n))
+            return jj_fail(r, "'%s' needs an integer, not %s", "indent", jj_type(in->arg[1]));
         else {
-            if (!jj_string(r, WEFT_STR(" "), 0, &pad) || !jj_arith(r, JJ_MUL, pad, jj_int(n), &pad)) return false;
+            if (!jj_string(r, WEFT_STR(" "), 0, &pad) || !jj_arith(r, JJ_MUL, pad, jj_int(n), &pad))
+                return false;
             style.indent = jj_text(pad);
         }
     }
@@ -161,11 +173,13 @@ FILTER(f_tojson)
         const struct weft_jinja_value *sep;
         size_t n;
         if (!jj_items(r, in->arg[2], &sep, &n)) return false;
-        if (n != 2 || sep[0].kind != JJ_STRING || sep[1].kind != JJ_STRING) return jj_fail(r, "'separators' needs two strings");
+        if (n != 2 || sep[0].kind != JJ_STRING || sep[1].kind != JJ_STRING)
+            return jj_fail(r, "'separators' needs two strings");
         style.item_sep = jj_text(sep[0]);
         style.key_sep = jj_text(sep[1]);
     }
-    return jj_json(r, &k, in->self, &style, 0) && jj_string(r, (struct weft_str){ k.s, k.len }, jj_tag(in->self, 0), out);
+    return jj_json(r, &k, in->self, &style, 0)
+           && jj_string(r, (struct weft_str){ k.s, k.len }, jj_tag(in->self, 0), out);
 }
 
 /* ---- numbers ---- */
@@ -177,9 +191,11 @@ static bool parse_float(struct weft_str s, double *out)
     size_t n = 0;
     s = weft_str_trim_ascii(s);
     for (size_t i = 0; i < s.len; i++) {
-        bool digits = i && i + 1 < s.len && s.s[i - 1] >= '0' && s.s[i - 1] <= '9' && s.s[i + 1] >= '0' && s.s[i + 1] <= '9';
+        bool digits = i && i + 1 < s.len && s.s[i - 1] >= '0' && s.s[i - 1] <= '9' && s.s[i + 1] >= '0'
+                      && s.s[i + 1] <= '9';
         if (s.s[i] == '_' && digits) continue;
-        if (n + 1 >= sizeof text || s.s[i] == 'x' || s.s[i] == 'X' || s.s[i] == '(' || s.s[i] == '_') return false;
+        if (n + 1 >= sizeof text || s.s[i] == 'x' || s.s[i] == 'X' || s.s[i] == '(' || s.s[i] == '_')
+            return false;
         text[n++] = s.s[i];
     }
     text[n] = '\0';
@@ -252,7 +268,8 @@ FILTER(f_float)
 {
     double d;
     if (in->self.kind == JJ_UNDEFINED) return jj_fail_undefined(r, in->self);
-    if (jj_is_number(in->self, &d) || (in->self.kind == JJ_STRING && parse_float(jj_text(in->self), &d))) *out = jj_float(d);
+    if (jj_is_number(in->self, &d) || (in->self.kind == JJ_STRING && parse_float(jj_text(in->self), &d)))
+        *out = jj_float(d);
     else *out = in->set[0] ? in->arg[0] : jj_float(0);
     return true;
 }
@@ -261,8 +278,12 @@ FILTER(f_abs)
 {
     int64_t i;
     if (in->self.kind == JJ_FLOAT) *out = jj_float(fabs(in->self.u.number));
-    else if (jj_is_index(in->self, &i)) return i < 0 ? jj_arith(r, JJ_SUB, jj_int(0), jj_int(i), out) : (*out = jj_int(i), true);
-    else return in->self.kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->self) : jj_fail(r, "'%s' needs a number, not %s", "abs", jj_type(in->self));
+    else if (jj_is_index(in->self, &i))
+        return i < 0 ? jj_arith(r, JJ_SUB, jj_int(0), jj_int(i), out) : (*out = jj_int(i), true);
+    else
+        return in->self.kind == JJ_UNDEFINED
+                   ? jj_fail_undefined(r, in->self)
+                   : jj_fail(r, "'%s' needs a number, not %s", "abs", jj_type(in->self));
     return true;
 }
 
@@ -273,7 +294,8 @@ FILTER(f_round)
     bool is_int = jj_is_index(in->self, &i);
     struct weft_str method = WEFT_STR("common");
     if (in->self.kind == JJ_UNDEFINED) return jj_fail_undefined(r, in->self);
-    if (!jj_is_number(in->self, &d)) return jj_fail(r, "'%s' needs a number, not %s", "round", jj_type(in->self));
+    if (!jj_is_number(in->self, &d))
+        return jj_fail(r, "'%s' needs a number, not %s", "round", jj_type(in->self));
     if (!integer(r, in, 0, 0, "precision", &p)) return false;
     if (in->set[1] && in->arg[1].kind == JJ_STRING) method = jj_text(in->arg[1]);
     if (p > 300 || p < -300) return jj_fail(r, "a precision of %lld", (long long)p);
@@ -281,7 +303,7 @@ FILTER(f_round)
         char text[700];
         if (is_int && p >= 0) *out = jj_int(i);
         else if (!isfinite(d)) *out = jj_float(d);
-        else if (p >= 0) {                                      /* glibc rounds the exact value, halves to even */
+        else if (p >= 0) { /* glibc rounds the exact value, halves to even */
             snprintf(text, sizeof text, "%.*f", (int)p, d);
             *out = jj_float(strtod(text, NULL));
         } else {
@@ -292,7 +314,8 @@ FILTER(f_round)
         return true;
     }
     bool ceiling = weft_str_is(method, "ceil");
-    if (!ceiling && !weft_str_is(method, "floor")) return jj_fail(r, "the method of 'round' is common, ceil or floor");
+    if (!ceiling && !weft_str_is(method, "floor"))
+        return jj_fail(r, "the method of 'round' is common, ceil or floor");
     double scale = pow(10, (double)p), scaled = d * scale;
     *out = jj_float((ceiling ? ceil(scaled) : floor(scaled)) / scale);
     return true;
@@ -332,12 +355,13 @@ FILTER(f_items)
 
 FILTER(f_join)
 {
-    struct jj_sink k = {0};
+    struct jj_sink k = { 0 };
     const struct jj_string *sep = NULL;
     const struct weft_jinja_value *items;
     struct weft_jinja_value v;
     size_t n;
-    if ((given(in, 0) && !text_arg(r, in->arg[0], &sep)) || !jj_items(r, in->self, &items, &n)) return false;
+    if ((given(in, 0) && !jj_text_arg(r, in->arg[0], &sep)) || !jj_items(r, in->self, &items, &n))
+        return false;
     for (size_t i = 0; i < n; i++) {
         v = items[i];
         if (given(in, 1) && !attribute(r, v, in->arg[1], NULL, &v)) return false;
@@ -350,7 +374,7 @@ FILTER(f_first)
 {
     const struct weft_jinja_value *items;
     size_t n;
-    if (in->self.kind == JJ_LIST && jj_list_of(in->self)->taken) {         /* takes one only */
+    if (in->self.kind == JJ_LIST && jj_list_of(in->self)->taken) { /* takes one only */
         const struct jj_list *l = jj_list_of(in->self);
         if (*l->taken < l->n) {
             *out = l->items[(*l->taken)++];
@@ -358,7 +382,8 @@ FILTER(f_first)
         }
     }
     if (!jj_items(r, in->self, &items, &n)) return false;
-    if (!n) return jj_undefined(r, WEFT_STR("the first item of an empty sequence"), (struct weft_str){0}, out);
+    if (!n)
+        return jj_undefined(r, WEFT_STR("the first item of an empty sequence"), (struct weft_str){ 0 }, out);
     *out = items[0];
     return true;
 }
@@ -367,9 +392,11 @@ FILTER(f_last)
 {
     const struct weft_jinja_value *items;
     size_t n;
-    if (in->self.kind == JJ_LIST && jj_list_of(in->self)->taken) return jj_fail(r, "%s has no last item", "generator");
+    if (in->self.kind == JJ_LIST && jj_list_of(in->self)->taken)
+        return jj_fail(r, "%s has no last item", "generator");
     if (!jj_items(r, in->self, &items, &n)) return false;
-    if (!n) return jj_undefined(r, WEFT_STR("the last item of an empty sequence"), (struct weft_str){0}, out);
+    if (!n)
+        return jj_undefined(r, WEFT_STR("the last item of an empty sequence"), (struct weft_str){ 0 }, out);
     *out = items[n - 1];
     return true;
 }
@@ -390,36 +417,42 @@ FILTER(f_reverse)
     size_t n;
     if (in->self.kind == JJ_STRING) return jj_slice(r, in->self, step, out);
     bool plain = in->self.kind == JJ_LIST && jj_list_of(in->self)->flavor == JJ_GENERATOR;
-    if (!jj_items(r, in->self, &items, &n) || !jj_list(r, n, plain ? JJ_PLAIN : JJ_GENERATOR, out, &copy)) return false;
+    if (!jj_items(r, in->self, &items, &n) || !jj_list(r, n, plain ? JJ_PLAIN : JJ_GENERATOR, out, &copy))
+        return false;
     for (size_t i = 0; i < n; i++) copy[i] = items[n - 1 - i];
     return true;
 }
 
 /* Strings compare without case unless asked otherwise. */
-static bool fold(struct weft_jinja_run *r, struct weft_jinja_value v, bool sensitive, struct weft_jinja_value *out)
+static bool fold(struct weft_jinja_run *r, struct weft_jinja_value v, bool sensitive,
+                 struct weft_jinja_value *out)
 {
     *out = v;
     return sensitive || v.kind != JJ_STRING || jj_change_case(r, jj_str(v), JJ_LOWER, out);
 }
 
-/* Keys for ordering: an attribute or the item itself; with `several` a list, of one or of the attributes "a,b". */
-static bool keys_of(struct weft_jinja_run *r, const struct weft_jinja_value *items, size_t n, const struct weft_jinja_value *path,
-                    bool sensitive, const struct weft_jinja_value *def, bool several, struct weft_jinja_value **out)
+/* Keys for ordering: an attribute or the item itself; with `several` a list, of one or of the attributes
+ * "a,b". */
+static bool keys_of(struct weft_jinja_run *r, const struct weft_jinja_value *items, size_t n,
+                    const struct weft_jinja_value *path, bool sensitive, const struct weft_jinja_value *def,
+                    bool several, struct weft_jinja_value **out)
 {
     struct weft_jinja_value *keys = jj_alloc(r, n * sizeof *keys), one = jj_none();
     size_t n_parts = 1;
     if (!keys) return false;
-    struct weft_str all = path && path->kind == JJ_STRING ? jj_text(*path) : (struct weft_str){0};
+    struct weft_str all = path && path->kind == JJ_STRING ? jj_text(*path) : (struct weft_str){ 0 };
     for (size_t i = 0; several && i < all.len; i++) n_parts += all.s[i] == ',';
     for (size_t i = 0; i < n; i++) {
         struct weft_jinja_value *parts = &keys[i];
         struct weft_str rest = all;
         if (several && !jj_list(r, n_parts, JJ_PLAIN, &keys[i], &parts)) return false;
         for (size_t p = 0; p < n_parts; p++) {
-            size_t comma = n_parts > 1 ? weft_min_size(weft_str_find(rest, WEFT_STR(","), 0), rest.len) : rest.len;
+            size_t comma =
+                n_parts > 1 ? weft_min_size(weft_str_find(rest, WEFT_STR(","), 0), rest.len) : rest.len;
             if (path) one = *path;
             if (all.s && !jj_string(r, weft_str_sub(rest, 0, comma), 0, &one)) return false;
-            if (!attribute(r, items[i], one, def, &parts[p]) || !fold(r, parts[p], sensitive, &parts[p])) return false;
+            if (!attribute(r, items[i], one, def, &parts[p]) || !fold(r, parts[p], sensitive, &parts[p]))
+                return false;
             rest = weft_str_skip(rest, comma + 1);
         }
     }
@@ -428,7 +461,8 @@ static bool keys_of(struct weft_jinja_run *r, const struct weft_jinja_value *ite
 }
 
 /* Stable merge sort of indices by keys. */
-static bool sort_order(struct weft_jinja_run *r, const struct weft_jinja_value *keys, size_t n, bool reverse, uint32_t **out)
+static bool sort_order(struct weft_jinja_run *r, const struct weft_jinja_value *keys, size_t n, bool reverse,
+                       uint32_t **out)
 {
     uint32_t *a = jj_alloc(r, n * sizeof *a), *b = jj_alloc(r, n * sizeof *b);
     if (!a || !b) return false;
@@ -453,32 +487,39 @@ static bool sort_order(struct weft_jinja_run *r, const struct weft_jinja_value *
     return true;
 }
 
-FILTER(f_sort)                  /* reverse, case_sensitive, attribute */
+FILTER(f_sort) /* reverse, case_sensitive, attribute */
 {
     const struct weft_jinja_value *items;
     struct weft_jinja_value *keys, *sorted;
     uint32_t *order;
     size_t n;
-    if (!jj_items(r, in->self, &items, &n) || !keys_of(r, items, n, given(in, 2) ? &in->arg[2] : NULL, flag(in, 1, false), NULL, true, &keys) ||
-        !sort_order(r, keys, n, flag(in, 0, false), &order) || !jj_list(r, n, JJ_PLAIN, out, &sorted)) return false;
+    if (!jj_items(r, in->self, &items, &n)
+        || !keys_of(r, items, n, given(in, 2) ? &in->arg[2] : NULL, flag(in, 1, false), NULL, true, &keys)
+        || !sort_order(r, keys, n, flag(in, 0, false), &order) || !jj_list(r, n, JJ_PLAIN, out, &sorted))
+        return false;
     for (size_t i = 0; i < n; i++) sorted[i] = items[order[i]];
     return true;
 }
 
-FILTER(f_dictsort)              /* case_sensitive, by, reverse */
+FILTER(f_dictsort) /* case_sensitive, by, reverse */
 {
     struct weft_jinja_value *keys, *sorted, *pair;
     uint32_t *order;
     bool by_value = false;
-    if (in->self.kind != JJ_DICT) return in->self.kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->self) : jj_fail(r, "'%s' needs a dict, not %s", "dictsort", jj_type(in->self));
+    if (in->self.kind != JJ_DICT)
+        return in->self.kind == JJ_UNDEFINED
+                   ? jj_fail_undefined(r, in->self)
+                   : jj_fail(r, "'%s' needs a dict, not %s", "dictsort", jj_type(in->self));
     if (in->set[1]) {
         by_value = in->arg[1].kind == JJ_STRING && weft_str_is(jj_text(in->arg[1]), "value");
         if (!by_value && !(in->arg[1].kind == JJ_STRING && weft_str_is(jj_text(in->arg[1]), "key")))
             return jj_fail(r, "'dictsort' sorts by key or by value");
     }
     const struct jj_dict *d = jj_dict_of(in->self);
-    if (!keys_of(r, by_value ? d->values : d->keys, d->n, NULL, flag(in, 0, false), NULL, false, &keys) ||
-        !sort_order(r, keys, d->n, flag(in, 2, false), &order) || !jj_list(r, d->n, JJ_PLAIN, out, &sorted)) return false;
+    if (!keys_of(r, by_value ? d->values : d->keys, d->n, NULL, flag(in, 0, false), NULL, false, &keys)
+        || !sort_order(r, keys, d->n, flag(in, 2, false), &order)
+        || !jj_list(r, d->n, JJ_PLAIN, out, &sorted))
+        return false;
     for (size_t i = 0; i < d->n; i++) {
         if (!jj_list(r, 2, JJ_TUPLE, &sorted[i], &pair)) return false;
         pair[0] = d->keys[order[i]];
@@ -487,14 +528,16 @@ FILTER(f_dictsort)              /* case_sensitive, by, reverse */
     return true;
 }
 
-FILTER(f_groupby)               /* attribute, default, case_sensitive */
+FILTER(f_groupby) /* attribute, default, case_sensitive */
 {
     const struct weft_jinja_value *items, *def = in->set[1] ? &in->arg[1] : NULL;
     struct weft_jinja_value *keys, *groups, *pair, *members;
     uint32_t *order;
     size_t n, n_groups = 0;
-    if (!jj_items(r, in->self, &items, &n) || !keys_of(r, items, n, &in->arg[0], flag(in, 2, false), def, false, &keys) ||
-        !sort_order(r, keys, n, false, &order)) return false;
+    if (!jj_items(r, in->self, &items, &n)
+        || !keys_of(r, items, n, &in->arg[0], flag(in, 2, false), def, false, &keys)
+        || !sort_order(r, keys, n, false, &order))
+        return false;
     bool *starts = jj_alloc(r, n + 1), same;
     if (!starts) return false;
     for (size_t i = 0; i < n; i++) {
@@ -506,19 +549,22 @@ FILTER(f_groupby)               /* attribute, default, case_sensitive */
     if (!jj_list(r, n_groups, JJ_PLAIN, out, &groups)) return false;
     for (size_t i = 0, g = 0, end; i < n; i = end, g++) {
         for (end = i + 1; end < n && !starts[end];) end++;
-        if (!jj_list(r, 2, JJ_GROUP, &groups[g], &pair) || !attribute(r, items[order[i]], in->arg[0], def, &pair[0]) ||
-            !jj_list(r, end - i, JJ_PLAIN, &pair[1], &members)) return false;
+        if (!jj_list(r, 2, JJ_GROUP, &groups[g], &pair)
+            || !attribute(r, items[order[i]], in->arg[0], def, &pair[0])
+            || !jj_list(r, end - i, JJ_PLAIN, &pair[1], &members))
+            return false;
         for (size_t k = i; k < end; k++) members[k - i] = items[order[k]];
     }
     return true;
 }
 
-FILTER(f_unique)                /* case_sensitive, attribute */
+FILTER(f_unique) /* case_sensitive, attribute */
 {
     const struct weft_jinja_value *items;
     struct weft_jinja_value *keys, *kept;
     size_t n, k = 0;
-    if (!jj_items(r, in->self, &items, &n) || !keys_of(r, items, n, given(in, 1) ? &in->arg[1] : NULL, flag(in, 0, false), NULL, false, &keys))
+    if (!jj_items(r, in->self, &items, &n)
+        || !keys_of(r, items, n, given(in, 1) ? &in->arg[1] : NULL, flag(in, 0, false), NULL, false, &keys))
         return false;
     kept = jj_alloc(r, n * sizeof *kept);
     if (!kept) return false;
@@ -539,8 +585,9 @@ static bool extreme(struct weft_jinja_run *r, const struct jj_in *in, bool max, 
     struct weft_jinja_value *keys;
     size_t n, best = 0;
     if (!jj_items(r, in->self, &items, &n)) return false;
-    if (!n) return jj_undefined(r, WEFT_STR("an item of an empty sequence"), (struct weft_str){0}, out);
-    if (!keys_of(r, items, n, given(in, 1) ? &in->arg[1] : NULL, flag(in, 0, false), NULL, false, &keys)) return false;
+    if (!n) return jj_undefined(r, WEFT_STR("an item of an empty sequence"), (struct weft_str){ 0 }, out);
+    if (!keys_of(r, items, n, given(in, 1) ? &in->arg[1] : NULL, flag(in, 0, false), NULL, false, &keys))
+        return false;
     for (size_t i = 1; i < n; i++) {
         bool better;
         if (!jj_less(r, max ? keys[best] : keys[i], max ? keys[i] : keys[best], 0, &better)) return false;
@@ -552,7 +599,7 @@ static bool extreme(struct weft_jinja_run *r, const struct jj_in *in, bool max, 
 FILTER(f_min) { return extreme(r, in, false, out); }
 FILTER(f_max) { return extreme(r, in, true, out); }
 
-FILTER(f_sum)                   /* attribute, start */
+FILTER(f_sum) /* attribute, start */
 {
     const struct weft_jinja_value *items;
     struct weft_jinja_value v;
@@ -568,7 +615,7 @@ FILTER(f_sum)                   /* attribute, start */
     return true;
 }
 
-FILTER(f_batch)                 /* linecount, fill_with */
+FILTER(f_batch) /* linecount, fill_with */
 {
     const struct weft_jinja_value *items;
     struct weft_jinja_value *rows, *row;
@@ -586,14 +633,15 @@ FILTER(f_batch)                 /* linecount, fill_with */
     return true;
 }
 
-FILTER(f_slice)                 /* slices, fill_with */
+FILTER(f_slice) /* slices, fill_with */
 {
     const struct weft_jinja_value *items;
     struct weft_jinja_value *rows, *row;
     size_t n, at = 0;
     int64_t w;
     if (!integer(r, in, 0, 0, "slices", &w) || !jj_items(r, in->self, &items, &n)) return false;
-    if (w < 1 || w > 65536) return jj_fail(r, "'%s' needs a count of at least 1, not %lld", "slice", (long long)w);
+    if (w < 1 || w > 65536)
+        return jj_fail(r, "'%s' needs a count of at least 1, not %lld", "slice", (long long)w);
     if (!jj_list(r, (size_t)w, JJ_GENERATOR, out, &rows)) return false;
     for (size_t i = 0; i < (size_t)w; i++) {
         bool extra = i < n % (size_t)w, fill = given(in, 1) && !extra;
@@ -618,11 +666,15 @@ static struct jj_call rest_of(const struct jj_call *c, size_t n)
 static bool unknown(struct weft_jinja_run *r, struct weft_jinja_value name, bool test)
 {
     char shown[64];
-    if (name.kind != JJ_STRING) return jj_fail(r, "the name of a filter or test is a str, not %s", jj_type(name));
+    if (name.kind != JJ_STRING)
+        return jj_fail(r, "the name of a filter or test is a str, not %s", jj_type(name));
     const char *near = jj_nearest(jj_text(name), test);
     weft_escape(shown, sizeof shown, jj_text(name));
-    if (test) return near ? jj_fail(r, "unknown test '%s'; the nearest one is '%s'", shown, near) : jj_fail(r, "unknown test '%s'", shown);
-    return near ? jj_fail(r, "unknown filter '%s'; the nearest one is '%s'", shown, near) : jj_fail(r, "unknown filter '%s'", shown);
+    if (test)
+        return near ? jj_fail(r, "unknown test '%s'; the nearest one is '%s'", shown, near)
+                    : jj_fail(r, "unknown test '%s'", shown);
+    return near ? jj_fail(r, "unknown filter '%s'; the nearest one is '%s'", shown, near)
+                : jj_fail(r, "unknown filter '%s'", shown);
 }
 
 FILTER(f_map)
@@ -631,14 +683,15 @@ FILTER(f_map)
     const struct weft_jinja_value *items, *path = NULL, *def = NULL;
     const struct jj_builtin *b = NULL;
     struct weft_jinja_value *mapped;
-    struct jj_call rest = {0};
+    struct jj_call rest = { 0 };
     size_t n;
     for (size_t i = 0; i < c->n_kw && !c->n_pos; i++) {
         if (weft_str_is(c->kw_names[i], "attribute")) path = &c->kw[i];
         else if (weft_str_is(c->kw_names[i], "default")) def = &c->kw[i];
     }
     if (!path) {
-        if (!c->n_pos) return jj_fail(r, "%s '%s' needs its argument '%s'", jj_word(r, "filter"), "map", "attribute");
+        if (!c->n_pos)
+            return jj_fail(r, "%s '%s' needs its argument '%s'", jj_word(r, "filter"), "map", "attribute");
         if (c->pos[0].kind == JJ_STRING) b = jj_find_filter(jj_text(c->pos[0]));
         if (!b) return unknown(r, c->pos[0], false);
         rest = rest_of(c, 1);
@@ -646,22 +699,25 @@ FILTER(f_map)
     if (!jj_truth(in->self)) return jj_list(r, 0, JJ_GENERATOR, out, NULL);
     if (!jj_items(r, in->self, &items, &n) || !jj_list(r, n, JJ_GENERATOR, out, &mapped)) return false;
     for (size_t i = 0; i < n; i++) {
-        bool ok = b ? jj_apply(r, b, "filter", items[i], &rest, &mapped[i]) : attribute(r, items[i], *path, def, &mapped[i]);
+        bool ok = b ? jj_apply(r, b, "filter", items[i], &rest, &mapped[i])
+                    : attribute(r, items[i], *path, def, &mapped[i]);
         if (!ok) return false;
     }
     return true;
 }
 
-static bool pick(struct weft_jinja_run *r, const struct jj_in *in, bool want, bool by_attribute, struct weft_jinja_value *out)
+static bool pick(struct weft_jinja_run *r, const struct jj_in *in, bool want, bool by_attribute,
+                 struct weft_jinja_value *out)
 {
     const struct jj_call *c = in->call;
     const struct weft_jinja_value *items;
     const struct jj_builtin *b = NULL;
     struct weft_jinja_value *kept;
-    struct jj_call rest = {0};
+    struct jj_call rest = { 0 };
     size_t n, k = 0, skip = by_attribute;
     if (!jj_truth(in->self)) return jj_list(r, 0, JJ_GENERATOR, out, NULL);
-    if (by_attribute && !c->n_pos) return jj_fail(r, "%s '%s' needs its argument '%s'", jj_word(r, "filter"), "selectattr", "attribute");
+    if (by_attribute && !c->n_pos)
+        return jj_fail(r, "%s '%s' needs its argument '%s'", jj_word(r, "filter"), "selectattr", "attribute");
     if (c->n_pos > skip) {
         if (c->pos[skip].kind == JJ_STRING) b = jj_find_test(jj_text(c->pos[skip]));
         if (!b) return unknown(r, c->pos[skip], true);
@@ -685,98 +741,13 @@ FILTER(f_rejectattr) { return pick(r, in, false, true, out); }
 
 FILTER(f_attr)
 {
-    if (in->arg[0].kind != JJ_STRING) return jj_fail(r, "an attribute is a str or an integer, not %s", jj_type(in->arg[0]));
+    if (in->arg[0].kind != JJ_STRING)
+        return jj_fail(r, "an attribute is a str or an integer, not %s", jj_type(in->arg[0]));
     if (in->self.kind == JJ_DICT) return jj_undefined(r, jj_text(in->arg[0]), WEFT_STR("dict"), out);
     return jj_getattr(r, in->self, jj_text(in->arg[0]), out);
 }
 
-/* ---- tests ---- */
-
-#define TEST(name, expr) FILTER(name) { *out = jj_bool(expr); return true; }
-
-static bool is_seq(struct weft_jinja_value v)
-{
-    return v.kind == JJ_UNDEFINED || v.kind == JJ_STRING || v.kind == JJ_DICT ||
-           (v.kind == JJ_LIST && (jj_list_of(v)->flavor <= JJ_RANGE || jj_list_of(v)->flavor == JJ_GROUP));
-}
-
-static bool is_same(struct weft_jinja_value a, struct weft_jinja_value b)
-{
-    if (a.kind != b.kind) return false;
-    switch (a.kind) {
-    case JJ_UNDEFINED: return a.u.ref == b.u.ref;
-    case JJ_NONE: return true;
-    case JJ_BOOL: return a.u.boolean == b.u.boolean;
-    case JJ_INT: return a.u.integer == b.u.integer;
-    case JJ_FLOAT: return a.u.number == b.u.number;
-    case JJ_STRING: return weft_str_eq(jj_text(a), jj_text(b));
-    default: return a.u.ref == b.u.ref;
-    }
-}
-
-TEST(t_defined, in->self.kind != JJ_UNDEFINED)
-TEST(t_undefined, in->self.kind == JJ_UNDEFINED)
-TEST(t_none, in->self.kind == JJ_NONE)
-TEST(t_string, in->self.kind == JJ_STRING)
-TEST(t_number, in->self.kind == JJ_INT || in->self.kind == JJ_FLOAT || in->self.kind == JJ_BOOL)
-TEST(t_integer, in->self.kind == JJ_INT)
-TEST(t_float, in->self.kind == JJ_FLOAT)
-TEST(t_boolean, in->self.kind == JJ_BOOL)
-TEST(t_true, in->self.kind == JJ_BOOL && in->self.u.boolean)
-TEST(t_false, in->self.kind == JJ_BOOL && !in->self.u.boolean)
-TEST(t_mapping, in->self.kind == JJ_DICT)
-TEST(t_iterable, is_seq(in->self) || in->self.kind == JJ_LIST || in->self.kind == JJ_LOOP)
-TEST(t_sequence, is_seq(in->self))
-TEST(t_callable, in->self.kind == JJ_FUNCTION || in->self.kind == JJ_MACRO || in->self.kind == JJ_JOINER || in->self.kind == JJ_LOOP ||
-                     in->self.kind == JJ_UNDEFINED)
-TEST(t_sameas, is_same(in->self, in->arg[0]))
-TEST(t_escaped, in->self.kind == JJ_STRING && jj_str(in->self)->markup)
-
-static bool compare(struct weft_jinja_run *r, enum jj_op op, const struct jj_in *in, struct weft_jinja_value *out)
-{
-    bool v;
-    if (!jj_compare(r, op, in->self, in->arg[0], &v)) return false;
-    *out = jj_bool(v);
-    return true;
-}
-FILTER(t_eq) { return compare(r, JJ_EQ, in, out); }
-FILTER(t_ne) { return compare(r, JJ_NE, in, out); }
-FILTER(t_lt) { return compare(r, JJ_LT, in, out); }
-FILTER(t_le) { return compare(r, JJ_LE, in, out); }
-FILTER(t_gt) { return compare(r, JJ_GT, in, out); }
-FILTER(t_ge) { return compare(r, JJ_GE, in, out); }
-FILTER(t_in) { return compare(r, JJ_IN, in, out); }
-
-static bool divides(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_jinja_value by, int64_t want, struct weft_jinja_value *out)
-{
-    struct weft_jinja_value rest;
-    bool same;
-    if (v.kind == JJ_STRING) return jj_fail(r, "'%s' needs a number, not %s", "divisibleby", "str");
-    if (!jj_arith(r, JJ_MOD, v, by, &rest) || !jj_equal(r, rest, jj_int(want), 0, &same)) return false;
-    *out = jj_bool(same);
-    return true;
-}
-FILTER(t_odd) { return divides(r, in->self, jj_int(2), 1, out); }
-FILTER(t_even) { return divides(r, in->self, jj_int(2), 0, out); }
-FILTER(t_divisibleby) { return divides(r, in->self, in->arg[0], 0, out); }
-
-static bool case_is(struct weft_jinja_run *r, const struct jj_in *in, enum jj_case how, struct weft_jinja_value *out)
-{
-    const struct jj_string *s;
-    struct weft_jinja_value same, other;
-    if (!text_arg(r, in->self, &s) || !jj_change_case(r, s, how, &same) || !jj_change_case(r, s, how == JJ_UPPER ? JJ_LOWER : JJ_UPPER, &other))
-        return false;
-    struct weft_str text = { s->s, s->len };
-    /* Cased at all, and unchanged by its own case. */
-    *out = jj_bool(weft_str_eq(text, jj_text(same)) && !weft_str_eq(text, jj_text(other)));
-    return true;
-}
-FILTER(t_upper) { return case_is(r, in, JJ_UPPER, out); }
-FILTER(t_lower) { return case_is(r, in, JJ_LOWER, out); }
-FILTER(t_filter) { *out = jj_bool(in->self.kind == JJ_STRING && jj_find_filter(jj_text(in->self))); return true; }
-FILTER(t_test) { *out = jj_bool(in->self.kind == JJ_STRING && jj_find_test(jj_text(in->self))); return true; }
-
-/* ---- tables ---- */
+/* ---- the table ---- */
 
 static const struct jj_builtin filters[] = {
     { "abs", "", 0, f_abs },
@@ -823,48 +794,6 @@ static const struct jj_builtin filters[] = {
     { "upper", "", 0, f_upper },
 };
 
-static const struct jj_builtin tests[] = {
-    { "!=", "other", 1, t_ne },
-    { "<", "other", 1, t_lt },
-    { "<=", "other", 1, t_le },
-    { "==", "other", 1, t_eq },
-    { ">", "other", 1, t_gt },
-    { ">=", "other", 1, t_ge },
-    { "boolean", "", 0, t_boolean },
-    { "callable", "", 0, t_callable },
-    { "defined", "", 0, t_defined },
-    { "divisibleby", "num", 1, t_divisibleby },
-    { "eq", "other", 1, t_eq },
-    { "equalto", "other", 1, t_eq },
-    { "escaped", "", 0, t_escaped },
-    { "even", "", 0, t_even },
-    { "false", "", 0, t_false },
-    { "filter", "", 0, t_filter },
-    { "float", "", 0, t_float },
-    { "ge", "other", 1, t_ge },
-    { "greaterthan", "other", 1, t_gt },
-    { "gt", "other", 1, t_gt },
-    { "in", "seq", 1, t_in },
-    { "integer", "", 0, t_integer },
-    { "iterable", "", 0, t_iterable },
-    { "le", "other", 1, t_le },
-    { "lessthan", "other", 1, t_lt },
-    { "lower", "", 0, t_lower },
-    { "lt", "other", 1, t_lt },
-    { "mapping", "", 0, t_mapping },
-    { "ne", "other", 1, t_ne },
-    { "none", "", 0, t_none },
-    { "number", "", 0, t_number },
-    { "odd", "", 0, t_odd },
-    { "sameas", "other", 1, t_sameas },
-    { "sequence", "", 0, t_sequence },
-    { "string", "", 0, t_string },
-    { "test", "", 0, t_test },
-    { "true", "", 0, t_true },
-    { "undefined", "", 0, t_undefined },
-    { "upper", "", 0, t_upper },
-};
-
 const struct jj_builtin *jj_find_in(const struct jj_builtin *table, size_t n, struct weft_str name)
 {
     for (size_t i = 0; i < n; i++)
@@ -872,17 +801,13 @@ const struct jj_builtin *jj_find_in(const struct jj_builtin *table, size_t n, st
     return NULL;
 }
 
-const struct jj_builtin *jj_find_filter(struct weft_str name) { return jj_find_in(filters, WEFT_COUNT(filters), name); }
-const struct jj_builtin *jj_find_test(struct weft_str name) { return jj_find_in(tests, WEFT_COUNT(tests), name); }
-
-const char *jj_nearest(struct weft_str name, bool test)
+const struct jj_builtin *jj_find_filter(struct weft_str name)
 {
-    const char *names[WEFT_COUNT(filters) + WEFT_COUNT(tests)];
-    char word[32];
-    size_t n = test ? WEFT_COUNT(tests) : WEFT_COUNT(filters);
-    if (name.len >= sizeof word) return NULL;
-    memcpy(word, name.s, name.len);
-    word[name.len] = '\0';
-    for (size_t i = 0; i < n; i++) names[i] = test ? tests[i].name : filters[i].name;
-    return weft_nearest(word, names, n);
+    return jj_find_in(filters, WEFT_COUNT(filters), name);
+}
+
+const struct jj_builtin *jj_filters(size_t *n)
+{
+    *n = WEFT_COUNT(filters);
+    return filters;
 }

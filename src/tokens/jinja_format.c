@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 /* A field after its conversion, padded to a width in code points. */
-static bool pad(struct weft_jinja_run *r, struct jj_sink *k, struct weft_jinja_value s, int64_t width, char align, const char *fill, size_t fill_len)
+static bool pad(struct weft_jinja_run *r, struct jj_sink *k, struct weft_jinja_value s, int64_t width,
+                char align, const char *fill, size_t fill_len)
 {
     int64_t n;
     if (!jj_length(r, s, &n)) return false;
@@ -23,27 +24,30 @@ static bool pad(struct weft_jinja_run *r, struct jj_sink *k, struct weft_jinja_v
 
 struct spec {
     bool minus, plus, space, zero, alt, comma;
-    int64_t width, precision;           /* -1: not given */
+    int64_t width, precision; /* -1: not given */
     char align, sign, type;
     char fill[5];
 };
 
 /* A number as text: type d i u x X o b c e E f F g G %, with sign and precision but without padding. */
-static bool number_text(struct weft_jinja_run *r, struct weft_jinja_value v, const struct spec *s, char *out, size_t bytes)
+static bool number_text(struct weft_jinja_run *r, struct weft_jinja_value v, const struct spec *s, char *out,
+                        size_t bytes)
 {
     double d = 0;
     int64_t i = 0;
     bool is_int = jj_is_index(v, &i);
     char digits[512], format[16];
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-    if (!jj_is_number(v, &d)) return jj_fail(r, "the format '%c' needs a number, not %s", s->type, jj_type(v));
+    if (!jj_is_number(v, &d))
+        return jj_fail(r, "the format '%c' needs a number, not %s", s->type, jj_type(v));
     bool negative = is_int ? i < 0 : signbit(d) != 0 && !isnan(d);
     uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
     int64_t precision = s->precision;
     if (precision > 200) return jj_fail(r, "a precision of %lld", (long long)precision);
     if (strchr("diuxXob", s->type)) {
         if (!is_int) {
-            if (!isfinite(d) || fabs(d) >= 9.2e18) return jj_fail(r, "the result of '%s' does not fit 64 bits", "int");
+            if (!isfinite(d) || fabs(d) >= 9.2e18)
+                return jj_fail(r, "the result of '%s' does not fit 64 bits", "int");
             u = (uint64_t)fabs(trunc(d));
             negative = d <= -1;
         }
@@ -72,7 +76,8 @@ static bool number_text(struct weft_jinja_run *r, struct weft_jinja_value v, con
             /* `format` was made just above from one of the letters e E f g G. */
             int n = snprintf(digits, sizeof digits, format, precision < 0 ? 6 : (int)precision, m);
 #pragma GCC diagnostic pop
-            if (n < 0 || (size_t)n + 2 >= sizeof digits) return jj_fail(r, "a number of more than %zu digits", sizeof digits);
+            if (n < 0 || (size_t)n + 2 >= sizeof digits)
+                return jj_fail(r, "a number of more than %zu digits", sizeof digits);
             if (s->comma) {
                 char grouped[512];
                 size_t whole = strcspn(digits, ".e"), at = 0;
@@ -87,15 +92,17 @@ static bool number_text(struct weft_jinja_run *r, struct weft_jinja_value v, con
         if (s->type == '%') strcat(digits, "%");
     }
     const char *sign = negative ? "-" : s->plus ? "+" : s->space ? " " : "";
-    if (snprintf(out, bytes, "%s%s", sign, digits) >= (int)bytes) return jj_fail(r, "a number of more than %zu digits", bytes);
+    if (snprintf(out, bytes, "%s%s", sign, digits) >= (int)bytes)
+        return jj_fail(r, "a number of more than %zu digits", bytes);
     return true;
 }
 
 static bool text_value(struct weft_jinja_run *r, const char *s, int32_t tag, struct weft_jinja_value *out)
 {
-    char *copy = jj_alloc(r, strlen(s) + 1);
+    size_t n = strlen(s) + 1;
+    char *copy = jj_alloc(r, n);
     if (!copy) return false;
-    memcpy(copy, s, strlen(s));
+    memcpy(copy, s, n);
     return jj_string(r, weft_str_c(copy), tag, out);
 }
 
@@ -103,7 +110,9 @@ static bool text_value(struct weft_jinja_run *r, const char *s, int32_t tag, str
 static bool zero_pad(struct weft_jinja_run *r, char *text, size_t bytes, int64_t width)
 {
     size_t n = strlen(text), lead = text[0] == '-' || text[0] == '+' || text[0] == ' ';
-    if (text[lead] == '0' && (text[lead + 1] == 'x' || text[lead + 1] == 'X' || text[lead + 1] == 'o' || text[lead + 1] == 'b')) lead += 2;
+    if (text[lead] == '0'
+        && (text[lead + 1] == 'x' || text[lead + 1] == 'X' || text[lead + 1] == 'o' || text[lead + 1] == 'b'))
+        lead += 2;
     if (width <= (int64_t)n) return true;
     if ((size_t)width + 1 > bytes) return jj_fail(r, "a width of %lld", (long long)width);
     memmove(text + lead + ((size_t)width - n), text + lead, n - lead + 1);
@@ -121,7 +130,8 @@ static bool digits_of(struct weft_jinja_run *r, const struct jj_string *f, size_
     return true;
 }
 
-static bool cut(struct weft_jinja_run *r, struct weft_jinja_value s, int64_t chars, struct weft_jinja_value *out)
+static bool cut(struct weft_jinja_run *r, struct weft_jinja_value s, int64_t chars,
+                struct weft_jinja_value *out)
 {
     struct weft_jinja_value part[3] = { jj_none(), jj_int(chars), jj_none() };
     *out = s;
@@ -130,19 +140,21 @@ static bool cut(struct weft_jinja_run *r, struct weft_jinja_value s, int64_t cha
 
 /* ---- "%s" % x ---- */
 
-bool jj_percent(struct weft_jinja_run *r, const struct jj_string *f, const struct jj_call *args, struct weft_jinja_value *out)
+bool jj_percent(struct weft_jinja_run *r, const struct jj_string *f, const struct jj_call *args,
+                struct weft_jinja_value *out)
 {
-    struct jj_sink k = {0};
+    struct jj_sink k = { 0 };
     size_t used = 0;
     bool mapped = false;
     for (size_t at = 0; at < f->len;) {
-        size_t pct = weft_min_size(weft_str_find((struct weft_str){ f->s, f->len }, WEFT_STR("%"), at), f->len);
+        size_t pct =
+            weft_min_size(weft_str_find((struct weft_str){ f->s, f->len }, WEFT_STR("%"), at), f->len);
         if (!jj_put_string(r, &k, f, at, pct)) return false;
         if (pct == f->len) break;
         at = pct + 1;
         struct spec s = { .precision = -1 };
-        struct weft_jinja_value v = {0}, shown;
-        struct weft_str name = {0};
+        struct weft_jinja_value v = { 0 }, shown;
+        struct weft_str name = { 0 };
         char text[600];
         if (at < f->len && f->s[at] == '(') {
             size_t close = weft_str_find((struct weft_str){ f->s, f->len }, WEFT_STR(")"), at);
@@ -178,22 +190,25 @@ bool jj_percent(struct weft_jinja_run *r, const struct jj_string *f, const struc
                 const struct weft_jinja_value *m = jj_dict_get(jj_dict_of(args->pos[0]), name);
                 if ((found = m != NULL)) v = *m;
             }
-            if (!found) return jj_fail(r, "the format wants '%s', which is not given", weft_escape(text, sizeof text, name));
+            if (!found)
+                return jj_fail(r, "the format wants '%s', which is not given",
+                               weft_escape(text, sizeof text, name));
         } else {
             if (used >= args->n_pos) return jj_fail(r, "the format wants more than %zu values", args->n_pos);
             v = args->pos[used++];
         }
         if (s.type == 's' || s.type == 'r' || s.type == 'a') {
-            struct jj_sink part = {0};
+            struct jj_sink part = { 0 };
             if (s.type == 's' ? !jj_put_value(r, &part, v) : !jj_repr(r, &part, v, 0)) return false;
             if (!jj_sink_value(r, &part, &shown) || !cut(r, shown, s.precision, &shown)) return false;
         } else if (s.type == 'c' && v.kind == JJ_STRING) {
             shown = v;
         } else if (strchr("diuxXoeEfFgG", s.type)) {
-            if (!number_text(r, v, &s, text, sizeof text) || (s.zero && !s.minus && !zero_pad(r, text, sizeof text, s.width)) ||
-                !text_value(r, text, 0, &shown)) return false;
-        } else
-            return jj_fail(r, "unknown format '%%%c'", s.type > ' ' ? s.type : '?');
+            if (!number_text(r, v, &s, text, sizeof text)
+                || (s.zero && !s.minus && !zero_pad(r, text, sizeof text, s.width))
+                || !text_value(r, text, 0, &shown))
+                return false;
+        } else return jj_fail(r, "unknown format '%%%c'", s.type > ' ' ? s.type : '?');
         if (!pad(r, &k, shown, s.width, s.minus ? '<' : '>', " ", 1)) return false;
     }
     if (!mapped && used < args->n_pos && !args->subscriptable)
@@ -212,8 +227,7 @@ static bool parse_spec(struct weft_jinja_run *r, const struct jj_string *f, stru
         s->fill[n] = '\0';
         s->align = f->s[n];
         at = n + 1;
-    } else if (f->len && strchr("<>^=", f->s[0]))
-        s->align = f->s[at++];
+    } else if (f->len && strchr("<>^=", f->s[0])) s->align = f->s[at++];
     if (at < f->len && strchr("+- ", f->s[at])) {
         s->plus = f->s[at] == '+';
         s->space = f->s[at++] == ' ';
@@ -231,10 +245,13 @@ static bool parse_spec(struct weft_jinja_run *r, const struct jj_string *f, stru
     }
     if (at < f->len) s->type = f->s[at++];
     char shown[64];
-    return at == f->len || jj_fail(r, "unknown format '%s'", weft_escape(shown, sizeof shown, (struct weft_str){ f->s, f->len }));
+    return at == f->len
+           || jj_fail(r, "unknown format '%s'",
+                      weft_escape(shown, sizeof shown, (struct weft_str){ f->s, f->len }));
 }
 
-static bool format_one(struct weft_jinja_run *r, struct jj_sink *k, struct weft_jinja_value v, const struct jj_string *spec)
+static bool format_one(struct weft_jinja_run *r, struct jj_sink *k, struct weft_jinja_value v,
+                       const struct jj_string *spec)
 {
     struct spec s;
     struct weft_jinja_value shown;
@@ -243,29 +260,35 @@ static bool format_one(struct weft_jinja_run *r, struct jj_sink *k, struct weft_
     if (!parse_spec(r, spec, &s)) return false;
     bool number = v.kind == JJ_INT || v.kind == JJ_FLOAT || (v.kind == JJ_BOOL && s.type && s.type != 's');
     if (!number) {
-        if (s.type && s.type != 's') return jj_fail(r, "the format '%c' needs a number, not %s", s.type, jj_type(v));
+        if (s.type && s.type != 's')
+            return jj_fail(r, "the format '%c' needs a number, not %s", s.type, jj_type(v));
         if (!jj_to_string(r, v, &shown) || !cut(r, shown, s.precision, &shown)) return false;
         return pad(r, k, shown, s.width, s.align && s.align != '=' ? s.align : '<', s.fill, strlen(s.fill));
     }
     if (!s.type && v.kind == JJ_INT) s.type = 'd';
     if (!s.type && s.precision < 0) {
-        struct jj_sink part = {0};
+        struct jj_sink part = { 0 };
         struct weft_jinja_value whole;
         if (!jj_repr(r, &part, v, 0) || !jj_sink_value(r, &part, &whole)) return false;
-        snprintf(text, sizeof text, "%s%.*s", v.u.number >= 0 && s.plus ? "+" : "", (int)jj_str(whole)->len, jj_str(whole)->s);
+        snprintf(text, sizeof text, "%s%.*s", v.u.number >= 0 && s.plus ? "+" : "", (int)jj_str(whole)->len,
+                 jj_str(whole)->s);
     } else {
         if (!s.type) s.type = 'g';
-        if (!strchr("dxXobeEfFgG%n", s.type)) return jj_fail(r, "unknown format '%%%c'", s.type > ' ' ? s.type : '?');
+        if (!strchr("dxXobeEfFgG%n", s.type))
+            return jj_fail(r, "unknown format '%%%c'", s.type > ' ' ? s.type : '?');
         if (s.type == 'n') s.type = v.kind == JJ_INT ? 'd' : 'g';
-        if (v.kind == JJ_FLOAT && strchr("dxXob", s.type)) return jj_fail(r, "the format '%c' needs an integer, not %s", s.type, "float");
+        if (v.kind == JJ_FLOAT && strchr("dxXob", s.type))
+            return jj_fail(r, "the format '%c' needs an integer, not %s", s.type, "float");
         if (!number_text(r, v, &s, text, sizeof text)) return false;
     }
     if (s.align == '=' && s.fill[0] == '0' && !zero_pad(r, text, sizeof text, s.width)) return false;
-    return text_value(r, text, 0, &shown) && pad(r, k, shown, s.width, s.align && s.align != '=' ? s.align : '>', s.fill, strlen(s.fill));
+    return text_value(r, text, 0, &shown)
+           && pad(r, k, shown, s.width, s.align && s.align != '=' ? s.align : '>', s.fill, strlen(s.fill));
 }
 
 /* name, then .attr and [item]; an empty name counts up. */
-static bool field_value(struct weft_jinja_run *r, struct weft_str name, const struct jj_call *args, size_t *next, struct weft_jinja_value *out)
+static bool field_value(struct weft_jinja_run *r, struct weft_str name, const struct jj_call *args,
+                        size_t *next, struct weft_jinja_value *out)
 {
     size_t at = 0;
     char shown[80];
@@ -280,12 +303,15 @@ static bool field_value(struct weft_jinja_run *r, struct weft_str name, const st
     } else {
         for (size_t i = 0; i < args->n_kw && !found; i++)
             if ((found = weft_str_eq(args->kw_names[i], first))) *out = args->kw[i];
-        if (!found) return jj_fail(r, "the format wants '%s', which is not given", weft_escape(shown, sizeof shown, first));
+        if (!found)
+            return jj_fail(r, "the format wants '%s', which is not given",
+                           weft_escape(shown, sizeof shown, first));
     }
     while (at < name.len) {
         bool item = name.s[at] == '[';
         size_t from = at + 1, end = from;
-        while (end < name.len && (item ? name.s[end] != ']' : name.s[end] != '.' && name.s[end] != '[')) end++;
+        while (end < name.len && (item ? name.s[end] != ']' : name.s[end] != '.' && name.s[end] != '['))
+            end++;
         struct weft_str part = weft_str_sub(name, from, end);
         struct weft_jinja_value key;
         bool index = item && part.len;
@@ -298,9 +324,10 @@ static bool field_value(struct weft_jinja_run *r, struct weft_str name, const st
     return true;
 }
 
-bool jj_format(struct weft_jinja_run *r, const struct jj_string *f, const struct jj_call *args, struct weft_jinja_value *out)
+bool jj_format(struct weft_jinja_run *r, const struct jj_string *f, const struct jj_call *args,
+               struct weft_jinja_value *out)
 {
-    struct jj_sink k = {0};
+    struct jj_sink k = { 0 };
     size_t next = 0, done = 0;
     for (size_t at = 0; at < f->len;) {
         char c = f->s[at];
@@ -323,13 +350,16 @@ bool jj_format(struct weft_jinja_run *r, const struct jj_string *f, const struct
         if (c == '}' || end >= f->len) return jj_fail(r, "a single '%c' in a format", c);
         size_t name_end = weft_min_size(weft_min_size(colon, bang), end);
         struct weft_jinja_value v;
-        if (!field_value(r, (struct weft_str){ f->s + at + 1, name_end - at - 1 }, args, &next, &v)) return false;
+        if (!field_value(r, (struct weft_str){ f->s + at + 1, name_end - at - 1 }, args, &next, &v))
+            return false;
         if (bang != SIZE_MAX) {
-            struct jj_sink part = {0};
+            struct jj_sink part = { 0 };
             bool repr = bang + 1 < end && f->s[bang + 1] == 'r';
-            if (!(repr ? jj_repr(r, &part, v, 0) : jj_put_value(r, &part, v)) || !jj_sink_value(r, &part, &v)) return false;
+            if (!(repr ? jj_repr(r, &part, v, 0) : jj_put_value(r, &part, v)) || !jj_sink_value(r, &part, &v))
+                return false;
         }
-        struct jj_string spec = { .s = colon == SIZE_MAX ? "" : f->s + colon + 1, .len = colon == SIZE_MAX ? 0 : end - colon - 1 };
+        struct jj_string spec = { .s = colon == SIZE_MAX ? "" : f->s + colon + 1,
+                                  .len = colon == SIZE_MAX ? 0 : end - colon - 1 };
         if (!format_one(r, &k, v, &spec)) return false;
         done = at = end + 1;
     }

@@ -1,12 +1,13 @@
-/* The lexer works in two modes.  In data it looks for the next {{, {% or {# and settles, before it hands the text out,
- * what white space the tag takes from its left; a tag's end takes what belongs to its right:
+/* The lexer works in two modes.  In data it looks for the next {{, {% or {# and settles, before it hands
+ * the text out, what white space the tag takes from its left; a tag's end takes what belongs to its right:
  *
  *     tag       left                                        right
  *     {{ }}     -: all white space                          -: all white space
  *     {% %}     -: all; plain: blanks from the line's start +: nothing; plain: one newline; -: all white space
  *     {# #}     +: nothing                                  the same
  *
- * In a tag it cuts names, numbers, strings and operators, and knows the open brackets: }} ends {{ only outside them. */
+ * In a tag it cuts names, numbers, strings and operators, and knows the open brackets: }} ends {{ only
+ * outside them. */
 #include "tokens/jinja_ast.h"
 
 #include "base/lang.h"
@@ -17,13 +18,13 @@
 
 #define FAIL(l, fmt, ...) weft_fail(err, WEFT_EINPUT, "%s:%d: " fmt, (l)->name, (l)->line, ##__VA_ARGS__)
 
-enum weft_status jj_lexer_init(struct jj_lexer *l, struct weft_arena *a, const char *name, struct weft_str source,
-                               struct weft_err *err)
+enum weft_status jj_lexer_init(struct jj_lexer *l, struct weft_arena *a, const char *name,
+                               struct weft_str source, struct weft_err *err)
 {
     *l = (struct jj_lexer){ .a = a, .name = name, .line = 1, .line_starting = true };
     if (source.len > WEFT_JINJA_SOURCE_BYTES)
-        return weft_fail(err, WEFT_ELIMIT, "%s: the template has %zu bytes; at most %d are read", name, source.len,
-                         WEFT_JINJA_SOURCE_BYTES);
+        return weft_fail(err, WEFT_ELIMIT, "%s: the template has %zu bytes; at most %d are read", name,
+                         source.len, WEFT_JINJA_SOURCE_BYTES);
     size_t bad = weft_utf8_check(source);
     if (bad < source.len) return weft_fail(err, WEFT_EINPUT, "%s: byte %zu is not UTF-8", name, bad);
     char *s = weft_arena_alloc(a, source.len + 1);
@@ -33,8 +34,7 @@ enum weft_status jj_lexer_init(struct jj_lexer *l, struct weft_arena *a, const c
         if (source.s[i] == '\r') {
             s[n++] = '\n';
             if (i + 1 < source.len && source.s[i + 1] == '\n') i++;
-        } else
-            s[n++] = source.s[i];
+        } else s[n++] = source.s[i];
     }
     if (n && s[n - 1] == '\n') n--;
     s[n] = '\0';
@@ -98,7 +98,8 @@ static size_t right_start(const struct jj_lexer *l, size_t at, bool newline)
     return at;
 }
 
-/* True when `word` is the only thing in the block tag whose inside begins at `at`; *end: its closing characters. */
+/* True when `word` is the only thing in the block tag whose inside begins at `at`; *end: its closing
+ * characters. */
 static bool tag_is(const struct jj_lexer *l, size_t at, const char *word, size_t *end)
 {
     at = skip_space(l, at);
@@ -136,8 +137,9 @@ static enum weft_status next_raw(struct jj_lexer *l, struct jj_token *out, struc
 static enum weft_status next_data(struct jj_lexer *l, struct jj_token *out, struct weft_err *err)
 {
     size_t tag = l->at;
-    while (tag + 1 < l->src.len &&
-           !(l->src.s[tag] == '{' && (l->src.s[tag + 1] == '{' || l->src.s[tag + 1] == '%' || l->src.s[tag + 1] == '#')))
+    while (tag + 1 < l->src.len
+           && !(l->src.s[tag] == '{'
+                && (l->src.s[tag + 1] == '{' || l->src.s[tag + 1] == '%' || l->src.s[tag + 1] == '#')))
         tag++;
     out->kind = JK_DATA;
     if (tag + 1 >= l->src.len) {
@@ -162,14 +164,14 @@ static enum weft_status next_data(struct jj_lexer *l, struct jj_token *out, stru
         move_to(l, dash ? right_start(l, end, false) : end + 2);
         l->line_starting = l->src.s[l->at - 1] == '\n';
         l->raw = true;
-    } else
-        l->pending = (unsigned char)what;
+    } else l->pending = (unsigned char)what;
     return WEFT_OK;
 }
 
 static bool is_name_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'
+           || (unsigned char)c >= 0x80;
 }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -206,9 +208,10 @@ static enum weft_status number(struct jj_lexer *l, struct jj_token *out, struct 
     }
     end = digits(l, at, base);
     bool is_float = false;
-    if (base == 10 && (l->at == 0 || s[l->at - 1] != '.')) {    /* x.1.2 is two subscripts, not a float */
+    if (base == 10 && (l->at == 0 || s[l->at - 1] != '.')) { /* x.1.2 is two subscripts, not a float */
         size_t f = end;
-        if (f + 1 < l->src.len && s[f] == '.' && is_digit(s[f + 1])) f = digits(l, f + 1, 10), is_float = true;
+        if (f + 1 < l->src.len && s[f] == '.' && is_digit(s[f + 1]))
+            f = digits(l, f + 1, 10), is_float = true;
         if (f + 1 < l->src.len && (s[f] | 0x20) == 'e') {
             size_t x = f + 1 + (s[f + 1] == '+' || s[f + 1] == '-');
             if (x < l->src.len && is_digit(s[x])) f = digits(l, x, 10), is_float = true;
@@ -230,8 +233,8 @@ static enum weft_status number(struct jj_lexer *l, struct jj_token *out, struct 
     } else {
         out->kind = JK_INT;
         for (size_t i = 0; i < n; i++)
-            if (__builtin_mul_overflow(out->integer, base, &out->integer) ||
-                __builtin_add_overflow(out->integer, hex_value(text[i]), &out->integer))
+            if (__builtin_mul_overflow(out->integer, base, &out->integer)
+                || __builtin_add_overflow(out->integer, hex_value(text[i]), &out->integer))
                 return FAIL(l, "the number %s is larger than 2^63", text);
     }
     l->at = end;
@@ -272,14 +275,16 @@ static enum weft_status string(struct jj_lexer *l, struct jj_token *out, struct 
             }
         } else if (c >= '0' && c <= '7') {
             cp = (uint32_t)(c - '0');
-            for (int k = 0; k < 2 && i < end && l->src.s[i] >= '0' && l->src.s[i] <= '7'; k++) cp = cp << 3 | (uint32_t)(l->src.s[i++] - '0');
+            for (int k = 0; k < 2 && i < end && l->src.s[i] >= '0' && l->src.s[i] <= '7'; k++)
+                cp = cp << 3 | (uint32_t)(l->src.s[i++] - '0');
         } else {
             s[n++] = '\\';
             s[n++] = c;
             continue;
         }
-        if (cp > 0x10FFFF || (cp >= 0xD800 && cp < 0xE000)) return FAIL(l, "\\%c%x in a string is not a character", c, (unsigned)cp);
-        n += weft_utf8_encode(cp, s + n);           /* at most as many bytes as its escape */
+        if (cp > 0x10FFFF || (cp >= 0xD800 && cp < 0xE000))
+            return FAIL(l, "\\%c%x in a string is not a character", c, (unsigned)cp);
+        n += weft_utf8_encode(cp, s + n); /* at most as many bytes as its escape */
     }
     for (size_t i = l->at; i < end; i++) l->line += l->src.s[i] == '\n';
     out->kind = JK_STRING;
@@ -288,10 +293,14 @@ static enum weft_status string(struct jj_lexer *l, struct jj_token *out, struct 
     return WEFT_OK;
 }
 
-static enum weft_status operator(struct jj_lexer *l, struct jj_token *out, struct weft_err *err)
+static enum weft_status take_operator(struct jj_lexer *l, struct jj_token *out, struct weft_err *err)
 {
-    static const struct { char text[3]; int op; } twos[] = {
-        { "//", JO_FLOORDIV }, { "**", JO_POW }, { "==", JO_EQ }, { "!=", JO_NE }, { "<=", JO_LE }, { ">=", JO_GE },
+    static const struct {
+        char text[3];
+        int op;
+    } twos[] = {
+        { "//", JO_FLOORDIV }, { "**", JO_POW }, { "==", JO_EQ },
+        { "!=", JO_NE },       { "<=", JO_LE },  { ">=", JO_GE },
     };
     char c = l->src.s[l->at], shown[32];
     out->kind = JK_OP;
@@ -306,15 +315,17 @@ static enum weft_status operator(struct jj_lexer *l, struct jj_token *out, struc
     if (!strchr("+-/*%~[](){}<>=.:|,;", c) || !c)
         return FAIL(l, "unexpected character '%s'",
                     weft_escape(shown, sizeof shown, weft_str_sub(l->src, l->at, l->at + 1)));
-    out->op = c;
+    out->op = (unsigned char)c;
     l->at++;
     if (c == '(' || c == '[' || c == '{') {
         if (l->n_brackets == WEFT_JINJA_NESTING)
-            return weft_fail(err, WEFT_ELIMIT, "%s:%d: brackets nested deeper than %d", l->name, l->line, WEFT_JINJA_NESTING);
+            return weft_fail(err, WEFT_ELIMIT, "%s:%d: brackets nested deeper than %d", l->name, l->line,
+                             WEFT_JINJA_NESTING);
         l->brackets[l->n_brackets++] = c == '(' ? ')' : c == '[' ? ']' : '}';
     } else if (c == ')' || c == ']' || c == '}') {
         if (!l->n_brackets) return FAIL(l, "unexpected '%c'", c);
-        if (l->brackets[--l->n_brackets] != c) return FAIL(l, "unexpected '%c', expected '%c'", c, l->brackets[l->n_brackets]);
+        if (l->brackets[--l->n_brackets] != c)
+            return FAIL(l, "unexpected '%c', expected '%c'", c, l->brackets[l->n_brackets]);
     }
     return WEFT_OK;
 }
@@ -340,7 +351,8 @@ enum weft_status jj_lexer_next(struct jj_lexer *l, struct jj_token *out, struct 
     move_to(l, skip_space(l, l->at));
     out->line = l->line;
     if (l->at >= l->src.len)
-        return l->mode == '%' ? FAIL(l, "the template ends inside {%% ... %%}") : FAIL(l, "the template ends inside {{ ... }}");
+        return l->mode == '%' ? FAIL(l, "the template ends inside {%% ... %%}")
+                              : FAIL(l, "the template ends inside {{ ... }}");
     if (!l->n_brackets) {
         bool block = l->mode == '%';
         const char *close = block ? "%}" : "}}";
@@ -364,7 +376,7 @@ enum weft_status jj_lexer_next(struct jj_lexer *l, struct jj_token *out, struct 
         l->at = end;
         return WEFT_OK;
     }
-    return operator(l, out, err);
+    return take_operator(l, out, err);
 }
 
 const char *jj_token_show(char *out, size_t bytes, const struct jj_token *t, enum weft_lang lang)

@@ -1,147 +1,18 @@
-/* Methods of strings, dicts, lists and loops, and the global functions.  Methods that would change a list or dict do
+/* Methods of strings, dicts, lists, loops and cyclers.  Methods that would change a list or dict do
  * not exist here: templates are run in a sandbox, as in the reference. */
 #include "tokens/jinja_value.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <utf8proc.h>
 
-#define METHOD(name) static bool name(struct weft_jinja_run *r, const struct jj_in *in, struct weft_jinja_value *out)
-
-/* ---- letters ---- */
-
-static const struct special_case {
-    uint32_t cp;
-    const char *upper, *title;
-} special_cases[] = {
-#include "tokens/jinja_case.inc"
-};
-
-static const struct special_case *special_case(uint32_t cp)
-{
-    size_t lo = 0, hi = WEFT_COUNT(special_cases);
-    if (cp < special_cases[0].cp) return NULL;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (special_cases[mid].cp == cp) return &special_cases[mid];
-        if (special_cases[mid].cp < cp) lo = mid + 1;
-        else hi = mid;
-    }
-    return NULL;
-}
-
-static bool is_cased(uint32_t cp)
-{
-    if (cp < 0x80) return (cp | 0x20) >= 'a' && (cp | 0x20) <= 'z';
-    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-    return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT ||
-           utf8proc_toupper((utf8proc_int32_t)cp) != (utf8proc_int32_t)cp || utf8proc_tolower((utf8proc_int32_t)cp) != (utf8proc_int32_t)cp;
-}
-
-/* A capital sigma at the end of a word becomes another small letter than elsewhere. */
-static bool final_sigma(const struct jj_string *s, size_t at, size_t next, uint32_t before)
-{
-    uint32_t cp = 0;
-    if (next < s->len) weft_utf8_decode(s->s + next, s->len - next, &cp, NULL);
-    return at && is_cased(before) && !(cp && is_cased(cp));
-}
-
-/* How the character at [at, next) reads in the case wanted; `before` is the one in front of it. */
-static void change_char(const struct jj_string *s, size_t at, size_t next, uint32_t cp, uint32_t before, enum jj_case how, char out[16])
-{
-    enum jj_case to = how;
-    size_t n;
-    if (how == JJ_CAPITALIZE) to = at ? JJ_LOWER : JJ_TITLE;
-    else if (how == JJ_TITLE) to = at && is_cased(before) ? JJ_LOWER : JJ_TITLE;
-    else if (how == JJ_TITLE_WORDS)
-        to = !at || jj_is_space(before) || before == '-' || before == '(' || before == '{' || before == '[' || before == '<' ? JJ_UPPER : JJ_LOWER;
-    else if (how == JJ_SWAP)
-        to = utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_LU ? JJ_LOWER : JJ_UPPER;
-    const struct special_case *x = to == JJ_LOWER ? NULL : special_case(cp);
-    if (x) {
-        snprintf(out, 16, "%s", to == JJ_TITLE ? x->title : x->upper);
-        return;
-    }
-    if (to == JJ_LOWER && cp == 0x130) {
-        snprintf(out, 16, "i\xcc\x87");
-        return;
-    }
-    if (to == JJ_LOWER && cp == 0x3A3 && final_sigma(s, at, next, before)) cp = 0x3C2;
-    else
-        cp = (uint32_t)(to == JJ_LOWER ? utf8proc_tolower((utf8proc_int32_t)cp) : to == JJ_TITLE ? utf8proc_totitle((utf8proc_int32_t)cp)
-                                                                                                : utf8proc_toupper((utf8proc_int32_t)cp));
-    n = weft_utf8_encode(cp, out);
-    out[n] = '\0';
-}
-
-bool jj_change_case(struct weft_jinja_run *r, const struct jj_string *s, enum jj_case how, struct weft_jinja_value *out)
-{
-    struct jj_sink k = {0};
-    uint32_t span = 0, before = 0;
-    size_t done = 0;
-    char to[16];
-    for (size_t at = 0; at < s->len;) {
-        uint32_t cp;
-        size_t next = at + weft_utf8_decode(s->s + at, s->len - at, &cp, NULL);
-        change_char(s, at, next, cp, before, how, to);
-        size_t n = strlen(to);
-        if (n != next - at || memcmp(to, s->s + at, n)) {
-            while (span < s->n_spans && s->spans[span].end <= at) span++;
-            int32_t tag = s->n_spans ? s->spans[span].tag : s->tag;
-            if (!jj_put_string(r, &k, s, done, at) || !jj_put(r, &k, (struct weft_str){ to, n }, tag, s->n_spans && s->spans[span].generation))
-                return false;
-            done = next;
-        }
-        before = cp;
-        at = next;
-    }
-    return jj_put_string(r, &k, s, done, s->len) && jj_sink_value(r, &k, out);
-}
-
-bool jj_replace(struct weft_jinja_run *r, const struct jj_string *s, const struct jj_string *old, const struct jj_string *with,
-                int64_t count, struct weft_jinja_value *out)
-{
-    struct weft_str text = { s->s, s->len }, needle = { old->s, old->len };
-    struct jj_sink k = {0};
-    size_t at = 0;
-    for (size_t hit = 0; count != 0; count--) {
-        if (!needle.len) {                              /* between all characters, and at both ends */
-            if (!jj_put_string(r, &k, with, 0, with->len)) return false;
-            if (at >= s->len) break;
-            hit = at + weft_utf8_offset(weft_str_skip(text, at), 1);
-            if (!jj_put_string(r, &k, s, at, hit)) return false;
-            at = hit;
-            continue;
-        }
-        hit = weft_str_find(text, needle, at);
-        if (hit == SIZE_MAX) break;
-        if (!jj_put_string(r, &k, s, at, hit) || !jj_put_string(r, &k, with, 0, with->len)) return false;
-        at = hit + needle.len;
-    }
-    return jj_put_string(r, &k, s, at, s->len) && jj_sink_value(r, &k, out);
-}
-
-void jj_line(const struct jj_string *s, size_t at, size_t *end, size_t *next)
-{
-    while (at < s->len) {
-        uint32_t cp;
-        size_t n = weft_utf8_decode(s->s + at, s->len - at, &cp, NULL);
-        if ((cp >= 0x0A && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 || cp == 0x2028 || cp == 0x2029) {
-            *end = at;
-            *next = at + n + (cp == '\r' && at + 1 < s->len && s->s[at + 1] == '\n');
-            return;
-        }
-        at += n;
-    }
-    *end = *next = s->len;
-}
+#define METHOD(name)                                                                                         \
+    static bool name(struct weft_jinja_run *r, const struct jj_in *in, struct weft_jinja_value *out)
 
 /* ---- methods of strings ---- */
 
 static const struct jj_string *self_of(const struct jj_in *in) { return jj_str(in->self); }
 
-static bool want_string(struct weft_jinja_run *r, const struct jj_in *in, int i, const char *what, const struct jj_string **out)
+static bool want_string(struct weft_jinja_run *r, const struct jj_in *in, int i, const char *what,
+                        const struct jj_string **out)
 {
     *out = NULL;
     if (in->set[i] && in->arg[i].kind == JJ_STRING) *out = jj_str(in->arg[i]);
@@ -150,20 +21,23 @@ static bool want_string(struct weft_jinja_run *r, const struct jj_in *in, int i,
     return true;
 }
 
-static bool optional_string(struct weft_jinja_run *r, const struct jj_in *in, int i, const char *what, const struct jj_string **out)
+static bool optional_string(struct weft_jinja_run *r, const struct jj_in *in, int i, const char *what,
+                            const struct jj_string **out)
 {
     *out = NULL;
     return !in->set[i] || in->arg[i].kind == JJ_NONE || want_string(r, in, i, what, out);
 }
 
-static bool optional_int(struct weft_jinja_run *r, const struct jj_in *in, int i, int64_t def, const char *what, int64_t *out)
+static bool optional_int(struct weft_jinja_run *r, const struct jj_in *in, int i, int64_t def,
+                         const char *what, int64_t *out)
 {
     *out = def;
     if (!in->set[i] || jj_is_index(in->arg[i], out)) return true;
     return jj_fail(r, "'%s' needs an integer, not %s", what, jj_type(in->arg[i]));
 }
 
-static bool strip(struct weft_jinja_run *r, const struct jj_in *in, bool left, bool right, struct weft_jinja_value *out)
+static bool strip(struct weft_jinja_run *r, const struct jj_in *in, bool left, bool right,
+                  struct weft_jinja_value *out)
 {
     const struct jj_string *chars;
     size_t from, to;
@@ -201,7 +75,8 @@ static bool part(struct weft_jinja_run *r, struct parts *p, size_t from, size_t 
     return true;
 }
 
-static bool parts_list(struct weft_jinja_run *r, const struct jj_string *s, const struct parts *p, bool backwards, struct weft_jinja_value *out)
+static bool parts_list(struct weft_jinja_run *r, const struct jj_string *s, const struct parts *p,
+                       bool backwards, struct weft_jinja_value *out)
 {
     struct weft_jinja_value *items;
     if (!jj_list(r, p->n, JJ_PLAIN, out, &items)) return false;
@@ -211,9 +86,10 @@ static bool parts_list(struct weft_jinja_run *r, const struct jj_string *s, cons
 }
 
 /* str.split without separator: runs of white space. */
-static bool split_space(struct weft_jinja_run *r, const struct jj_string *s, int64_t max, struct weft_jinja_value *out)
+static bool split_space(struct weft_jinja_run *r, const struct jj_string *s, int64_t max,
+                        struct weft_jinja_value *out)
 {
-    struct parts p = {0};
+    struct parts p = { 0 };
     size_t at = 0, from, to;
     for (;;) {
         struct jj_string rest = { .s = s->s + at, .len = s->len - at };
@@ -222,7 +98,7 @@ static bool split_space(struct weft_jinja_run *r, const struct jj_string *s, int
         if (at >= s->len) break;
         size_t end = at;
         uint32_t cp;
-        if (max >= 0 && (int64_t)p.n == max) {              /* the rest as it is */
+        if (max >= 0 && (int64_t)p.n == max) { /* the rest as it is */
             if (!part(r, &p, at, s->len)) return false;
             break;
         }
@@ -241,7 +117,7 @@ METHOD(m_split)
 {
     const struct jj_string *s = self_of(in), *sep;
     struct weft_str text = { s->s, s->len };
-    struct parts p = {0};
+    struct parts p = { 0 };
     int64_t max;
     size_t at = 0;
     if (!optional_string(r, in, 0, "split", &sep) || !optional_int(r, in, 1, -1, "split", &max)) return false;
@@ -266,11 +142,12 @@ static size_t find_last(struct weft_str s, struct weft_str needle)
 METHOD(m_rsplit)
 {
     const struct jj_string *s = self_of(in), *sep;
-    struct parts p = {0};
+    struct parts p = { 0 };
     int64_t max;
     size_t end = s->len, from, to;
     uint32_t cp;
-    if (!optional_string(r, in, 0, "rsplit", &sep) || !optional_int(r, in, 1, -1, "rsplit", &max)) return false;
+    if (!optional_string(r, in, 0, "rsplit", &sep) || !optional_int(r, in, 1, -1, "rsplit", &max))
+        return false;
     if (!sep && max < 0) return split_space(r, s, max, out);
     if (sep && !sep->len) return jj_fail(r, "'split' needs a separator that is not empty");
     for (;;) {
@@ -295,7 +172,9 @@ METHOD(m_rsplit)
             end = at;
             continue;
         }
-        size_t hit = max >= 0 && (int64_t)p.n >= max ? SIZE_MAX : find_last((struct weft_str){ s->s, end }, (struct weft_str){ sep->s, sep->len });
+        size_t hit = max >= 0 && (int64_t)p.n >= max
+                         ? SIZE_MAX
+                         : find_last((struct weft_str){ s->s, end }, (struct weft_str){ sep->s, sep->len });
         if (!part(r, &p, hit == SIZE_MAX ? 0 : hit + sep->len, end)) return false;
         if (hit == SIZE_MAX) break;
         end = hit;
@@ -306,7 +185,7 @@ METHOD(m_rsplit)
 METHOD(m_splitlines)
 {
     const struct jj_string *s = self_of(in);
-    struct parts p = {0};
+    struct parts p = { 0 };
     bool keep = in->set[0] && jj_truth(in->arg[0]);
     for (size_t at = 0, end, next; at < s->len; at = next) {
         jj_line(s, at, &end, &next);
@@ -315,7 +194,8 @@ METHOD(m_splitlines)
     return parts_list(r, s, &p, false, out);
 }
 
-static bool partition(struct weft_jinja_run *r, const struct jj_in *in, bool last, struct weft_jinja_value *out)
+static bool partition(struct weft_jinja_run *r, const struct jj_in *in, bool last,
+                      struct weft_jinja_value *out)
 {
     const struct jj_string *s = self_of(in), *sep;
     struct weft_jinja_value *items;
@@ -324,14 +204,15 @@ static bool partition(struct weft_jinja_run *r, const struct jj_in *in, bool las
     struct weft_str text = { s->s, s->len }, needle = { sep->s, sep->len };
     size_t hit = last ? find_last(text, needle) : weft_str_find(text, needle, 0);
     size_t a = hit == SIZE_MAX ? (last ? 0 : s->len) : hit, b = hit == SIZE_MAX ? a : hit + sep->len;
-    return jj_list(r, 3, JJ_TUPLE, out, &items) && jj_substr(r, s, 0, a, &items[0]) && jj_substr(r, s, a, b, &items[1]) &&
-           jj_substr(r, s, b, s->len, &items[2]);
+    return jj_list(r, 3, JJ_TUPLE, out, &items) && jj_substr(r, s, 0, a, &items[0])
+           && jj_substr(r, s, a, b, &items[1]) && jj_substr(r, s, b, s->len, &items[2]);
 }
 METHOD(m_partition) { return partition(r, in, false, out); }
 METHOD(m_rpartition) { return partition(r, in, true, out); }
 
 /* Byte range of [start, end) in code points, as slices count them. */
-static bool range_of(struct weft_jinja_run *r, const struct jj_in *in, int first, struct weft_str *text, size_t *offset)
+static bool range_of(struct weft_jinja_run *r, const struct jj_in *in, int first, struct weft_str *text,
+                     size_t *offset)
 {
     const struct jj_string *s = self_of(in);
     struct weft_jinja_value part3[3] = { jj_none(), jj_none(), jj_none() }, cut;
@@ -348,7 +229,8 @@ static bool range_of(struct weft_jinja_run *r, const struct jj_in *in, int first
     return true;
 }
 
-static bool has_affix(struct weft_jinja_run *r, const struct jj_in *in, bool end, struct weft_jinja_value *out)
+static bool has_affix(struct weft_jinja_run *r, const struct jj_in *in, bool end,
+                      struct weft_jinja_value *out)
 {
     struct weft_str text;
     size_t offset;
@@ -362,7 +244,9 @@ static bool has_affix(struct weft_jinja_run *r, const struct jj_in *in, bool end
     }
     for (size_t i = 0; i < n; i++) {
         if (options[i].kind == JJ_UNDEFINED) return jj_fail_undefined(r, options[i]);
-        if (options[i].kind != JJ_STRING) return jj_fail(r, "'%s' needs a str, not %s", end ? "endswith" : "startswith", jj_type(options[i]));
+        if (options[i].kind != JJ_STRING)
+            return jj_fail(r, "'%s' needs a str, not %s", end ? "endswith" : "startswith",
+                           jj_type(options[i]));
         yes |= end ? weft_str_ends(text, jj_text(options[i])) : weft_str_starts(text, jj_text(options[i]));
     }
     *out = jj_bool(yes);
@@ -375,11 +259,13 @@ METHOD(m_replace)
 {
     const struct jj_string *old, *with;
     int64_t count;
-    return want_string(r, in, 0, "replace", &old) && want_string(r, in, 1, "replace", &with) &&
-           optional_int(r, in, 2, -1, "replace", &count) && jj_replace(r, self_of(in), old, with, count, out);
+    return want_string(r, in, 0, "replace", &old) && want_string(r, in, 1, "replace", &with)
+           && optional_int(r, in, 2, -1, "replace", &count)
+           && jj_replace(r, self_of(in), old, with, count, out);
 }
 
-static bool find(struct weft_jinja_run *r, const struct jj_in *in, bool last, bool must, struct weft_jinja_value *out)
+static bool find(struct weft_jinja_run *r, const struct jj_in *in, bool last, bool must,
+                 struct weft_jinja_value *out)
 {
     const struct jj_string *s = self_of(in), *needle;
     struct weft_str text;
@@ -404,25 +290,32 @@ METHOD(m_count)
     if (!want_string(r, in, 0, "count", &needle) || !range_of(r, in, 1, &text, &offset)) return false;
     if (!needle->len) n = (int64_t)weft_utf8_chars(text) + 1;
     else
-        for (size_t at = 0; (at = weft_str_find(text, (struct weft_str){ needle->s, needle->len }, at)) != SIZE_MAX; at += needle->len) n++;
+        for (size_t at = 0;
+             (at = weft_str_find(text, (struct weft_str){ needle->s, needle->len }, at)) != SIZE_MAX;
+             at += needle->len)
+            n++;
     *out = jj_int(n);
     return jj_spend(r, text.len / 64);
 }
 
 METHOD(m_join)
 {
-    struct jj_sink k = {0};
+    struct jj_sink k = { 0 };
     const struct weft_jinja_value *items;
     size_t n;
     if (!jj_items(r, in->arg[0], &items, &n)) return false;
     for (size_t i = 0; i < n; i++) {
-        if (items[i].kind != JJ_STRING) return jj_fail(r, "'join' of a str needs strings, not %s; the filter join takes anything", jj_type(items[i]));
-        if ((i && !jj_put_string(r, &k, self_of(in), 0, self_of(in)->len)) || !jj_put_value(r, &k, items[i])) return false;
+        if (items[i].kind != JJ_STRING)
+            return jj_fail(r, "'join' of a str needs strings, not %s; the filter join takes anything",
+                           jj_type(items[i]));
+        if ((i && !jj_put_string(r, &k, self_of(in), 0, self_of(in)->len)) || !jj_put_value(r, &k, items[i]))
+            return false;
     }
     return jj_sink_value(r, &k, out);
 }
 
-static bool without_affix(struct weft_jinja_run *r, const struct jj_in *in, bool end, struct weft_jinja_value *out)
+static bool without_affix(struct weft_jinja_run *r, const struct jj_in *in, bool end,
+                          struct weft_jinja_value *out)
 {
     const struct jj_string *s = self_of(in), *affix;
     if (!want_string(r, in, 0, end ? "removesuffix" : "removeprefix", &affix)) return false;
@@ -455,18 +348,23 @@ static bool is_alpha(uint32_t cp)
 static bool is_alnum(uint32_t cp)
 {
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-    return is_alpha(cp) || c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_NL || c == UTF8PROC_CATEGORY_NO;
+    return is_alpha(cp) || c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_NL
+           || c == UTF8PROC_CATEGORY_NO;
 }
 METHOD(m_isdigit) { return all_of(in, is_digit, out); }
 METHOD(m_isalpha) { return all_of(in, is_alpha, out); }
 METHOD(m_isalnum) { return all_of(in, is_alnum, out); }
 METHOD(m_isspace) { return all_of(in, jj_is_space, out); }
 
-static bool is_case(struct weft_jinja_run *r, const struct jj_in *in, enum jj_case how, struct weft_jinja_value *out)
+static bool is_case(struct weft_jinja_run *r, const struct jj_in *in, enum jj_case how,
+                    struct weft_jinja_value *out)
 {
     struct weft_jinja_value same, other;
-    if (!jj_change_case(r, self_of(in), how, &same) || !jj_change_case(r, self_of(in), how == JJ_UPPER ? JJ_LOWER : JJ_UPPER, &other)) return false;
-    *out = jj_bool(weft_str_eq(jj_text(in->self), jj_text(same)) && !weft_str_eq(jj_text(in->self), jj_text(other)));
+    if (!jj_change_case(r, self_of(in), how, &same)
+        || !jj_change_case(r, self_of(in), how == JJ_UPPER ? JJ_LOWER : JJ_UPPER, &other))
+        return false;
+    *out = jj_bool(weft_str_eq(jj_text(in->self), jj_text(same))
+                   && !weft_str_eq(jj_text(in->self), jj_text(other)));
     return true;
 }
 METHOD(m_isupper) { return is_case(r, in, JJ_UPPER, out); }
@@ -518,7 +416,8 @@ METHOD(m_get)
     return true;
 }
 
-static bool view(struct weft_jinja_run *r, const struct jj_in *in, enum jj_flavor flavor, struct weft_jinja_value *out)
+static bool view(struct weft_jinja_run *r, const struct jj_in *in, enum jj_flavor flavor,
+                 struct weft_jinja_value *out)
 {
     const struct jj_dict *d = jj_dict_of(in->self);
     struct weft_jinja_value *items, *pair;
@@ -539,7 +438,7 @@ METHOD(m_keys) { return view(r, in, JJ_KEYS, out); }
 METHOD(m_values) { return view(r, in, JJ_VALUES, out); }
 METHOD(m_copy)
 {
-    *out = in->self;                    /* nothing here can change a dict or list */
+    *out = in->self; /* nothing here can change a dict or list */
     return true;
 }
 
@@ -576,7 +475,9 @@ METHOD(m_list_count)
 }
 
 static const struct jj_builtin list_methods[] = {
-    { "copy", "", 0, m_copy }, { "count", "value", 1, m_list_count }, { "index", "value", 1, m_list_index },
+    { "copy", "", 0, m_copy },
+    { "count", "value", 1, m_list_count },
+    { "index", "value", 1, m_list_index },
 };
 
 METHOD(m_cycle)
@@ -604,9 +505,13 @@ METHOD(m_changed)
     return true;
 }
 
-static const struct jj_builtin loop_methods[] = { { "changed", "*", 0, m_changed }, { "cycle", "*", 0, m_cycle } };
+static const struct jj_builtin loop_methods[] = { { "changed", "*", 0, m_changed },
+                                                  { "cycle", "*", 0, m_cycle } };
 
-static struct jj_cycler *cycler_of(const struct jj_in *in) { return (struct jj_cycler *)(uintptr_t)in->self.u.ref; }
+static struct jj_cycler *cycler_of(const struct jj_in *in)
+{
+    return (struct jj_cycler *)(uintptr_t)in->self.u.ref;
+}
 METHOD(m_next)
 {
     struct jj_cycler *c = cycler_of(in);
@@ -633,134 +538,3 @@ const struct jj_builtin *jj_find_method(enum jj_kind kind, struct weft_str name)
     default: return NULL;
     }
 }
-
-/* ---- global functions ---- */
-
-METHOD(g_range)
-{
-    int64_t v[3] = { 0, 0, 1 }, n;
-    struct weft_jinja_value *items;
-    for (int i = 0; i < 3; i++)
-        if (in->set[i] && !jj_is_index(in->arg[i], &v[i]))
-            return in->arg[i].kind == JJ_UNDEFINED ? jj_fail_undefined(r, in->arg[i])
-                                                   : jj_fail(r, "'%s' needs an integer, not %s", "range", jj_type(in->arg[i]));
-    if (!in->set[1]) v[1] = v[0], v[0] = 0;
-    if (!v[2]) return jj_fail(r, "the step of a slice is 0");
-    __int128 span = (__int128)v[1] - v[0], step = v[2];
-    __int128 count = (span > 0) == (step > 0) && span ? (span + step - (step > 0 ? 1 : -1)) / step : 0;
-    if (count > 100000) return jj_fail(r, "a range of more than %d numbers", 100000);
-    n = (int64_t)count;
-    if (!jj_list(r, (size_t)n, JJ_RANGE, out, &items)) return false;
-    struct jj_list *l = (struct jj_list *)(uintptr_t)out->u.ref;
-    l->start = v[0];
-    l->stop = v[1];
-    l->step = v[2];
-    for (int64_t i = 0; i < n; i++) items[i] = jj_int(v[0] + i * v[2]);
-    return true;
-}
-
-/* dict(a=1) and namespace(a=1): from a dict or pairs, then names. */
-METHOD(g_dict)
-{
-    const struct jj_call *c = in->call;
-    const struct weft_jinja_value *pairs = NULL, *pair;
-    size_t n = 0, n_pair;
-    if (c->n_pos > 1) return jj_fail(r, "%s() takes %d argument(s), not %zu", "dict", 1, c->n_pos);
-    bool from_dict = c->n_pos && (c->pos[0].kind == JJ_DICT || c->pos[0].kind == JJ_NAMESPACE);
-    if (from_dict) n = jj_dict_of(c->pos[0])->n;
-    else if (c->n_pos && !jj_items(r, c->pos[0], &pairs, &n)) return false;
-    if (!jj_dict(r, n + c->n_kw, out)) return false;
-    struct jj_dict *d = (struct jj_dict *)(uintptr_t)out->u.ref;
-    for (size_t i = 0; i < n; i++) {
-        struct weft_jinja_value key, v;
-        if (from_dict) key = jj_dict_of(c->pos[0])->keys[i], v = jj_dict_of(c->pos[0])->values[i];
-        else {
-            if (!jj_items(r, pairs[i], &pair, &n_pair)) return false;
-            if (n_pair != 2) return jj_fail(r, "%zu names to set, but %zu values", (size_t)2, n_pair);
-            key = pair[0], v = pair[1];
-        }
-        if (!jj_dict_put(r, d, key, v)) return false;
-    }
-    for (size_t i = 0; i < c->n_kw; i++) {
-        struct weft_jinja_value key;
-        if (!jj_string(r, c->kw_names[i], 0, &key) || !jj_dict_put(r, d, key, c->kw[i])) return false;
-    }
-    return true;
-}
-
-METHOD(g_namespace)
-{
-    if (!g_dict(r, in, out)) return false;
-    out->kind = JJ_NAMESPACE;
-    return true;
-}
-
-METHOD(g_cycler)
-{
-    struct jj_cycler *c = jj_alloc(r, sizeof *c);
-    if (!c) return false;
-    if (!in->call->n_pos) return jj_fail(r, "'cycle' needs values to go through");
-    c->items = in->call->pos;
-    c->n = in->call->n_pos;
-    *out = (struct weft_jinja_value){ .kind = JJ_CYCLER, .u.ref = c };
-    return true;
-}
-
-METHOD(g_joiner)
-{
-    struct jj_joiner *j = jj_alloc(r, sizeof *j);
-    if (!j) return false;
-    if (in->set[0]) j->sep = in->arg[0];
-    else if (!jj_string(r, WEFT_STR(", "), 0, &j->sep)) return false;
-    *out = (struct weft_jinja_value){ .kind = JJ_JOINER, .u.ref = j };
-    return true;
-}
-
-METHOD(g_raise)
-{
-    char text[600];
-    struct weft_jinja_value s;
-    if (!jj_to_string(r, in->arg[0], &s)) return false;
-    (void)out;
-    return jj_fail(r, "the chat template refuses these messages: %s", weft_escape(text, sizeof text, jj_text(s)));
-}
-
-METHOD(g_strftime)
-{
-    char format[256], text[1024];
-    struct tm tm = {0};
-    if (in->arg[0].kind != JJ_STRING) return jj_fail(r, "'%s' needs a str, not %s", "strftime_now", jj_type(in->arg[0]));
-    struct weft_str f = jj_text(in->arg[0]);
-    if (f.len >= sizeof format) return jj_fail(r, "a date format of %zu bytes", f.len);
-    memcpy(format, f.s, f.len);
-    format[f.len] = '\0';
-    if (r->date.s) {
-        char date[16] = "", *end;
-        if (r->date.len < sizeof date) memcpy(date, r->date.s, r->date.len);
-        end = strptime(date, "%Y-%m-%d", &tm);
-        if (!end || *end) return jj_fail(r, "the date is '%s'; expected a form like 2026-11-24", weft_escape(text, sizeof text, r->date));
-    } else {
-        time_t now = time(NULL);
-        if (!localtime_r(&now, &tm)) return jj_fail(r, "the clock shows no valid date");
-    }
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    size_t n = f.len ? strftime(text, sizeof text, format, &tm) : 0;    /* the template's format; strftime only reads tm */
-#pragma GCC diagnostic pop
-    char *copy = jj_alloc(r, n + 1);
-    if (!copy) return false;
-    memcpy(copy, text, n);
-    return jj_string(r, (struct weft_str){ copy, n }, 0, out);
-}
-
-static const struct jj_builtin globals[] = {
-    { "cycler", "*", 0, g_cycler },
-    { "dict", "*", 0, g_dict },
-    { "joiner", "sep", 0, g_joiner },
-    { "namespace", "*", 0, g_namespace },
-    { "raise_exception", "message", 1, g_raise },
-    { "range", "start,stop,step", 1, g_range },
-    { "strftime_now", "format", 1, g_strftime },
-};
-
-const struct jj_builtin *jj_find_global(struct weft_str name) { return jj_find_in(globals, WEFT_COUNT(globals), name); }

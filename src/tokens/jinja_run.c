@@ -1,25 +1,13 @@
-/* The evaluator walks the tree.  Scopes are linked lists of bindings: a loop iteration, macro call, block set, filter
- * or generation block opens one, `if` does not; a macro keeps the scope it was defined in and so sees later changes
- * there.  Recursion is bounded twice: by the nesting of the source (64) and by the calls in progress (64), and as a
- * last wall by a count of evaluator frames. */
-#include "base/lang.h"
+/* The evaluator walks the tree.  Scopes are linked lists of bindings: a loop iteration, macro call, block
+ * set, filter or generation block opens one, `if` does not; a macro keeps the scope it was defined in and
+ * so sees later changes there.  Recursion is bounded twice: by the nesting of the source (64) and by the
+ * calls in progress (64), and as a last wall by a count of evaluator frames. */
 #include "tokens/jinja_value.h"
-
-enum { FRAMES = 600 };
 
 enum flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE, FLOW_FAILED };
 
 static bool eval(struct weft_jinja_run *r, const struct jj_expr *e, struct weft_jinja_value *out);
 static enum flow exec(struct weft_jinja_run *r, const struct jj_stmt *s);
-
-bool jj_enter(struct weft_jinja_run *r)
-{
-    if (r->frames < FRAMES) {
-        r->frames++;
-        return true;
-    }
-    return jj_fail_(r, weft_fail(r->err, WEFT_ELIMIT, "%s:%d: the template nests its work too deeply", r->t->name, r->line));
-}
 
 static bool enter_call(struct weft_jinja_run *r)
 {
@@ -27,18 +15,12 @@ static bool enter_call(struct weft_jinja_run *r)
         r->calls++;
         return true;
     }
-    return jj_fail_(r, weft_fail(r->err, WEFT_ELIMIT, "%s:%d: macros and recursive loops call each other more than %d deep",
+    return jj_fail_(r, weft_fail(r->err, WEFT_ELIMIT,
+                                 "%s:%d: macros and recursive loops call each other more than %d deep",
                                  r->t->name, r->line, WEFT_JINJA_NESTING));
 }
 
 /* ---- scopes ---- */
-
-static struct jj_scope *push_scope(struct weft_jinja_run *r, struct jj_scope *up)
-{
-    struct jj_scope *s = jj_alloc(r, sizeof *s);
-    if (s) s->up = up;
-    return s;
-}
 
 static bool bind(struct weft_jinja_run *r, struct jj_scope *s, int symbol, struct weft_jinja_value v)
 {
@@ -62,7 +44,8 @@ static int symbol_of(const struct weft_jinja_run *r, const char *name)
     return -1;
 }
 
-static bool bind_name(struct weft_jinja_run *r, struct jj_scope *s, const char *name, struct weft_jinja_value v)
+static bool bind_name(struct weft_jinja_run *r, struct jj_scope *s, const char *name,
+                      struct weft_jinja_value v)
 {
     int symbol = symbol_of(r, name);
     return symbol < 0 || bind(r, s, symbol, v);
@@ -89,7 +72,7 @@ static bool lookup(struct weft_jinja_run *r, const struct jj_expr *e, struct wef
         *out = (struct weft_jinja_value){ .kind = JJ_FUNCTION, .u.ref = f };
         return true;
     }
-    return jj_undefined(r, e->name, (struct weft_str){0}, out);
+    return jj_undefined(r, e->name, (struct weft_str){ 0 }, out);
 }
 
 static bool assign(struct weft_jinja_run *r, const struct jj_target *t, struct weft_jinja_value v)
@@ -113,11 +96,14 @@ static bool assign(struct weft_jinja_run *r, const struct jj_target *t, struct w
     if (ns.kind != JJ_NAMESPACE)
         return jj_fail(r, "'%s' is of type %s; only attributes of a namespace can be set",
                        weft_escape(shown, sizeof shown, t->name), jj_type(ns));
-    if (t->attr.s[0] == '_') return jj_fail(r, "'%s': names that begin with '_' are not allowed here", weft_escape(shown, sizeof shown, t->attr));
-    struct jj_dict *d = (struct jj_dict *)(uintptr_t)ns.u.ref;       /* namespaces are the one thing that changes */
+    if (t->attr.s[0] == '_')
+        return jj_fail(r, "'%s': names that begin with '_' are not allowed here",
+                       weft_escape(shown, sizeof shown, t->attr));
+    struct jj_dict *d = (struct jj_dict *)(uintptr_t)ns.u.ref; /* namespaces are the one thing that changes */
     if (d->n == d->cap) {
         size_t cap = d->cap ? d->cap * 2 : 4;
-        struct weft_jinja_value *keys = jj_alloc(r, cap * sizeof *keys), *values = jj_alloc(r, cap * sizeof *values);
+        struct weft_jinja_value *keys = jj_alloc(r, cap * sizeof *keys),
+                                *values = jj_alloc(r, cap * sizeof *values);
         if (!keys || !values) return false;
         if (d->n) {
             memcpy(keys, d->keys, d->n * sizeof *keys);
@@ -130,188 +116,14 @@ static bool assign(struct weft_jinja_run *r, const struct jj_target *t, struct w
     return jj_string(r, t->attr, 0, &key) && jj_dict_put(r, d, key, v);
 }
 
-/* ---- attributes, items, slices ---- */
-
-static bool loop_attr(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_str name, struct weft_jinja_value *out, bool *found)
-{
-    const struct jj_loop *l = v.u.ref;
-    int64_t i = (int64_t)l->index0, n = (int64_t)l->n;
-    *found = true;
-    if (weft_str_is(name, "index")) *out = jj_int(i + 1);
-    else if (weft_str_is(name, "index0")) *out = jj_int(i);
-    else if (weft_str_is(name, "revindex")) *out = jj_int(n - i);
-    else if (weft_str_is(name, "revindex0")) *out = jj_int(n - i - 1);
-    else if (weft_str_is(name, "first")) *out = jj_bool(i == 0);
-    else if (weft_str_is(name, "last")) *out = jj_bool(i + 1 == n);
-    else if (weft_str_is(name, "length")) *out = jj_int(n);
-    else if (weft_str_is(name, "depth")) *out = jj_int(l->depth0 + 1);
-    else if (weft_str_is(name, "depth0")) *out = jj_int(l->depth0);
-    else if (weft_str_is(name, "previtem") && i) *out = l->items[i - 1];
-    else if (weft_str_is(name, "nextitem") && i + 1 < n) *out = l->items[i + 1];
-    else *found = false;
-    return true;
-}
-
-static bool bound_method(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_str name, struct weft_jinja_value *out, bool *found)
-{
-    const struct jj_builtin *b = jj_find_method(v.kind, name);
-    *found = b != NULL;
-    if (!b) return true;
-    struct jj_function *f = jj_alloc(r, sizeof *f);
-    if (!f) return false;
-    *f = (struct jj_function){ b, v };
-    *out = (struct weft_jinja_value){ .kind = JJ_FUNCTION, .u.ref = f };
-    return true;
-}
-
-/* Methods win over members: x.items is the method even where x has a key "items". */
-bool jj_getattr(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_str name, struct weft_jinja_value *out)
-{
-    bool found = false;
-    if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-    if (v.kind == JJ_LOOP && !loop_attr(r, v, name, out, &found)) return false;
-    if (!found && !bound_method(r, v, name, out, &found)) return false;
-    if (found) return true;
-    if (v.kind == JJ_DICT || v.kind == JJ_NAMESPACE) {
-        const struct weft_jinja_value *m = jj_dict_get(jj_dict_of(v), name);
-        if (!jj_spend(r, 1 + jj_dict_of(v)->n / 16)) return false;
-        if (m) {
-            *out = *m;
-            return true;
-        }
-    }
-    if (v.kind == JJ_LIST && jj_list_of(v)->flavor == JJ_GROUP) {
-        bool list = weft_str_is(name, "list");
-        if (list || weft_str_is(name, "grouper")) {
-            *out = jj_list_of(v)->items[list];
-            return true;
-        }
-    }
-    if (v.kind == JJ_CYCLER && weft_str_is(name, "current")) {
-        const struct jj_cycler *c = v.u.ref;
-        *out = c->items[c->at];
-        return true;
-    }
-    if (v.kind == JJ_MACRO && weft_str_is(name, "name"))
-        return jj_string(r, ((const struct jj_closure *)v.u.ref)->macro->name, 0, out);
-    return jj_undefined(r, name, weft_str_c(jj_type(v)), out);
-}
-
-static bool index_text(struct weft_jinja_run *r, const struct jj_string *s, int64_t i, struct weft_jinja_value *out, bool *found)
-{
-    struct weft_str text = { s->s, s->len };
-    int64_t n = (int64_t)weft_utf8_chars(text);
-    if (i < 0) i += n;
-    *found = i >= 0 && i < n;
-    if (!*found) return true;
-    size_t from = weft_utf8_offset(text, (size_t)i), to = from + weft_utf8_offset(weft_str_skip(text, from), 1);
-    return jj_spend(r, s->len / 64) && jj_substr(r, s, from, to, out);
-}
-
-bool jj_getitem(struct weft_jinja_run *r, struct weft_jinja_value v, struct weft_jinja_value key, struct weft_jinja_value *out)
-{
-    int64_t i;
-    bool found = false;
-    if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-    if (v.kind == JJ_DICT) {
-        size_t at = SIZE_MAX;
-        bool hashable = key.kind != JJ_DICT && !(key.kind == JJ_LIST && jj_list_of(key)->flavor == JJ_PLAIN);
-        if (hashable && !jj_dict_find(r, jj_dict_of(v), key, &at)) return false;
-        if (at != SIZE_MAX) {
-            *out = jj_dict_of(v)->values[at];
-            return true;
-        }
-    } else if (v.kind == JJ_LIST && jj_list_of(v)->flavor <= JJ_RANGE && jj_is_index(key, &i)) {
-        const struct jj_list *l = jj_list_of(v);
-        if (i < 0) i += (int64_t)l->n;
-        if (i >= 0 && i < (int64_t)l->n) {
-            *out = l->items[i];
-            return true;
-        }
-    } else if (v.kind == JJ_LIST && jj_list_of(v)->flavor == JJ_GROUP && jj_is_index(key, &i) && i >= -2 && i < 2) {
-        *out = jj_list_of(v)->items[i < 0 ? i + 2 : i];
-        return true;
-    } else if (v.kind == JJ_STRING && jj_is_index(key, &i)) {
-        if (!index_text(r, jj_str(v), i, out, &found)) return false;
-        if (found) return true;
-    }
-    if (key.kind == JJ_STRING) {            /* x["name"]: members first, then what x.name would give */
-        if (v.kind == JJ_DICT) {
-            if (!bound_method(r, v, jj_text(key), out, &found)) return false;
-            if (found) return true;
-        } else
-            return jj_getattr(r, v, jj_text(key), out);
-    }
-    struct weft_jinja_value shown;
-    if (key.kind == JJ_UNDEFINED) return jj_undefined(r, WEFT_STR("undefined"), weft_str_c(jj_type(v)), out);
-    return jj_to_string(r, key, &shown) && jj_undefined(r, jj_text(shown), weft_str_c(jj_type(v)), out);
-}
-
-bool jj_slice(struct weft_jinja_run *r, struct weft_jinja_value v, const struct weft_jinja_value part[3], struct weft_jinja_value *out)
-{
-    int64_t p[3] = { 0, 0, 1 }, n;
-    bool given[3];
-    for (int i = 0; i < 3; i++) {
-        given[i] = part[i].kind != JJ_NONE;
-        if (given[i] && part[i].kind == JJ_UNDEFINED) return jj_fail_undefined(r, part[i]);
-        if (given[i] && !jj_is_index(part[i], &p[i])) return jj_fail(r, "a slice needs integers, not %s", jj_type(part[i]));
-    }
-    if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
-    if (v.kind != JJ_STRING && !(v.kind == JJ_LIST && (jj_list_of(v)->flavor <= JJ_RANGE || jj_list_of(v)->flavor == JJ_GROUP)))
-        return jj_fail(r, "%s cannot be sliced", jj_type(v));
-    int64_t step = p[2];
-    if (!step) return jj_fail(r, "the step of a slice is 0");
-    if (!jj_length(r, v, &n)) return false;
-    int64_t lo = step > 0 ? 0 : -1, hi = step > 0 ? n : n - 1, from, to;
-    for (int i = 0; i < 2; i++) {
-        if (!given[i]) continue;
-        if (p[i] < 0) p[i] = p[i] + n < lo ? lo : p[i] + n < 0 ? lo : p[i] + n;
-        if (p[i] > hi) p[i] = hi;
-    }
-    from = given[0] ? p[0] : step > 0 ? lo : hi;
-    to = given[1] ? p[1] : step > 0 ? hi : lo;
-    if (v.kind == JJ_STRING) {
-        const struct jj_string *s = jj_str(v);
-        struct weft_str text = { s->s, s->len };
-        if (step == 1) {
-            size_t a = weft_utf8_offset(text, (size_t)from);
-            size_t b = to > from ? a + weft_utf8_offset(weft_str_skip(text, a), (size_t)(to - from)) : a;
-            return jj_substr(r, s, a, b, out);
-        }
-        const struct weft_jinja_value *chars;
-        struct jj_sink k = {0};
-        size_t n_chars;
-        if (!jj_items(r, v, &chars, &n_chars)) return false;
-        for (int64_t i = from; step > 0 ? i < to : i > to;) {
-            if (!jj_put_string(r, &k, jj_str(chars[i]), 0, jj_str(chars[i])->len)) return false;
-            if (__builtin_add_overflow(i, step, &i)) break;
-        }
-        return jj_sink_value(r, &k, out);
-    }
-    const struct jj_list *l = jj_list_of(v);
-    struct weft_jinja_value *items;
-    size_t count = 0, k = 0;
-    for (int64_t i = from; step > 0 ? i < to : i > to; count++)
-        if (__builtin_add_overflow(i, step, &i)) i = to;
-    if (!jj_list(r, count, l->flavor == JJ_GROUP ? JJ_TUPLE : l->flavor, out, &items)) return false;
-    for (int64_t i = from; k < count; i += step) items[k++] = l->items[i];
-    if (l->flavor == JJ_RANGE) {
-        struct jj_list *cut = (struct jj_list *)(uintptr_t)out->u.ref;
-        cut->start = l->start + from * l->step;
-        cut->stop = l->start + to * l->step;
-        cut->step = l->step * step;
-    }
-    return true;
-}
-
 /* ---- calls ---- */
 
 static bool eval_args(struct weft_jinja_run *r, const struct jj_args *a, struct jj_call *out)
 {
     const struct weft_jinja_value *star = NULL;
-    struct weft_jinja_value extra = {0}, extra_kw = {0};
+    struct weft_jinja_value extra = { 0 }, extra_kw = { 0 };
     size_t n_star = 0, n_kw = 0, n_pos = (size_t)a->n_pos;
-    *out = (struct jj_call){0};
+    *out = (struct jj_call){ 0 };
     for (const struct jj_kwarg *k = a->kw; k; k = k->next) n_kw++;
     if (!n_pos && !n_kw && !a->star && !a->star_star) return true;
     if (a->star && (!eval(r, a->star, &extra) || !jj_items(r, extra, &star, &n_star))) return false;
@@ -340,44 +152,50 @@ static bool eval_args(struct weft_jinja_run *r, const struct jj_args *a, struct 
     return true;
 }
 
-static bool call_macro(struct weft_jinja_run *r, const struct jj_closure *c, const struct jj_call *args, struct weft_jinja_value *out)
+static bool call_macro(struct weft_jinja_run *r, const struct jj_closure *c, const struct jj_call *args,
+                       struct weft_jinja_value *out)
 {
     const struct jj_macro *m = c->macro;
     struct jj_scope *outer = r->scope, *scope;
-    struct jj_sink sink = {0}, *before = r->out;
+    struct jj_sink sink = { 0 }, *before = r->out;
     char name[64], param[64];
     int line = r->line, generation = r->generation;
     size_t at = 0, n_extra = 0;
     bool *used;
     weft_escape(name, sizeof name, m->name);
-    if (!enter_call(r) || !(scope = push_scope(r, c->scope)) || !(used = jj_alloc(r, args->n_kw + 1))) return false;
+    if (!enter_call(r) || !(scope = jj_push_scope(r, c->scope)) || !(used = jj_alloc(r, args->n_kw + 1)))
+        return false;
     r->scope = scope;
     for (const struct jj_param *p = m->params; p; p = p->next) {
         struct weft_jinja_value v;
         size_t k = 0;
         while (k < args->n_kw && !weft_str_eq(args->kw_names[k], p->name)) k++;
         if (at < args->n_pos) {
-            if (k < args->n_kw) return jj_fail(r, "%s(): '%s' is given twice", name, weft_escape(param, sizeof param, p->name));
+            if (k < args->n_kw)
+                return jj_fail(r, "%s(): '%s' is given twice", name,
+                               weft_escape(param, sizeof param, p->name));
             v = args->pos[at++];
         } else if (k < args->n_kw) {
             v = args->kw[k];
             used[k] = true;
         } else if (p->def) {
             if (!eval(r, p->def, &v)) return false;
-        } else if (!jj_undefined(r, p->name, (struct weft_str){0}, &v))
-            return false;
+        } else if (!jj_undefined(r, p->name, (struct weft_str){ 0 }, &v)) return false;
         if (!bind(r, scope, p->symbol, v)) return false;
     }
     /* What no parameter took goes to varargs, kwargs and caller, if the body reads them. */
-    struct weft_jinja_value varargs, kwargs, caller = {0}, *rest;
+    struct weft_jinja_value varargs, kwargs, caller = { 0 }, *rest;
     size_t n_rest = args->n_pos - at;
     for (size_t k = 0; k < args->n_kw; k++) {
         if (used[k]) continue;
         if (m->uses_caller && weft_str_is(args->kw_names[k], "caller")) caller = args->kw[k], used[k] = true;
         else if (m->uses_kwargs) n_extra++;
-        else return jj_fail(r, "%s() has no parameter '%s'", name, weft_escape(param, sizeof param, args->kw_names[k]));
+        else
+            return jj_fail(r, "%s() has no parameter '%s'", name,
+                           weft_escape(param, sizeof param, args->kw_names[k]));
     }
-    if (n_rest && !m->uses_varargs) return jj_fail(r, "%s() takes at most %d arguments, not %zu", name, m->n_params, args->n_pos);
+    if (n_rest && !m->uses_varargs)
+        return jj_fail(r, "%s() takes at most %d arguments, not %zu", name, m->n_params, args->n_pos);
     if (m->uses_varargs) {
         if (!jj_list(r, n_rest, JJ_TUPLE, &varargs, &rest)) return false;
         for (size_t i = 0; i < n_rest; i++) rest[i] = args->pos[at + i];
@@ -388,13 +206,15 @@ static bool call_macro(struct weft_jinja_run *r, const struct jj_closure *c, con
         for (size_t k = 0; k < args->n_kw; k++) {
             struct weft_jinja_value key;
             if (used[k]) continue;
-            if (!jj_string(r, args->kw_names[k], 0, &key) ||
-                !jj_dict_put(r, (struct jj_dict *)(uintptr_t)kwargs.u.ref, key, args->kw[k])) return false;
+            if (!jj_string(r, args->kw_names[k], 0, &key)
+                || !jj_dict_put(r, (struct jj_dict *)(uintptr_t)kwargs.u.ref, key, args->kw[k]))
+                return false;
         }
         if (!bind_name(r, scope, "kwargs", kwargs)) return false;
     }
     if (m->uses_caller) {
-        if (!caller.kind && !jj_undefined(r, WEFT_STR("caller"), (struct weft_str){0}, &caller)) return false;
+        if (!caller.kind && !jj_undefined(r, WEFT_STR("caller"), (struct weft_str){ 0 }, &caller))
+            return false;
         if (!bind_name(r, scope, "caller", caller)) return false;
     }
     r->out = &sink;
@@ -408,15 +228,18 @@ static bool call_macro(struct weft_jinja_run *r, const struct jj_closure *c, con
     return jj_sink_value(r, &sink, out);
 }
 
-static enum flow run_loop(struct weft_jinja_run *r, const struct jj_stmt *s, struct weft_jinja_value iterable, int depth0);
+static enum flow run_loop(struct weft_jinja_run *r, const struct jj_stmt *s, struct weft_jinja_value iterable,
+                          int depth0);
 
-bool jj_call(struct weft_jinja_run *r, struct weft_jinja_value f, const struct jj_call *args, struct weft_jinja_value *out)
+bool jj_call(struct weft_jinja_run *r, struct weft_jinja_value f, const struct jj_call *args,
+             struct weft_jinja_value *out)
 {
     switch (f.kind) {
     case JJ_MACRO: return call_macro(r, f.u.ref, args, out);
     case JJ_FUNCTION: {
         const struct jj_function *fn = f.u.ref;
-        return jj_apply(r, fn->builtin, fn->self.kind || fn->self.u.ref ? "method" : "function", fn->self, args, out);
+        return jj_apply(r, fn->builtin, fn->self.kind || fn->self.u.ref ? "method" : "function", fn->self,
+                        args, out);
     }
     case JJ_JOINER: {
         struct jj_joiner *j = (struct jj_joiner *)(uintptr_t)f.u.ref;
@@ -429,11 +252,12 @@ bool jj_call(struct weft_jinja_run *r, struct weft_jinja_value f, const struct j
     }
     case JJ_LOOP: {
         const struct jj_loop *l = f.u.ref;
-        struct jj_sink sink = {0}, *before = r->out;
+        struct jj_sink sink = { 0 }, *before = r->out;
         struct jj_scope *scope = r->scope;
         int generation = r->generation;
         if (!l->stmt) return jj_fail(r, "only a loop with 'recursive' can be called");
-        if (args->n_pos != 1 || args->n_kw) return jj_fail(r, "%s() takes %d argument(s), not %zu", "loop", 1, args->n_pos + args->n_kw);
+        if (args->n_pos != 1 || args->n_kw)
+            return jj_fail(r, "%s() takes %d argument(s), not %zu", "loop", 1, args->n_pos + args->n_kw);
         if (!enter_call(r)) return false;
         r->out = &sink;
         r->generation = 0;
@@ -450,14 +274,9 @@ bool jj_call(struct weft_jinja_run *r, struct weft_jinja_value f, const struct j
     }
 }
 
-const char *jj_word(const struct weft_jinja_run *r, const char *english)
-{
-    return weft_tr(r->err ? r->err->lang : WEFT_LANG_EN, english);
-}
-
 /* Sorts arguments into the parameters of a table row. */
-bool jj_apply(struct weft_jinja_run *r, const struct jj_builtin *b, const char *what, struct weft_jinja_value self,
-              const struct jj_call *args, struct weft_jinja_value *out)
+bool jj_apply(struct weft_jinja_run *r, const struct jj_builtin *b, const char *what,
+              struct weft_jinja_value self, const struct jj_call *args, struct weft_jinja_value *out)
 {
     struct jj_in in = { .self = self, .call = args };
     struct weft_str names[JJ_MAX_PARAMS], rest = weft_str_c(b->params);
@@ -483,14 +302,18 @@ bool jj_apply(struct weft_jinja_run *r, const struct jj_builtin *b, const char *
         while (i < n && !weft_str_eq(names[i], args->kw_names[k])) i++;
         if (i == n && open) continue;
         if (i == n)
-            return jj_fail(r, "%s '%s' has no parameter '%s'", what, b->name, weft_escape(shown, sizeof shown, args->kw_names[k]));
-        if (in.set[i]) return jj_fail(r, "%s(): '%s' is given twice", b->name, weft_escape(shown, sizeof shown, names[i]));
+            return jj_fail(r, "%s '%s' has no parameter '%s'", what, b->name,
+                           weft_escape(shown, sizeof shown, args->kw_names[k]));
+        if (in.set[i])
+            return jj_fail(r, "%s(): '%s' is given twice", b->name,
+                           weft_escape(shown, sizeof shown, names[i]));
         in.arg[i] = args->kw[k];
         in.set[i] = true;
     }
     for (int i = 0; i < b->n_required; i++)
         if (!in.set[i])
-            return jj_fail(r, "%s '%s' needs its argument '%s'", what, b->name, weft_escape(shown, sizeof shown, names[i]));
+            return jj_fail(r, "%s '%s' needs its argument '%s'", what, b->name,
+                           weft_escape(shown, sizeof shown, names[i]));
     bool ok = b->fn(r, &in, out);
     r->frames--;
     return ok;
@@ -498,7 +321,8 @@ bool jj_apply(struct weft_jinja_run *r, const struct jj_builtin *b, const char *
 
 /* ---- expressions ---- */
 
-static bool eval_test(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v, struct weft_jinja_value *out)
+static bool eval_test(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v,
+                      struct weft_jinja_value *out)
 {
     struct jj_call args;
     char name[64];
@@ -508,27 +332,32 @@ static bool eval_test(struct weft_jinja_run *r, const struct jj_suffix *s, struc
     return true;
 }
 
-static bool eval_filter(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v, struct weft_jinja_value *out)
+static bool eval_filter(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v,
+                        struct weft_jinja_value *out)
 {
     struct jj_call args;
     char name[64];
     if (!s->builtin) {
         const char *near = jj_nearest(s->name, false);
         weft_escape(name, sizeof name, s->name);
-        return near ? jj_fail(r, "unknown filter '%s'; the nearest one is '%s'", name, near) : jj_fail(r, "unknown filter '%s'", name);
+        return near ? jj_fail(r, "unknown filter '%s'; the nearest one is '%s'", name, near)
+                    : jj_fail(r, "unknown filter '%s'", name);
     }
     return eval_args(r, &s->args, &args) && jj_apply(r, s->builtin, "filter", v, &args, out);
 }
 
-static bool eval_slice(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v, struct weft_jinja_value *out)
+static bool eval_slice(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v,
+                       struct weft_jinja_value *out)
 {
     struct weft_jinja_value part[3] = { jj_none(), jj_none(), jj_none() };
-    if ((s->item && !eval(r, s->item, &part[0])) || (s->stop && !eval(r, s->stop, &part[1])) || (s->step && !eval(r, s->step, &part[2])))
+    if ((s->item && !eval(r, s->item, &part[0])) || (s->stop && !eval(r, s->stop, &part[1]))
+        || (s->step && !eval(r, s->step, &part[2])))
         return false;
     return jj_slice(r, v, part, out);
 }
 
-static bool eval_suffixes(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v, struct weft_jinja_value *out)
+static bool eval_suffixes(struct weft_jinja_run *r, const struct jj_suffix *s, struct weft_jinja_value v,
+                          struct weft_jinja_value *out)
 {
     for (; s; s = s->next) {
         struct weft_jinja_value next, key;
@@ -569,7 +398,9 @@ static bool eval_dict(struct weft_jinja_run *r, const struct jj_expr *e, struct 
     if (!jj_dict(r, n, out)) return false;
     for (const struct jj_link *l = e->links; l; l = l->next) {
         struct weft_jinja_value key, v;
-        if (!eval(r, l->e, &key) || !eval(r, l->value, &v) || !jj_dict_put(r, (struct jj_dict *)(uintptr_t)out->u.ref, key, v)) return false;
+        if (!eval(r, l->e, &key) || !eval(r, l->value, &v)
+            || !jj_dict_put(r, (struct jj_dict *)(uintptr_t)out->u.ref, key, v))
+            return false;
     }
     return true;
 }
@@ -594,7 +425,8 @@ static bool eval_concat(struct weft_jinja_run *r, const struct jj_expr *e, struc
     struct weft_jinja_value v, s, t;
     if (!eval(r, e->first, &v) || !jj_to_string(r, v, &s)) return false;
     for (const struct jj_link *l = e->links; l; l = l->next) {
-        if (!eval(r, l->e, &v) || !jj_to_string(r, v, &t) || !jj_concat(r, jj_str(s), jj_str(t), &s)) return false;
+        if (!eval(r, l->e, &v) || !jj_to_string(r, v, &t) || !jj_concat(r, jj_str(s), jj_str(t), &s))
+            return false;
     }
     *out = s;
     return true;
@@ -607,7 +439,8 @@ static bool eval_sign(struct weft_jinja_run *r, const struct jj_expr *e, struct 
     if (!eval(r, e->first, &v)) return false;
     if (v.kind == JJ_UNDEFINED) return jj_fail_undefined(r, v);
     if (v.kind == JJ_FLOAT) *out = jj_float(e->kind == JX_NEG ? -v.u.number : v.u.number);
-    else if (jj_is_index(v, &i)) return jj_arith(r, e->kind == JX_NEG ? JJ_SUB : JJ_ADD, jj_int(0), jj_int(i), out);
+    else if (jj_is_index(v, &i))
+        return jj_arith(r, e->kind == JX_NEG ? JJ_SUB : JJ_ADD, jj_int(0), jj_int(i), out);
     else return jj_fail(r, "a sign does not work on %s", jj_type(v));
     return true;
 }
@@ -649,7 +482,8 @@ static bool eval_node(struct weft_jinja_run *r, const struct jj_expr *e, struct 
         if (!eval(r, e->first, &v)) return false;
         if (jj_truth(v)) return eval(r, e->links->e, out);
         if (e->links->next) return eval(r, e->links->next->e, out);
-        return jj_undefined(r, WEFT_STR("the value of an inline if without else"), (struct weft_str){0}, out);
+        return jj_undefined(r, WEFT_STR("the value of an inline if without else"), (struct weft_str){ 0 },
+                            out);
     case JX_POSTFIX: return eval(r, e->first, &v) && eval_suffixes(r, e->suffixes, v, out);
     }
     return false;
@@ -669,10 +503,10 @@ static bool eval(struct weft_jinja_run *r, const struct jj_expr *e, struct weft_
 /* Runs a body into a text of its own, in a scope of its own. */
 static bool capture(struct weft_jinja_run *r, const struct jj_stmt *body, struct weft_jinja_value *out)
 {
-    struct jj_sink sink = {0}, *before = r->out;
+    struct jj_sink sink = { 0 }, *before = r->out;
     struct jj_scope *outer = r->scope;
     int generation = r->generation;
-    if (!(r->scope = push_scope(r, outer))) return false;
+    if (!(r->scope = jj_push_scope(r, outer))) return false;
     r->out = &sink;
     r->generation = 0;
     if (exec(r, body) == FLOW_FAILED) return false;
@@ -691,27 +525,33 @@ static bool output(struct weft_jinja_run *r, struct weft_jinja_value v)
     const struct jj_string *x = jj_str(s);
     if (!x->n_spans) return jj_put(r, r->out, (struct weft_str){ x->s, x->len }, x->tag, true);
     for (uint32_t i = 0, at = 0; i < x->n_spans; at = (uint32_t)x->spans[i++].end)
-        if (!jj_put(r, r->out, (struct weft_str){ x->s + at, x->spans[i].end - at }, x->spans[i].tag, true)) return false;
+        if (!jj_put(r, r->out, (struct weft_str){ x->s + at, x->spans[i].end - at }, x->spans[i].tag, true))
+            return false;
     return true;
 }
 
-static enum flow one_iteration(struct weft_jinja_run *r, const struct jj_stmt *s, struct weft_jinja_value loop,
-                               struct weft_jinja_value item, struct jj_scope *outer)
+static enum flow one_iteration(struct weft_jinja_run *r, const struct jj_stmt *s,
+                               struct weft_jinja_value loop, struct weft_jinja_value item,
+                               struct jj_scope *outer)
 {
-    if (!jj_spend(r, 8) || !(r->scope = push_scope(r, outer)) || !assign(r, s->target, item)) return FLOW_FAILED;
+    if (!jj_spend(r, 8) || !(r->scope = jj_push_scope(r, outer)) || !assign(r, s->target, item))
+        return FLOW_FAILED;
     if (!bind_name(r, r->scope, "loop", loop)) return FLOW_FAILED;
     return exec(r, s->body);
 }
 
 /* Items that pass the loop's own `if`, which sees the target but no loop. */
-static bool filter_items(struct weft_jinja_run *r, const struct jj_stmt *s, const struct weft_jinja_value **items, size_t *n)
+static bool filter_items(struct weft_jinja_run *r, const struct jj_stmt *s,
+                         const struct weft_jinja_value **items, size_t *n)
 {
     struct weft_jinja_value *kept = jj_alloc(r, *n * sizeof *kept), v;
     struct jj_scope *outer = r->scope;
     size_t k = 0;
     if (!kept) return false;
     for (size_t i = 0; i < *n; i++) {
-        if (!(r->scope = push_scope(r, outer)) || !assign(r, s->target, (*items)[i]) || !eval(r, s->cond, &v)) return false;
+        if (!(r->scope = jj_push_scope(r, outer)) || !assign(r, s->target, (*items)[i])
+            || !eval(r, s->cond, &v))
+            return false;
         if (jj_truth(v)) kept[k++] = (*items)[i];
     }
     r->scope = outer;
@@ -720,7 +560,8 @@ static bool filter_items(struct weft_jinja_run *r, const struct jj_stmt *s, cons
     return true;
 }
 
-static enum flow run_loop(struct weft_jinja_run *r, const struct jj_stmt *s, struct weft_jinja_value iterable, int depth0)
+static enum flow run_loop(struct weft_jinja_run *r, const struct jj_stmt *s, struct weft_jinja_value iterable,
+                          int depth0)
 {
     struct jj_scope *outer = r->scope;
     struct jj_loop *loop = jj_alloc(r, sizeof *loop);
@@ -728,7 +569,9 @@ static enum flow run_loop(struct weft_jinja_run *r, const struct jj_stmt *s, str
     size_t n;
     if (!loop || !jj_items(r, iterable, &items, &n)) return FLOW_FAILED;
     if (s->cond && !filter_items(r, s, &items, &n)) return FLOW_FAILED;
-    *loop = (struct jj_loop){ .items = items, .n = n, .depth0 = depth0, .stmt = s->recursive ? s : NULL, .scope = outer };
+    *loop = (struct jj_loop){
+        .items = items, .n = n, .depth0 = depth0, .stmt = s->recursive ? s : NULL, .scope = outer
+    };
     struct weft_jinja_value v = { .kind = JJ_LOOP, .u.ref = loop };
     for (size_t i = 0; i < n; i++) {
         loop->index0 = i;
@@ -738,7 +581,7 @@ static enum flow run_loop(struct weft_jinja_run *r, const struct jj_stmt *s, str
     }
     r->scope = outer;
     if (n || !s->orelse) return FLOW_NEXT;
-    if (!(r->scope = push_scope(r, outer))) return FLOW_FAILED;
+    if (!(r->scope = jj_push_scope(r, outer))) return FLOW_FAILED;
     enum flow f = exec(r, s->orelse);
     r->scope = outer;
     return f;
@@ -799,12 +642,12 @@ static bool run_filters(struct weft_jinja_run *r, const struct jj_stmt *s, struc
 
 static bool run_with(struct weft_jinja_run *r, const struct jj_stmt *s, enum flow *flow)
 {
-    struct jj_scope *outer = r->scope, *inner = push_scope(r, outer);
+    struct jj_scope *outer = r->scope, *inner = jj_push_scope(r, outer);
     struct jj_link *l = s->links;
     if (!inner) return false;
     for (const struct jj_target *t = s->target; t; t = t->next, l = l->next) {
         struct weft_jinja_value v;
-        r->scope = outer;                       /* values do not see each other */
+        r->scope = outer; /* values do not see each other */
         if (!eval(r, l->e, &v)) return false;
         r->scope = inner;
         if (!assign(r, t, v)) return false;
@@ -830,7 +673,7 @@ static bool run_if(struct weft_jinja_run *r, const struct jj_stmt *s, enum flow 
 static bool run_generation(struct weft_jinja_run *r, const struct jj_stmt *s)
 {
     struct jj_scope *outer = r->scope;
-    if (!(r->scope = push_scope(r, outer))) return false;
+    if (!(r->scope = jj_push_scope(r, outer))) return false;
     r->generation++;
     bool ok = exec(r, s->body) != FLOW_FAILED;
     r->generation--;
@@ -855,7 +698,8 @@ static bool run_one(struct weft_jinja_run *r, const struct jj_stmt *s, enum flow
     case JT_CALL: return run_call(r, s);
     case JT_FILTER:
         if (!run_filters(r, s, &v)) return false;
-        if (v.kind != JJ_STRING && v.kind != JJ_UNDEFINED) return jj_fail(r, "the filters of a block give %s, not str", jj_type(v));
+        if (v.kind != JJ_STRING && v.kind != JJ_UNDEFINED)
+            return jj_fail(r, "the filters of a block give %s, not str", jj_type(v));
         return output(r, v);
     case JT_GENERATION: return run_generation(r, s);
     case JT_WITH: return run_with(r, s, flow);
@@ -877,113 +721,8 @@ static enum flow exec(struct weft_jinja_run *r, const struct jj_stmt *s)
     return flow;
 }
 
-/* ---- the run ---- */
-
-enum weft_status weft_jinja_begin(struct weft_jinja_run **out, struct weft_arena *a, const struct weft_jinja *t, struct weft_err *err)
+bool jj_run_template(struct weft_jinja_run *r)
 {
-    struct weft_jinja_run *r = WEFT_NEW(a, struct weft_jinja_run);
-    if (!r) return weft_fail_nomem(err, sizeof *r, "a rendered template");
-    struct weft_jinja_value globals;
-    *r = (struct weft_jinja_run){ .a = a, .t = t, .err = err, .units_max = 16u * WEFT_JINJA_STEPS, .line = 1 };
-    if (!jj_dict(r, 32, &globals)) return r->st;
-    r->globals = (struct jj_dict *)(uintptr_t)globals.u.ref;
-    *out = r;
-    return WEFT_OK;
-}
-
-struct weft_jinja_value weft_jinja_none(void) { return jj_none(); }
-struct weft_jinja_value weft_jinja_bool(bool b) { return jj_bool(b); }
-
-struct weft_jinja_value weft_jinja_string(struct weft_jinja_run *r, struct weft_str s, int32_t tag)
-{
-    struct weft_jinja_value v = {0};
-    (void)jj_string(r, s, tag, &v);
-    return v;
-}
-
-struct weft_jinja_value weft_jinja_list(struct weft_jinja_run *r, size_t n)
-{
-    struct weft_jinja_value v = {0};
-    (void)jj_list(r, n, JJ_PLAIN, &v, NULL);
-    r->units = 0;                       /* building the input is not the template's work */
-    return v;
-}
-
-void weft_jinja_put(struct weft_jinja_value list, size_t i, struct weft_jinja_value v)
-{
-    if (list.kind == JJ_LIST) jj_list_of(list)->items[i] = v;
-}
-
-struct weft_jinja_value weft_jinja_dict(struct weft_jinja_run *r, size_t cap)
-{
-    struct weft_jinja_value v = {0};
-    (void)jj_dict(r, cap, &v);
-    return v;
-}
-
-void weft_jinja_member(struct weft_jinja_run *r, struct weft_jinja_value dict, struct weft_str key, struct weft_jinja_value v)
-{
-    struct jj_dict *d = (struct jj_dict *)(uintptr_t)dict.u.ref;
-    struct weft_jinja_value k = weft_jinja_string(r, key, 0);
-    if (r->st || dict.kind != JJ_DICT || d->n == d->cap) return;
-    d->keys[d->n] = k;
-    d->values[d->n++] = v;
-}
-
-struct weft_jinja_value weft_jinja_json(struct weft_jinja_run *r, const struct weft_json_value *v, int32_t tag)
-{
-    struct weft_jinja_value out = jj_none();
-    if (!v || r->st) return out;
-    switch (v->kind) {
-    case WEFT_JSON_NULL: return out;
-    case WEFT_JSON_BOOL: return jj_bool(v->boolean);
-    case WEFT_JSON_NUMBER: return v->is_int ? jj_int(v->integer) : jj_float(v->number);
-    case WEFT_JSON_STRING: return weft_jinja_string(r, v->text, tag);
-    case WEFT_JSON_ARRAY:
-        out = weft_jinja_list(r, v->n);
-        for (size_t i = 0; i < v->n && !r->st; i++) weft_jinja_put(out, i, weft_jinja_json(r, &v->items[i], tag));
-        return out;
-    case WEFT_JSON_OBJECT:
-        out = weft_jinja_dict(r, v->n);
-        for (size_t i = 0; i < v->n && !r->st; i++) weft_jinja_member(r, out, v->keys[i], weft_jinja_json(r, &v->items[i], tag));
-        return out;
-    }
-    return out;
-}
-
-void weft_jinja_set(struct weft_jinja_run *r, const char *name, struct weft_jinja_value v)
-{
-    weft_jinja_set_str(r, weft_str_c(name), v);
-}
-
-void weft_jinja_set_str(struct weft_jinja_run *r, struct weft_str name, struct weft_jinja_value v)
-{
-    struct jj_dict *d = r->globals;
-    if (d->n == d->cap) {
-        struct weft_jinja_value more;
-        if (!jj_dict(r, d->cap * 2, &more)) return;
-        struct jj_dict *e = (struct jj_dict *)(uintptr_t)more.u.ref;
-        for (size_t i = 0; i < d->n; i++) weft_jinja_member(r, more, jj_text(d->keys[i]), d->values[i]);
-        r->globals = d = e;
-    }
-    for (size_t i = 0; i < d->n; i++)
-        if (weft_str_eq(jj_text(d->keys[i]), name)) {
-            d->values[i] = v;
-            return;
-        }
-    weft_jinja_member(r, (struct weft_jinja_value){ .kind = JJ_DICT, .u.ref = d }, name, v);
-}
-
-void weft_jinja_date(struct weft_jinja_run *r, struct weft_str date) { r->date = date; }
-
-enum weft_status weft_jinja_render(struct weft_jinja_run *r, struct weft_jinja_text *out, struct weft_err *err)
-{
-    struct jj_sink sink = {0};
-    r->err = err;
-    r->units = 0;
-    r->out = &sink;
-    r->scope = push_scope(r, NULL);
-    if (r->st || exec(r, r->t->body) == FLOW_FAILED) return r->st;
-    *out = (struct weft_jinja_text){ { sink.s ? sink.s : "", sink.len }, sink.spans, sink.n_spans };
-    return WEFT_OK;
+    r->scope = jj_push_scope(r, NULL);
+    return r->scope && exec(r, r->t->body) != FLOW_FAILED;
 }

@@ -4,7 +4,7 @@
 
 #include "tokens/collate.h"
 
-enum { NN = 256, IM_START, IM_END, END, BOS };         /* "\n\n" and the special tokens */
+enum { NN = 256, IM_START, IM_END, END, BOS }; /* "\n\n" and the special tokens */
 
 struct fixture {
     struct weft_arena a;
@@ -28,17 +28,25 @@ static uint32_t letter(unsigned byte)
 static struct weft_tokenizer *tokenizer(const char *config, bool adds_bos)
 {
     static const char *const specials[] = { "<|im_start|>", "<|im_end|>", "<|end|>", "<s>" };
-    struct weft_buf b = {0};
+    struct weft_buf b = { 0 };
     struct weft_tokenizer *t = NULL;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     weft_buf_cstr(&b, "{\"version\":\"1.0\",\"added_tokens\":[");
     for (int i = 0; i < 4; i++)
-        weft_buf_printf(&b, "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}",
-                        i ? "," : "", IM_START + i, specials[i]);
-    weft_buf_cstr(&b, "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false},");
+        weft_buf_printf(
+            &b,
+            "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+            "\"normalized\":false,\"special\":true}",
+            i ? "," : "", IM_START + i, specials[i]);
+    weft_buf_cstr(
+        &b, "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+            "\"trim_offsets\":true,\"use_regex\":false},");
     if (adds_bos)
-        weft_buf_cstr(&b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},"
-                          "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[260],\"tokens\":[\"<s>\"]}}},");
+        weft_buf_cstr(
+            &b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+                "\"<s>\",\"type_id\":0}},"
+                "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+                "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[260],\"tokens\":[\"<s>\"]}}},");
     else weft_buf_cstr(&b, "\"post_processor\":null,");
     weft_buf_cstr(&b, "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{");
     for (unsigned i = 0; i < 256; i++) {
@@ -57,8 +65,8 @@ static const char config[] = "{\"eos_token\":\"<|im_end|>\",\"pad_token\":\"<|en
 
 static void open_fixture(struct fixture *f, const char *cfg, bool adds_bos)
 {
-    struct weft_err err = {0};
-    *f = (struct fixture){0};
+    struct weft_err err = { 0 };
+    *f = (struct fixture){ 0 };
     f->t = tokenizer(cfg, adds_bos);
     check_ok(weft_encoder_new(&f->e, f->t, &err), &err);
     check_ok(weft_chat_parse(&f->a, "chatml", weft_str_c(weft_chat_chatml), &f->chat, &err), &err);
@@ -74,12 +82,14 @@ static void close_fixture(struct fixture *f)
 /* "u:question", "a:answer" ... NULL; "s:" sets the system text. */
 static struct weft_row talk(struct weft_arena *a, const char *const *lines)
 {
-    struct weft_row row = {0};
+    struct weft_row row = { 0 };
     row.turns = WEFT_NEWS(a, struct weft_turn, 64);
     for (; *lines; lines++) {
         struct weft_str text = weft_str_c(*lines + 2);
         if (**lines == 's') row.system = text;
-        else row.turns[row.n_turns++] = (struct weft_turn){ **lines == 'u' ? WEFT_ROLE_USER : WEFT_ROLE_ASSISTANT, text };
+        else
+            row.turns[row.n_turns++] =
+                (struct weft_turn){ **lines == 'u' ? WEFT_ROLE_USER : WEFT_ROLE_ASSISTANT, text };
     }
     return row;
 }
@@ -115,7 +125,7 @@ static void check_example(const struct weft_example *x, const char *ids, const c
 static struct weft_example one(struct fixture *f, struct weft_row row, struct weft_collate_settings s)
 {
     struct weft_example x;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     check_ok(weft_collate_row(&f->a, f->e, f->t, f->chat, &row, &s, &x, &err), &err);
     return x;
 }
@@ -125,8 +135,14 @@ static struct weft_example one(struct fixture *f, struct weft_row row, struct we
 static void test_the_pair_rule(void **state)
 {
     static const int64_t golden[][5] = {
-        { 3000, 1000, 1024, 768, 256 }, { 2000, 100, 1024, 924, 100 }, { 100, 3000, 1024, 100, 924 }, { 1000, 1000, 1024, 512, 512 },
-        { 511, 700, 1024, 511, 513 },   { 600, 512, 1024, 553, 471 },  { 10, 10, 1024, 10, 10 },      { 0, 5, 3, 0, 3 },
+        { 3000, 1000, 1024, 768, 256 },
+        { 2000, 100, 1024, 924, 100 },
+        { 100, 3000, 1024, 100, 924 },
+        { 1000, 1000, 1024, 512, 512 },
+        { 511, 700, 1024, 511, 513 },
+        { 600, 512, 1024, 553, 471 },
+        { 10, 10, 1024, 10, 10 },
+        { 0, 5, 3, 0, 3 },
         { 5, 0, 3, 3, 0 },
     };
     (void)state;
@@ -141,10 +157,11 @@ static void test_the_pair_rule(void **state)
 static void test_bins_take_the_longest_that_fits(void **state)
 {
     static const uint32_t lens[] = { 300, 700, 512, 100, 900, 256, 1000, 24, 24 };
-    static const uint32_t want[] = { 1000, 900, 100, 700, 300, 512, 256, 24, 24 }, bin[] = { 0, 1, 1, 2, 2, 3, 3, 3, 3 };
+    static const uint32_t want[] = { 1000, 900, 100, 700, 300, 512, 256, 24, 24 },
+                          bin[] = { 0, 1, 1, 2, 2, 3, 3, 3, 3 };
     uint32_t order[9], bins[9];
     size_t n;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     (void)state;
     check_ok(weft_collate_bins(lens, 9, 1023, order, bins, &n, &err), &err);
     assert_int_equal(n, 4);
@@ -152,7 +169,7 @@ static void test_bins_take_the_longest_that_fits(void **state)
         assert_int_equal(lens[order[i]], want[i]);
         assert_int_equal(bins[i], bin[i]);
     }
-    assert_int_equal(order[7], 8);              /* of two equal lengths the later one first */
+    assert_int_equal(order[7], 8); /* of two equal lengths the later one first */
     check_ok(weft_collate_bins(NULL, 0, 5, NULL, NULL, &n, &err), &err);
     assert_int_equal(n, 0);
 }
@@ -167,7 +184,7 @@ static void test_answer_and_end_mark_are_learnt(void **state)
     struct weft_example x = one(f, row, s);
     check_example(&x, "<system/S>/<user/hi>/<assistant/yo>/", "................................yo>/");
     assert_int_equal(x.full_len, x.n);
-    s.clean = true;                             /* the newline behind <|im_end|> is neither learnt nor kept */
+    s.clean = true; /* the newline behind <|im_end|> is neither learnt nor kept */
     x = one(f, row, s);
     check_example(&x, "<system/S>/<user/hi>/<assistant/yo>", "................................yo>");
     assert_int_equal(x.full_len, x.n);          /* which is not a truncation */
@@ -179,10 +196,14 @@ static void test_prompt_and_answer_are_encoded_apart_under_hf_only(void **state)
     struct weft_row row = TALK(f, "u:q", "a:\nx");
     struct weft_collate_settings s = { .cutoff_len = 200 };
     struct weft_example x = one(f, row, s);
-    check_example(&x, "<user/q>/<assistant//x>/", "...................." "/x>/");
-    s.clean = true;                             /* one token over both: it belongs to the prompt, where it begins */
+    check_example(&x, "<user/q>/<assistant//x>/",
+                  "...................."
+                  "/x>/");
+    s.clean = true; /* one token over both: it belongs to the prompt, where it begins */
     x = one(f, row, s);
-    check_example(&x, "<user/q>/<assistant#x>", "...................." "x>");
+    check_example(&x, "<user/q>/<assistant#x>",
+                  "...................."
+                  "x>");
 }
 
 static void test_every_answer_is_learnt_or_the_last_only_or_all(void **state)
@@ -191,18 +212,23 @@ static void test_every_answer_is_learnt_or_the_last_only_or_all(void **state)
     struct weft_row row = TALK(f, "u:a", "a:b", "u:c", "a:d");
     struct weft_collate_settings s = { .cutoff_len = 200 };
     struct weft_example x = one(f, row, s);
-    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/", "....................b>/....................d>/");
+    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/",
+                  "....................b>/....................d>/");
     s.mask_history = true;
     x = one(f, row, s);
-    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/", "...........................................d>/");
+    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/",
+                  "...........................................d>/");
     s = (struct weft_collate_settings){ .cutoff_len = 200, .train_on_prompt = true };
     x = one(f, row, s);
-    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/", "<user/a>/<assistant/b>/<user/c>/<assistant/d>/");
+    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/",
+                  "<user/a>/<assistant/b>/<user/c>/<assistant/d>/");
     s.mask_history = true;
-    struct weft_err err = {0};
-    check_refuses(weft_collate_row(&f->a, f->e, f->t, f->chat, &row, &s, &x, &err), &err, WEFT_EARG, "", "mask_history");
+    struct weft_err err = { 0 };
+    check_refuses(weft_collate_row(&f->a, f->e, f->t, f->chat, &row, &s, &x, &err), &err, WEFT_EARG, "",
+                  "mask_history");
     s = (struct weft_collate_settings){ .cutoff_len = 1 };
-    check_refuses(weft_collate_row(&f->a, f->e, f->t, f->chat, &row, &s, &x, &err), &err, WEFT_EARG, "", "cutoff_len is 1");
+    check_refuses(weft_collate_row(&f->a, f->e, f->t, f->chat, &row, &s, &x, &err), &err, WEFT_EARG, "",
+                  "cutoff_len is 1");
 }
 
 static void test_pairs_are_cut_in_order(void **state)
@@ -219,11 +245,11 @@ static void test_pairs_are_cut_in_order(void **state)
     x = one(f, row, s);
     check_example(&x, "<user/a>/<assistant/b>/", "....................b>/");
     s.cutoff_len = 33;
-    s.mask_history = true;                      /* from the last pair on, and order restored */
+    s.mask_history = true; /* from the last pair on, and order restored */
     x = one(f, row, s);
     check_example(&x, "<user/cd>/<user/e>/<assistant/f>/", "..............................f>/");
     s = (struct weft_collate_settings){ .cutoff_len = 2 };
-    x = one(f, row, s);                         /* room 2 for 20 + 3: trunc(2 * 3/23) = 0 answer tokens */
+    x = one(f, row, s); /* room 2 for 20 + 3: trunc(2 * 3/23) = 0 answer tokens */
     assert_int_equal(x.n, 2);
     assert_int_equal(x.n_labels, 0);
 }
@@ -244,52 +270,57 @@ static void test_special_tokens_in_the_data_are_text_when_strict(void **state)
         assert_int_equal(x.n, 33 + !clean);
         assert_int_equal(x.n_labels, 4 + !clean);
         assert_int_equal(x.ids[0], IM_START);
-        assert_int_equal(x.ids[16], IM_END);    /* the template's own */
-        assert_int_equal(x.ids[6], '<');        /* the user's */
+        assert_int_equal(x.ids[16], IM_END); /* the template's own */
+        assert_int_equal(x.ids[6], '<');     /* the user's */
     }
 }
 
 static void test_plain_text_ends_with_the_end_mark(void **state)
 {
     struct fixture *f = *state;
-    struct weft_example x = one(f, text_row("abc"), (struct weft_collate_settings){ .cutoff_len = 200, .stage = WEFT_STAGE_PT });
+    struct weft_example x =
+        one(f, text_row("abc"), (struct weft_collate_settings){ .cutoff_len = 200, .stage = WEFT_STAGE_PT });
     check_example(&x, "abc>", "abc>");
     x = one(f, text_row("abc"), (struct weft_collate_settings){ .cutoff_len = 2 });
     check_example(&x, "ab", "ab");
     x = one(f, text_row(""), (struct weft_collate_settings){ .cutoff_len = 8 });
-    assert_int_equal(x.n_labels, 0);            /* one token, nothing predicts it */
-    x = one(f, TALK(f, "u:a", "a:b"), (struct weft_collate_settings){ .cutoff_len = 200, .stage = WEFT_STAGE_PT });
+    assert_int_equal(x.n_labels, 0); /* one token, nothing predicts it */
+    x = one(f, TALK(f, "u:a", "a:b"),
+            (struct weft_collate_settings){ .cutoff_len = 200, .stage = WEFT_STAGE_PT });
     check_example(&x, "<user/a>/<assistant/b>/", "<user/a>/<assistant/b>/");
 
     struct fixture g;
     open_fixture(&g, "{\"eos_token\":\"<|end|>\",\"bos_token\":\"<s>\"}", true);
     x = one(&g, text_row("ab"), (struct weft_collate_settings){ .cutoff_len = 200, .stage = WEFT_STAGE_PT });
-    check_example(&x, "BabE", "Bab.");          /* pad is eos where there is no pad, and pads carry no loss */
+    check_example(&x, "BabE", "Bab."); /* pad is eos where there is no pad, and pads carry no loss */
     close_fixture(&g);
 }
 
 static void test_a_row_the_template_refuses_is_named(void **state)
 {
     struct fixture *f = *state;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     struct weft_example x;
     struct weft_row row = TALK(f, "u:a", "a:b");
     struct weft_collate_settings s = { .cutoff_len = 9 };
     const struct weft_chat_template *no;
     row.origin.file = WEFT_STR("chat.jsonl");
     row.origin.line = 17;
-    check_ok(weft_chat_parse(&f->a, "t.jinja", WEFT_STR("\n{{ raise_exception('no thanks') }}"), &no, &err), &err);
+    check_ok(weft_chat_parse(&f->a, "t.jinja", WEFT_STR("\n{{ raise_exception('no thanks') }}"), &no, &err),
+             &err);
     check_refuses(weft_collate_row(&f->a, f->e, f->t, no, &row, &s, &x, &err), &err, WEFT_EINPUT, "",
                   "row chat.jsonl:17: t.jinja:2: the chat template refuses these messages: no thanks");
-    check_refuses(weft_collate_row(&f->a, f->e, f->t, NULL, &row, &s, &x, &err), &err, WEFT_EARG, "", "chat.jsonl:17");
+    check_refuses(weft_collate_row(&f->a, f->e, f->t, NULL, &row, &s, &x, &err), &err, WEFT_EARG, "",
+                  "chat.jsonl:17");
 }
 
 /* ---- many rows ---- */
 
-static struct weft_examples collate(struct fixture *f, struct weft_row *rows, size_t n, struct weft_collate_settings s, int threads)
+static struct weft_examples collate(struct fixture *f, struct weft_row *rows, size_t n,
+                                    struct weft_collate_settings s, int threads)
 {
     struct weft_examples ex;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     struct weft_pool *pool = NULL;
     struct weft_rows list = { rows, n, n };
     if (threads) check_ok(weft_pool_new(&pool, threads, &err), &err);
@@ -303,7 +334,7 @@ static void test_pretraining_cuts_blocks_and_says_what_it_drops(void **state)
     struct fixture *f = *state;
     struct weft_row rows[] = { text_row("abcdef"), text_row("gh"), text_row("ijk") };
     struct weft_collate_settings s = { .cutoff_len = 4, .stage = WEFT_STAGE_PT, .packing = true };
-    struct weft_examples ex = collate(f, rows, 3, s, 0);       /* abcdef> gh> ijk> : 14 tokens */
+    struct weft_examples ex = collate(f, rows, 3, s, 0); /* abcdef> gh> ijk> : 14 tokens */
     assert_int_equal(ex.n, 3);
     check_example(&ex.items[0], "abcd", "abcd");
     check_example(&ex.items[1], "ef>g", "ef>g");
@@ -323,7 +354,8 @@ static void test_pretraining_cuts_blocks_and_says_what_it_drops(void **state)
 
     /* pad = eos: its label carries no loss (Q11); bos goes over the first token of each block. */
     struct fixture g;
-    open_fixture(&g, "{\"eos_token\":\"<|im_end|>\",\"pad_token\":\"<|im_end|>\",\"bos_token\":\"<s>\"}", true);
+    open_fixture(&g, "{\"eos_token\":\"<|im_end|>\",\"pad_token\":\"<|im_end|>\",\"bos_token\":\"<s>\"}",
+                 true);
     s.clean = false;
     ex = collate(&g, rows, 3, s, 0);
     assert_int_equal(ex.n, 3);
@@ -336,8 +368,10 @@ static void test_pretraining_cuts_blocks_and_says_what_it_drops(void **state)
 static void test_packed_rows_share_bins(void **state)
 {
     struct fixture *f = *state;
-    struct weft_row rows[] = { TALK(f, "u:1", "a:b"), TALK(f, "u:2", "a:bbbbb"), TALK(f, "u:3", "a:b"), TALK(f, "u:4", "a:bb") };
-    struct weft_collate_settings s = { .cutoff_len = 51, .packing = true };        /* lengths 23, 27, 23, 24; room 50 */
+    struct weft_row rows[] = { TALK(f, "u:1", "a:b"), TALK(f, "u:2", "a:bbbbb"), TALK(f, "u:3", "a:b"),
+                               TALK(f, "u:4", "a:bb") };
+    struct weft_collate_settings s = { .cutoff_len = 51,
+                                       .packing = true }; /* lengths 23, 27, 23, 24; room 50 */
     struct weft_examples ex = collate(f, rows, 4, s, 0);
     assert_int_equal(ex.n, 2);
     assert_int_equal(ex.merged, 4);
@@ -346,18 +380,20 @@ static void test_packed_rows_share_bins(void **state)
     assert_int_equal(ex.items[0].part_lens[0], 27);
     assert_int_equal(ex.items[0].part_lens[1], 23);
     assert_int_equal(ex.items[0].row_idx, 1);
-    check_example(&ex.items[0], "<user/2>/<assistant/bbbbb>/<user/3>/<assistant/b>/", "....................bbbbb>/....................b>/");
-    check_example(&ex.items[1], "<user/4>/<assistant/bb>/<user/1>/<assistant/b>/", "....................bb>/....................b>/");
+    check_example(&ex.items[0], "<user/2>/<assistant/bbbbb>/<user/3>/<assistant/b>/",
+                  "....................bbbbb>/....................b>/");
+    check_example(&ex.items[1], "<user/4>/<assistant/bb>/<user/1>/<assistant/b>/",
+                  "....................bb>/....................b>/");
 
     uint32_t order[] = { 1, 0 };
     struct weft_batch b;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     check_ok(weft_batch_make(&f->a, &ex, order, 0, 2, &b, &err), &err);
-    assert_int_equal(b.n_seqs, 2);                              /* one attention sequence a bin ... */
+    assert_int_equal(b.n_seqs, 2); /* one attention sequence a bin ... */
     assert_int_equal(b.cu[1], 47);
     assert_int_equal(b.cu[2], 97);
     assert_int_equal(b.pos[23], 23);
-    assert_int_equal(b.pos[24], 0);                             /* ... but positions start anew */
+    assert_int_equal(b.pos[24], 0); /* ... but positions start anew */
     s.packing = false;
     s.neat_packing = true;
     ex = collate(f, rows, 4, s, 0);
@@ -405,39 +441,50 @@ static void test_any_number_of_threads_gives_the_same_examples(void **state)
 {
     struct fixture *f = *state;
     enum { N = 2345 };
-    struct weft_row *rows = WEFT_NEWS(&f->a, struct weft_row, N), *texts = WEFT_NEWS(&f->a, struct weft_row, N);
+    struct weft_row *rows = WEFT_NEWS(&f->a, struct weft_row, N),
+                    *texts = WEFT_NEWS(&f->a, struct weft_row, N);
     uint64_t seed = 5;
     for (int i = 0; i < N; i++) {
-        struct weft_str x = weft_str_printf(&f->a, "%.*s", (int)(check_random(&seed) % 40), "the quick brown fox jumps over the lazy dog");
+        struct weft_str x = weft_str_printf(&f->a, "%.*s", (int)(check_random(&seed) % 40),
+                                            "the quick brown fox jumps over the lazy dog");
         rows[i].turns = WEFT_NEWS(&f->a, struct weft_turn, 4);
         rows[i].n_turns = 2 + 2 * (check_random(&seed) % 2);
-        for (size_t k = 0; k < rows[i].n_turns; k++) rows[i].turns[k] = (struct weft_turn){ k % 2 ? WEFT_ROLE_ASSISTANT : WEFT_ROLE_USER, x };
+        for (size_t k = 0; k < rows[i].n_turns; k++)
+            rows[i].turns[k] = (struct weft_turn){ k % 2 ? WEFT_ROLE_ASSISTANT : WEFT_ROLE_USER, x };
         if (i % 17 == 0) rows[i].n_turns = 1;
         texts[i].text = x;
     }
     struct weft_collate_settings all[] = {
-        { .cutoff_len = 90 }, { .cutoff_len = 90, .clean = true, .strict_specials = true }, { .cutoff_len = 200, .neat_packing = true },
+        { .cutoff_len = 90 },
+        { .cutoff_len = 90, .clean = true, .strict_specials = true },
+        { .cutoff_len = 200, .neat_packing = true },
         { .cutoff_len = 64, .stage = WEFT_STAGE_PT, .packing = true },
     };
     for (size_t i = 0; i < WEFT_COUNT(all); i++) {
         struct weft_row *from = all[i].stage == WEFT_STAGE_PT ? texts : rows;
-        struct weft_examples ones = collate(f, from, N, all[i], 1), two = collate(f, from, N, all[i], 2), five = collate(f, from, N, all[i], 5);
+        struct weft_examples ones = collate(f, from, N, all[i], 1), two = collate(f, from, N, all[i], 2),
+                             five = collate(f, from, N, all[i], 5);
         check_same(&ones, &two);
         check_same(&ones, &five);
         assert_true(all[i].stage == WEFT_STAGE_PT ? ones.merged == N : ones.no_loss == N / 17 + 1);
     }
     /* Of several bad rows the first is reported, whoever comes to which first. */
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     struct weft_pool *pool;
     const struct weft_chat_template *picky;
     struct weft_examples ex;
     struct weft_rows list = { rows, N, N };
-    check_ok(weft_chat_parse(&f->a, "t", WEFT_STR("{% if messages|length == 1 %}{{ raise_exception('one') }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"),
-                             &picky, &err), &err);
+    check_ok(weft_chat_parse(
+                 &f->a, "t",
+                 WEFT_STR("{% if messages|length == 1 %}{{ raise_exception('one') }}{% endif %}{% for m in "
+                          "messages %}{{ m.content }}{% endfor %}"),
+                 &picky, &err),
+             &err);
     for (int i = 0; i < N; i++) rows[i].origin.line = (uint64_t)i + 1;
     rows[0].n_turns = 2;
     check_ok(weft_pool_new(&pool, 5, &err), &err);
-    check_fails(weft_collate_rows(&f->a, f->t, picky, &list, &all[0], pool, &ex, &err), &err, WEFT_EINPUT, "", "row :18:");
+    check_fails(weft_collate_rows(&f->a, f->t, picky, &list, &all[0], pool, &ex, &err), &err, WEFT_EINPUT, "",
+                "row :18:");
     weft_pool_free(pool);
 }
 
@@ -448,7 +495,7 @@ static void test_a_batch_has_no_padding(void **state)
     struct weft_examples ex = collate(f, rows, 2, (struct weft_collate_settings){ .cutoff_len = 100 }, 0);
     uint32_t order[] = { 0, 1, 0 };
     struct weft_batch b;
-    struct weft_err err = {0};
+    struct weft_err err = { 0 };
     check_ok(weft_batch_make(&f->a, &ex, order, 1, 2, &b, &err), &err);
     assert_int_equal(b.n_seqs, 2);
     assert_int_equal(b.n_tokens, 26 + 23);

@@ -8,7 +8,8 @@
 #include "base/json.h"
 #include "tokens/jinja.h"
 
-static enum weft_status run_case(struct weft_arena *a, const struct weft_json_value *c, struct weft_jinja_text *out, struct weft_err *err)
+static enum weft_status run_case(struct weft_arena *a, const struct weft_json_value *c,
+                                 struct weft_jinja_text *out, struct weft_err *err)
 {
     const struct weft_jinja *t;
     struct weft_jinja_run *r;
@@ -16,7 +17,8 @@ static enum weft_status run_case(struct weft_arena *a, const struct weft_json_va
     enum weft_status st = weft_jinja_parse(a, "case", weft_json_get(c, "template")->text, &t, err);
     if (!st) st = weft_jinja_begin(&r, a, t, err);
     if (st) return st;
-    for (size_t i = 0; vars && i < vars->n; i++) weft_jinja_set_str(r, vars->keys[i], weft_jinja_json(r, &vars->items[i], 1));
+    for (size_t i = 0; vars && i < vars->n; i++)
+        weft_jinja_set_str(r, vars->keys[i], weft_jinja_json(r, &vars->items[i], 1));
     if (date) weft_jinja_date(r, date->text);
     st = weft_jinja_render(r, out, err);
     return st;
@@ -24,21 +26,21 @@ static enum weft_status run_case(struct weft_arena *a, const struct weft_json_va
 
 static void each_case(const char *path, bool print)
 {
-    struct weft_arena a = {0};
-    struct weft_err err = {0};
-    struct weft_lines lines = {0};
+    struct weft_arena a = { 0 };
+    struct weft_err err = { 0 };
+    struct weft_lines lines = { 0 };
     struct weft_str line;
     size_t n = 0, bad = 0;
     check_ok(weft_file_read(&a, path, 0, &lines.text, &err), &err);
     while (weft_lines_next(&lines, &line)) {
         struct weft_arena_mark mark = weft_arena_mark(&a);
         struct weft_json_value c;
-        struct weft_jinja_text x = {0};
-        struct weft_err failed = {0};
+        struct weft_jinja_text x = { 0 };
+        struct weft_err failed = { 0 };
         check_ok(weft_json_parse(&a, path, line, &c, &err), &err);
         enum weft_status st = run_case(&a, &c, &x, &failed);
         if (print) {
-            struct weft_buf buf = {0};
+            struct weft_buf buf = { 0 };
             struct weft_json_out w;
             weft_json_out_init(&w, &buf);
             weft_json_out_object(&w);
@@ -52,8 +54,9 @@ static void each_case(const char *path, bool print)
             const struct weft_json_value *want = weft_json_get(&c, "text");
             if (want ? st || !weft_str_eq(x.text, want->text) : st != WEFT_EINPUT) {
                 bad++;
-                print_error("%s:%llu: %.*s\n  got      %s\n  expected %.*s\n", path, (unsigned long long)lines.line, (int)line.len, line.s,
-                            st ? failed.msg : x.text.s, want ? (int)want->text.len : 8, want ? want->text.s : "an error");
+                print_error("%s:%llu: %.*s\n  got      %s\n  expected %.*s\n", path,
+                            (unsigned long long)lines.line, (int)line.len, line.s, st ? failed.msg : x.text.s,
+                            want ? (int)want->text.len : 8, want ? want->text.s : "an error");
             }
         }
         n++;
