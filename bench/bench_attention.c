@@ -9,7 +9,11 @@ int main(int argc, char **argv)
 {
     static const struct {
         size_t seqs, len, n_heads, n_kv_heads, d;
-    } lines[] = { { 1, 512, 14, 2, 64 }, { 4, 128, 14, 2, 64 }, { 1, 2048, 14, 2, 64 }, { 1, 512, 12, 2, 128 }, { 1, 512, 16, 16, 64 } };
+    } lines[] = { { 1, 512, 14, 2, 64 },
+                  { 4, 128, 14, 2, 64 },
+                  { 1, 2048, 14, 2, 64 },
+                  { 1, 512, 12, 2, 128 },
+                  { 1, 512, 16, 16, 64 } };
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct weft_pool *pool = NULL;
     struct weft_compute c = { 0 };
@@ -21,11 +25,14 @@ int main(int argc, char **argv)
         size_t l = i / 2;
         struct weft_measured_attention r;
         c.exact = i % 2;
-        st = weft_measure_attention(&c, lines[l].seqs, lines[l].len, lines[l].n_heads, lines[l].n_kv_heads, lines[l].d, 8, &r, &err);
+        st = weft_measure_attention(&c, lines[l].seqs, lines[l].len, lines[l].n_heads, lines[l].n_kv_heads,
+                                    lines[l].d, 8, &r, &err);
         if (!st)
-            printf("%zu x %4zu tokens, %zu/%zu heads of %3zu%s  forward %6.1f GF/s %5.1f %%, backward %6.1f GF/s %5.1f %% of %.0f\n",
-                   lines[l].seqs, lines[l].len, lines[l].n_heads, lines[l].n_kv_heads, lines[l].d, c.exact ? ", f32" : "     ",
-                   1e-9 * r.forward, 100 * r.forward / r.peak, 1e-9 * r.backward, 100 * r.backward / r.peak, 1e-9 * r.peak);
+            printf(
+                "%zu x %4zu tokens, %zu/%zu heads of %3zu%s  forward %6.1f GF/s %5.1f %%, backward %6.1f GF/s %5.1f %% of %.0f\n",
+                lines[l].seqs, lines[l].len, lines[l].n_heads, lines[l].n_kv_heads, lines[l].d,
+                c.exact ? ", f32" : "     ", 1e-9 * r.forward, 100 * r.forward / r.peak, 1e-9 * r.backward,
+                100 * r.backward / r.peak, 1e-9 * r.peak);
     }
     if (st) fprintf(stderr, "%s\n", err.msg);
     weft_compute_clear(&c);

@@ -11,10 +11,11 @@ int main(int argc, char **argv)
         size_t m, n, k;
         enum weft_dtype type;
     } lines[] = {
-        { 1, 4864, 896, WEFT_BF16 }, { 1, 896, 4864, WEFT_BF16 }, { 1, 18944, 3584, WEFT_BF16 }, { 1, 151936, 896, WEFT_BF16 },
-        { 1, 4864, 896, WEFT_F32 }, { 1, 4864, 896, WEFT_F16 }, { 2, 4864, 896, WEFT_BF16 }, { 4, 4864, 896, WEFT_BF16 },
-        { 8, 4864, 896, WEFT_BF16 }, { 8, 896, 4864, WEFT_BF16 }, { 16, 4864, 896, WEFT_BF16 }, { 24, 4864, 896, WEFT_BF16 },
-        { 32, 4864, 896, WEFT_BF16 }, { 2, 4864, 896, WEFT_F32 }, { 8, 4864, 896, WEFT_F32 },
+        { 1, 4864, 896, WEFT_BF16 },   { 1, 896, 4864, WEFT_BF16 },  { 1, 18944, 3584, WEFT_BF16 },
+        { 1, 151936, 896, WEFT_BF16 }, { 1, 4864, 896, WEFT_F32 },   { 1, 4864, 896, WEFT_F16 },
+        { 2, 4864, 896, WEFT_BF16 },   { 4, 4864, 896, WEFT_BF16 },  { 8, 4864, 896, WEFT_BF16 },
+        { 8, 896, 4864, WEFT_BF16 },   { 16, 4864, 896, WEFT_BF16 }, { 24, 4864, 896, WEFT_BF16 },
+        { 32, 4864, 896, WEFT_BF16 },  { 2, 4864, 896, WEFT_F32 },   { 8, 4864, 896, WEFT_F32 },
     };
     static const char *const types[] = { "f32", "bf16", "f16" };
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -28,8 +29,9 @@ int main(int argc, char **argv)
         struct weft_measured_decode r;
         st = weft_measure_decode(&c, lines[i].m, lines[i].n, lines[i].k, lines[i].type, 8, &r, &err);
         if (!st)
-            printf("%2zu x %6zu x %5zu %-4s %6.1f GB/s  %5.1f %% of the read loop, %.1f\n", lines[i].m, lines[i].n, lines[i].k,
-                   types[lines[i].type], 1e-9 * r.bytes, 100 * r.share, 1e-9 * r.read);
+            printf("%2zu x %6zu x %5zu %-4s %6.1f GB/s  %5.1f %% of the read loop, %.1f\n", lines[i].m,
+                   lines[i].n, lines[i].k, types[lines[i].type], 1e-9 * r.bytes, 100 * r.share,
+                   1e-9 * r.read);
     }
     if (st) fprintf(stderr, "%s\n", err.msg);
     weft_compute_clear(&c);

@@ -27,9 +27,10 @@ int main(int argc, char **argv)
     if (!st) st = weft_model_random(&model, &config, 1, &settings, &err);
     if (!st) st = weft_measure_decoding(&c, model, prompt, tokens, &r, &err);
     if (!st)
-        printf("%s, level %s, %d threads: %.1f tokens/s, %.1f GB/s = %.1f %% of the read loop (%.1f GB/s); prompt %.0f tokens/s\n", preset,
-               weft_isa_name(c.isa), weft_pool_threads(pool), r.tokens_per_s, 1e-9 * r.bytes, 100 * r.share, 1e-9 * r.read,
-               r.prefill_tokens_per_s);
+        printf(
+            "%s, level %s, %d threads: %.1f tokens/s, %.1f GB/s = %.1f %% of the read loop (%.1f GB/s); prompt %.0f tokens/s\n",
+            preset, weft_isa_name(c.isa), weft_pool_threads(pool), r.tokens_per_s, 1e-9 * r.bytes,
+            100 * r.share, 1e-9 * r.read, r.prefill_tokens_per_s);
     else fprintf(stderr, "%s\n", err.msg);
     weft_model_free(model);
     weft_compute_clear(&c);

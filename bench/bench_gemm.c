@@ -46,7 +46,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; !st && i < sizeof lines / sizeof lines[0]; i++) {
         struct weft_measured_gemm r;
         st = weft_measure_gemm(&c, &lines[i].shape, 24, &r, &err);
-        if (!st) printf("%-32s %8.3f ms %8.1f GF/s  %5.1f %% of %.0f\n", lines[i].name, 1e3 * r.seconds, 1e-9 * r.flops, 100 * r.share, 1e-9 * r.peak);
+        if (!st)
+            printf("%-32s %8.3f ms %8.1f GF/s  %5.1f %% of %.0f\n", lines[i].name, 1e3 * r.seconds,
+                   1e-9 * r.flops, 100 * r.share, 1e-9 * r.peak);
     }
     if (st) fprintf(stderr, "%s\n", err.msg);
     weft_compute_clear(&c);

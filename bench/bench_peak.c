@@ -29,11 +29,13 @@ int main(int argc, char **argv)
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         double all = 0, one = 0;
         for (int run = 0; run < 10; run++) {
-            double a = weft_measure_read(pool, p, (size_t)sizes[s] * MIB), b = weft_measure_read(NULL, p, (size_t)sizes[s] * MIB);
+            double a = weft_measure_read(pool, p, (size_t)sizes[s] * MIB),
+                   b = weft_measure_read(NULL, p, (size_t)sizes[s] * MIB);
             all = a > all ? a : all;
             one = b > one ? b : one;
         }
-        printf("read %3d MiB %7.1f GB/s with %d threads, %8.1f with one\n", sizes[s], 1e-9 * all, weft_pool_threads(pool), 1e-9 * one);
+        printf("read %3d MiB %7.1f GB/s with %d threads, %8.1f with one\n", sizes[s], 1e-9 * all,
+               weft_pool_threads(pool), 1e-9 * one);
     }
 done:
     if (st) fprintf(stderr, "%s\n", err.msg);

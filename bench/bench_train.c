@@ -33,9 +33,11 @@ int main(int argc, char **argv)
     if (!st) st = weft_lora_attach(&a, model, &lora, &params, &err);
     if (!st) st = weft_measure_training(&c, model, &params, n_seqs, len, argc > 6 && atoi(argv[6]), steps, &r, &err);
     if (!st)
-        printf("%s, level %s, %d threads: %.0f tokens/s (%.0f a second of processor time), %.0f GFLOP/s = %.1f %% of peak %.0f, %.2f GFLOP/token, peak memory %.0f MB\n", preset,
-               weft_isa_name(c.isa), weft_pool_threads(pool), r.tokens_per_s, r.tokens_per_cpu_s, 1e-9 * r.flops, 100 * r.share, 1e-9 * r.peak,
-               1e-9 * r.flop_per_token, 1e-6 * (double)r.peak_rss_bytes);
+        printf(
+            "%s, level %s, %d threads: %.0f tokens/s (%.0f a second of processor time), %.0f GFLOP/s = %.1f %% of peak %.0f, %.2f GFLOP/token, peak memory %.0f MB\n",
+            preset, weft_isa_name(c.isa), weft_pool_threads(pool), r.tokens_per_s, r.tokens_per_cpu_s,
+            1e-9 * r.flops, 100 * r.share, 1e-9 * r.peak, 1e-9 * r.flop_per_token,
+            1e-6 * (double)r.peak_rss_bytes);
     else fprintf(stderr, "%s\n", err.msg);
     weft_model_free(model);
     weft_compute_clear(&c);

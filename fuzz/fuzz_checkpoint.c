@@ -11,7 +11,8 @@ static void check(bool ok)
     if (!ok) abort();
 }
 
-static enum weft_status file_of_manifest(void *ctx, const char *file, uint64_t bytes, const char *sha256, struct weft_err *err)
+static enum weft_status file_of_manifest(void *ctx, const char *file, uint64_t bytes, const char *sha256,
+                                         struct weft_err *err)
 {
     size_t *n = ctx;
     check(file[0] && file[0] != '.' && !strchr(file, '/') && strlen(sha256) == WEFT_SHA256_HEX - 1);

@@ -27,7 +27,8 @@ static inline void check_ok_at(enum weft_status st, const struct weft_err *err, 
 }
 
 /* The call failed with this status and rule ("" or NULL: any), and its message holds `part` (NULL: anything). */
-#define check_fails(st, err, want, rule_want, part) check_fails_at((st), (err), (want), (rule_want), (part), __FILE__, __LINE__)
+#define check_fails(st, err, want, rule_want, part)                                                          \
+    check_fails_at((st), (err), (want), (rule_want), (part), __FILE__, __LINE__)
 static inline void check_fails_at(enum weft_status st, const struct weft_err *err, enum weft_status want,
                                   const char *rule, const char *part, const char *file, int line)
 {

@@ -39,7 +39,8 @@ static enum weft_status check_settings(struct weft_model *m, const struct weft_l
     if (s->rank < 1 || s->rank > WEFT_LORA_MAX_RANK)
         return weft_fail(err, WEFT_EARG, "lora_rank is %zu; expected 1 to %d", s->rank, WEFT_LORA_MAX_RANK);
     if (!isfinite(s->alpha) || s->alpha < 0)
-        return weft_fail(err, WEFT_EARG, "lora_alpha is %g; expected a number above 0, or 0 for twice the rank", s->alpha);
+        return weft_fail(err, WEFT_EARG,
+                         "lora_alpha is %g; expected a number above 0, or 0 for twice the rank", s->alpha);
     if (!(s->dropout >= 0 && s->dropout < 1))
         return weft_fail(err, WEFT_EARG, "lora_dropout is %g; expected 0 or more and less than 1", s->dropout);
     for (size_t t = 0; t < s->n_targets; t++) {
@@ -48,8 +49,11 @@ static enum weft_status check_settings(struct weft_model *m, const struct weft_l
         if (is_all(s->targets[t])) continue;
         while (i < n && !weft_lora_matches(weft_model_linear(m, i)->name, weft_str_c(s->targets[t]))) i++;
         if (i == n)
-            return weft_fail(err, WEFT_EARG, "lora_target: no linear layer is named %s; there are q_proj, k_proj, v_proj, o_proj, "
-                             "gate_proj, up_proj, down_proj, and all", weft_escape(shown, sizeof shown, weft_str_c(s->targets[t])));
+            return weft_fail(
+                err, WEFT_EARG,
+                "lora_target: no linear layer is named %s; there are q_proj, k_proj, v_proj, o_proj, "
+                "gate_proj, up_proj, down_proj, and all",
+                weft_escape(shown, sizeof shown, weft_str_c(s->targets[t])));
     }
     return WEFT_OK;
 }
@@ -57,17 +61,24 @@ static enum weft_status check_settings(struct weft_model *m, const struct weft_l
 /* ---- making ---- */
 
 /* A branch with room for its values, and for gradients when it is trained. */
-struct weft_branch *weft_lora_branch(struct weft_arena *a, const struct weft_linear *l, size_t rank, double alpha, double dropout,
-                                     bool rslora, size_t module_id, bool train, struct weft_err *err)
+struct weft_branch *weft_lora_branch(struct weft_arena *a, const struct weft_linear *l, size_t rank,
+                                     double alpha, double dropout, bool rslora, size_t module_id, bool train,
+                                     struct weft_err *err)
 {
     struct weft_branch *b = WEFT_NEW(a, struct weft_branch);
     size_t n_a = rank * l->n_in, n_b = rank * l->n_out;
     bool ok = b != NULL;
     if (ok) {
         *b = (struct weft_branch){
-            .rank = rank, .scale = (float)(alpha / (rslora ? sqrt((double)rank) : (double)rank)), .dropout = (float)dropout,
-            .enabled = true, .rslora = rslora, .alpha = alpha, .module_id = (uint32_t)module_id,
-            .a = WEFT_NEWS(a, float, n_a), .b = WEFT_NEWS(a, float, n_b),
+            .rank = rank,
+            .scale = (float)(alpha / (rslora ? sqrt((double)rank) : (double)rank)),
+            .dropout = (float)dropout,
+            .enabled = true,
+            .rslora = rslora,
+            .alpha = alpha,
+            .module_id = (uint32_t)module_id,
+            .a = WEFT_NEWS(a, float, n_a),
+            .b = WEFT_NEWS(a, float, n_b),
         };
         ok = b->a && b->b;
     }
@@ -183,8 +194,8 @@ static size_t list_targets(const struct weft_linear *const *linears, size_t n, c
 }
 
 /* Modules whose rank (or alpha) is not that of the first, as a pattern for each. */
-static void write_patterns(struct weft_json_out *o, const struct weft_linear *const *linears, size_t n, const struct weft_branch *first,
-                           bool alpha)
+static void write_patterns(struct weft_json_out *o, const struct weft_linear *const *linears, size_t n,
+                           const struct weft_branch *first, bool alpha)
 {
     weft_json_out_object(o);
     for (size_t i = 0; i < n; i++) {
@@ -198,8 +209,9 @@ static void write_patterns(struct weft_json_out *o, const struct weft_linear *co
     weft_json_out_object_end(o);
 }
 
-static void write_config(struct weft_buf *out, const struct weft_linear *const *linears, size_t n, const char *const *targets,
-                         size_t n_targets, const struct weft_branch *first, const char *base_model)
+static void write_config(struct weft_buf *out, const struct weft_linear *const *linears, size_t n,
+                         const char *const *targets, size_t n_targets, const struct weft_branch *first,
+                         const char *base_model)
 {
     enum { NOTHING, FALSE, TRUE, EMPTY, TEXT, NUMBER, OURS };
     /* In the order of the file; what PEFT writes for an adapter without further features. */
@@ -238,7 +250,8 @@ static void write_config(struct weft_buf *out, const struct weft_linear *const *
         else if (!strcmp(key, "rank_pattern")) write_patterns(&o, linears, n, first, false);
         else if (!strcmp(key, "base_model_name_or_path")) weft_json_out_cstr(&o, base_model ? base_model : "");
         else if (!strcmp(key, "lora_alpha")) {
-            if (first->alpha == floor(first->alpha) && first->alpha < 1e15) weft_json_out_int(&o, (int64_t)first->alpha);
+            if (first->alpha == floor(first->alpha) && first->alpha < 1e15)
+                weft_json_out_int(&o, (int64_t)first->alpha);
             else weft_json_out_double(&o, first->alpha);
         } else if (!strcmp(key, "lora_dropout")) {
             char text[32];
@@ -274,7 +287,8 @@ static void write_fingerprints(struct weft_buf *out, const struct weft_lora_info
     weft_buf_char(out, '\n');
 }
 
-static enum weft_status write_text(struct weft_arena *a, const char *dir, const char *name, struct weft_buf *text, struct weft_err *err)
+static enum weft_status write_text(struct weft_arena *a, const char *dir, const char *name,
+                                   struct weft_buf *text, struct weft_err *err)
 {
     const char *path = weft_path_join(a, dir, name);
     enum weft_status st = weft_buf_check(text, name, err);
@@ -282,7 +296,8 @@ static enum weft_status write_text(struct weft_arena *a, const char *dir, const 
     return st ? st : weft_file_write(path, weft_buf_view(text), err);
 }
 
-enum weft_status weft_lora_save(const struct weft_model *model, const char *dir, const struct weft_lora_info *info, struct weft_err *err)
+enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
+                                const struct weft_lora_info *info, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_buf config = { 0 }, fingerprints = { 0 };
@@ -306,7 +321,9 @@ enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
         if (!b) continue;
         if (!first) first = b;
         for (int half = 0; half < 2; half++) {
-            const char *name = weft_str_printf(&a, "base_model.model.%s.lora_%c.weight", linears[i]->name, half ? 'B' : 'A').s;
+            const char *name =
+                weft_str_printf(&a, "base_model.model.%s.lora_%c.weight", linears[i]->name, half ? 'B' : 'A')
+                    .s;
             const float *w = half ? b->b : b->a;
             size_t rows = half ? linears[i]->n_out : b->rank, cols = half ? b->rank : linears[i]->n_in;
             if (!name) {
@@ -315,8 +332,10 @@ enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
             }
             for (size_t k = 0; k < rows * cols; k++)
                 if (!isfinite(w[k])) {
-                    st = weft_fail_rule(err, WEFT_EINPUT, "B5", "%s has a value that is not a number or infinite; such an adapter "
-                                        "is not written", name);
+                    st = weft_fail_rule(err, WEFT_EINPUT, "B5",
+                                        "%s has a value that is not a number or infinite; such an adapter "
+                                        "is not written",
+                                        name);
                     goto done;
                 }
             tensors[n_tensors++] = (struct weft_st_out){ .name = name, .dtype = WEFT_ST_F32, .n_dims = 2, .shape = { rows, cols },

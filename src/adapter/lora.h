@@ -25,7 +25,8 @@ struct weft_lora_settings {
 
 /* Gives each target a branch A [r, n_in], B [n_out, r], f32; with `params` they are trainable and appended in model
  * order, A before B.  WEFT_EARG: no layer has such a name; the message lists the names there are. */
-WEFT_MUST_USE enum weft_status weft_lora_attach(struct weft_arena *a, struct weft_model *model, const struct weft_lora_settings *s,
+WEFT_MUST_USE enum weft_status weft_lora_attach(struct weft_arena *a, struct weft_model *model,
+                                                const struct weft_lora_settings *s,
                                                 struct weft_params *params, struct weft_err *err);
 
 /* What an adapter folder says besides its tensors, and what we write into one. */
@@ -35,11 +36,12 @@ struct weft_lora_info {
     const char *base_sha256;        /* of the base model's config and tensor shapes and values; NULL: unknown */
 };
 /* adapter_config.json, adapter_model.safetensors and weft.json (the fingerprints) into an existing folder. */
-WEFT_MUST_USE enum weft_status weft_lora_save(const struct weft_model *model, const char *dir, const struct weft_lora_info *info,
-                                              struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
+                                              const struct weft_lora_info *info, struct weft_err *err);
 /* Attaches the adapter of `dir`.  With `params` its tensors are trainable.  info may be NULL. */
 WEFT_MUST_USE enum weft_status weft_lora_load(struct weft_arena *a, struct weft_model *model, const char *dir,
-                                              struct weft_params *params, struct weft_lora_info *info, struct weft_err *err);
+                                              struct weft_params *params, struct weft_lora_info *info,
+                                              struct weft_err *err);
 
 /* Switches all branches: base and tuned model side by side from one set of weights. */
 void weft_lora_enable(struct weft_model *model, bool enabled);

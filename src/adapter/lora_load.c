@@ -32,18 +32,19 @@ static const struct weft_json_value *member(const struct loading *l, const char 
     return v && v->kind != WEFT_JSON_NULL ? v : NULL;
 }
 
-static enum weft_status bad(struct loading *l, const char *rule, const char *key, const struct weft_json_value *v, const char *expected)
+static enum weft_status bad(struct loading *l, const char *rule, const char *key,
+                            const struct weft_json_value *v, const char *expected)
 {
     uint64_t line, column;
     enum weft_lang lang = l->err ? l->err->lang : WEFT_LANG_EN;
     char text[160];
     weft_json_place(&l->json, v->at, &line, &column);
     bool written = v->kind == WEFT_JSON_NUMBER || v->kind == WEFT_JSON_STRING;
-    return weft_fail_rule(l->err, WEFT_EINPUT, rule, "%s:%llu:%llu: %s is %s; expected %s", l->config_path, (unsigned long long)line,
-                          (unsigned long long)column, key,
-                          written ? weft_escape(text, sizeof text, v->text)
+    return weft_fail_rule(l->err, WEFT_EINPUT, rule, "%s:%llu:%llu: %s is %s; expected %s", l->config_path,
+                          (unsigned long long)line, (unsigned long long)column, key,
+                          written                     ? weft_escape(text, sizeof text, v->text)
                           : v->kind == WEFT_JSON_BOOL ? (v->boolean ? "true" : "false")
-                                                         : weft_tr(lang, weft_json_kind_name(v->kind)),
+                                                      : weft_tr(lang, weft_json_kind_name(v->kind)),
                           weft_tr(lang, expected));
 }
 
@@ -56,9 +57,22 @@ static bool is_empty(const struct weft_json_value *v)
 static enum weft_status refuse_features(struct loading *l)
 {
     static const char *const must_be_off[] = {
-        "use_dora", "lora_bias", "fan_in_fan_out", "use_qalora", "modules_to_save", "layer_replication", "trainable_token_indices",
-        "target_parameters", "megatron_config", "alora_invocation_tokens", "use_bdlora", "arrow_config", "kasa_config",
-        "velora_config", "monteclora_config", "loftq_config",
+        "use_dora",
+        "lora_bias",
+        "fan_in_fan_out",
+        "use_qalora",
+        "modules_to_save",
+        "layer_replication",
+        "trainable_token_indices",
+        "target_parameters",
+        "megatron_config",
+        "alora_invocation_tokens",
+        "use_bdlora",
+        "arrow_config",
+        "kasa_config",
+        "velora_config",
+        "monteclora_config",
+        "loftq_config",
     };
     const struct weft_json_value *v;
     for (size_t i = 0; i < WEFT_COUNT(must_be_off); i++) {
@@ -67,14 +81,16 @@ static enum weft_status refuse_features(struct loading *l)
             return bad(l, "AD2", must_be_off[i], v, "this feature switched off: it is not supported");
     }
     v = member(l, "bias");
-    if (v && !(v->kind == WEFT_JSON_STRING && weft_str_is(v->text, "none"))) return bad(l, "AD2", "bias", v, "\"none\"");
+    if (v && !(v->kind == WEFT_JSON_STRING && weft_str_is(v->text, "none")))
+        return bad(l, "AD2", "bias", v, "\"none\"");
     v = member(l, "init_lora_weights");
     if (v && v->kind == WEFT_JSON_STRING) {
         /* These change the base model too, so that the adapter alone is not the difference. */
         static const char *const residual[] = { "pissa", "olora", "loftq", "corda", "lora_ga" };
         for (size_t i = 0; i < WEFT_COUNT(residual); i++)
             if (weft_str_starts(v->text, weft_str_c(residual[i])))
-                return bad(l, "AD2", "init_lora_weights", v, "an adapter for an unchanged base; convert it to plain LoRA first");
+                return bad(l, "AD2", "init_lora_weights", v,
+                           "an adapter for an unchanged base; convert it to plain LoRA first");
     }
     return WEFT_OK;
 }
@@ -84,11 +100,13 @@ static enum weft_status read_number(struct loading *l, const char *key, double m
     const struct weft_json_value *v = member(l, key);
     char expected[80];
     if (!v) return WEFT_OK;
-    if (v->kind == WEFT_JSON_NUMBER && isfinite(v->number) && v->number <= max && (above ? v->number > min : v->number >= min)) {
+    if (v->kind == WEFT_JSON_NUMBER && isfinite(v->number) && v->number <= max
+        && (above ? v->number > min : v->number >= min)) {
         *out = v->number;
         return WEFT_OK;
     }
-    snprintf(expected, sizeof expected, weft_tr(l->err ? l->err->lang : WEFT_LANG_EN, "a number from %g to %g"), min, max);
+    snprintf(expected, sizeof expected,
+             weft_tr(l->err ? l->err->lang : WEFT_LANG_EN, "a number from %g to %g"), min, max);
     return bad(l, "AD2", key, v, expected);
 }
 
@@ -104,8 +122,10 @@ static enum weft_status read_config(struct loading *l, const char *dir)
     const char *weights = weft_path_join(&l->scratch, dir, "adapter_model.safetensors");
     if (!l->config_path || !pickle || !weights) return weft_fail_nomem(l->err, 256, "a path");
     if (!weft_file_exists(weights) && weft_file_exists(pickle))
-        return weft_fail_rule(l->err, WEFT_EINPUT, "AD1", "%s: a Python pickle can run any program and is not opened; expected "
-                              "adapter_model.safetensors", pickle);
+        return weft_fail_rule(l->err, WEFT_EINPUT, "AD1",
+                              "%s: a Python pickle can run any program and is not opened; expected "
+                              "adapter_model.safetensors",
+                              pickle);
     if (!weft_file_exists(l->config_path) || !weft_file_exists(weights))
         return weft_fail_rule(l->err, WEFT_EINPUT, "AD1", "%s: expected an adapter folder with adapter_config.json and "
                               "adapter_model.safetensors; there is no %s", dir,
@@ -119,7 +139,8 @@ static enum weft_status read_config(struct loading *l, const char *dir)
 
     v = member(l, "peft_type");
     if (!v)
-        return weft_fail_rule(l->err, WEFT_EINPUT, "AD2", "%s: there is no key \"peft_type\"; expected \"LORA\"", l->config_path);
+        return weft_fail_rule(l->err, WEFT_EINPUT, "AD2",
+                              "%s: there is no key \"peft_type\"; expected \"LORA\"", l->config_path);
     if (v->kind != WEFT_JSON_STRING || !weft_str_is(v->text, "LORA")) return bad(l, "AD2", "peft_type", v, "\"LORA\"");
     v = member(l, "r");
     if (v && !(v->kind == WEFT_JSON_NUMBER && v->is_int)) return bad(l, "AD2", "r", v, "a whole number");
@@ -149,13 +170,16 @@ static enum weft_status look_up_pattern(struct loading *l, const char *which, co
         char shown[120];
         int code, found = PCRE2_ERROR_NOMATCH;
         size_t at;
-        if (v->kind != WEFT_JSON_NUMBER || !isfinite(v->number) || v->number <= 0) return bad(l, "AD2", which, v, "numbers above 0");
+        if (v->kind != WEFT_JSON_NUMBER || !isfinite(v->number) || v->number <= 0)
+            return bad(l, "AD2", which, v, "numbers above 0");
         if (key.len > MAX_PATTERN_BYTES)
-            return weft_fail_rule(l->err, WEFT_ELIMIT, "AD3", "%s: a pattern of %s has %zu bytes; at most %d are allowed",
-                                  l->config_path, which, key.len, MAX_PATTERN_BYTES);
+            return weft_fail_rule(l->err, WEFT_ELIMIT, "AD3",
+                                  "%s: a pattern of %s has %zu bytes; at most %d are allowed", l->config_path,
+                                  which, key.len, MAX_PATTERN_BYTES);
         struct weft_str regex = weft_str_printf(&l->scratch, "^(.*\\.)?(%.*s)$", (int)key.len, key.s);
         if (!regex.s) return weft_fail_nomem(l->err, key.len, "a pattern");
-        pcre2_code *re = pcre2_compile((PCRE2_SPTR)regex.s, regex.len, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+        pcre2_code *re = pcre2_compile((PCRE2_SPTR)regex.s, regex.len, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
+                                       &code, &at, NULL);
         pcre2_match_data *match = re ? pcre2_match_data_create(1, NULL) : NULL;
         pcre2_match_context *limits = re ? pcre2_match_context_create(NULL) : NULL;
         if (match && limits) {
@@ -167,8 +191,10 @@ static enum weft_status look_up_pattern(struct loading *l, const char *which, co
         pcre2_match_data_free(match);
         pcre2_code_free(re);
         if (!re || (found < 0 && found != PCRE2_ERROR_NOMATCH))
-            return weft_fail_rule(l->err, WEFT_EINPUT, "AD3", "%s: pattern \"%s\" of %s cannot be used: it is malformed or takes too "
-                                  "many steps", l->config_path, weft_escape(shown, sizeof shown, key), which);
+            return weft_fail_rule(l->err, WEFT_EINPUT, "AD3",
+                                  "%s: pattern \"%s\" of %s cannot be used: it is malformed or takes too "
+                                  "many steps",
+                                  l->config_path, weft_escape(shown, sizeof shown, key), which);
         if (found >= 0) {
             *out = v->number;
             return WEFT_OK;
@@ -196,7 +222,8 @@ static void offend(struct offenders *o, struct weft_str name, const char *what)
 /* "base_model.model.X.lora_A.default.weight" -> X and 'A'; false: another kind of name. */
 static bool split_name(struct weft_str name, struct weft_str *module, int *half)
 {
-    static const char *const ends[2][2] = { { ".lora_A.weight", ".lora_A.default.weight" }, { ".lora_B.weight", ".lora_B.default.weight" } };
+    static const char *const ends[2][2] = { { ".lora_A.weight", ".lora_A.default.weight" },
+                                            { ".lora_B.weight", ".lora_B.default.weight" } };
     const struct weft_str prefix = WEFT_STR("base_model.model.");
     if (weft_str_starts(name, prefix)) name = weft_str_skip(name, prefix.len);
     for (int h = 0; h < 2; h++)
@@ -265,13 +292,14 @@ static enum weft_status sort_tensors(struct loading *l, const char *path, const 
             const struct weft_st_tensor *t = pairs[i][half];
             size_t rows = half ? linear->n_out : (size_t)rank, cols = half ? (size_t)rank : linear->n_in;
             if (t->n_dims == 2 && t->shape[0] == rows && t->shape[1] == cols) continue;
-            snprintf(what, sizeof what, weft_tr(lang, "has shape [%zu, %zu] (expected [%zu, %zu])"), t->n_dims > 0 ? t->shape[0] : 0,
-                     t->n_dims > 1 ? t->shape[1] : 0, rows, cols);
+            snprintf(what, sizeof what, weft_tr(lang, "has shape [%zu, %zu] (expected [%zu, %zu])"),
+                     t->n_dims > 0 ? t->shape[0] : 0, t->n_dims > 1 ? t->shape[1] : 0, rows, cols);
             offend(&o, t->name, what);
         }
     }
     if (o.n)
-        st = weft_fail_rule(l->err, WEFT_EINPUT, "AD4", "%s: %zu tensors do not fit the model and adapter_config.json: %s%s", path, o.n,
+        st = weft_fail_rule(l->err, WEFT_EINPUT, "AD4",
+                            "%s: %zu tensors do not fit the model and adapter_config.json: %s%s", path, o.n,
                             o.text.s ? o.text.s : "", o.n > NAMED_OFFENDERS ? " ..." : "");
 done:
     weft_buf_clear(&o.text);
@@ -282,20 +310,23 @@ done:
 static enum weft_status check_targets(struct loading *l, const char *path, const struct weft_st_tensor *(*pairs)[2])
 {
     const struct weft_json_value *targets = member(l, "target_modules");
-    if (!targets || targets->kind != WEFT_JSON_ARRAY || member(l, "layers_to_transform") || member(l, "exclude_modules"))
+    if (!targets || targets->kind != WEFT_JSON_ARRAY || member(l, "layers_to_transform")
+        || member(l, "exclude_modules"))
         return WEFT_OK;
     for (size_t i = 0; i < weft_model_n_linears(l->model); i++) {
         const char *name = weft_model_linear(l->model, i)->name;
         if (pairs[i][0]) continue;
         for (size_t k = 0; k < targets->n; k++)
             if (targets->items[k].kind == WEFT_JSON_STRING && weft_lora_matches(name, targets->items[k].text))
-                return weft_fail_rule(l->err, WEFT_EINPUT, "AD4", "%s: %s is a target of adapter_config.json but has no tensors here",
+                return weft_fail_rule(l->err, WEFT_EINPUT, "AD4",
+                                      "%s: %s is a target of adapter_config.json but has no tensors here",
                                       path, name);
     }
     return WEFT_OK;
 }
 
-static enum weft_status read_tensors(struct loading *l, struct weft_arena *a, const char *dir, struct weft_branch **branches, bool train)
+static enum weft_status read_tensors(struct loading *l, struct weft_arena *a, const char *dir,
+                                     struct weft_branch **branches, bool train)
 {
     struct weft_safetensors f = { 0 };
     size_t n = weft_model_n_linears(l->model);
@@ -314,7 +345,8 @@ static enum weft_status read_tensors(struct loading *l, struct weft_arena *a, co
         st = look_up_pattern(l, "alpha_pattern", linear->name, &alpha);
         if (st) break;
         size_t rank = pairs[i][0]->shape[0];
-        struct weft_branch *b = branches[i] = weft_lora_branch(a, linear, rank, alpha, l->dropout, l->rslora, i, train, l->err);
+        struct weft_branch *b = branches[i] =
+            weft_lora_branch(a, linear, rank, alpha, l->dropout, l->rslora, i, train, l->err);
         if (!b) {
             st = WEFT_ENOMEM;
             break;
@@ -326,7 +358,8 @@ static enum weft_status read_tensors(struct loading *l, struct weft_arena *a, co
         for (size_t k = 0; !st && k < rank * linear->n_out; k++)
             if (!isfinite(b->b[k])) st = WEFT_EINPUT;
         if (st)
-            st = weft_fail_rule(l->err, st, "AD5", "%s: the branch of %s has a value that is not a number or infinite", path,
+            st = weft_fail_rule(l->err, st, "AD5",
+                                "%s: the branch of %s has a value that is not a number or infinite", path,
                                 linear->name);
     }
     weft_safetensors_close(&f);
@@ -342,7 +375,8 @@ static const char *text_of(struct weft_arena *a, const struct weft_json_value *o
 }
 
 /* weft.json is ours and optional; an adapter of another base is refused (AD6). */
-static enum weft_status read_fingerprints(struct loading *l, struct weft_arena *a, const char *dir, struct weft_lora_info *info)
+static enum weft_status read_fingerprints(struct loading *l, struct weft_arena *a, const char *dir,
+                                          struct weft_lora_info *info)
 {
     struct weft_json_value root = { 0 };
     struct weft_str text;
@@ -362,13 +396,15 @@ static enum weft_status read_fingerprints(struct loading *l, struct weft_arena *
     if (!info->base_sha256) return WEFT_OK;
     st = weft_model_fingerprint(l->model, base, l->err);
     if (!st && strcmp(base, info->base_sha256))
-        st = weft_fail_rule(l->err, WEFT_EINPUT, "AD6", "%s: this adapter was trained on another base model (fingerprint %.12s...; this "
-                            "one has %.12s...)", dir, info->base_sha256, base);
+        st = weft_fail_rule(l->err, WEFT_EINPUT, "AD6",
+                            "%s: this adapter was trained on another base model (fingerprint %.12s...; this "
+                            "one has %.12s...)",
+                            dir, info->base_sha256, base);
     return st;
 }
 
-enum weft_status weft_lora_load(struct weft_arena *a, struct weft_model *model, const char *dir, struct weft_params *params,
-                                struct weft_lora_info *info, struct weft_err *err)
+enum weft_status weft_lora_load(struct weft_arena *a, struct weft_model *model, const char *dir,
+                                struct weft_params *params, struct weft_lora_info *info, struct weft_err *err)
 {
     struct loading l = { .model = model, .err = err };
     struct weft_lora_info found;

@@ -9,7 +9,8 @@
 
 #include <stdio.h>
 
-void weft_bench_row(struct weft_bench *b, const char *name, double value, const char *unit, double share, const char *of)
+void weft_bench_row(struct weft_bench *b, const char *name, double value, const char *unit, double share,
+                    const char *of)
 {
     if (!b->cli->json) {
         weft_say(b->cli, "  %-36s %10.1f %-8s", name, value, unit);
@@ -58,7 +59,8 @@ static const char *const product_names[] = { "y=xW'", "dx=dyW", "dW+=dy'x" };
 static enum weft_status bench_gemm(struct weft_bench *b)
 {
     /* The shapes of one layer of Qwen2.5-0.5B and of LoRA at rank 16, 512 tokens. */
-    static const size_t shapes[][2] = { { 896, 896 }, { 128, 896 }, { 4864, 896 }, { 896, 4864 }, { 16, 896 }, { 4864, 16 } };
+    static const size_t shapes[][2] = { { 896, 896 },  { 128, 896 }, { 4864, 896 },
+                                        { 896, 4864 }, { 16, 896 },  { 4864, 16 } };
     enum weft_status st = WEFT_OK;
     for (int product = WEFT_Y; !st && product <= WEFT_DX; product++)
         for (size_t i = 0; !st && i < WEFT_COUNT(shapes); i++) {
@@ -185,7 +187,9 @@ static enum weft_status run(struct weft_cli *cli)
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_bench, &set, &set.common, &words, &done);
     if (st || done) return st;
-    if (!words.n || words.n > 2) return weft_fail(&cli->err, WEFT_EARG, "usage: weft bench WHAT [MODEL]; \"weft bench all\" runs them all");
+    if (!words.n || words.n > 2)
+        return weft_fail(&cli->err, WEFT_EARG,
+                         "usage: weft bench WHAT [MODEL]; \"weft bench all\" runs them all");
     const char *what = words.items[0];
     b.model = words.n > 1 ? words.items[1] : NULL;
     st = weft_cli_compute(cli, &set.common);
@@ -196,7 +200,8 @@ static enum weft_status run(struct weft_cli *cli)
         if (!all && strcmp(what, entries[i].name) != 0) continue;
         found = true;
         if (!cli->json)
-            weft_say(cli, "%s: %s (%s, %d threads)\n", entries[i].name, cli->lang == WEFT_LANG_ZH ? entries[i].help_zh : entries[i].help,
+            weft_say(cli, "%s: %s (%s, %d threads)\n", entries[i].name,
+                     cli->lang == WEFT_LANG_ZH ? entries[i].help_zh : entries[i].help,
                      weft_isa_name(cli->compute.isa), weft_pool_threads(cli->pool));
         st = entries[i].run(&b);
     }

@@ -12,6 +12,7 @@ struct weft_bench {
 };
 
 /* One figure; share and `of` ("peak", "memory read") say what it is a part of, `of` NULL: of nothing. */
-void weft_bench_row(struct weft_bench *b, const char *name, double value, const char *unit, double share, const char *of);
+void weft_bench_row(struct weft_bench *b, const char *name, double value, const char *unit, double share,
+                    const char *of);
 
 #endif

@@ -69,13 +69,17 @@ static enum weft_status turn(struct talk *t, struct weft_str line)
 {
     struct weft_cli *cli = t->cli;
     struct weft_generated g = { 0 };
-    if (t->n_turns + 2 > MAX_TURNS) return weft_fail(&cli->err, WEFT_ELIMIT, "a conversation holds at most %d turns", MAX_TURNS);
+    if (t->n_turns + 2 > MAX_TURNS)
+        return weft_fail(&cli->err, WEFT_ELIMIT, "a conversation holds at most %d turns", MAX_TURNS);
     struct weft_str kept = weft_str_dup(&cli->arena, line);
     if (!kept.s) return weft_fail_nomem(&cli->err, line.len, "the conversation");
     t->turns[t->n_turns] = (struct weft_turn){ WEFT_ROLE_USER, kept };
-    struct weft_row row = { .system = weft_str_c(t->set.system), .turns = t->turns, .n_turns = t->n_turns + 1, .kto_tag = -1 };
+    struct weft_row row = {
+        .system = weft_str_c(t->set.system), .turns = t->turns, .n_turns = t->n_turns + 1, .kto_tag = -1
+    };
     struct weft_sampling sampling = t->set.sampling;
-    sampling.seed += (int64_t)t->n_turns;       /* each turn draws its own numbers; one seed still gives one conversation */
+    /* each turn draws its own numbers; one seed still gives one conversation */
+    sampling.seed += (int64_t)t->n_turns;
     enum weft_status st = weft_session_answer(&t->session, &row, &sampling, show, t, &g);
     if (!st) {
         struct weft_str answer = weft_str_dup(&cli->arena, weft_buf_view(&g.text));
@@ -124,7 +128,8 @@ static enum weft_status talk(struct talk *t)
         if (!said.len || command(t, said, &quit)) continue;
         size_t bad = weft_utf8_check(said);
         if (bad < said.len) {
-            st = weft_fail_rule(&t->cli->err, WEFT_EINPUT, "TX1", "standard input: byte %zu of the line is not UTF-8", bad);
+            st = weft_fail_rule(&t->cli->err, WEFT_EINPUT, "TX1",
+                                "standard input: byte %zu of the line is not UTF-8", bad);
             break;
         }
         st = turn(t, said);
@@ -146,7 +151,9 @@ static enum weft_status run(struct weft_cli *cli)
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_chat, &t.set, &t.set.common, &words, &done);
     if (st || done) return st;
-    if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words", words.n);
+    if (words.n != 1)
+        return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words",
+                         words.n);
     t.set.session.model = words.items[0];
     t.turns = WEFT_NEWS(&cli->arena, struct weft_turn, MAX_TURNS);
     if (!t.turns) return weft_fail_nomem(&cli->err, MAX_TURNS * sizeof *t.turns, "the conversation");

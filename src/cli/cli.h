@@ -63,9 +63,11 @@ struct weft_verb {
     enum weft_status (*run)(struct weft_cli *cli);
 };
 
-/* Defaults, then argv into `settings`, whose weft_cli_common is `common`; --help prints the verb's help and sets *done. */
-WEFT_MUST_USE enum weft_status weft_cli_options(struct weft_cli *cli, const struct weft_verb *verb, void *settings,
-                                                struct weft_cli_common *common, struct weft_str_list *positional, bool *done);
+/* Defaults, then argv into `settings`, whose weft_cli_common is `common`; --help prints the verb's help and
+ * sets *done. */
+WEFT_MUST_USE enum weft_status weft_cli_options(struct weft_cli *cli, const struct weft_verb *verb,
+                                                void *settings, struct weft_cli_common *common,
+                                                struct weft_str_list *positional, bool *done);
 /* Starts threads and kernels by the common settings; once per process. */
 WEFT_MUST_USE enum weft_status weft_cli_compute(struct weft_cli *cli, const struct weft_cli_common *common);
 
@@ -75,8 +77,10 @@ WEFT_MUST_USE enum weft_status weft_cli_model_path(struct weft_cli *cli, const c
 
 /* Output: stdout, checked at the end (a full disk or closed pipe is noticed). */
 void weft_say(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);        /* translated format, stdout */
-void weft_tell(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* the same, but stderr with --json */
-void weft_note(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* translated format, stderr, not when quiet */
+/* the same, but stderr with --json */
+void weft_tell(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);
+/* translated format, stderr, not when quiet */
+void weft_note(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);
 void weft_warn(struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(2, 3);       /* "warning: ..." on stderr */
 void weft_put(struct weft_cli *cli, struct weft_str text);                          /* as it is, stdout */
 
@@ -100,6 +104,7 @@ void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb, const cha
 const struct weft_verb *const *weft_cli_verbs(void);
 
 bool weft_cli_is_terminal(int fd);
-size_t weft_cli_columns(void);                                                      /* width of the terminal, 80 elsewhere */
+/* width of the terminal, 80 elsewhere */
+size_t weft_cli_columns(void);
 
 #endif

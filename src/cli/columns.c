@@ -35,14 +35,17 @@ static void put_padded(struct weft_str s, size_t width)
     for (; used < width; used++) putchar(' ');
 }
 
-void weft_print_columns(struct weft_cli *cli, const char *left_head, struct weft_str left, const char *right_head, struct weft_str right)
+void weft_print_columns(struct weft_cli *cli, const char *left_head, struct weft_str left,
+                        const char *right_head, struct weft_str right)
 {
     size_t columns = weft_min_size(weft_cli_columns(), 120), width = (columns - 4 - GAP) / 2;
-    struct weft_str heads[2] = { weft_str_c(weft_tr(cli->lang, left_head)), weft_str_c(weft_tr(cli->lang, right_head)) };
+    struct weft_str heads[2] = { weft_str_c(weft_tr(cli->lang, left_head)),
+                                 weft_str_c(weft_tr(cli->lang, right_head)) };
     struct weft_str texts[2] = { weft_str_trim_ascii(left), weft_str_trim_ascii(right) };
     weft_cli_progress_end(cli);
     if (columns < NARROW) {
-        for (int i = 0; i < 2; i++) printf("  %.*s: %.*s\n", (int)heads[i].len, heads[i].s, (int)texts[i].len, texts[i].s);
+        for (int i = 0; i < 2; i++)
+            printf("  %.*s: %.*s\n", (int)heads[i].len, heads[i].s, (int)texts[i].len, texts[i].s);
         return;
     }
     fputs("    ", stdout);

@@ -28,7 +28,8 @@ size_t weft_cli_columns(void)
 }
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* a translation has its key's conversions; a test checks that */
+#pragma GCC diagnostic ignored                                                                               \
+    "-Wformat-nonliteral" /* a translation has its key's conversions; a test checks that */
 void weft_say(struct weft_cli *cli, const char *fmt, ...)
 {
     va_list ap;
@@ -85,7 +86,8 @@ static enum weft_status read_environment(struct weft_cli *cli, const struct weft
     for (size_t i = 0; !st && i < WEFT_COUNT(rows); i++) {
         const char *value = getenv(rows[i][0]);
         if (value && value[0])
-            st = weft_options_set(*verb->options, settings, &cli->arena, rows[i][0], rows[i][1], value, NULL, &cli->err);
+            st = weft_options_set(*verb->options, settings, &cli->arena, rows[i][0], rows[i][1], value, NULL,
+                                  &cli->err);
     }
     return st;
 }
@@ -97,7 +99,9 @@ enum weft_status weft_cli_options(struct weft_cli *cli, const struct weft_verb *
     *done = false;
     enum weft_status st = weft_options_defaults(*verb->options, settings, &cli->arena, &cli->err);
     if (!st) st = read_environment(cli, verb, settings);
-    if (!st) st = weft_options_argv(*verb->options, settings, &cli->arena, cli->argc, cli->argv, positional, &warn, &cli->err);
+    if (!st)
+        st = weft_options_argv(*verb->options, settings, &cli->arena, cli->argc, cli->argv, positional, &warn,
+                               &cli->err);
     if (warn.len) fprintf(stderr, "%s", warn.s);
     weft_buf_clear(&warn);
     if (st) return st;
@@ -140,7 +144,8 @@ static const char *program_folder(struct weft_arena *a)
 enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, const char **path)
 {
     struct weft_arena *a = &cli->arena;
-    const char *home = getenv("WEFT_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME"), *program = program_folder(a);
+    const char *home = getenv("WEFT_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME"),
+               *program = program_folder(a);
     struct weft_str tried[6];
     size_t n = 0;
     if (weft_dir_exists(model) && (is_model(a, model) || strchr(model, '/'))) {
@@ -167,7 +172,8 @@ enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, co
     }
     char name[256];
     enum weft_status st =
-        n ? weft_fail(&cli->err, WEFT_EARG, "no model \"%s\": it is no folder with a config.json, and was not found in %s",
+        n ? weft_fail(&cli->err, WEFT_EARG,
+                      "no model \"%s\": it is no folder with a config.json, and was not found in %s",
                       weft_escape(name, sizeof name, weft_str_c(model)), list.s ? list.s : "")
           : weft_fail(&cli->err, WEFT_EARG, "no model \"%s\": expected a folder that holds config.json",
                       weft_escape(name, sizeof name, weft_str_c(model)));

@@ -46,9 +46,19 @@ static double gemm_difference(struct weft_cli *cli, enum weft_isa isa, enum weft
     /* Values that bf16 holds exactly, so that every level multiplies the same numbers. */
     for (size_t i = 0; i < M * K; i++) a[i] = weft_bf16_to_f32(weft_f32_to_bf16(weft_rng_f32(&rng) - 0.5f));
     for (size_t i = 0; i < N * K; i++) b[i] = weft_bf16_to_f32(half[i] = weft_f32_to_bf16(weft_rng_f32(&rng) - 0.5f));
-    struct weft_gemm g = { .m = M, .n = N, .k = K, .a = a, .lda = K, .b = type == WEFT_F32 ? (const void *)b : half, .b_type = type,
-                           .ldb = K, .b_rows_are_outputs = true, .c = want, .ldc = N };
-    if (!weft_compute_init(&ref, "ref", NULL, NULL) && !weft_compute_init(&level, weft_isa_name(isa), cli->pool, NULL)) {
+    struct weft_gemm g = { .m = M,
+                           .n = N,
+                           .k = K,
+                           .a = a,
+                           .lda = K,
+                           .b = type == WEFT_F32 ? (const void *)b : half,
+                           .b_type = type,
+                           .ldb = K,
+                           .b_rows_are_outputs = true,
+                           .c = want,
+                           .ldc = N };
+    if (!weft_compute_init(&ref, "ref", NULL, NULL)
+        && !weft_compute_init(&level, weft_isa_name(isa), cli->pool, NULL)) {
         weft_gemm(&ref, &g);
         g.c = got;
         weft_gemm(&level, &g);
@@ -73,8 +83,10 @@ static enum weft_status run(struct weft_cli *cli)
     if (st || done) return st;
     st = weft_cli_compute(cli, &set.common);
     if (st) return st;
-    weft_say(cli, "weft %s, %d threads, kernels %s\n", WEFT_VERSION, weft_pool_threads(cli->pool), weft_isa_name(cli->compute.isa));
-    weft_say(cli, "memory: %s available of %s\n", weft_cli_bytes(a, meminfo("MemAvailable")), weft_cli_bytes(b, meminfo("MemTotal")));
+    weft_say(cli, "weft %s, %d threads, kernels %s\n", WEFT_VERSION, weft_pool_threads(cli->pool),
+             weft_isa_name(cli->compute.isa));
+    weft_say(cli, "memory: %s available of %s\n", weft_cli_bytes(a, meminfo("MemAvailable")),
+             weft_cli_bytes(b, meminfo("MemTotal")));
     struct statvfs disk;
     if (statvfs(".", &disk) == 0)
         weft_say(cli, "disk here: %s free\n", weft_cli_bytes(a, (uint64_t)disk.f_bavail * disk.f_frsize));
@@ -84,12 +96,13 @@ static enum weft_status run(struct weft_cli *cli)
             weft_say(cli, "kernels %s: not on this processor\n", weft_isa_name((enum weft_isa)isa));
             continue;
         }
-        double f32 = gemm_difference(cli, (enum weft_isa)isa, WEFT_F32), bf16 = gemm_difference(cli, (enum weft_isa)isa, WEFT_BF16);
+        double f32 = gemm_difference(cli, (enum weft_isa)isa, WEFT_F32),
+               bf16 = gemm_difference(cli, (enum weft_isa)isa, WEFT_BF16);
         /* n * FLT_EPSILON * sum|a b| with sum|a b| about K / 16 */
         bool good = f32 >= 0 && bf16 >= 0 && f32 < 1e-4 && bf16 < 1e-4;
         sound = sound && good;
-        weft_say(cli, "kernels %s: %s (largest difference from ref %.1e f32, %.1e bf16)\n", weft_isa_name((enum weft_isa)isa),
-                 weft_tr(cli->lang, good ? "good" : "WRONG"), f32, bf16);
+        weft_say(cli, "kernels %s: %s (largest difference from ref %.1e f32, %.1e bf16)\n",
+                 weft_isa_name((enum weft_isa)isa), weft_tr(cli->lang, good ? "good" : "WRONG"), f32, bf16);
     }
     const char *tiny;
     if (weft_cli_model_path(cli, "tiny", &tiny) == WEFT_OK) weft_say(cli, "model tiny: %s\n", tiny);
@@ -97,7 +110,9 @@ static enum weft_status run(struct weft_cli *cli)
         weft_say(cli, "model tiny: not found (%s)\n", cli->err.msg);
         weft_err_clear(&cli->err);
     }
-    if (!sound) return weft_fail(&cli->err, WEFT_EDEVICE, "a kernel level computes wrongly on this machine; use another with --isa");
+    if (!sound)
+        return weft_fail(&cli->err, WEFT_EDEVICE,
+                         "a kernel level computes wrongly on this machine; use another with --isa");
     return WEFT_OK;
 }
 

@@ -27,10 +27,13 @@ static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
 static enum weft_status check_words(struct weft_cli *cli, const struct settings *set, size_t n_words)
 {
-    if (n_words > 1) return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words", n_words);
+    if (n_words > 1)
+        return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words",
+                         n_words);
     if (!set->adapter || !set->merge || !set->output || !n_words)
-        return weft_fail(&cli->err, WEFT_EARG, "usage: weft export MODEL --adapter DIR --merge -o OUT; MODEL is the base that the "
-                                               "adapter was trained on");
+        return weft_fail(&cli->err, WEFT_EARG,
+                         "usage: weft export MODEL --adapter DIR --merge -o OUT; MODEL is the base that the "
+                         "adapter was trained on");
     return WEFT_OK;
 }
 
@@ -51,13 +54,17 @@ static enum weft_status run(struct weft_cli *cli)
         st = weft_model_load(&model, dir, &m, &cli->err);
     }
     if (!st && !(adapter = weft_adapter_folder(&cli->arena, set.adapter)))
-        st = weft_fail(&cli->err, WEFT_EARG, "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/", set.adapter);
+        st = weft_fail(&cli->err, WEFT_EARG,
+                       "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
+                       set.adapter);
     if (!st) st = weft_lora_load(&cli->arena, model, adapter, NULL, NULL, &cli->err);
     if (!st) st = weft_dir_begin(&cli->arena, set.output, &tmp, &cli->err);
     if (!st) st = weft_model_save(model, tmp, (enum weft_dtype)set.dtype, true, &cli->progress, &cli->err);
     if (!st) st = weft_copy_model_files(cli, dir, tmp);
     if (!st) st = weft_dir_commit(tmp, set.output, &cli->err);
-    if (!st) weft_note(cli, "%s: %s with %s merged in; use it as any MODEL: weft chat %s\n", set.output, dir, adapter, set.output);
+    if (!st)
+        weft_note(cli, "%s: %s with %s merged in; use it as any MODEL: weft chat %s\n", set.output, dir,
+                  adapter, set.output);
     weft_model_free(model);
     return st;
 }

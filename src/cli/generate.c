@@ -49,7 +49,8 @@ static const char *finish_name(enum weft_finish f)
     return f == WEFT_FINISH_STOP ? "stop" : f == WEFT_FINISH_LENGTH ? "length" : "cancelled";
 }
 
-static void print_json(struct weft_cli *cli, struct weft_str prompt, const struct weft_generated *base, const struct weft_generated *tuned)
+static void print_json(struct weft_cli *cli, struct weft_str prompt, const struct weft_generated *base,
+                       const struct weft_generated *tuned)
 {
     struct weft_buf buf = { 0 };
     struct weft_json_out o;
@@ -95,8 +96,9 @@ static void clear(struct weft_generated *g)
     weft_ids_clear(&g->ids);
 }
 
-static enum weft_status one(struct weft_cli *cli, struct weft_session *tuned, struct weft_session *base, const struct settings *set,
-                            struct weft_str prompt, size_t number, size_t n_prompts)
+static enum weft_status one(struct weft_cli *cli, struct weft_session *tuned, struct weft_session *base,
+                            const struct settings *set, struct weft_str prompt, size_t number,
+                            size_t n_prompts)
 {
     struct weft_generated left = { 0 }, right = { 0 };
     enum weft_status st = WEFT_OK;
@@ -111,7 +113,8 @@ static enum weft_status one(struct weft_cli *cli, struct weft_session *tuned, st
     else if (!st && streamed) weft_put(cli, WEFT_STR("\n"));
     else if (!st) {
         if (n_prompts > 1 || set->compare) weft_say(cli, "%zu. %.*s\n", number, (int)prompt.len, prompt.s);
-        if (set->compare) weft_print_columns(cli, "base", weft_buf_view(&left.text), "tuned", weft_buf_view(&right.text));
+        if (set->compare)
+            weft_print_columns(cli, "base", weft_buf_view(&left.text), "tuned", weft_buf_view(&right.text));
         else weft_say(cli, "%s\n", right.text.s ? right.text.s : "");
         weft_put(cli, WEFT_STR("\n"));
         fflush(stdout);
@@ -122,7 +125,8 @@ static enum weft_status one(struct weft_cli *cli, struct weft_session *tuned, st
     return st;
 }
 
-static enum weft_status all(struct weft_cli *cli, struct weft_session *tuned, struct weft_session *base, const struct settings *set)
+static enum weft_status all(struct weft_cli *cli, struct weft_session *tuned, struct weft_session *base,
+                            const struct settings *set)
 {
     struct weft_str text;
     enum weft_status st = WEFT_OK;
@@ -151,8 +155,11 @@ static enum weft_status run(struct weft_cli *cli)
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_generate, &set, &set.common, &words, &done);
     if (st || done) return st;
-    if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words", words.n);
-    if (!set.prompt == !set.prompts) return weft_fail(&cli->err, WEFT_EARG, "expected either --prompt TEXT or --prompts FILE");
+    if (words.n != 1)
+        return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words",
+                         words.n);
+    if (!set.prompt == !set.prompts)
+        return weft_fail(&cli->err, WEFT_EARG, "expected either --prompt TEXT or --prompts FILE");
     if (set.compare && !set.session.adapter && !set.base)
         return weft_fail(&cli->err, WEFT_EARG, "--compare needs --adapter DIR, or --base MODEL to compare with");
     set.session.model = words.items[0];

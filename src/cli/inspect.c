@@ -66,14 +66,16 @@ static enum weft_status tensor_list(const struct weft_st_tensor *const *tensors,
         for (int d = 0; d < t->n_dims && at < sizeof shape - 24; d++)
             at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%zu", d ? "," : "", t->shape[d]);
         char name[256];
-        weft_buf_printf(&f->about, "  %s %s [%s]\n", weft_escape(name, sizeof name, t->name), weft_st_dtype_name(t->dtype), shape);
+        weft_buf_printf(&f->about, "  %s %s [%s]\n", weft_escape(name, sizeof name, t->name),
+                        weft_st_dtype_name(t->dtype), shape);
     }
     char a[32], b[32];
     fact(f, "tensors", "%zu, %s values, %s", n, weft_cli_count(a, values), weft_cli_bytes(b, bytes));
     return WEFT_OK;
 }
 
-static enum weft_status inspect_safetensors(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_safetensors(struct weft_cli *cli, const struct settings *set,
+                                            const char *path, struct finding *f)
 {
     struct weft_safetensors file = { 0 };
     enum weft_status st = weft_safetensors_open(&file, &cli->arena, path, &cli->err);
@@ -87,22 +89,24 @@ static enum weft_status inspect_safetensors(struct weft_cli *cli, const struct s
     return st;
 }
 
-static enum weft_status inspect_config(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_config(struct weft_cli *cli, const struct settings *set, const char *path,
+                                       struct finding *f)
 {
     struct weft_config c;
     enum weft_status st = weft_config_load(&cli->arena, path, &c, &cli->err);
     char n[32];
     if (st) return st;
     fact(f, "architecture", "%s", c.model_type);
-    fact(f, "shape", "%zu layers, hidden %zu, feed-forward %zu, heads %zu/%zu of %zu", c.n_layers, c.hidden_size, c.intermediate_size,
-         c.n_heads, c.n_kv_heads, c.head_dim);
+    fact(f, "shape", "%zu layers, hidden %zu, feed-forward %zu, heads %zu/%zu of %zu", c.n_layers,
+         c.hidden_size, c.intermediate_size, c.n_heads, c.n_kv_heads, c.head_dim);
     fact(f, "vocabulary", "%zu%s", c.vocab_size, c.tie_word_embeddings ? ", tied" : "");
     fact(f, "positions", "%zu", c.max_position_embeddings);
     fact(f, "parameters", "%s", weft_cli_count(n, weft_config_n_params(&c)));
     return WEFT_OK;
 }
 
-static enum weft_status inspect_tokenizer(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_tokenizer(struct weft_cli *cli, const struct settings *set, const char *path,
+                                          struct finding *f)
 {
     struct weft_tokenizer *t = NULL;
     enum weft_status st = weft_tokenizer_load(&t, path, &cli->err);
@@ -114,7 +118,8 @@ static enum weft_status inspect_tokenizer(struct weft_cli *cli, const struct set
     return st;
 }
 
-static enum weft_status inspect_model(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_model(struct weft_cli *cli, const struct settings *set, const char *path,
+                                      struct finding *f)
 {
     struct weft_model *m = NULL;
     struct weft_model_settings s = { .max_positions = 1 };
@@ -127,7 +132,8 @@ static enum weft_status inspect_model(struct weft_cli *cli, const struct setting
     return st;
 }
 
-static enum weft_status inspect_adapter(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_adapter(struct weft_cli *cli, const struct settings *set, const char *path,
+                                        struct finding *f)
 {
     const char *config = weft_path_join(&cli->arena, path, "adapter_config.json");
     const char *weights = weft_path_join(&cli->arena, path, "adapter_model.safetensors");
@@ -146,7 +152,8 @@ static enum weft_status inspect_adapter(struct weft_cli *cli, const struct setti
     return inspect_safetensors(cli, set, weights, f);
 }
 
-static enum weft_status inspect_rows(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_rows(struct weft_cli *cli, const struct settings *set, const char *path,
+                                     struct finding *f)
 {
     struct weft_rows rows = { 0 };
     struct weft_report report = { 0 };
@@ -157,7 +164,10 @@ static enum weft_status inspect_rows(struct weft_cli *cli, const struct settings
     f->partial = f->bad_rows > 0;
     if (report.n_places) f->first_place = report.places[0];
     if (st) return st;
-    fact(f, "layout", "%s", shape.single ? "one object" : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array" : "JSON lines");
+    fact(f, "layout", "%s",
+         shape.single                        ? "one object"
+         : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array"
+                                             : "JSON lines");
     for (size_t i = 0; i < report.n_places; i++) {
         char place[512];
         fact(f, "bad", "%s", weft_escape(place, sizeof place, report.places[i]));
@@ -165,7 +175,8 @@ static enum weft_status inspect_rows(struct weft_cli *cli, const struct settings
     return WEFT_OK;
 }
 
-static enum weft_status inspect_text(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f)
+static enum weft_status inspect_text(struct weft_cli *cli, const struct settings *set, const char *path,
+                                     struct finding *f)
 {
     struct weft_text text;
     enum weft_status st = weft_text_read(&cli->arena, path, NULL, &text, &cli->err);
@@ -195,7 +206,10 @@ static bool ends(const char *path, const char *suffix)
     return weft_str_ends(weft_str_c(path), weft_str_c(suffix));
 }
 
-static bool is_model(struct weft_arena *a, const char *path) { return weft_dir_exists(path) && has_file(a, path, "config.json"); }
+static bool is_model(struct weft_arena *a, const char *path)
+{
+    return weft_dir_exists(path) && has_file(a, path, "config.json");
+}
 static bool is_adapter(struct weft_arena *a, const char *path)
 {
     return weft_dir_exists(path) && has_file(a, path, "adapter_config.json");
@@ -226,9 +240,12 @@ static const struct kind *find_kind(struct weft_cli *cli, const struct settings 
     }
     char shown[64];
     const char *near = weft_nearest(set->as, names, WEFT_COUNT(kinds));
-    enum weft_status ignored = weft_fail(&cli->err, WEFT_EARG, "no kind \"%s\"%s%s; known are model, adapter, safetensors, tokenizer, config, "
-                                         "rows, text", weft_escape(shown, sizeof shown, weft_str_c(set->as)),
-                                         near ? "; did you mean " : "", near ? near : "");
+    enum weft_status ignored =
+        weft_fail(&cli->err, WEFT_EARG,
+                  "no kind \"%s\"%s%s; known are model, adapter, safetensors, tokenizer, config, "
+                  "rows, text",
+                  weft_escape(shown, sizeof shown, weft_str_c(set->as)), near ? "; did you mean " : "",
+                  near ? near : "");
     (void)ignored;
     return NULL;
 }
@@ -237,7 +254,8 @@ static const struct kind *find_kind(struct weft_cli *cli, const struct settings 
 static struct weft_str place_of(const char *path, struct weft_str message)
 {
     struct weft_str name = weft_str_c(path);
-    if (!weft_str_starts(message, name) || message.len <= name.len || message.s[name.len] != ':') return (struct weft_str){ 0 };
+    if (!weft_str_starts(message, name) || message.len <= name.len || message.s[name.len] != ':')
+        return (struct weft_str){ 0 };
     struct weft_str rest = weft_str_skip(message, name.len + 1);
     size_t end = weft_str_find(rest, WEFT_STR(": "), 0);
     return end == SIZE_MAX ? (struct weft_str){ 0 } : weft_str_trim_ascii(weft_str_sub(rest, 0, end));

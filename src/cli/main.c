@@ -38,7 +38,8 @@ static const struct weft_verb *find_verb(const struct weft_verb *const *list, co
     return NULL;
 }
 
-static enum weft_status unknown_verb(struct weft_cli *cli, const struct weft_verb *const *list, const char *of, const char *word)
+static enum weft_status unknown_verb(struct weft_cli *cli, const struct weft_verb *const *list,
+                                     const char *of, const char *word)
 {
     const char *names[64];
     size_t n = 0;

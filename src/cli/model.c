@@ -34,7 +34,8 @@ static enum weft_status shape(struct weft_cli *cli, const struct settings *set, 
 {
     const char *const *names;
     size_t n;
-    if (!set->like == !set->config) return weft_fail(&cli->err, WEFT_EARG, "expected either --like SHAPE or --config FILE");
+    if (!set->like == !set->config)
+        return weft_fail(&cli->err, WEFT_EARG, "expected either --like SHAPE or --config FILE");
     if (set->config) return weft_config_load(&cli->arena, set->config, config, &cli->err);
     if (weft_config_preset(set->like, config, &names, &n)) return WEFT_OK;
     struct weft_buf list = { 0 };

@@ -126,7 +126,8 @@ static void update(void *ctx, const char *stage, uint64_t done, uint64_t total, 
         if (!finished) return;          /* short work shows nothing */
     }
     uint64_t pause = terminal ? 100 : 10000;
-    if (now - cli->line.drawn_ms < pause && !(finished && (terminal ? cli->line.on_line : now - cli->line.started_ms > pause)))
+    if (now - cli->line.drawn_ms < pause
+        && !(finished && (terminal ? cli->line.on_line : now - cli->line.started_ms > pause)))
         return;
     cli->line.drawn_ms = now;
     draw(cli, done, total, unit, note, terminal);

@@ -1,4 +1,5 @@
-/* weft read FILE...: the text of a file, whatever its charset; --json gives every line with its bytes in the original. */
+/* weft read FILE...: the text of a file, whatever its charset; --json gives every line with its bytes in
+ * the original. */
 #include "cli/data.h"
 #include "cli/verbs.h"
 #include "text/text.h"

@@ -79,7 +79,9 @@ bool weft_stage_is_done(struct weft_cli *cli, const char *run_dir, const char *s
         done = key && weft_str_is(key->text, k->hex) && outputs && outputs->kind == WEFT_JSON_OBJECT;
         for (size_t i = 0; done && i < outputs->n; i++) {
             char hex[WEFT_SHA256_HEX];
-            const char *file = weft_str_printf(&scratch, "%s/%.*s", run_dir, (int)outputs->keys[i].len, outputs->keys[i].s).s;
+            const char *file =
+                weft_str_printf(&scratch, "%s/%.*s", run_dir, (int)outputs->keys[i].len, outputs->keys[i].s)
+                    .s;
             done = file && !hash_path(file, hex, NULL) && weft_str_is(outputs->items[i].text, hex);
         }
     }
@@ -87,8 +89,9 @@ bool weft_stage_is_done(struct weft_cli *cli, const char *run_dir, const char *s
     return done;
 }
 
-enum weft_status weft_stage_record(struct weft_cli *cli, const char *run_dir, const char *stage, const struct weft_stage_key *k,
-                                   const char *const *outputs, size_t n_outputs)
+enum weft_status weft_stage_record(struct weft_cli *cli, const char *run_dir, const char *stage,
+                                   const struct weft_stage_key *k, const char *const *outputs,
+                                   size_t n_outputs)
 {
     struct weft_arena scratch = { 0 };
     struct weft_buf buf = { 0 };

@@ -25,6 +25,7 @@ void weft_stage_key_clear(struct weft_stage_key *k);    /* accepts a zeroed stru
 bool weft_stage_is_done(struct weft_cli *cli, const char *run_dir, const char *stage, const struct weft_stage_key *k);
 /* Records the stage; outputs are files or folders, relative to run_dir. */
 WEFT_MUST_USE enum weft_status weft_stage_record(struct weft_cli *cli, const char *run_dir, const char *stage,
-                                                 const struct weft_stage_key *k, const char *const *outputs, size_t n_outputs);
+                                                 const struct weft_stage_key *k, const char *const *outputs,
+                                                 size_t n_outputs);
 
 #endif

@@ -76,7 +76,8 @@ static enum weft_status join_tables(struct weft_cli *cli, struct weft_option_tab
     return WEFT_OK;
 }
 
-/* A path written in a recipe is meant from where the recipe stands, as its author sees it; a model word may be a name. */
+/* A path written in a recipe is meant from where the recipe stands, as its author sees it; a model word may
+ * be a name. */
 static enum weft_status beside(struct weft_cli *cli, const char *recipe, const char **path)
 {
     const char *slash = strrchr(recipe, '/');
@@ -95,8 +96,8 @@ static enum weft_status beside_list(struct weft_cli *cli, const char *recipe, st
 }
 
 /* Recipe file, then KEY=VALUE and flags: precedence flag > recipe > environment > default. */
-static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_table table, struct road *road, const char **name,
-                                      bool *done)
+static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_table table, struct road *road,
+                                      const char **name, bool *done)
 {
     const struct weft_verb verb = { .name = weft_verb_run.name, .usage = weft_verb_run.usage, .options = &table,
                                     .help = weft_verb_run.help, .help_zh = weft_verb_run.help_zh };
@@ -120,7 +121,8 @@ static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_t
         road->recipe.output_dir = weft_str_printf(&cli->arena, "runs/%.*s", (int)len, base).s;
     }
     if (!st && !road->own.files.n && !road->recipe.dataset.n)
-        st = weft_fail(&cli->err, WEFT_EARG, "%s names no input: expected \"script:\" (screenplays) or \"dataset:\" (rows)", *name);
+        st = weft_fail(&cli->err, WEFT_EARG,
+                       "%s names no input: expected \"script:\" (screenplays) or \"dataset:\" (rows)", *name);
     if (!st && warn.len) weft_note(cli, "%s", warn.s);
     weft_buf_clear(&warn);
     return st;
@@ -135,7 +137,8 @@ static void heading(struct weft_cli *cli, int number, const char *what, const ch
 
 /* ---- dataset ---- */
 
-static enum weft_status dataset_key(struct weft_cli *cli, struct weft_option_table table, const struct road *road, struct weft_stage_key *k)
+static enum weft_status dataset_key(struct weft_cli *cli, struct weft_option_table table,
+                                    const struct road *road, struct weft_stage_key *k)
 {
     struct weft_buf settings = { 0 };
     struct weft_option_table script = weft_script_options();
@@ -154,13 +157,14 @@ static enum weft_status dataset_key(struct weft_cli *cli, struct weft_option_tab
     return st;
 }
 
-static enum weft_status write_part(struct weft_cli *cli, const char *dir, const char *name, const struct weft_rows *rows,
-                                   const struct weft_part *part)
+static enum weft_status write_part(struct weft_cli *cli, const char *dir, const char *name,
+                                   const struct weft_rows *rows, const struct weft_part *part)
 {
     struct weft_rows_writer w = { 0 };
     struct weft_rows_writer_settings s = { .format = WEFT_FORMAT_AUTO, .layout = WEFT_LAYOUT_JSONL };
     const char *path = weft_path_join(&cli->arena, dir, name);
-    enum weft_status st = path ? weft_rows_writer_open(&w, path, &s, &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    enum weft_status st =
+        path ? weft_rows_writer_open(&w, path, &s, &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
     for (size_t i = 0; !st && i < part->n; i++) st = weft_rows_writer_add(&w, &rows->items[part->rows[i]], &cli->err);
     if (!st) st = weft_rows_writer_commit(&w, &cli->err);
     weft_rows_writer_close(&w);
@@ -186,7 +190,9 @@ static enum weft_status write_report(struct weft_cli *cli, const char *dir, cons
     weft_buf_char(&buf, '\n');
     const char *path = weft_path_join(&cli->arena, dir, "report.json");
     enum weft_status st = weft_buf_check(&buf, "report", &cli->err);
-    if (!st) st = path ? weft_file_write(path, weft_buf_view(&buf), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    if (!st)
+        st = path ? weft_file_write(path, weft_buf_view(&buf), &cli->err)
+                  : weft_fail_nomem(&cli->err, 0, "a path");
     weft_buf_clear(&buf);
     return st;
 }
@@ -200,10 +206,13 @@ static enum weft_status build_dataset(struct weft_cli *cli, const struct road *r
     struct weft_report report = { 0 };
     struct weft_script_funnel funnel = { 0 };
     struct weft_split split = { 0 };
-    struct weft_split_settings how = { .valid = road->own.valid, .test = road->own.test, .seed = road->recipe.seed, .by = WEFT_SPLIT_SCENE };
+    struct weft_split_settings how = {
+        .valid = road->own.valid, .test = road->own.test, .seed = road->recipe.seed, .by = WEFT_SPLIT_SCENE
+    };
     size_t n = road->own.files.n;
     struct weft_text *texts = WEFT_NEWS(a, struct weft_text, n);
-    enum weft_status st = texts ? weft_dir_make(dir, &cli->err) : weft_fail_nomem(&cli->err, n * sizeof *texts, "texts");
+    enum weft_status st =
+        texts ? weft_dir_make(dir, &cli->err) : weft_fail_nomem(&cli->err, n * sizeof *texts, "texts");
     for (size_t i = 0; !st && i < n; i++) {
         st = weft_text_read(a, road->own.files.items[i], &road->text, &texts[i], &cli->err);
         if (!st) weft_data_script_repairs(cli, &texts[i]);
@@ -216,7 +225,8 @@ static enum weft_status build_dataset(struct weft_cli *cli, const struct road *r
     if (!st) st = write_report(cli, dir, &funnel, &report, &split);
     if (!st && !cli->json) {
         weft_data_script_show(cli, texts, n, road->script.role, &funnel, &report, SHOWN_PLACES);
-        weft_say(cli, "split by scene: %zu train, %zu validation, %zu test\n", split.train.n, split.valid.n, split.test.n);
+        weft_say(cli, "split by scene: %zu train, %zu validation, %zu test\n", split.train.n, split.valid.n,
+                 split.test.n);
     }
     return st;
 }
@@ -232,7 +242,8 @@ static enum weft_status set_list(struct weft_cli *cli, struct weft_str_list *lis
 
 static enum weft_status dataset_stage(struct weft_cli *cli, struct weft_option_table table, struct road *road)
 {
-    static const char *const outputs[] = { "dataset/train.jsonl", "dataset/valid.jsonl", "dataset/test.jsonl", "dataset/report.json" };
+    static const char *const outputs[] = { "dataset/train.jsonl", "dataset/valid.jsonl", "dataset/test.jsonl",
+                                           "dataset/report.json" };
     struct weft_stage_key key = { 0 };
     struct weft_recipe *r = &road->recipe;
     enum weft_status st = WEFT_OK;
@@ -246,14 +257,18 @@ static enum weft_status dataset_stage(struct weft_cli *cli, struct weft_option_t
         if (!st) st = weft_stage_record(cli, r->output_dir, "dataset", &key, outputs, WEFT_COUNT(outputs));
     }
     if (!st) st = set_list(cli, &r->dataset, weft_path_join(&cli->arena, dir, "train.jsonl"));
-    if (!st && road->own.valid > 0) st = set_list(cli, &r->eval_dataset, weft_path_join(&cli->arena, dir, "valid.jsonl"));
+    if (!st && road->own.valid > 0)
+        st = set_list(cli, &r->eval_dataset, weft_path_join(&cli->arena, dir, "valid.jsonl"));
     weft_stage_key_clear(&key);
     return st;
 }
 
 /* ---- training ---- */
 
-static const char *trained_name(const struct weft_recipe *r) { return r->finetuning_type == WEFT_FINETUNING_LORA ? "adapter" : "model"; }
+static const char *trained_name(const struct weft_recipe *r)
+{
+    return r->finetuning_type == WEFT_FINETUNING_LORA ? "adapter" : "model";
+}
 
 static enum weft_status train_key(struct weft_cli *cli, const struct weft_recipe *r, struct weft_stage_key *k)
 {
@@ -264,7 +279,8 @@ static enum weft_status train_key(struct weft_cli *cli, const struct weft_recipe
     if (!st) st = weft_buf_check(&settings, "settings", &cli->err);
     if (!st) weft_stage_key_text(k, "settings", weft_buf_view(&settings));
     for (size_t i = 0; !st && i < r->dataset.n; i++) st = weft_stage_key_file(k, r->dataset.items[i], &cli->err);
-    for (size_t i = 0; !st && i < r->eval_dataset.n; i++) st = weft_stage_key_file(k, r->eval_dataset.items[i], &cli->err);
+    for (size_t i = 0; !st && i < r->eval_dataset.n; i++)
+        st = weft_stage_key_file(k, r->eval_dataset.items[i], &cli->err);
     if (!st) st = weft_cli_model_path(cli, r->model_name_or_path, &base);
     if (!st) st = weft_stage_key_file(k, base, &cli->err);
     if (!st) weft_stage_key_finish(k);
@@ -299,10 +315,14 @@ static bool go_on(void *ctx, struct weft_str text)
     return !*cli->progress.cancel;
 }
 
-static enum weft_status ask(struct weft_session *s, const struct road *road, struct weft_str question, struct weft_buf *answer)
+static enum weft_status ask(struct weft_session *s, const struct road *road, struct weft_str question,
+                            struct weft_buf *answer)
 {
-    const struct weft_sampling sampling = { .temperature = road->own.temperature, .top_p = road->own.top_p, .top_k = -1,
-                                            .repetition_penalty = road->own.repetition_penalty, .seed = road->recipe.seed,
+    const struct weft_sampling sampling = { .temperature = road->own.temperature,
+                                            .top_p = road->own.top_p,
+                                            .top_k = -1,
+                                            .repetition_penalty = road->own.repetition_penalty,
+                                            .seed = road->recipe.seed,
                                             .max_new_tokens = road->own.max_new_tokens };
     struct weft_turn turn = { WEFT_ROLE_USER, question };
     struct weft_row row = { .turns = &turn, .n_turns = 1, .kto_tag = -1 };
@@ -315,7 +335,8 @@ static enum weft_status ask(struct weft_session *s, const struct road *road, str
     return st;
 }
 
-static void print_pair(struct weft_cli *cli, size_t number, struct weft_str question, struct weft_str base, struct weft_str tuned)
+static void print_pair(struct weft_cli *cli, size_t number, struct weft_str question, struct weft_str base,
+                       struct weft_str tuned)
 {
     if (cli->json) return;
     weft_say(cli, "\n  %zu. %.*s\n", number, (int)question.len, question.s);
@@ -323,8 +344,8 @@ static void print_pair(struct weft_cli *cli, size_t number, struct weft_str ques
     fflush(stdout);
 }
 
-static enum weft_status answer_all(struct weft_cli *cli, const struct road *road, struct weft_session *tuned, struct weft_session *base,
-                                   struct weft_str questions, struct weft_buf *out)
+static enum weft_status answer_all(struct weft_cli *cli, const struct road *road, struct weft_session *tuned,
+                                   struct weft_session *base, struct weft_str questions, struct weft_buf *out)
 {
     struct weft_lines lines = { .text = questions };
     struct weft_str q;
@@ -369,7 +390,8 @@ static enum weft_status show_answers(struct weft_cli *cli, const char *path)
         struct weft_json_value v;
         st = weft_json_parse(&cli->arena, path, line, &v, &cli->err);
         if (st) break;
-        const struct weft_json_value *q = weft_json_get(&v, "question"), *b = weft_json_get(&v, "base"), *t = weft_json_get(&v, "tuned");
+        const struct weft_json_value *q = weft_json_get(&v, "question"), *b = weft_json_get(&v, "base"),
+                                     *t = weft_json_get(&v, "tuned");
         if (q && b && t) print_pair(cli, ++number, q->text, b->text, t->text);
     }
     return st;
@@ -387,9 +409,11 @@ static enum weft_status comparison_stage(struct weft_cli *cli, struct road *road
     if (!road->own.questions) return WEFT_OK;
     heading(cli, 3, "base and tuned model side by side", road->own.questions);
     const char *trained = weft_path_join(&cli->arena, r->output_dir, trained_name(r));
-    const char *dir = weft_path_join(&cli->arena, r->output_dir, "eval"), *path = weft_path_join(&cli->arena, r->output_dir, outputs[0]);
-    struct weft_str settings = weft_str_printf(&cli->arena, "%.17g %.17g %.17g %lld %lld", road->own.temperature, road->own.top_p,
-                                               road->own.repetition_penalty, (long long)road->own.max_new_tokens, (long long)r->seed);
+    const char *dir = weft_path_join(&cli->arena, r->output_dir, "eval"),
+               *path = weft_path_join(&cli->arena, r->output_dir, outputs[0]);
+    struct weft_str settings = weft_str_printf(
+        &cli->arena, "%.17g %.17g %.17g %lld %lld", road->own.temperature, road->own.top_p,
+        road->own.repetition_penalty, (long long)road->own.max_new_tokens, (long long)r->seed);
     enum weft_status st = weft_file_read(&cli->arena, road->own.questions, 1u << 20, &questions, &cli->err);
     if (!st) st = weft_stage_key_begin(&key, "compare/1", &cli->err);
     if (!st) {
@@ -404,7 +428,8 @@ static enum weft_status comparison_stage(struct weft_cli *cli, struct road *road
             st = show_answers(cli, path);
             goto done;
         }
-        struct weft_session_settings open = { .model = lora ? r->model_name_or_path : trained, .adapter = lora ? trained : NULL };
+        struct weft_session_settings open = { .model = lora ? r->model_name_or_path : trained,
+                                              .adapter = lora ? trained : NULL };
         st = weft_session_open(&tuned, cli, &open);
         open = (struct weft_session_settings){ .model = r->model_name_or_path };
         if (!st && !lora) st = weft_session_open(&base, cli, &open);
@@ -429,7 +454,9 @@ static enum weft_status write_recipe(struct weft_cli *cli, struct weft_option_ta
     const char *path = weft_path_join(&cli->arena, road->recipe.output_dir, "recipe.yaml");
     weft_options_dump(table, road, &yaml);
     enum weft_status st = weft_buf_check(&yaml, "recipe.yaml", &cli->err);
-    if (!st) st = path ? weft_file_write(path, weft_buf_view(&yaml), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    if (!st)
+        st = path ? weft_file_write(path, weft_buf_view(&yaml), &cli->err)
+                  : weft_fail_nomem(&cli->err, 0, "a path");
     weft_buf_clear(&yaml);
     return st;
 }
@@ -457,7 +484,8 @@ static void finish(struct weft_cli *cli, const struct road *road, const char *na
     if (r->finetuning_type == WEFT_FINETUNING_LORA) {
         weft_say(cli, "  %s chat %s --adapter %s", weft, r->model_name_or_path, r->output_dir);
         weft_say(cli, "    # talk to it\n");
-        weft_say(cli, "  %s export %s --adapter %s --merge -o %s/merged", weft, r->model_name_or_path, r->output_dir, r->output_dir);
+        weft_say(cli, "  %s export %s --adapter %s --merge -o %s/merged", weft, r->model_name_or_path,
+                 r->output_dir, r->output_dir);
         weft_say(cli, "    # one plain model directory\n");
     } else {
         weft_say(cli, "  %s chat %s/model", weft, r->output_dir);

@@ -62,21 +62,24 @@ static enum weft_status load_adapter(struct weft_session *s, const struct weft_s
     if (!settings->adapter || !settings->adapter[0]) return WEFT_OK;
     const char *dir = weft_adapter_folder(a, settings->adapter);
     if (!dir)
-        return weft_fail(err, WEFT_EARG, "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
+        return weft_fail(err, WEFT_EARG,
+                         "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
                          settings->adapter);
     enum weft_status st = weft_lora_load(a, s->model, dir, NULL, &info, err);
     if (st) return st;
     s->has_adapter = true;
     if (info.template_sha256 && strcmp(info.template_sha256, weft_chat_fingerprint(s->chat)) != 0 &&
         !settings->allow_template_mismatch)
-        return weft_fail(err, WEFT_EINPUT,
-                         "%s was trained with another chat template (%.12s...) than %s brings (%.12s...); answers would be "
-                         "wrong. Use the model it was trained on, or --allow_template_mismatch",
-                         dir, info.template_sha256, s->model_dir, weft_chat_fingerprint(s->chat));
+        return weft_fail(
+            err, WEFT_EINPUT,
+            "%s was trained with another chat template (%.12s...) than %s brings (%.12s...); answers would be "
+            "wrong. Use the model it was trained on, or --allow_template_mismatch",
+            dir, info.template_sha256, s->model_dir, weft_chat_fingerprint(s->chat));
     return WEFT_OK;
 }
 
-enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli, const struct weft_session_settings *settings)
+enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli,
+                                   const struct weft_session_settings *settings)
 {
     struct weft_err *err = &cli->err;
     *s = (struct weft_session){ .cli = cli };
@@ -89,12 +92,14 @@ enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli,
         st = weft_model_load(&s->model, s->model_dir, &m, err);
     }
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
-        st = weft_fail_rule(err, WEFT_EINPUT, "TK8", "%s: the tokenizer has %zu tokens, the model only %zu rows", s->model_dir,
+        st = weft_fail_rule(err, WEFT_EINPUT, "TK8",
+                            "%s: the tokenizer has %zu tokens, the model only %zu rows", s->model_dir,
                             weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
     if (!st) st = load_adapter(s, settings);
     if (!st) st = read_generation_config(s);
     if (!st)
-        st = weft_stop_ids(s->model_dir, &s->model->config, s->tokenizer, s->stop_ids, WEFT_COUNT(s->stop_ids), &s->n_stop_ids, err);
+        st = weft_stop_ids(s->model_dir, &s->model->config, s->tokenizer, s->stop_ids,
+                           WEFT_COUNT(s->stop_ids), &s->n_stop_ids, err);
     if (!st) {
         s->context = settings->context ? (size_t)settings->context
                                        : weft_min_size(s->model->config.max_position_embeddings, DEFAULT_CONTEXT);
@@ -118,8 +123,10 @@ void weft_session_tuned(struct weft_session *s, bool tuned)
     weft_kv_truncate(s->kv, 0);
 }
 
-static enum weft_status generate(struct weft_session *s, struct weft_str text, unsigned flags, const struct weft_sampling *want,
-                                 bool (*piece)(void *ctx, struct weft_str text), void *ctx, struct weft_generated *out)
+static enum weft_status generate(struct weft_session *s, struct weft_str text, unsigned flags,
+                                 const struct weft_sampling *want,
+                                 bool (*piece)(void *ctx, struct weft_str text), void *ctx,
+                                 struct weft_generated *out)
 {
     struct weft_ids ids = { 0 };
     struct weft_err *err = &s->cli->err;
@@ -129,7 +136,8 @@ static enum weft_status generate(struct weft_session *s, struct weft_str text, u
                     .top_k = want->top_k < 0 ? own->top_k : want->top_k,
                     .top_p = want->top_p < 0 ? own->top_p : want->top_p,
                     .min_p = want->min_p,
-                    .repetition_penalty = want->repetition_penalty < 0 ? own->repetition_penalty : want->repetition_penalty,
+                    .repetition_penalty =
+                        want->repetition_penalty < 0 ? own->repetition_penalty : want->repetition_penalty,
                     .seed = (uint64_t)want->seed },
         .max_new_tokens = (size_t)want->max_new_tokens,
         .stop_ids = s->stop_ids,
@@ -138,8 +146,10 @@ static enum weft_status generate(struct weft_session *s, struct weft_str text, u
     };
     enum weft_status st = weft_encode(s->encoder, text, flags, &ids, err);
     if (!st && ids.n + 1 > s->context)
-        st = weft_fail(err, WEFT_ELIMIT, "the conversation is %zu tokens long, the context holds %zu; start anew or raise --context",
-                       ids.n, s->context);
+        st = weft_fail(
+            err, WEFT_ELIMIT,
+            "the conversation is %zu tokens long, the context holds %zu; start anew or raise --context",
+            ids.n, s->context);
     if (!st && !ids.n) st = weft_fail(err, WEFT_EARG, "the prompt is empty: there is nothing to continue");
     if (!st) {
         g.max_new_tokens = weft_min_size(g.max_new_tokens, s->context - ids.n);
@@ -149,8 +159,10 @@ static enum weft_status generate(struct weft_session *s, struct weft_str text, u
     return st;
 }
 
-enum weft_status weft_session_answer(struct weft_session *s, const struct weft_row *row, const struct weft_sampling *sampling,
-                                     bool (*piece)(void *ctx, struct weft_str text), void *ctx, struct weft_generated *out)
+enum weft_status weft_session_answer(struct weft_session *s, const struct weft_row *row,
+                                     const struct weft_sampling *sampling,
+                                     bool (*piece)(void *ctx, struct weft_str text), void *ctx,
+                                     struct weft_generated *out)
 {
     struct weft_arena scratch = { 0 };
     struct weft_chat_text text;
@@ -168,8 +180,10 @@ enum weft_status weft_session_answer(struct weft_session *s, const struct weft_r
     return st;
 }
 
-enum weft_status weft_session_continue(struct weft_session *s, struct weft_str text, const struct weft_sampling *sampling,
-                                       bool (*piece)(void *ctx, struct weft_str text), void *ctx, struct weft_generated *out)
+enum weft_status weft_session_continue(struct weft_session *s, struct weft_str text,
+                                       const struct weft_sampling *sampling,
+                                       bool (*piece)(void *ctx, struct weft_str text), void *ctx,
+                                       struct weft_generated *out)
 {
     return generate(s, text, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_ADD, sampling, piece, ctx, out);
 }

@@ -91,6 +91,7 @@ weft_session_continue(struct weft_session *s, struct weft_str text, const struct
 const char *weft_adapter_folder(struct weft_arena *a, const char *path);
 
 /* Two texts beside each other under two headings, wrapped to the terminal; below each other when it is narrow. */
-void weft_print_columns(struct weft_cli *cli, const char *left_head, struct weft_str left, const char *right_head, struct weft_str right);
+void weft_print_columns(struct weft_cli *cli, const char *left_head, struct weft_str left,
+                        const char *right_head, struct weft_str right);
 
 #endif

@@ -79,12 +79,14 @@ static enum weft_status read_texts(struct weft_cli *cli, const char *path, struc
         for (size_t k = 0; !st && k < r->n_turns; k++) st = add_text(cli, out, r->turns[k].text);
     }
     uint64_t dropped = weft_report_dropped(&report);
-    if (!st && dropped) weft_warn(cli, "%s: %llu rows could not be read; the first: %.*s", path, (unsigned long long)dropped,
-                                  report.n_places ? (int)report.places[0].len : 0, report.n_places ? report.places[0].s : "");
+    if (!st && dropped)
+        weft_warn(cli, "%s: %llu rows could not be read; the first: %.*s", path, (unsigned long long)dropped,
+                  report.n_places ? (int)report.places[0].len : 0, report.n_places ? report.places[0].s : "");
     return st;
 }
 
-static enum weft_status write_tokenizer(struct weft_cli *cli, const struct train_settings *set, const struct weft_buf *json)
+static enum weft_status write_tokenizer(struct weft_cli *cli, const struct train_settings *set,
+                                        const struct weft_buf *json)
 {
     struct weft_buf config = { 0 };
     struct weft_json_out o;
@@ -107,7 +109,9 @@ static enum weft_status write_tokenizer(struct weft_cli *cli, const struct train
     enum weft_status st = weft_buf_check(&config, "tokenizer_config.json", &cli->err);
     if (!st) st = weft_dir_begin(&cli->arena, dir, &tmp, &cli->err);
     if (!st) st = weft_file_write(weft_path_join(&cli->arena, tmp, "tokenizer.json"), weft_buf_view(json), &cli->err);
-    if (!st) st = weft_file_write(weft_path_join(&cli->arena, tmp, "tokenizer_config.json"), weft_buf_view(&config), &cli->err);
+    if (!st)
+        st = weft_file_write(weft_path_join(&cli->arena, tmp, "tokenizer_config.json"),
+                             weft_buf_view(&config), &cli->err);
     if (!st) st = weft_dir_commit(tmp, dir, &cli->err);
     weft_buf_clear(&config);
     return st;
@@ -172,7 +176,9 @@ static enum weft_status open_tokenizer(struct weft_cli *cli, const struct weft_v
     const char *dir = NULL;
     enum weft_status st = weft_cli_options(cli, verb, set, &set->common, &words, done);
     if (st || *done) return st;
-    if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words", words.n);
+    if (words.n != 1)
+        return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words",
+                         words.n);
     if (weft_file_exists(words.items[0])) dir = words.items[0];
     else if (weft_dir_exists(words.items[0])) dir = words.items[0];
     else st = weft_cli_model_path(cli, words.items[0], &dir);
@@ -223,9 +229,11 @@ static enum weft_status parse_ids(struct weft_cli *cli, struct weft_str text, si
         }
         size_t from = i;
         uint64_t v = 0;
-        while (i < text.len && text.s[i] >= '0' && text.s[i] <= '9' && v < 1u << 30) v = v * 10 + (uint64_t)(text.s[i++] - '0');
+        while (i < text.len && text.s[i] >= '0' && text.s[i] <= '9' && v < 1u << 30)
+            v = v * 10 + (uint64_t)(text.s[i++] - '0');
         if (i == from || v >= vocab)
-            return weft_fail(&cli->err, WEFT_EINPUT, "byte %zu: expected a token id from 0 to %zu, found \"%s\"", from, vocab - 1,
+            return weft_fail(&cli->err, WEFT_EINPUT,
+                             "byte %zu: expected a token id from 0 to %zu, found \"%s\"", from, vocab - 1,
                              weft_escape(shown, sizeof shown, weft_str_sub(text, from, from + 16)));
         if (out->n == out->cap) {
             size_t cap = out->cap ? out->cap * 2 : 256;

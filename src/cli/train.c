@@ -33,7 +33,8 @@ struct stage {
 /* ---- data ---- */
 
 /* A dataset is a file, or a name in dataset_dir/dataset_info.json, which may rename columns. */
-static enum weft_status find_dataset(struct stage *s, const char *word, const char **path, struct weft_rows_settings *how)
+static enum weft_status find_dataset(struct stage *s, const char *word, const char **path,
+                                     struct weft_rows_settings *how)
 {
     struct weft_arena *a = &s->cli->arena;
     struct weft_err *err = &s->cli->err;
@@ -50,8 +51,10 @@ static enum weft_status find_dataset(struct stage *s, const char *word, const ch
         return WEFT_OK;
     }
     if (!info || !weft_file_exists(info))
-        return weft_fail(err, WEFT_EARG, "no dataset \"%s\": it is no file here or in %s, and there is no %s that could name it",
-                         weft_escape(shown, sizeof shown, weft_str_c(word)), dir, info ? info : "dataset_info.json");
+        return weft_fail(
+            err, WEFT_EARG,
+            "no dataset \"%s\": it is no file here or in %s, and there is no %s that could name it",
+            weft_escape(shown, sizeof shown, weft_str_c(word)), dir, info ? info : "dataset_info.json");
     enum weft_status st = weft_file_read(a, info, 1u << 24, &text, err);
     if (!st) st = weft_json_parse(a, info, text, &v, err);
     if (st) return st;
@@ -65,7 +68,9 @@ static enum weft_status find_dataset(struct stage *s, const char *word, const ch
     const char **renames = WEFT_NEWS(a, const char *, n + 1);
     if (!found.s || !renames) return weft_fail_nomem(err, n * sizeof *renames, "columns");
     /* LLaMA-Factory's names of columns are ours but for these. */
-    static const char *const names[][2] = { { "prompt", "instruction" }, { "query", "input" }, { "response", "output" } };
+    static const char *const names[][2] = { { "prompt", "instruction" },
+                                            { "query", "input" },
+                                            { "response", "output" } };
     for (size_t i = 0; i < n; i++) {
         struct weft_str key = columns->keys[i], value = columns->items[i].text;
         for (size_t k = 0; k < WEFT_COUNT(names); k++)
@@ -86,16 +91,19 @@ static enum weft_status refuse_or_warn(struct stage *s, const char *path, const 
     struct weft_str first = report->n_places ? report->places[0] : (struct weft_str){ 0 };
     if (!dropped) return WEFT_OK;
     if (!s->recipe->skip_bad)
-        return weft_fail(&cli->err, WEFT_EINPUT,
-                         "%s: %llu rows cannot be used; the first: %.*s. Repair them (weft data check shows all), or train without them: "
-                         "skip_bad=true", path, (unsigned long long)dropped, (int)first.len, first.s ? first.s : "");
-    weft_warn(cli, "%s: training without %llu rows that cannot be used; the first: %.*s", path, (unsigned long long)dropped, (int)first.len,
-              first.s ? first.s : "");
+        return weft_fail(
+            &cli->err, WEFT_EINPUT,
+            "%s: %llu rows cannot be used; the first: %.*s. Repair them (weft data check shows all), or train without them: "
+            "skip_bad=true",
+            path, (unsigned long long)dropped, (int)first.len, first.s ? first.s : "");
+    weft_warn(cli, "%s: training without %llu rows that cannot be used; the first: %.*s", path,
+              (unsigned long long)dropped, (int)first.len, first.s ? first.s : "");
     return WEFT_OK;
 }
 
 /* JSON in any of its forms, or any text file as one text. */
-static enum weft_status read_file(struct stage *s, const char *path, const struct weft_rows_settings *how, struct weft_rows *rows)
+static enum weft_status read_file(struct stage *s, const char *path, const struct weft_rows_settings *how,
+                                  struct weft_rows *rows)
 {
     struct weft_arena *a = &s->cli->arena;
     struct weft_err *err = &s->cli->err;
@@ -104,9 +112,12 @@ static enum weft_status read_file(struct stage *s, const char *path, const struc
         struct weft_text text;
         enum weft_status st = weft_text_read(a, path, NULL, &text, err);
         if (!st && weft_text_partial(&text) && !s->recipe->skip_bad)
-            st = weft_fail(err, WEFT_EINPUT, "%s: %llu places are not text (the first in line %llu); repair them, or train with them "
-                                             "replaced: skip_bad=true", path, (unsigned long long)(text.repaired + text.nul_dropped),
-                           (unsigned long long)(text.n_places ? text.places[0].line : 0));
+            st = weft_fail(
+                err, WEFT_EINPUT,
+                "%s: %llu places are not text (the first in line %llu); repair them, or train with them "
+                "replaced: skip_bad=true",
+                path, (unsigned long long)(text.repaired + text.nul_dropped),
+                (unsigned long long)(text.n_places ? text.places[0].line : 0));
         struct weft_row *row = st ? NULL : weft_rows_add(rows, a);
         if (st || !row) return st ? st : weft_fail_nomem(err, sizeof *row, "rows");
         row->text = text.text;
@@ -133,7 +144,8 @@ static enum weft_status read_list(struct stage *s, const struct weft_str_list *l
     return st;
 }
 
-static enum weft_status take(struct stage *s, const struct weft_rows *from, const struct weft_part *part, struct weft_rows *to)
+static enum weft_status take(struct stage *s, const struct weft_rows *from, const struct weft_part *part,
+                             struct weft_rows *to)
 {
     to->items = WEFT_NEWS(&s->cli->arena, struct weft_row, part->n);
     if (!to->items) return weft_fail_nomem(&s->cli->err, part->n * sizeof *to->items, "rows");
@@ -146,7 +158,8 @@ static enum weft_status read_rows(struct stage *s)
 {
     struct weft_recipe *r = s->recipe;
     struct weft_rows all = { 0 };
-    if (!r->dataset.n) return weft_fail(&s->cli->err, WEFT_EARG, "no dataset: expected \"dataset: FILE\" in the recipe");
+    if (!r->dataset.n)
+        return weft_fail(&s->cli->err, WEFT_EARG, "no dataset: expected \"dataset: FILE\" in the recipe");
     enum weft_status st = read_list(s, &r->dataset, &all);
     if (!st && r->eval_dataset.n) {
         st = read_list(s, &r->eval_dataset, &s->valid_rows);
@@ -194,7 +207,8 @@ static enum weft_status load_model(struct stage *s)
         st = weft_model_load(&s->model, s->base_dir, &how, err);
     }
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
-        st = weft_fail_rule(err, WEFT_EINPUT, "TK8", "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,
+        st = weft_fail_rule(err, WEFT_EINPUT, "TK8",
+                            "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,
                             weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
     if (!st) st = weft_model_fingerprint(s->model, s->base_sha, err);
     memcpy(s->start_sha, s->base_sha, sizeof s->start_sha);
@@ -224,12 +238,18 @@ static enum weft_status make_trainable(struct stage *s)
     if (r->adapter_name_or_path) {
         const char *dir = weft_adapter_folder(a, r->adapter_name_or_path);
         if (!dir)
-            return weft_fail(err, WEFT_EARG, "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
-                             r->adapter_name_or_path);
+            return weft_fail(
+                err, WEFT_EARG,
+                "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
+                r->adapter_name_or_path);
         return load_adapter(s, dir);
     }
-    struct weft_lora_settings lora = { .rank = (size_t)r->lora_rank, .alpha = r->lora_alpha, .dropout = r->lora_dropout,
-                                       .rslora = r->use_rslora, .targets = r->lora_target.items, .n_targets = r->lora_target.n,
+    struct weft_lora_settings lora = { .rank = (size_t)r->lora_rank,
+                                       .alpha = r->lora_alpha,
+                                       .dropout = r->lora_dropout,
+                                       .rslora = r->use_rslora,
+                                       .targets = r->lora_target.items,
+                                       .n_targets = r->lora_target.n,
                                        .seed = (uint64_t)r->seed };
     return weft_lora_attach(a, s->model, &lora, &s->params, err);
 }
@@ -237,11 +257,16 @@ static enum weft_status make_trainable(struct stage *s)
 static enum weft_status collate(struct stage *s)
 {
     struct weft_recipe *r = s->recipe;
-    struct weft_collate_settings how = { .stage = r->stage == WEFT_RECIPE_PT ? WEFT_STAGE_PT : WEFT_STAGE_SFT, .cutoff_len = r->cutoff_len,
-                                         .train_on_prompt = r->train_on_prompt, .mask_history = r->mask_history,
-                                         .packing = r->packing, .neat_packing = r->neat_packing, .clean = r->compat == WEFT_COMPAT_CLEAN };
+    struct weft_collate_settings how = { .stage = r->stage == WEFT_RECIPE_PT ? WEFT_STAGE_PT : WEFT_STAGE_SFT,
+                                         .cutoff_len = r->cutoff_len,
+                                         .train_on_prompt = r->train_on_prompt,
+                                         .mask_history = r->mask_history,
+                                         .packing = r->packing,
+                                         .neat_packing = r->neat_packing,
+                                         .clean = r->compat == WEFT_COMPAT_CLEAN };
     struct weft_arena *a = &s->cli->arena;
-    enum weft_status st = weft_collate_rows(a, s->tokenizer, s->chat, &s->train_rows, &how, s->cli->pool, &s->train, &s->cli->err);
+    enum weft_status st = weft_collate_rows(a, s->tokenizer, s->chat, &s->train_rows, &how, s->cli->pool,
+                                            &s->train, &s->cli->err);
     if (!st && s->valid_rows.n)
         st = weft_collate_rows(a, s->tokenizer, s->chat, &s->valid_rows, &how, s->cli->pool, &s->valid, &s->cli->err);
     return st;
@@ -253,12 +278,13 @@ static void print_data(struct stage *s)
 {
     char rows[32], examples[32], tokens[32], labels[32], longest[32];
     const struct weft_examples *e = &s->train;
-    weft_tell(s->cli, "  data: %s rows, %s examples of at most %s tokens; %s tokens, %s with loss\n", weft_cli_count(rows, e->rows_in),
-              weft_cli_count(examples, e->n), weft_cli_count(longest, e->longest), weft_cli_count(tokens, e->total_tokens),
+    weft_tell(s->cli, "  data: %s rows, %s examples of at most %s tokens; %s tokens, %s with loss\n",
+              weft_cli_count(rows, e->rows_in), weft_cli_count(examples, e->n),
+              weft_cli_count(longest, e->longest), weft_cli_count(tokens, e->total_tokens),
               weft_cli_count(labels, e->total_labels));
     if (e->truncated)
-        weft_tell(s->cli, "  %llu examples are longer than cutoff_len %lld and were cut\n", (unsigned long long)e->truncated,
-                  (long long)s->recipe->cutoff_len);
+        weft_tell(s->cli, "  %llu examples are longer than cutoff_len %lld and were cut\n",
+                  (unsigned long long)e->truncated, (long long)s->recipe->cutoff_len);
     if (e->no_loss) weft_tell(s->cli, "  %llu rows carry no loss and were left out\n", (unsigned long long)e->no_loss);
     if (s->valid.n) weft_tell(s->cli, "  validation: %s examples\n", weft_cli_count(rows, s->valid.n));
 }
@@ -274,10 +300,12 @@ static void print_model(struct stage *s)
 static void print_plan(struct stage *s, const struct weft_memory_plan *plan)
 {
     char bytes[32], of[32];
-    weft_tell(s->cli, "  memory plan: %s of %s available\n", weft_cli_bytes(bytes, plan->total_bytes), weft_cli_bytes(of, plan->available_bytes));
+    weft_tell(s->cli, "  memory plan: %s of %s available\n", weft_cli_bytes(bytes, plan->total_bytes),
+              weft_cli_bytes(of, plan->available_bytes));
     for (size_t i = 0; i < plan->n; i++)
         if (plan->lines[i].bytes)
-            weft_tell(s->cli, "    %-10s %s\n", weft_cli_bytes(bytes, plan->lines[i].bytes), weft_tr(s->cli->lang, plan->lines[i].item));
+            weft_tell(s->cli, "    %-10s %s\n", weft_cli_bytes(bytes, plan->lines[i].bytes),
+                      weft_tr(s->cli->lang, plan->lines[i].item));
 }
 
 /* The live line is the trainer's own; what is worth keeping on the screen is the validation. */
@@ -285,7 +313,8 @@ static void on_report(void *ctx, const struct weft_train_report *r)
 {
     struct stage *s = ctx;
     if (!isnan(r->valid_loss))
-        weft_tell(s->cli, "  step %llu: validation loss %.4f (training %.4f)\n", (unsigned long long)r->step, r->valid_loss, r->loss);
+        weft_tell(s->cli, "  step %llu: validation loss %.4f (training %.4f)\n", (unsigned long long)r->step,
+                  r->valid_loss, r->loss);
 }
 
 static const char *row_name(void *ctx, uint32_t row_idx)
@@ -329,7 +358,8 @@ static enum weft_status draw_curve(struct stage *s, bool finished)
     struct weft_cli *cli = s->cli;
     struct weft_curve curves[WEFT_N_CURVES];
     struct weft_buf svg = { 0 }, text = { 0 };
-    const char *dir = s->recipe->output_dir, *log = weft_path_join(&cli->arena, dir, "log.jsonl"), *path = weft_path_join(&cli->arena, dir, "loss.svg");
+    const char *dir = s->recipe->output_dir, *log = weft_path_join(&cli->arena, dir, "log.jsonl"),
+               *path = weft_path_join(&cli->arena, dir, "loss.svg");
     const char *name = strrchr(dir, '/') && strrchr(dir, '/')[1] ? strrchr(dir, '/') + 1 : dir;
     struct weft_str title = weft_str_printf(&cli->arena, "%s: %s", weft_tr(cli->lang, "loss"), name);
     if (!log || !path || !title.s) return weft_fail_nomem(&cli->err, strlen(dir), "a path");
@@ -353,14 +383,18 @@ static enum weft_status draw_curve(struct stage *s, bool finished)
 static void print_result(struct stage *s, const struct weft_train_result *r)
 {
     char tokens[32], time[32], rate[32];
-    if (r->resumed_from && r->resumed_from >= r->total_steps) weft_tell(s->cli, "  finished already; nothing to train\n");
-    weft_tell(s->cli, "  %llu steps, %s tokens in %s (%s tokens/s); loss %.4f\n", (unsigned long long)r->steps, weft_cli_count(tokens, r->tokens),
-              weft_cli_duration(time, r->seconds), weft_cli_count(rate, r->seconds > 0 ? (uint64_t)((double)r->tokens / r->seconds) : 0),
-              r->last_loss);
+    if (r->resumed_from && r->resumed_from >= r->total_steps)
+        weft_tell(s->cli, "  finished already; nothing to train\n");
+    weft_tell(
+        s->cli, "  %llu steps, %s tokens in %s (%s tokens/s); loss %.4f\n", (unsigned long long)r->steps,
+        weft_cli_count(tokens, r->tokens), weft_cli_duration(time, r->seconds),
+        weft_cli_count(rate, r->seconds > 0 ? (uint64_t)((double)r->tokens / r->seconds) : 0), r->last_loss);
     if (!r->exact) weft_warn(s->cli, "this run was resumed from other inputs; its result cannot be repeated exactly");
     if (!isnan(r->last_valid_loss))
         weft_tell(s->cli, "  validation loss %.4f, the best on the way %.4f\n", r->last_valid_loss, r->best_valid_loss);
-    if (r->skipped) weft_warn(s->cli, "%llu updates were skipped; log.jsonl says which and why", (unsigned long long)r->skipped);
+    if (r->skipped)
+        weft_warn(s->cli, "%llu updates were skipped; log.jsonl says which and why",
+                  (unsigned long long)r->skipped);
 }
 
 enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, struct weft_train_result *result)
@@ -374,12 +408,23 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     if (!st) st = make_trainable(&s);
     if (!st) st = collate(&s);
     struct weft_train_job job = {
-        .model = s.model, .params = &s.params, .train = &s.train, .valid = s.valid.n ? &s.valid : NULL, .recipe = recipe,
-        .compute = &cli->compute, .save = save_result, .save_ctx = &s, .report = on_report, .report_ctx = &s,
-        .row_name = row_name, .row_ctx = &s, .progress = &cli->progress,
+        .model = s.model,
+        .params = &s.params,
+        .train = &s.train,
+        .valid = s.valid.n ? &s.valid : NULL,
+        .recipe = recipe,
+        .compute = &cli->compute,
+        .save = save_result,
+        .save_ctx = &s,
+        .report = on_report,
+        .report_ctx = &s,
+        .row_name = row_name,
+        .row_ctx = &s,
+        .progress = &cli->progress,
         /* the rows' hashes are taken by the trainer, of the examples as they are trained */
         .identity = { .tokenizer = s.tokenizer_sha[0] ? s.tokenizer_sha : NULL,
-                      .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL, .base = s.start_sha },
+                      .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL,
+                      .base = s.start_sha },
     };
     if (!st) {
         job.branch_rank_sum = weft_lora_rank_sum(s.model);
@@ -415,14 +460,16 @@ static const struct weft_option rows[] = {
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
 /* Keys of LLaMA-Factory's that are not ours: KEY=VALUE that no row took. */
-static enum weft_status set_foreign(struct weft_cli *cli, const struct weft_str_list *words, struct weft_recipe *r, struct weft_buf *warn)
+static enum weft_status set_foreign(struct weft_cli *cli, const struct weft_str_list *words,
+                                    struct weft_recipe *r, struct weft_buf *warn)
 {
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; !st && i < words->n; i++) {
         const char *word = words->items[i], *sign = strchr(word, '=');
         if (!sign) continue;
         const char *key = weft_arena_strndup(&cli->arena, word, (size_t)(sign - word));
-        st = key ? weft_recipe_set(r, &cli->arena, "command line", key, sign + 1, warn, &cli->err) : weft_fail_nomem(&cli->err, strlen(word), "a key");
+        st = key ? weft_recipe_set(r, &cli->arena, "command line", key, sign + 1, warn, &cli->err)
+                 : weft_fail_nomem(&cli->err, strlen(word), "a key");
     }
     return st;
 }
@@ -438,7 +485,9 @@ static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, 
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; i < words->n; i++) {
         if (strchr(words->items[i], '=')) continue;
-        if (name) return weft_fail(&cli->err, WEFT_EARG, "expected one RECIPE.yaml, found %s and %s", name, words->items[i]);
+        if (name)
+            return weft_fail(&cli->err, WEFT_EARG, "expected one RECIPE.yaml, found %s and %s", name,
+                             words->items[i]);
         name = words->items[i];
     }
     if (name) st = weft_file_read(&cli->arena, name, 1u << 20, &yaml, &cli->err);
@@ -448,7 +497,8 @@ static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, 
     if (!st && !name && !r->model_name_or_path)
         st = weft_fail(&cli->err, WEFT_EARG, "expected a RECIPE.yaml; \"weft help train\" lists what may stand in it");
     if (!st && !r->model_name_or_path)
-        st = weft_fail(&cli->err, WEFT_EARG, "%s names no model: expected \"model_name_or_path: DIRECTORY\", or tiny", name);
+        st = weft_fail(&cli->err, WEFT_EARG,
+                       "%s names no model: expected \"model_name_or_path: DIRECTORY\", or tiny", name);
     if (!st && !r->output_dir) {
         const char *base = name ? (strrchr(name, '/') ? strrchr(name, '/') + 1 : name) : "train";
         r->output_dir = weft_str_printf(&cli->arena, "runs/%.*s", (int)strcspn(base, "."), base).s;

@@ -73,8 +73,9 @@ static void backward_task(void *ctx, size_t chunk, int thread)
     }
     for (size_t head = kv * group; head < (kv + 1) * group; head++) {
         struct weft_ref_head h = head_of(a, seq, head);
-        weft_ref_attention_backward(b->dq + first * a->ldq + head * a->d, dk, dv, b->dout + (first * a->n_heads + head) * a->d,
-                                    a->n_heads * a->d, b->lse + head * a->T + first, b->delta + head * a->T + first, &h);
+        weft_ref_attention_backward(b->dq + first * a->ldq + head * a->d, dk, dv,
+                                    b->dout + (first * a->n_heads + head) * a->d, a->n_heads * a->d,
+                                    b->lse + head * a->T + first, b->delta + head * a->T + first, &h);
     }
 }
 
@@ -98,8 +99,9 @@ static void cached_task(void *ctx, size_t head, int thread)
     weft_ref_attention(s->out + head * s->d, ld, NULL, &h);
 }
 
-void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc, const float *vc, size_t cap,
-                           size_t n_past, size_t n_q, size_t n_heads, size_t n_kv_heads, size_t d, size_t window)
+void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc,
+                           const float *vc, size_t cap, size_t n_past, size_t n_q, size_t n_heads,
+                           size_t n_kv_heads, size_t d, size_t window)
 {
     struct weft_cached_attn s = { out, q, kc, vc, cap, n_past, n_q, n_heads, n_kv_heads, d, window };
     const struct weft_gemm_level *level = c->exact ? c->k->gemm_exact : c->k->gemm;

@@ -32,15 +32,17 @@ static size_t panels_len(const struct weft_gemm_level *g, size_t n, size_t k)
     return weft_ceil_div(n, g->panel_cols) * g->panel_cols * units_of(g, k);
 }
 
-static void pack_wide(const struct weft_gemm_level *g, uint32_t *out, const float *b, size_t ldb, bool rows_are_outputs, size_t n, size_t k)
+static void pack_wide(const struct weft_gemm_level *g, uint32_t *out, const float *b, size_t ldb,
+                      bool rows_are_outputs, size_t n, size_t k)
 {
     for (size_t j = 0; j < n; j += g->panel_cols, out += g->panel_cols * units_of(g, k))
-        g->pack_b(out, b + (rows_are_outputs ? j * ldb : j), WEFT_F32, ldb, rows_are_outputs, weft_min_size(g->panel_cols, n - j), k);
+        g->pack_b(out, b + (rows_are_outputs ? j * ldb : j), WEFT_F32, ldb, rows_are_outputs,
+                  weft_min_size(g->panel_cols, n - j), k);
 }
 
 /* C [rows,n] (+)= alpha * A B, k elements. */
-static void multiply_wide(const struct weft_gemm_level *g, size_t rows, size_t n, size_t k, const uint32_t *a, const uint32_t *b, float *c,
-                          size_t ldc, bool accumulate, float alpha)
+static void multiply_wide(const struct weft_gemm_level *g, size_t rows, size_t n, size_t k, const uint32_t *a,
+                          const uint32_t *b, float *c, size_t ldc, bool accumulate, float alpha)
 {
     size_t units = units_of(g, k);
     for (size_t j = 0; j < n; j += g->panel_cols) {
@@ -78,13 +80,25 @@ static struct span span_of(const struct forward *f, size_t seq)
     const struct weft_attn *a = f->a;
     size_t first = (size_t)a->cu[seq];
     return (struct span){
-        .q = a->q + first * a->ldq, .k = a->k + first * a->ldk, .v = a->v + first * a->ldv, .ldq = a->ldq, .ldk = a->ldk, .ldv = a->ldv,
-        .k_head = a->d, .v_head = a->d, .n_q = (size_t)a->cu[seq + 1] - first, .out = f->out + first * a->n_heads * a->d,
-        .lse = f->lse ? f->lse + first : NULL, .lse_head = a->T,
+        .q = a->q + first * a->ldq,
+        .k = a->k + first * a->ldk,
+        .v = a->v + first * a->ldv,
+        .ldq = a->ldq,
+        .ldk = a->ldk,
+        .ldv = a->ldv,
+        .k_head = a->d,
+        .v_head = a->d,
+        .n_q = (size_t)a->cu[seq + 1] - first,
+        .out = f->out + first * a->n_heads * a->d,
+        .lse = f->lse ? f->lse + first : NULL,
+        .lse_head = a->T,
     };
 }
 
-static size_t first_key(size_t window, size_t position) { return window && position + 1 > window ? position + 1 - window : 0; }
+static size_t first_key(size_t window, size_t position)
+{
+    return window && position + 1 > window ? position + 1 - window : 0;
+}
 
 struct forward_scratch {
     uint32_t *q, *k, *v, *p;
@@ -97,8 +111,14 @@ static struct forward_scratch forward_scratch(const struct forward *f, char *bas
 {
     struct forward_scratch w = { 0 };
     size_t rows = f->heads * f->queries, len[] = {
-        rows * units_of(f->g, f->d), panels_len(f->g, TILE, f->d), panels_len(f->g, f->d, TILE), TILE * units_of(f->g, TILE),
-        TILE * TILE, rows * f->d, rows, rows,
+        rows * units_of(f->g, f->d),
+        panels_len(f->g, TILE, f->d),
+        panels_len(f->g, f->d, TILE),
+        TILE * units_of(f->g, TILE),
+        TILE * TILE,
+        rows * f->d,
+        rows,
+        rows,
     };
     void *at[8];
     for (size_t i = 0; i < 8; i++) {
@@ -120,8 +140,8 @@ static void mask_scores(float *s, size_t rows, size_t cols, size_t position, siz
 }
 
 /* One head: queries i0 ... i0+rows-1 of the span against the packed keys k0 ... k0+cols-1. */
-static void forward_tile(const struct forward *f, const struct forward_scratch *w, size_t at, size_t rows, size_t position, size_t k0,
-                         size_t cols)
+static void forward_tile(const struct forward *f, const struct forward_scratch *w, size_t at, size_t rows,
+                         size_t position, size_t k0, size_t cols)
 {
     float *o = w->o + at * f->d;
     multiply_wide(f->g, rows, cols, f->d, w->q + at * units_of(f->g, f->d), w->k, w->s, TILE, false,
@@ -188,10 +208,18 @@ static bool run_forward(struct forward *f, size_t n_q_of_one)
     return true;
 }
 
-bool weft_attention_blocks(struct weft_compute *c, const struct weft_gemm_level *g, float *out, float *lse, const struct weft_attn *a)
+bool weft_attention_blocks(struct weft_compute *c, const struct weft_gemm_level *g, float *out, float *lse,
+                           const struct weft_attn *a)
 {
-    struct forward f = { .c = c, .g = g, .a = a, .out = out, .lse = lse, .n_heads = a->n_heads, .group = a->n_heads / a->n_kv_heads,
-                         .d = a->d, .window = a->window };
+    struct forward f = { .c = c,
+                         .g = g,
+                         .a = a,
+                         .out = out,
+                         .lse = lse,
+                         .n_heads = a->n_heads,
+                         .group = a->n_heads / a->n_kv_heads,
+                         .d = a->d,
+                         .window = a->window };
     return run_forward(&f, 0);
 }
 
@@ -220,14 +248,16 @@ struct backward_scratch {
 static struct backward_scratch backward_scratch(const struct weft_gemm_level *g, size_t d, char *base)
 {
     struct backward_scratch w = { 0 };
-    size_t rows = KEYS * units_of(g, d), cols = panels_len(g, TILE, d), wide = panels_len(g, d, TILE), tile = TILE * TILE;
+    size_t rows = KEYS * units_of(g, d), cols = panels_len(g, TILE, d), wide = panels_len(g, d, TILE),
+           tile = TILE * TILE;
     size_t len[] = { rows, rows, wide * (KEYS / TILE), cols, wide, cols, wide, tile, tile, tile };
     void *at[10];
     for (size_t i = 0; i < 10; i++) {
         at[i] = base ? base + w.bytes : NULL;
         w.bytes += (len[i] * 4 + 63) / 64 * 64;
     }
-    w.k_rows = at[0], w.v_rows = at[1], w.k_panels = at[2], w.q_cols = at[3], w.q_panels = at[4], w.do_cols = at[5], w.do_panels = at[6];
+    w.k_rows = at[0], w.v_rows = at[1], w.k_panels = at[2], w.q_cols = at[3], w.q_panels = at[4],
+    w.do_cols = at[5], w.do_panels = at[6];
     w.packed = at[7], w.p = at[8], w.dp = at[9];
     return w;
 }
@@ -244,27 +274,33 @@ static void mask_transposed(float *s, size_t keys, size_t queries, size_t k0, si
     for (size_t j = 0; j < keys; j++) {
         size_t key = k0 + j;
         for (size_t i = 0; i < queries && i0 + i < key; i++) s[j * TILE + i] = -INFINITY;
-        for (size_t i = window && key + window > i0 ? key + window - i0 : window ? 0 : queries; i < queries; i++) s[j * TILE + i] = -INFINITY;
+        for (size_t i = window && key + window > i0 ? key + window - i0
+                        : window                    ? 0
+                                                    : queries;
+             i < queries; i++)
+            s[j * TILE + i] = -INFINITY;
     }
 }
 
 /* Keys k0 ... of the packed ones (the first is `base`) by queries i0 ... of one head. */
-static void backward_tile(const struct backward *b, const struct backward_scratch *w, const struct target *t, float *dq, const float *lse,
-                          const float *delta, size_t base, size_t k0, size_t keys, size_t i0, size_t queries)
+static void backward_tile(const struct backward *b, const struct backward_scratch *w, const struct target *t,
+                          float *dq, const float *lse, const float *delta, size_t base, size_t k0,
+                          size_t keys, size_t i0, size_t queries)
 {
     const struct weft_gemm_level *g = b->g;
     size_t d = b->a->d, at = (k0 - base) * units_of(g, d);
     multiply_wide(g, keys, queries, d, w->k_rows + at, w->q_cols, w->p, TILE, false, b->scale * WEFT_LOG2_E);
     multiply_wide(g, keys, queries, d, w->v_rows + at, w->do_cols, w->dp, TILE, false, 1);
-    if (i0 < k0 + keys || (b->a->window && i0 + queries > k0 + b->a->window)) mask_transposed(w->p, keys, queries, k0, i0, b->a->window);
+    if (i0 < k0 + keys || (b->a->window && i0 + queries > k0 + b->a->window))
+        mask_transposed(w->p, keys, queries, k0, i0, b->a->window);
     b->c->k->softmax_backward(w->p, w->dp, TILE, keys, queries, lse + i0, delta + i0);
     g->pack_a(w->packed, units_of(g, queries), w->p, TILE, false, keys, queries);
     multiply_wide(g, keys, d, queries, w->packed, w->do_panels, t->dv + k0 * t->ldv, t->ldv, true, 1);
     g->pack_a(w->packed, units_of(g, queries), w->dp, TILE, false, keys, queries);
     multiply_wide(g, keys, d, queries, w->packed, w->q_panels, t->dk + k0 * t->ldk, t->ldk, true, b->scale);
     g->pack_a(w->packed, units_of(g, keys), w->dp, TILE, true, queries, keys);
-    multiply_wide(g, queries, d, keys, w->packed, w->k_panels + (k0 - base) / TILE * panels_len(g, d, TILE), dq + i0 * b->a->ldq,
-                  b->a->ldq, true, b->scale);
+    multiply_wide(g, queries, d, keys, w->packed, w->k_panels + (k0 - base) / TILE * panels_len(g, d, TILE),
+                  dq + i0 * b->a->ldq, b->a->ldq, true, b->scale);
 }
 
 static void zero_rows(float *p, size_t ld, size_t rows, size_t d)
@@ -273,12 +309,14 @@ static void zero_rows(float *p, size_t ld, size_t rows, size_t d)
 }
 
 /* Heads h0 ... h1-1 of one kv head, one sequence. */
-static void backward_heads(const struct backward *b, size_t seq, size_t h0, size_t h1, const struct target *t, char *scratch)
+static void backward_heads(const struct backward *b, size_t seq, size_t h0, size_t h1, const struct target *t,
+                           char *scratch)
 {
     const struct weft_attn *a = b->a;
     const struct weft_gemm_level *g = b->g;
     struct backward_scratch w = backward_scratch(g, a->d, scratch);
-    size_t d = a->d, first = (size_t)a->cu[seq], n = (size_t)a->cu[seq + 1] - first, kv = h0 / b->group, du = units_of(g, d);
+    size_t d = a->d, first = (size_t)a->cu[seq], n = (size_t)a->cu[seq + 1] - first, kv = h0 / b->group,
+           du = units_of(g, d);
     const float *k = a->k + first * a->ldk + kv * d, *v = a->v + first * a->ldv + kv * d;
     zero_rows(t->dk, t->ldk, n, d);
     zero_rows(t->dv, t->ldv, n, d);
@@ -288,12 +326,14 @@ static void backward_heads(const struct backward *b, size_t seq, size_t h0, size
         g->pack_a(w.k_rows, du, k + base * a->ldk, a->ldk, false, keys, d);
         g->pack_a(w.v_rows, du, v + base * a->ldv, a->ldv, false, keys, d);
         for (size_t j = 0; j < keys; j += TILE)
-            pack_wide(g, w.k_panels + j / TILE * panels_len(g, d, TILE), k + (base + j) * a->ldk, a->ldk, false, d, weft_min_size(TILE, keys - j));
+            pack_wide(g, w.k_panels + j / TILE * panels_len(g, d, TILE), k + (base + j) * a->ldk, a->ldk,
+                      false, d, weft_min_size(TILE, keys - j));
         size_t end = a->window ? weft_min_size(n, base + keys - 1 + a->window) : n;
         for (size_t h = h0; h < h1; h++)
             for (size_t i0 = base; i0 < end; i0 += TILE) {
                 size_t queries = weft_min_size(TILE, n - i0);
-                const float *q = a->q + (first + i0) * a->ldq + h * d, *go = b->dout + ((first + i0) * a->n_heads + h) * d;
+                const float *q = a->q + (first + i0) * a->ldq + h * d,
+                            *go = b->dout + ((first + i0) * a->n_heads + h) * d;
                 pack_wide(g, w.q_cols, q, a->ldq, true, queries, d);
                 pack_wide(g, w.q_panels, q, a->ldq, false, d, queries);
                 pack_wide(g, w.do_cols, go, a->n_heads * d, true, queries, d);
@@ -301,8 +341,8 @@ static void backward_heads(const struct backward *b, size_t seq, size_t h0, size
                 for (size_t k0 = base; k0 < base + keys && k0 < i0 + queries; k0 += TILE) {
                     size_t some = weft_min_size(TILE, base + keys - k0);
                     if (a->window && first_key(a->window, i0) >= k0 + some) continue;
-                    backward_tile(b, &w, t, b->dq + first * a->ldq + h * d, b->lse + h * a->T + first, b->delta + h * a->T + first, base, k0,
-                                  some, i0, queries);
+                    backward_tile(b, &w, t, b->dq + first * a->ldq + h * d, b->lse + h * a->T + first,
+                                  b->delta + h * a->T + first, base, k0, some, i0, queries);
                 }
             }
     }
@@ -312,7 +352,8 @@ static void backward_task(void *ctx, size_t chunk, int thread)
 {
     const struct backward *b = ctx;
     const struct weft_attn *a = b->a;
-    size_t per_seq = b->split ? a->n_heads : a->n_kv_heads, seq = chunk / per_seq, which = chunk % per_seq, first = (size_t)a->cu[seq];
+    size_t per_seq = b->split ? a->n_heads : a->n_kv_heads, seq = chunk / per_seq, which = chunk % per_seq,
+           first = (size_t)a->cu[seq];
     size_t h0 = b->split ? which : which * b->group, kv = h0 / b->group;
     struct target t = { b->dk + first * a->ldk + kv * a->d, b->dv + first * a->ldv + kv * a->d, a->ldk, a->ldv };
     if (b->split) {
@@ -339,11 +380,21 @@ static void add_heads_task(void *ctx, size_t chunk, int thread)
             }
 }
 
-bool weft_attention_blocks_backward(struct weft_compute *c, const struct weft_gemm_level *g, float *dq, float *dk, float *dv,
-                                    const float *delta, const float *dout, const float *lse, const struct weft_attn *a)
+bool weft_attention_blocks_backward(struct weft_compute *c, const struct weft_gemm_level *g, float *dq,
+                                    float *dk, float *dv, const float *delta, const float *dout,
+                                    const float *lse, const struct weft_attn *a)
 {
-    struct backward b = { .c = c, .g = g, .a = a, .dq = dq, .dk = dk, .dv = dv, .delta = delta, .dout = dout, .lse = lse,
-                          .scale = 1 / sqrtf((float)a->d), .group = a->n_heads / a->n_kv_heads };
+    struct backward b = { .c = c,
+                          .g = g,
+                          .a = a,
+                          .dq = dq,
+                          .dk = dk,
+                          .dv = dv,
+                          .delta = delta,
+                          .dout = dout,
+                          .lse = lse,
+                          .scale = 1 / sqrtf((float)a->d),
+                          .group = a->n_heads / a->n_kv_heads };
     b.split = b.group > 1 && a->n_seqs * a->n_kv_heads < SPLIT_BELOW;
     if (!weft_compute_need_scratch(c, backward_scratch(g, a->d, NULL).bytes)) return false;
     if (b.split) {
@@ -387,10 +438,11 @@ static void decode_task(void *ctx, size_t chunk, int thread)
             for (size_t i = 0; i < rows; i++) m[i] = -INFINITY, l[i] = 0;
             if (from < to) {
                 size_t n = to - from;
-                s->c->k->gemv_nt(rows, n, d, a->q + (t * a->n_heads + h) * d, d, k + from * d, WEFT_F32, d, scores, DECODE_KEYS, false,
-                                 WEFT_LOG2_E / sqrtf((float)d), NULL);
+                s->c->k->gemv_nt(rows, n, d, a->q + (t * a->n_heads + h) * d, d, k + from * d, WEFT_F32, d,
+                                 scores, DECODE_KEYS, false, WEFT_LOG2_E / sqrtf((float)d), NULL);
                 s->c->k->softmax_step(scores, DECODE_KEYS, rows, n, m, l, scores, 0, 0);
-                s->c->k->gemv_nn(rows, d, n, scores, DECODE_KEYS, v + from * d, WEFT_F32, d, part + 2, 2 + d, false, 1, NULL);
+                s->c->k->gemv_nn(rows, d, n, scores, DECODE_KEYS, v + from * d, WEFT_F32, d, part + 2, 2 + d,
+                                 false, 1, NULL);
             }
             for (size_t i = 0; i < rows; i++) part[i * (2 + d)] = m[i], part[i * (2 + d) + 1] = l[i];
         }
@@ -426,11 +478,26 @@ static bool decode(struct weft_compute *c, const struct weft_cached_attn *a)
     return true;
 }
 
-bool weft_attention_blocks_cached(struct weft_compute *c, const struct weft_gemm_level *g, const struct weft_cached_attn *a)
+bool weft_attention_blocks_cached(struct weft_compute *c, const struct weft_gemm_level *g,
+                                  const struct weft_cached_attn *a)
 {
     if (a->n_q < FEW_QUERIES) return decode(c, a);
-    struct forward f = { .c = c, .g = g, .n_heads = a->n_heads, .group = a->n_heads / a->n_kv_heads, .d = a->d, .window = a->window,
-                         .one = { .q = a->q, .k = a->kc, .v = a->vc, .ldq = a->n_heads * a->d, .ldk = a->d, .ldv = a->d,
-                                  .k_head = a->cap * a->d, .v_head = a->cap * a->d, .n_q = a->n_q, .offset = a->n_past, .out = a->out } };
+    struct forward f = { .c = c,
+                         .g = g,
+                         .n_heads = a->n_heads,
+                         .group = a->n_heads / a->n_kv_heads,
+                         .d = a->d,
+                         .window = a->window,
+                         .one = { .q = a->q,
+                                  .k = a->kc,
+                                  .v = a->vc,
+                                  .ldq = a->n_heads * a->d,
+                                  .ldk = a->d,
+                                  .ldv = a->d,
+                                  .k_head = a->cap * a->d,
+                                  .v_head = a->cap * a->d,
+                                  .n_q = a->n_q,
+                                  .offset = a->n_past,
+                                  .out = a->out } };
     return run_forward(&f, a->n_q);
 }

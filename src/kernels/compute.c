@@ -70,13 +70,17 @@ static enum weft_status choose(const char *name, enum weft_isa *isa, struct weft
         if (strcmp(name, isa_names[i])) continue;
         *isa = (enum weft_isa)i;
         if (set >> i & 1) return WEFT_OK;
-        return weft_fail(err, WEFT_EDEVICE, "this processor cannot run the kernels of level %s; the best it has is %s, and "
-                         "\"auto\" chooses by itself", name, isa_names[31 - __builtin_clz(set)]);
+        return weft_fail(err, WEFT_EDEVICE,
+                         "this processor cannot run the kernels of level %s; the best it has is %s, and "
+                         "\"auto\" chooses by itself",
+                         name, isa_names[31 - __builtin_clz(set)]);
     }
-    return weft_fail(err, WEFT_EARG, "there is no kernel level \"%s\"; expected auto, ref, avx2, avx512 or avx512bf16", name);
+    return weft_fail(err, WEFT_EARG,
+                     "there is no kernel level \"%s\"; expected auto, ref, avx2, avx512 or avx512bf16", name);
 }
 
-enum weft_status weft_compute_init(struct weft_compute *c, const char *isa_name, struct weft_pool *pool, struct weft_err *err)
+enum weft_status weft_compute_init(struct weft_compute *c, const char *isa_name, struct weft_pool *pool,
+                                   struct weft_err *err)
 {
     *c = (struct weft_compute){ .pool = pool };
     enum weft_status st = choose(isa_name, &c->isa, err);

@@ -7,7 +7,8 @@ float weft_f16_to_f32(uint16_t h)
 {
     int sign = h >> 15, exponent = h >> 10 & 31, fraction = h & 1023;
     float v = exponent == 31 ? (fraction ? NAN : INFINITY)
-                             : exponent ? ldexpf((float)(1024 + fraction), exponent - 25) : ldexpf((float)fraction, -24);
+              : exponent     ? ldexpf((float)(1024 + fraction), exponent - 25)
+                             : ldexpf((float)fraction, -24);
     return sign ? -v : v;
 }
 

@@ -107,8 +107,9 @@ static void multiply_task(void *ctx, size_t chunk, int thread)
             panel.units = p->c->scratch[thread];
             look_ahead(p, &panel, col, block);
         }
-        p->level->multiply(rows, weft_ceil_div(len, p->level->unit_len), p->a + (block * p->rows + row) * p->lda, p->lda, &panel,
-                           c, g->ldc, !first || g->accumulate, p->alpha, first && g->bias ? g->bias + col : NULL);
+        p->level->multiply(rows, weft_ceil_div(len, p->level->unit_len),
+                           p->a + (block * p->rows + row) * p->lda, p->lda, &panel, c, g->ldc,
+                           !first || g->accumulate, p->alpha, first && g->bias ? g->bias + col : NULL);
     }
 }
 
@@ -170,10 +171,11 @@ static void few_task(void *ctx, size_t chunk, int thread)
     const char *b = b_at(g, col, 0);
     const float *bias = g->bias ? g->bias + col : NULL;
     if (f->level)
-        f->level->few(g->m, n, g->k, f->c->shared, f->lda, b, g->ldb, g->c + col, g->ldc, g->accumulate, f->alpha, bias);
+        f->level->few(g->m, n, g->k, f->c->shared, f->lda, b, g->ldb, g->c + col, g->ldc, g->accumulate,
+                      f->alpha, bias);
     else
-        (g->b_rows_are_outputs ? k->gemv_nt : k->gemv_nn)(g->m, n, g->k, g->a, g->lda, b, g->b_type, g->ldb, g->c + col, g->ldc,
-                                                          g->accumulate, f->alpha, bias);
+        (g->b_rows_are_outputs ? k->gemv_nt : k->gemv_nn)(g->m, n, g->k, g->a, g->lda, b, g->b_type, g->ldb,
+                                                          g->c + col, g->ldc, g->accumulate, f->alpha, bias);
 }
 
 static void multiply_few_rows(struct few *f)
@@ -187,7 +189,8 @@ static void multiply_few_rows(struct few *f)
 static bool multiply_few_packed_rows(struct few *f, const struct weft_gemm_level *level)
 {
     const struct weft_gemm *g = f->g;
-    if (g->m < level->few_from || g->m > level->few_to || g->b_type != WEFT_BF16 || !g->b_rows_are_outputs) return false;
+    if (g->m < level->few_from || g->m > level->few_to || g->b_type != WEFT_BF16 || !g->b_rows_are_outputs)
+        return false;
     size_t units = weft_ceil_div(g->k, level->unit_len), rows = weft_ceil_div(g->m, 4) * 4;
     f->lda = weft_ceil_div(units, 16) * 16;
     if (!weft_compute_need_shared(f->c, rows * f->lda * sizeof(uint32_t))) return false;

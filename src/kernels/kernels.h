@@ -77,22 +77,23 @@ void weft_gemm(struct weft_compute *c, const struct weft_gemm *g);
 /* ---- normalisation, activation, position ---- */
 
 /* y = w * x * r, r = 1 / sqrt(mean(x^2) + eps).  x, y [rows,d] (y may be x), w [d] f32, r [rows] out or NULL. */
-void weft_rmsnorm(struct weft_compute *c, float *y, float *r, const float *x, const float *w, size_t rows, size_t d, float eps);
+void weft_rmsnorm(struct weft_compute *c, float *y, float *r, const float *x, const float *w, size_t rows,
+                  size_t d, float eps);
 /* dx [rows,d] = gradient (added to dx when `accumulate`); dw [d] += gradient, or NULL; dx may be dy. */
-void weft_rmsnorm_backward(struct weft_compute *c, float *dx, bool accumulate, float *dw, const float *dy, const float *x,
-                           const float *w, const float *r, size_t rows, size_t d);
+void weft_rmsnorm_backward(struct weft_compute *c, float *dx, bool accumulate, float *dw, const float *dy,
+                           const float *x, const float *w, const float *r, size_t rows, size_t d);
 
 /* h = silu(gate) * up, all [rows,d] contiguous; h may be gate. */
 void weft_swiglu(struct weft_compute *c, float *h, const float *gate, const float *up, size_t n);
 /* dgate, dup [n] from dh; dgate may be dh.  When h is not NULL silu(gate)*up is written there as well: a pass
  * that recomputes needs both, and gate and up are in the cache. */
-void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh, const float *gate,
-                          const float *up, size_t n);
+void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
+                          const float *gate, const float *up, size_t n);
 
 /* Rotates pairs (j, j + d/2) of x [T, heads, d] in place; row t uses cos, sin [*, d/2] at row pos[t].
  * ld: floats between tokens.  inverse: by the negative angle (the backward pass). */
-void weft_rope(struct weft_compute *c, float *x, size_t ld, const float *cos, const float *sin, const int32_t *pos, size_t T,
-               size_t heads, size_t d, bool inverse);
+void weft_rope(struct weft_compute *c, float *x, size_t ld, const float *cos, const float *sin,
+               const int32_t *pos, size_t T, size_t heads, size_t d, bool inverse);
 
 void weft_add(struct weft_compute *c, float *y, const float *x, size_t n);                   /* y += x */
 void weft_scale(struct weft_compute *c, float *y, float alpha, size_t n);                    /* y *= alpha */
@@ -103,7 +104,8 @@ bool weft_all_finite(struct weft_compute *c, const float *x, size_t n);
  * p * 2^32: the same call gives the same mask again, at every level.  p in [0, 1); y may be x. */
 void weft_dropout(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed, uint64_t stream);
 /* y += x * mask / (1-p), for the backward pass of the same call. */
-void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed, uint64_t stream);
+void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed,
+                      uint64_t stream);
 
 /* db [n] += column sums of dy [rows,n], in row order. */
 void weft_bias_backward(struct weft_compute *c, float *db, const float *dy, size_t rows, size_t n);
@@ -111,14 +113,16 @@ void weft_bias_backward(struct weft_compute *c, float *db, const float *dy, size
 /* ---- embedding and loss ---- */
 
 /* y [T,d] = rows of E [V,d]. */
-void weft_embed(struct weft_compute *c, float *y, const void *e, enum weft_dtype e_type, const int32_t *ids, size_t T, size_t d);
+void weft_embed(struct weft_compute *c, float *y, const void *e, enum weft_dtype e_type, const int32_t *ids,
+                size_t T, size_t d);
 /* dE [V,d] += dy rows, in ascending token order for each id (deterministic); id `skip` (-1: none) gets nothing. */
-void weft_embed_backward(struct weft_compute *c, float *de, const float *dy, const int32_t *ids, size_t T, size_t d, int32_t skip);
+void weft_embed_backward(struct weft_compute *c, float *de, const float *dy, const int32_t *ids, size_t T,
+                         size_t d, int32_t skip);
 
 /* Rows of logits z [rows, v]: loss[i] = lse(z_i) - z_i[target[i]], in f64 from f32; then, when `coef` is not NULL,
  * in place z_i = coef[i] * (softmax(z_i) - onehot(target[i])). */
-void weft_cross_entropy(struct weft_compute *c, double *loss, float *z, size_t ldz, const int32_t *target, const float *coef,
-                        size_t rows, size_t v);
+void weft_cross_entropy(struct weft_compute *c, double *loss, float *z, size_t ldz, const int32_t *target,
+                        const float *coef, size_t rows, size_t v);
 
 /* ---- attention ---- */
 
@@ -143,8 +147,9 @@ void weft_attention_backward(struct weft_compute *c, float *dq, float *dk, float
 
 /* One sequence over a cache that already holds its new keys: n_q queries at positions n_past ... n_past+n_q-1.  Few
  * queries (decoding) multiply in f32; many (reading a prompt) go in blocks as weft_attention does.  q [n_q, n_heads, d]; kc, vc [n_kv_heads, cap, d] f32; out [n_q, n_heads, d]. */
-void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc, const float *vc, size_t cap,
-                           size_t n_past, size_t n_q, size_t n_heads, size_t n_kv_heads, size_t d, size_t window);
+void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc,
+                           const float *vc, size_t cap, size_t n_past, size_t n_q, size_t n_heads,
+                           size_t n_kv_heads, size_t d, size_t window);
 
 /* ---- optimizers ---- */
 
@@ -153,7 +158,8 @@ void weft_attention_cached(struct weft_compute *c, float *out, const float *q, c
 struct weft_adamw_step {
     float lr, wd, beta1, beta2, eps, step_size, inv_sqrt_bc2, g_scale;
 };
-void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const float *g, size_t n, const struct weft_adamw_step *s);
+void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const float *g, size_t n,
+                const struct weft_adamw_step *s);
 
 /* ---- conversions ---- */
 

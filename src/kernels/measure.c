@@ -113,14 +113,15 @@ static void read_task(void *ctx, size_t chunk, int thread)
     if (r->wide) {
         size_t turns = n / 256;
         if (turns)
-            __asm__ volatile(".p2align 6\n1:\n\t"
-                             "prefetcht0 2048(%0)\n\tprefetcht0 2112(%0)\n\tprefetcht0 2176(%0)\n\tprefetcht0 2240(%0)\n\t"
-                             "vmovups (%0), %%ymm0\n\tvmovups 32(%0), %%ymm1\n\tvmovups 64(%0), %%ymm2\n\tvmovups 96(%0), %%ymm3\n\t"
-                             "vmovups 128(%0), %%ymm0\n\tvmovups 160(%0), %%ymm1\n\tvmovups 192(%0), %%ymm2\n\t"
-                             "vmovups 224(%0), %%ymm3\n\tadd $256, %0\n\tdec %1\n\tjnz 1b\n\tvzeroupper"
-                             : "+r"(p), "+r"(turns)
-                             :
-                             : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3");
+            __asm__ volatile(
+                ".p2align 6\n1:\n\t"
+                "prefetcht0 2048(%0)\n\tprefetcht0 2112(%0)\n\tprefetcht0 2176(%0)\n\tprefetcht0 2240(%0)\n\t"
+                "vmovups (%0), %%ymm0\n\tvmovups 32(%0), %%ymm1\n\tvmovups 64(%0), %%ymm2\n\tvmovups 96(%0), %%ymm3\n\t"
+                "vmovups 128(%0), %%ymm0\n\tvmovups 160(%0), %%ymm1\n\tvmovups 192(%0), %%ymm2\n\t"
+                "vmovups 224(%0), %%ymm3\n\tadd $256, %0\n\tdec %1\n\tjnz 1b\n\tvzeroupper"
+                : "+r"(p), "+r"(turns)
+                :
+                : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3");
         return;
     }
 #endif
@@ -158,11 +159,12 @@ struct buffers {
     float *x, *y;
 };
 
-static enum weft_status buffers_new(struct buffers *b, struct weft_compute *c, size_t n_w, enum weft_dtype type, size_t n_x, size_t n_y,
-                                    struct weft_err *err)
+static enum weft_status buffers_new(struct buffers *b, struct weft_compute *c, size_t n_w,
+                                    enum weft_dtype type, size_t n_x, size_t n_y, struct weft_err *err)
 {
     *b = (struct buffers){ 0 };
-    if (!weft_size_mul(n_w, weft_dtype_bytes(type), &b->w_bytes)) return weft_fail(err, WEFT_EARG, "the product is too large");
+    if (!weft_size_mul(n_w, weft_dtype_bytes(type), &b->w_bytes))
+        return weft_fail(err, WEFT_EARG, "the product is too large");
     b->n_w = weft_max_size(ROTATE_BYTES / weft_max_size(b->w_bytes, 1), 1);
     b->w = weft_arena_calloc(&b->arena, b->n_w, b->w_bytes);
     b->x = WEFT_NEWS(&b->arena, float, n_x);
@@ -176,12 +178,18 @@ static enum weft_status buffers_new(struct buffers *b, struct weft_compute *c, s
     return WEFT_OK;
 }
 
-enum weft_status weft_measure_gemm(struct weft_compute *c, const struct weft_gemm_shape *s, int repeats, struct weft_measured_gemm *out,
-                                   struct weft_err *err)
+enum weft_status weft_measure_gemm(struct weft_compute *c, const struct weft_gemm_shape *s, int repeats,
+                                   struct weft_measured_gemm *out, struct weft_err *err)
 {
     struct buffers b;
-    struct weft_gemm g = { .m = s->m, .n = s->n, .k = s->k, .lda = s->k, .b_type = s->product == WEFT_DW ? WEFT_F32 : s->type,
-                           .ldb = s->n, .ldc = s->n, .exact = s->exact };
+    struct weft_gemm g = { .m = s->m,
+                           .n = s->n,
+                           .k = s->k,
+                           .lda = s->k,
+                           .b_type = s->product == WEFT_DW ? WEFT_F32 : s->type,
+                           .ldb = s->n,
+                           .ldc = s->n,
+                           .exact = s->exact };
     if (s->product == WEFT_Y) g.b_rows_are_outputs = true, g.ldb = s->k;
     if (s->product == WEFT_DW) g.a_transposed = true, g.lda = s->m, g.accumulate = true;
     enum weft_status st = buffers_new(&b, c, s->n * s->k, g.b_type, s->m * s->k, s->m * s->n, err);
@@ -205,14 +213,23 @@ enum weft_status weft_measure_gemm(struct weft_compute *c, const struct weft_gem
     return WEFT_OK;
 }
 
-enum weft_status weft_measure_decode(struct weft_compute *c, size_t m, size_t n, size_t k, enum weft_dtype type, int repeats,
-                                     struct weft_measured_decode *out, struct weft_err *err)
+enum weft_status weft_measure_decode(struct weft_compute *c, size_t m, size_t n, size_t k,
+                                     enum weft_dtype type, int repeats, struct weft_measured_decode *out,
+                                     struct weft_err *err)
 {
     struct buffers b;
     enum weft_status st = buffers_new(&b, c, n * k, type, m * k, m * n, err);
     if (st) return st;
-    struct weft_gemm g = { .m = m, .n = n, .k = k, .a = b.x, .lda = k, .b_type = type, .ldb = k, .b_rows_are_outputs = true,
-                           .c = b.y, .ldc = n };
+    struct weft_gemm g = { .m = m,
+                           .n = n,
+                           .k = k,
+                           .a = b.x,
+                           .lda = k,
+                           .b_type = type,
+                           .ldb = k,
+                           .b_rows_are_outputs = true,
+                           .c = b.y,
+                           .ldc = n };
     *out = (struct weft_measured_decode){ 0 };
     double all = (double)(b.n_w * b.w_bytes);
     for (int i = 0; i < repeats || i < 1; i++) {
@@ -239,24 +256,39 @@ static float *filled(struct weft_compute *c, struct weft_arena *a, size_t n)
     return p;
 }
 
-enum weft_status weft_measure_attention(struct weft_compute *c, size_t seqs, size_t len, size_t n_heads, size_t n_kv_heads, size_t d,
-                                        int repeats, struct weft_measured_attention *out, struct weft_err *err)
+enum weft_status weft_measure_attention(struct weft_compute *c, size_t seqs, size_t len, size_t n_heads,
+                                        size_t n_kv_heads, size_t d, int repeats,
+                                        struct weft_measured_attention *out, struct weft_err *err)
 {
     struct weft_arena m = { 0 };
     enum weft_status st = WEFT_OK;
     size_t T = seqs * len, wide = n_heads * d, narrow = n_kv_heads * d;
-    float *q = filled(c, &m, T * wide), *k = filled(c, &m, T * narrow), *v = filled(c, &m, T * narrow), *dout = filled(c, &m, T * wide);
-    float *y = WEFT_NEWS(&m, float, T * wide), *dq = WEFT_NEWS(&m, float, T * wide), *dk = WEFT_NEWS(&m, float, T * narrow);
-    float *dv = WEFT_NEWS(&m, float, T * narrow), *lse = WEFT_NEWS(&m, float, T * n_heads), *delta = WEFT_NEWS(&m, float, T * n_heads);
+    float *q = filled(c, &m, T * wide), *k = filled(c, &m, T * narrow), *v = filled(c, &m, T * narrow),
+          *dout = filled(c, &m, T * wide);
+    float *y = WEFT_NEWS(&m, float, T *wide), *dq = WEFT_NEWS(&m, float, T *wide),
+          *dk = WEFT_NEWS(&m, float, T *narrow);
+    float *dv = WEFT_NEWS(&m, float, T *narrow), *lse = WEFT_NEWS(&m, float, T *n_heads),
+          *delta = WEFT_NEWS(&m, float, T *n_heads);
     int32_t *cu = WEFT_NEWS(&m, int32_t, seqs + 1);
     if (!q || !k || !v || !dout || !y || !dq || !dk || !dv || !lse || !delta || !cu) {
         st = weft_fail_nomem(err, T * wide * sizeof *q, "a measurement");
         goto done;
     }
     for (size_t s = 0; s <= seqs; s++) cu[s] = (int32_t)(s * len);
-    struct weft_attn a = { .q = q, .k = k, .v = v, .ldq = wide, .ldk = narrow, .ldv = narrow, .cu = cu, .n_seqs = seqs, .T = T,
-                           .n_heads = n_heads, .n_kv_heads = n_kv_heads, .d = d };
-    double pairs = (double)seqs * (double)len * (double)(len + 1) / 2 * (double)n_heads * (double)d, forward = 1e30, backward = 1e30;
+    struct weft_attn a = { .q = q,
+                           .k = k,
+                           .v = v,
+                           .ldq = wide,
+                           .ldk = narrow,
+                           .ldv = narrow,
+                           .cu = cu,
+                           .n_seqs = seqs,
+                           .T = T,
+                           .n_heads = n_heads,
+                           .n_kv_heads = n_kv_heads,
+                           .d = d };
+    double pairs = (double)seqs * (double)len * (double)(len + 1) / 2 * (double)n_heads * (double)d,
+           forward = 1e30, backward = 1e30;
     double peak = weft_measure_peak(c->pool, c->isa, c->exact);
     for (int i = -1; i < repeats || i < 1; i++) {
         double start = now_of(c->pool);

@@ -16,7 +16,8 @@ double weft_measure_peak(struct weft_pool *pool, enum weft_isa isa, bool exact);
 /* Plain reading of `bytes` at p by all threads, in bytes/s.  Beyond the caches this is what decoding can reach. */
 double weft_measure_read(struct weft_pool *pool, const void *p, size_t bytes);
 
-/* The same product again and again over weights that rotate through `pool_bytes` of memory, as the layers of a model do. */
+/* The same product again and again over weights that rotate through `pool_bytes` of memory, as the layers
+ * of a model do. */
 struct weft_measured_gemm {
     double flops;                       /* FLOP/s */
     double peak;                        /* of weft_measure_peak beside it */
@@ -30,9 +31,9 @@ struct weft_gemm_shape {
     bool exact;
 };
 /* `repeats` products, at least one. */
-WEFT_MUST_USE enum weft_status
-weft_measure_gemm(struct weft_compute *c, const struct weft_gemm_shape *shape, int repeats, struct weft_measured_gemm *out,
-                  struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_measure_gemm(struct weft_compute *c, const struct weft_gemm_shape *shape,
+                                                 int repeats, struct weft_measured_gemm *out,
+                                                 struct weft_err *err);
 
 /* Attention of `seqs` sequences of `len` tokens, forward and backward, counted as 4 and 10 d FLOP for every pair of a
  * query and a key it sees (FlashAttention's count: no recomputation). */
@@ -40,9 +41,10 @@ struct weft_measured_attention {
     double forward, backward;           /* FLOP/s */
     double peak;
 };
-WEFT_MUST_USE enum weft_status
-weft_measure_attention(struct weft_compute *c, size_t seqs, size_t len, size_t n_heads, size_t n_kv_heads, size_t d, int repeats,
-                       struct weft_measured_attention *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_measure_attention(struct weft_compute *c, size_t seqs, size_t len,
+                                                      size_t n_heads, size_t n_kv_heads, size_t d,
+                                                      int repeats, struct weft_measured_attention *out,
+                                                      struct weft_err *err);
 
 /* m x n x k products with few rows against the read loop over the same memory. */
 struct weft_measured_decode {

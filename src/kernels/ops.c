@@ -41,7 +41,8 @@ static void rmsnorm_task(void *ctx, size_t chunk, int thread)
     o->k->rmsnorm(o->y + i * o->d, o->r_out ? o->r_out + i : NULL, o->x + i * o->d, o->w, rows, o->d, o->eps);
 }
 
-void weft_rmsnorm(struct weft_compute *c, float *y, float *r, const float *x, const float *w, size_t rows, size_t d, float eps)
+void weft_rmsnorm(struct weft_compute *c, float *y, float *r, const float *x, const float *w, size_t rows,
+                  size_t d, float eps)
 {
     struct norm o = { .k = c->k, .y = y, .r_out = r, .x = x, .w = w, .rows = rows, .d = d, .eps = eps,
                       .per_piece = rows_per_piece(d) };
@@ -59,15 +60,17 @@ static void rmsnorm_backward_task(void *ctx, size_t chunk, int thread)
 {
     const struct norm *o = ctx;
     size_t i = chunk * o->per_piece, rows = weft_min_size(o->per_piece, o->rows - i);
-    o->k->rmsnorm_backward(o->y + i * o->d, o->accumulate, o->dy + i * o->d, o->x + i * o->d, o->w, o->r + i, rows, o->d);
+    o->k->rmsnorm_backward(o->y + i * o->d, o->accumulate, o->dy + i * o->d, o->x + i * o->d, o->w, o->r + i,
+                           rows, o->d);
 }
 
-void weft_rmsnorm_backward(struct weft_compute *c, float *dx, bool accumulate, float *dw, const float *dy, const float *x,
-                           const float *w, const float *r, size_t rows, size_t d)
+void weft_rmsnorm_backward(struct weft_compute *c, float *dx, bool accumulate, float *dw, const float *dy,
+                           const float *x, const float *w, const float *r, size_t rows, size_t d)
 {
     struct norm o = { .k = c->k, .y = dx, .dw = dw, .dy = dy, .x = x, .w = w, .r = r, .rows = rows, .d = d,
                       .accumulate = accumulate, .per_piece = rows_per_piece(d) };
-    if (dw && rows) weft_pool_run(c->pool, weft_ceil_div(d, COLUMNS), rmsnorm_dw_task, &o);    /* before dx may overwrite dy */
+    /* before dx may overwrite dy */
+    if (dw && rows) weft_pool_run(c->pool, weft_ceil_div(d, COLUMNS), rmsnorm_dw_task, &o);
     weft_pool_run(c->pool, weft_ceil_div(rows, o.per_piece), rmsnorm_backward_task, &o);
 }
 
@@ -113,8 +116,8 @@ static void rope_task(void *ctx, size_t chunk, int thread)
     }
 }
 
-void weft_rope(struct weft_compute *c, float *x, size_t ld, const float *cos, const float *sin, const int32_t *pos, size_t T,
-               size_t heads, size_t d, bool inverse)
+void weft_rope(struct weft_compute *c, float *x, size_t ld, const float *cos, const float *sin,
+               const int32_t *pos, size_t T, size_t heads, size_t d, bool inverse)
 {
     struct rope o = { c->k, x, ld, cos, sin, pos, T, heads, d, rows_per_piece(heads * d), inverse ? -1 : 1 };
     weft_pool_run(c->pool, weft_ceil_div(T, o.per_piece), rope_task, &o);
@@ -150,8 +153,8 @@ static void swiglu_backward_task(void *ctx, size_t chunk, int thread)
     o->k->swiglu_backward(o->y + i, o->y2 + i, o->y3 ? o->y3 + i : NULL, o->x + i, o->x2 + i, o->x3 + i, n);
 }
 
-void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh, const float *gate,
-                          const float *up, size_t n)
+void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
+                          const float *gate, const float *up, size_t n)
 {
     struct elements o = { .k = c->k, .y = dgate, .y2 = dup, .y3 = h, .x = dh, .x2 = gate, .x3 = up, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), swiglu_backward_task, &o);
@@ -244,7 +247,8 @@ static void dropout_task(void *ctx, size_t chunk, int thread)
     o->k->dropout(o->y + i, o->x + i, n, i, &o->d, o->add);
 }
 
-static void drop(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed, uint64_t stream, bool add)
+static void drop(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed,
+                 uint64_t stream, bool add)
 {
     assert(p >= 0 && p < 1);
     struct drop o = { c->k, y, x, n, { seed, stream, (uint32_t)((double)p * 0x1p32), 1 / (1 - p) }, add };
@@ -256,7 +260,8 @@ void weft_dropout(struct weft_compute *c, float *y, const float *x, size_t n, fl
     drop(c, y, x, n, p, seed, stream, false);
 }
 
-void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed, uint64_t stream)
+void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed,
+                      uint64_t stream)
 {
     drop(c, y, x, n, p, seed, stream, true);
 }
@@ -282,9 +287,17 @@ static void embed_task(void *ctx, size_t chunk, int thread)
         o->k->to_f32(o->y + t * o->d, weft_element(o->e, o->e_type, (size_t)o->ids[t] * o->d), o->e_type, o->d);
 }
 
-void weft_embed(struct weft_compute *c, float *y, const void *e, enum weft_dtype e_type, const int32_t *ids, size_t T, size_t d)
+void weft_embed(struct weft_compute *c, float *y, const void *e, enum weft_dtype e_type, const int32_t *ids,
+                size_t T, size_t d)
 {
-    struct embed o = { .k = c->k, .y = y, .e = e, .e_type = e_type, .ids = ids, .T = T, .d = d, .per_piece = rows_per_piece(d) };
+    struct embed o = { .k = c->k,
+                       .y = y,
+                       .e = e,
+                       .e_type = e_type,
+                       .ids = ids,
+                       .T = T,
+                       .d = d,
+                       .per_piece = rows_per_piece(d) };
     weft_pool_run(c->pool, weft_ceil_div(T, o.per_piece), embed_task, &o);
 }
 
@@ -297,7 +310,8 @@ static void embed_backward_task(void *ctx, size_t chunk, int thread)
         if (o->ids[t] != o->skip) o->k->add(o->y + (size_t)o->ids[t] * o->d + j, o->dy + t * o->d + j, n);
 }
 
-void weft_embed_backward(struct weft_compute *c, float *de, const float *dy, const int32_t *ids, size_t T, size_t d, int32_t skip)
+void weft_embed_backward(struct weft_compute *c, float *de, const float *dy, const int32_t *ids, size_t T,
+                         size_t d, int32_t skip)
 {
     struct embed o = { .k = c->k, .y = de, .dy = dy, .ids = ids, .T = T, .d = d, .skip = skip };
     weft_pool_run(c->pool, weft_ceil_div(d, COLUMNS), embed_backward_task, &o);
@@ -320,8 +334,8 @@ static void cross_entropy_task(void *ctx, size_t row, int thread)
     o->loss[row] = o->k->cross_entropy(o->z + row * o->ldz, o->v, o->target[row], o->coef, o->coef ? o->coef[row] : 0);
 }
 
-void weft_cross_entropy(struct weft_compute *c, double *loss, float *z, size_t ldz, const int32_t *target, const float *coef,
-                        size_t rows, size_t v)
+void weft_cross_entropy(struct weft_compute *c, double *loss, float *z, size_t ldz, const int32_t *target,
+                        const float *coef, size_t rows, size_t v)
 {
     struct loss o = { c->k, loss, z, ldz, v, target, coef };
     weft_pool_run(c->pool, rows, cross_entropy_task, &o);
@@ -344,7 +358,8 @@ static void adamw_task(void *ctx, size_t chunk, int thread)
     o->k->adamw(o->p + i, o->m + i, o->v + i, o->g + i, n, o->s);
 }
 
-void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const float *g, size_t n, const struct weft_adamw_step *s)
+void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const float *g, size_t n,
+                const struct weft_adamw_step *s)
 {
     struct adamw o = { c->k, p, m, v, g, n, s };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), adamw_task, &o);

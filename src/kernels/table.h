@@ -35,15 +35,16 @@ struct weft_gemm_level {
     /* rows x k floats of A (k x rows when transposed), lda apart, to out rows `ldo` units apart. */
     void (*pack_a)(uint32_t *out, size_t ldo, const float *a, size_t lda, bool transposed, size_t rows, size_t k);
     /* n columns (at most panel_cols) by k of B to a panel; b points at the first element. */
-    void (*pack_b)(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs, size_t n, size_t k);
+    void (*pack_b)(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs,
+                   size_t n, size_t k);
     /* C [rows, b->n] = alpha * A B + (accumulate ? C : 0) + (bias ? bias : 0) */
     void (*multiply)(size_t rows, size_t units, const uint32_t *a, size_t lda, const struct weft_panel *b, float *c,
                      size_t ldc, bool accumulate, float alpha, const float *bias);
     /* C [rows,n] with B [n,k] bf16 where it lies, for rows from few_from to few_to; A packed, its rows up to a
      * multiple of 4 readable and zero.  few_to 0: the level has no such loop. */
     size_t few_from, few_to;
-    void (*few)(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, const void *b, size_t ldb, float *c, size_t ldc,
-                bool accumulate, float alpha, const float *bias);
+    void (*few)(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, const void *b, size_t ldb,
+                float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
 };
 
 enum { WEFT_GEMV_ROWS = 8 };            /* the most rows of A that the two loops below take */
@@ -61,26 +62,30 @@ struct weft_kernels {
     const struct weft_gemm_level *gemm;         /* the fastest product of the level */
     const struct weft_gemm_level *gemm_exact;   /* f32 FMA; the same where the level has no other */
     /* C [m,n] for m <= WEFT_GEMV_ROWS, f32 arithmetic, B streamed once where it lies: [n,k] and [k,n]. */
-    void (*gemv_nt)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,
-                    float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
-    void (*gemv_nn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,
-                    float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
+    void (*gemv_nt)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b,
+                    enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha,
+                    const float *bias);
+    void (*gemv_nn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b,
+                    enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha,
+                    const float *bias);
 
     /* ---- attention, on tiles; -INFINITY marks what a query does not see ---- */
 
     /* Scores come in units of log 2 (times WEFT_LOG2_E), because powers of two are cheaper than powers of e.
      * One step of the online softmax over s [rows, cols] in place: s = 2^(s - m'), m' = max(m, row maximum);
      * l = l * 2^(m - m') + row sum; o [rows, d] *= 2^(m - m'). */
-    void (*softmax_step)(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o, size_t ldo, size_t d);
+    void (*softmax_step)(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o,
+                         size_t ldo, size_t d);
     /* Transposed tiles [keys, queries]: p = 2^(p - lse[query] * log2 e), dp = p * (dp - delta[query]). */
-    void (*softmax_backward)(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse, const float *delta);
+    void (*softmax_backward)(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse,
+                             const float *delta);
     float (*dot)(const float *x, const float *y, size_t n);
 
     /* ---- rows ---- */
 
     void (*rmsnorm)(float *y, float *r, const float *x, const float *w, size_t rows, size_t d, float eps);
-    void (*rmsnorm_backward)(float *dx, bool accumulate, const float *dy, const float *x, const float *w, const float *r,
-                             size_t rows, size_t d);
+    void (*rmsnorm_backward)(float *dx, bool accumulate, const float *dy, const float *x, const float *w,
+                             const float *r, size_t rows, size_t d);
     /* dw [n] += columns of dy * x * r; dy, x point at the first column, ld apart. */
     void (*rmsnorm_dw)(float *dw, const float *dy, const float *x, const float *r, size_t rows, size_t ld, size_t n);
     void (*column_sums)(float *db, const float *dy, size_t rows, size_t ld, size_t n);
@@ -92,7 +97,8 @@ struct weft_kernels {
     /* ---- elements; signatures as in kernels.h ---- */
 
     void (*swiglu)(float *h, const float *gate, const float *up, size_t n);
-    void (*swiglu_backward)(float *dgate, float *dup, float *h, const float *dh, const float *gate, const float *up, size_t n);
+    void (*swiglu_backward)(float *dgate, float *dup, float *h, const float *dh, const float *gate,
+                            const float *up, size_t n);
     void (*add)(float *y, const float *x, size_t n);
     void (*scale)(float *y, float alpha, size_t n);
     double (*sum_squares)(const float *x, size_t n);
@@ -117,12 +123,12 @@ WEFT_MUST_USE bool weft_compute_need_scratch(struct weft_compute *c, size_t byte
 WEFT_MUST_USE bool weft_compute_need_shared(struct weft_compute *c, size_t bytes);
 
 /* Attention in blocks on top of a level's products (attention.c falls back to ref/ when there are none). */
-WEFT_MUST_USE bool weft_attention_blocks(struct weft_compute *c, const struct weft_gemm_level *g, float *out, float *lse,
-                                         const struct weft_attn *a);
-WEFT_MUST_USE bool weft_attention_blocks_backward(struct weft_compute *c, const struct weft_gemm_level *g, float *dq, float *dk,
-                                                  float *dv, const float *delta, const float *dout, const float *lse,
+WEFT_MUST_USE bool weft_attention_blocks(struct weft_compute *c, const struct weft_gemm_level *g, float *out,
+                                         float *lse, const struct weft_attn *a);
+WEFT_MUST_USE bool weft_attention_blocks_backward(struct weft_compute *c, const struct weft_gemm_level *g,
+                                                  float *dq, float *dk, float *dv, const float *delta,
+                                                  const float *dout, const float *lse,
                                                   const struct weft_attn *a);
-
 
 /* The arguments of weft_attention_cached. */
 struct weft_cached_attn {
@@ -130,7 +136,8 @@ struct weft_cached_attn {
     const float *q, *kc, *vc;
     size_t cap, n_past, n_q, n_heads, n_kv_heads, d, window;
 };
-WEFT_MUST_USE bool weft_attention_blocks_cached(struct weft_compute *c, const struct weft_gemm_level *g, const struct weft_cached_attn *a);
+WEFT_MUST_USE bool weft_attention_blocks_cached(struct weft_compute *c, const struct weft_gemm_level *g,
+                                                const struct weft_cached_attn *a);
 
 static inline const char *weft_element(const void *p, enum weft_dtype type, size_t index)
 {

@@ -94,8 +94,9 @@ static enum weft_status bad(struct reader *r, const char *rule, const char *key,
 {
     char text[192];
     struct place p = place_of(r, v);
-    return weft_fail_rule(r->err, WEFT_EINPUT, rule, "%s:%llu:%llu: %s is %s; expected %s", r->json.name, p.line, p.column, key,
-                          shown(text, sizeof text, v, language(r)), weft_tr(language(r), expected));
+    return weft_fail_rule(r->err, WEFT_EINPUT, rule, "%s:%llu:%llu: %s is %s; expected %s", r->json.name,
+                          p.line, p.column, key, shown(text, sizeof text, v, language(r)),
+                          weft_tr(language(r), expected));
 }
 
 static enum weft_status check_int(struct reader *r, const char *rule, const char *key, const struct weft_json_value *v,
@@ -106,7 +107,8 @@ static enum weft_status check_int(struct reader *r, const char *rule, const char
     struct place p = place_of(r, v);
     return weft_fail_rule(r->err, WEFT_EINPUT, rule,
                           "%s:%llu:%llu: %s is %s; expected a whole number from %lld to %lld", r->json.name,
-                          p.line, p.column, key, shown(text, sizeof text, v, language(r)), (long long)min, (long long)max);
+                          p.line, p.column, key, shown(text, sizeof text, v, language(r)), (long long)min,
+                          (long long)max);
 }
 
 static enum weft_status get_size(struct reader *r, const char *key, size_t min, size_t max, size_t *out)
@@ -128,8 +130,8 @@ static enum weft_status get_bool(struct reader *r, const char *key, bool *out)
     return WEFT_OK;
 }
 
-static enum weft_status get_positive(struct reader *r, const char *rule, const struct weft_json_value *object, const char *key,
-                                     double *out)
+static enum weft_status get_positive(struct reader *r, const char *rule, const struct weft_json_value *object,
+                                     const char *key, double *out)
 {
     const struct weft_json_value *v = member(object, key);
     if (!v) return WEFT_OK;
@@ -181,7 +183,8 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
     }
     member_value = member(v, "factor");
     if (member_value) {
-        if (member_value->kind != WEFT_JSON_NUMBER || !isfinite((float)member_value->number) || member_value->number < 1)
+        if (member_value->kind != WEFT_JSON_NUMBER || !isfinite((float)member_value->number)
+            || member_value->number < 1)
             return bad(r, "CF4", "factor", member_value, "a number of at least 1");
         rope->factor = member_value->number;
     } else if (rope->type == WEFT_ROPE_YARN) {
@@ -191,7 +194,8 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
         return bad(r, "CF4", key, v, "a factor in it");
     }
     if (rope->type == WEFT_ROPE_LLAMA3) {
-        static const char *const needed[] = { "low_freq_factor", "high_freq_factor", "original_max_position_embeddings" };
+        static const char *const needed[] = { "low_freq_factor", "high_freq_factor",
+                                              "original_max_position_embeddings" };
         for (size_t k = 0; k < WEFT_COUNT(needed); k++)
             if (!member(v, needed[k])) return bad(r, "CF4", key, v, "low_freq_factor, high_freq_factor and "
                                                                    "original_max_position_embeddings in it");
@@ -213,7 +217,8 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
         }
         static const char *const weights[] = { "mscale", "mscale_all_dim" };    /* another family's extension */
         for (size_t k = 0; k < WEFT_COUNT(weights); k++)
-            if (member(v, weights[k])) return bad(r, "CF4", weights[k], member(v, weights[k]), "no such key in these families");
+            if (member(v, weights[k]))
+                return bad(r, "CF4", weights[k], member(v, weights[k]), "no such key in these families");
     }
     return WEFT_OK;
 }
@@ -221,7 +226,8 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
 /* Layers from window_first_layer on slide.  layer_types may only say the same. */
 static enum weft_status read_window(struct reader *r, const struct architecture *arch, struct weft_config *c)
 {
-    const struct weft_json_value *window = member(r->object, "sliding_window"), *types = member(r->object, "layer_types"), *first;
+    const struct weft_json_value *window = member(r->object, "sliding_window"),
+                                 *types = member(r->object, "layer_types"), *first;
     bool used = arch->window == WINDOW_ALWAYS;
     enum weft_status st;
 
@@ -250,10 +256,12 @@ static enum weft_status read_window(struct reader *r, const struct architecture 
             return bad(r, "CF2", "layer_types", types, "a list with one name for each layer");
         for (size_t i = 0; i < types->n; i++) {
             bool full = weft_str_is(types->items[i].text, "full_attention");
-            if (types->items[i].kind != WEFT_JSON_STRING || (!full && !weft_str_is(types->items[i].text, "sliding_attention")))
+            if (types->items[i].kind != WEFT_JSON_STRING
+                || (!full && !weft_str_is(types->items[i].text, "sliding_attention")))
                 return bad(r, "CF2", "layer_types", &types->items[i], "full_attention or sliding_attention");
             if (full && n_full != i)
-                return bad(r, "CF5", "layer_types", &types->items[i], "all layers with full attention before those that slide");
+                return bad(r, "CF5", "layer_types", &types->items[i],
+                           "all layers with full attention before those that slide");
             n_full += full;
         }
         c->window_first_layer = n_full;
@@ -263,8 +271,8 @@ static enum weft_status read_window(struct reader *r, const struct architecture 
     return WEFT_OK;
 }
 
-static enum weft_status read_token_id(struct reader *r, const char *key, const struct weft_json_value *v, const struct weft_config *c,
-                                      int32_t *out)
+static enum weft_status read_token_id(struct reader *r, const char *key, const struct weft_json_value *v,
+                                      const struct weft_config *c, int32_t *out)
 {
     if (v->kind == WEFT_JSON_NUMBER && v->is_int && v->integer == -1) return WEFT_OK;    /* older files' "none" */
     enum weft_status st = check_int(r, "CF8", key, v, 0, (int64_t)c->vocab_size - 1);
@@ -302,18 +310,54 @@ static enum weft_status read_dtype(struct reader *r, struct weft_config *c)
 }
 
 static const char *const known_keys[] = {
-    "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-    "head_dim", "vocab_size", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "max_position_embeddings",
-    "tie_word_embeddings", "hidden_act", "attention_dropout", "attention_bias", "mlp_bias", "pad_token_id", "bos_token_id",
-    "eos_token_id", "torch_dtype", "dtype", "initializer_range", "use_sliding_window", "sliding_window", "max_window_layers",
+    "model_type",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+    "rms_norm_eps",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "max_position_embeddings",
+    "tie_word_embeddings",
+    "hidden_act",
+    "attention_dropout",
+    "attention_bias",
+    "mlp_bias",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "torch_dtype",
+    "dtype",
+    "initializer_range",
+    "use_sliding_window",
+    "sliding_window",
+    "max_window_layers",
     "layer_types",
     /* read by nobody here, and rightly so */
-    "architectures", "transformers_version", "use_cache", "pretraining_tp", "_name_or_path", "use_mrope", "return_dict",
-    "chunk_size_feed_forward", "id2label", "label2id", "is_encoder_decoder", "output_attentions", "output_hidden_states",
-    "problem_type", "quantization_config",
+    "architectures",
+    "transformers_version",
+    "use_cache",
+    "pretraining_tp",
+    "_name_or_path",
+    "use_mrope",
+    "return_dict",
+    "chunk_size_feed_forward",
+    "id2label",
+    "label2id",
+    "is_encoder_decoder",
+    "output_attentions",
+    "output_hidden_states",
+    "problem_type",
+    "quantization_config",
 };
 
-static enum weft_status note_unknown_keys(struct weft_arena *a, const struct weft_json_value *object, struct weft_config *c)
+static enum weft_status note_unknown_keys(struct weft_arena *a, const struct weft_json_value *object,
+                                          struct weft_config *c)
 {
     struct weft_buf names = { .max_bytes = 4096 };
     for (size_t i = 0; i < object->n; i++) {
@@ -328,8 +372,8 @@ static enum weft_status note_unknown_keys(struct weft_arena *a, const struct wef
     return WEFT_OK;
 }
 
-enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struct weft_str json, struct weft_config *out,
-                                   struct weft_err *err)
+enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struct weft_str json,
+                                   struct weft_config *out, struct weft_err *err)
 {
     struct weft_config c = { 0 };
     struct reader r = { .err = err };
@@ -368,7 +412,8 @@ enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struc
         st = check_int(&r, "CF3", "num_key_value_heads", v, 1, (int64_t)c.n_heads);
         if (st) return st;
         c.n_kv_heads = (size_t)v->integer;
-        if (c.n_heads % c.n_kv_heads) return bad(&r, "CF3", "num_key_value_heads", v, "a divisor of num_attention_heads");
+        if (c.n_heads % c.n_kv_heads)
+            return bad(&r, "CF3", "num_key_value_heads", v, "a divisor of num_attention_heads");
     }
     v = member(&root, "head_dim");
     if (v) {
@@ -384,7 +429,8 @@ enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struc
     }
 
     v = member(&root, "hidden_act");
-    if (v && !(v->kind == WEFT_JSON_STRING && weft_str_is(v->text, "silu"))) return bad(&r, "CF5", "hidden_act", v, "\"silu\"");
+    if (v && !(v->kind == WEFT_JSON_STRING && weft_str_is(v->text, "silu")))
+        return bad(&r, "CF5", "hidden_act", v, "\"silu\"");
     v = member(&root, "attention_dropout");
     if (v && !(v->kind == WEFT_JSON_NUMBER && v->number == 0)) return bad(&r, "CF5", "attention_dropout", v, "0");
     number = 1e-6;
@@ -405,7 +451,8 @@ enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struc
     if ((st = read_token_ids(&r, &c))) return st;
     if ((st = read_dtype(&r, &c))) return st;
     if (!weft_size_mul(weft_config_n_params(&c), sizeof(float), &bytes))
-        return weft_fail_rule(err, WEFT_EINPUT, "CF7", "%s: a model of this shape has more bytes than can be addressed", name);
+        return weft_fail_rule(err, WEFT_EINPUT, "CF7",
+                              "%s: a model of this shape has more bytes than can be addressed", name);
     if ((st = note_unknown_keys(a, &root, &c))) return st;
     *out = c;
     return WEFT_OK;
@@ -414,7 +461,8 @@ enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struc
 enum weft_status weft_config_load(struct weft_arena *a, const char *path, struct weft_config *out, struct weft_err *err)
 {
     struct weft_str json;
-    if (weft_dir_exists(path) && !(path = weft_path_join(a, path, "config.json"))) return weft_fail_nomem(err, 256, "a path");
+    if (weft_dir_exists(path) && !(path = weft_path_join(a, path, "config.json")))
+        return weft_fail_nomem(err, 256, "a path");
     enum weft_status st = weft_file_read(a, path, 256u << 20, &json, err);
     return st ? st : weft_config_parse(a, path, json, out, err);
 }
@@ -520,7 +568,8 @@ enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf 
         weft_json_out_array_end(&o);
     }
     /* Older readers of qwen2 know no head_dim: say it only where it cannot be computed. */
-    if (strcmp(c->model_type, "qwen2") || c->head_dim * c->n_heads != c->hidden_size) write_uint(&o, "head_dim", c->head_dim);
+    if (strcmp(c->model_type, "qwen2") || c->head_dim * c->n_heads != c->hidden_size)
+        write_uint(&o, "head_dim", c->head_dim);
     weft_json_out_key(&o, "hidden_act");
     weft_json_out_cstr(&o, "silu");
     write_uint(&o, "hidden_size", c->hidden_size);
@@ -591,16 +640,35 @@ bool weft_config_preset(const char *name, struct weft_config *out, const char *c
         const struct preset *p = &presets[i];
         if (strcmp(name, p->name)) continue;
         const struct architecture *arch = find_architecture(weft_str_c(p->model_type));
-        if (out) *out = (struct weft_config){
-            .model_type = arch->model_type, .hidden_size = p->hidden, .intermediate_size = p->intermediate,
-            .n_layers = p->n_layers, .n_heads = p->n_heads, .n_kv_heads = p->n_kv_heads, .head_dim = p->head_dim,
-            .vocab_size = p->vocab, .max_position_embeddings = p->positions, .rms_norm_eps = p->eps,
-            .initializer_range = 0.02f, .tie_word_embeddings = p->tied, .qkv_bias = arch->qkv_bias, .qk_norm = arch->qk_norm,
-            .sliding_window = p->window,
-            .rope = { .theta = p->rope_theta, .factor = 1, .beta_fast = 32, .beta_slow = 1, .truncate = true,
-                      .original_max_position_embeddings = p->positions },
-            .bos_token_id = p->bos, .pad_token_id = -1, .eos_token_id = { p->eos >= 0 ? p->eos : 0 }, .n_eos = p->eos >= 0, .dtype = WEFT_BF16,
-        };
+        if (out)
+            *out = (struct weft_config){
+                .model_type = arch->model_type,
+                .hidden_size = p->hidden,
+                .intermediate_size = p->intermediate,
+                .n_layers = p->n_layers,
+                .n_heads = p->n_heads,
+                .n_kv_heads = p->n_kv_heads,
+                .head_dim = p->head_dim,
+                .vocab_size = p->vocab,
+                .max_position_embeddings = p->positions,
+                .rms_norm_eps = p->eps,
+                .initializer_range = 0.02f,
+                .tie_word_embeddings = p->tied,
+                .qkv_bias = arch->qkv_bias,
+                .qk_norm = arch->qk_norm,
+                .sliding_window = p->window,
+                .rope = { .theta = p->rope_theta,
+                          .factor = 1,
+                          .beta_fast = 32,
+                          .beta_slow = 1,
+                          .truncate = true,
+                          .original_max_position_embeddings = p->positions },
+                .bos_token_id = p->bos,
+                .pad_token_id = -1,
+                .eos_token_id = { p->eos >= 0 ? p->eos : 0 },
+                .n_eos = p->eos >= 0,
+                .dtype = WEFT_BF16,
+            };
         return true;
     }
     return false;

@@ -48,7 +48,8 @@ weft_config_load(struct weft_arena *a, const char *path, struct weft_config *out
 WEFT_MUST_USE enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struct weft_str json,
                                                  struct weft_config *out, struct weft_err *err);
 /* config.json as transformers reads it, 2-space indent. */
-WEFT_MUST_USE enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf *out,
+                                                 struct weft_err *err);
 
 /* A known shape by name ("qwen2.5-0.5b", "tiny", ...); false: no such name.  `names` and `n_names` (may be NULL)
  * receive the list for messages; `out` may be NULL to ask for the list alone. */

@@ -91,8 +91,9 @@ static bool hand_on(struct generating *g, bool last)
     return true;
 }
 
-enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *t, const int32_t *prompt, size_t n,
-                               const struct weft_generate_settings *s, bool (*piece)(void *ctx, struct weft_str text), void *ctx,
+enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *t, const int32_t *prompt,
+                               size_t n, const struct weft_generate_settings *s,
+                               bool (*piece)(void *ctx, struct weft_str text), void *ctx,
                                struct weft_generated *out, struct weft_err *err)
 {
     struct generating g = { .s = s, .piece = piece, .ctx = ctx, .out = out };
@@ -170,8 +171,8 @@ static void add_stop(struct stop_list *l, int64_t id)
 }
 
 /* eos_token_id of generation_config.json: an id, a list, or absent. */
-static enum weft_status add_generation_config(struct stop_list *l, struct weft_arena *a, const char *dir, const struct weft_config *config,
-                                              struct weft_err *err)
+static enum weft_status add_generation_config(struct stop_list *l, struct weft_arena *a, const char *dir,
+                                              const struct weft_config *config, struct weft_err *err)
 {
     struct weft_json_value root;
     const struct weft_json_value *v;
@@ -186,19 +187,25 @@ static enum weft_status add_generation_config(struct stop_list *l, struct weft_a
     if (!v || v->kind == WEFT_JSON_NULL) return WEFT_OK;
     for (size_t i = 0, n = v->kind == WEFT_JSON_ARRAY ? v->n : 1; i < n; i++) {
         const struct weft_json_value *item = v->kind == WEFT_JSON_ARRAY ? &v->items[i] : v;
-        if (n > MAX_LISTED || item->kind != WEFT_JSON_NUMBER || !item->is_int || (config && item->integer >= (int64_t)config->vocab_size))
-            return weft_fail_rule(err, WEFT_EINPUT, "CF8", "%s: eos_token_id is not a token id of the model or a list of them", path);
+        if (n > MAX_LISTED || item->kind != WEFT_JSON_NUMBER || !item->is_int
+            || (config && item->integer >= (int64_t)config->vocab_size))
+            return weft_fail_rule(err, WEFT_EINPUT, "CF8",
+                                  "%s: eos_token_id is not a token id of the model or a list of them", path);
         add_stop(l, item->integer);
     }
     return WEFT_OK;
 }
 
-enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config, const struct weft_tokenizer *t, int32_t *ids,
-                               size_t cap, size_t *n, struct weft_err *err)
+enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config,
+                               const struct weft_tokenizer *t, int32_t *ids, size_t cap, size_t *n,
+                               struct weft_err *err)
 {
     /* Ends of a turn in the templates of the common families. */
-    static const char *const ends[] = { "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>",
-                                        "<|endoftext|>", "<｜end▁of▁sentence｜>", "<|user|>", "<|observation|>" };
+    static const char *const ends[] = { "<|im_end|>",    "<|eot_id|>",
+                                        "<|eom_id|>",    "<end_of_turn>",
+                                        "<|end|>",       "<|end_of_text|>",
+                                        "<|endoftext|>", "<｜end▁of▁sentence｜>",
+                                        "<|user|>",      "<|observation|>" };
     struct stop_list l = { .n = 0 };
     struct weft_arena a = { 0 };
     enum weft_status st = WEFT_OK;
@@ -210,7 +217,9 @@ enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config
     struct weft_str chat = weft_tokenizer_chat_template(t);
     for (size_t i = 0; chat.s && i < WEFT_COUNT(ends); i++) {
         int32_t id = weft_tokenizer_id(t, weft_str_c(ends[i]));
-        if (id >= 0 && weft_tokenizer_is_special(t, id) && weft_str_find(chat, weft_str_c(ends[i]), 0) != SIZE_MAX) add_stop(&l, id);
+        if (id >= 0 && weft_tokenizer_is_special(t, id)
+            && weft_str_find(chat, weft_str_c(ends[i]), 0) != SIZE_MAX)
+            add_stop(&l, id);
     }
     weft_arena_clear(&a);
     if (st) return st;

@@ -53,8 +53,8 @@ static size_t highest_rank(struct weft_model *m)
     return most;
 }
 
-enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struct weft_model *m, size_t cap, size_t block,
-                             struct weft_err *err)
+enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struct weft_model *m, size_t cap,
+                             size_t block, struct weft_err *err)
 {
     const struct weft_config *cfg = &m->config;
     size_t D = cfg->hidden_size, F = cfg->intermediate_size, d = cfg->head_dim, head_values;
@@ -85,11 +85,19 @@ enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struc
         float **p;
         size_t n;
     } scratch[] = {
-        { &kv->x, block * D }, { &kv->norm, block * D }, { &kv->q, block * cfg->n_heads * d }, { &kv->o, block * cfg->n_heads * d },
-        { &kv->new_k, block * cfg->n_kv_heads * d }, { &kv->new_v, block * cfg->n_kv_heads * d }, { &kv->gate, block * F },
-        { &kv->up, block * F }, { &kv->t, block * kv->max_rank }, { &kv->last, D },
+        { &kv->x, block * D },
+        { &kv->norm, block * D },
+        { &kv->q, block * cfg->n_heads * d },
+        { &kv->o, block * cfg->n_heads * d },
+        { &kv->new_k, block * cfg->n_kv_heads * d },
+        { &kv->new_v, block * cfg->n_kv_heads * d },
+        { &kv->gate, block * F },
+        { &kv->up, block * F },
+        { &kv->t, block * kv->max_rank },
+        { &kv->last, D },
     };
-    for (size_t i = 0; ok && i < WEFT_COUNT(scratch); i++) ok = (*scratch[i].p = WEFT_NEWS(a, float, scratch[i].n)) != NULL;
+    for (size_t i = 0; ok && i < WEFT_COUNT(scratch); i++)
+        ok = (*scratch[i].p = WEFT_NEWS(a, float, scratch[i].n)) != NULL;
     kv->rope_cos = m->rope_cos;
     kv->rope_sin = m->rope_sin;
     if (ok && cap > m->n_positions) {
@@ -172,13 +180,18 @@ enum weft_status weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n
 
     if (!kv->len) kv->branches = branches_of(m);
     if (weft_kv_stale(kv))
-        return weft_fail(err, WEFT_EARG, "the adapter was changed or switched within a context; begin the context anew");
+        return weft_fail(err, WEFT_EARG,
+                         "the adapter was changed or switched within a context; begin the context anew");
     if (n > kv->cap - kv->len)
-        return weft_fail(err, WEFT_ELIMIT, "%zu tokens after %zu do not fit into a context of %zu", n, kv->len, kv->cap);
+        return weft_fail(err, WEFT_ELIMIT, "%zu tokens after %zu do not fit into a context of %zu", n,
+                         kv->len, kv->cap);
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= c->vocab_size)
-            return weft_fail_rule(err, WEFT_EINPUT, "B6", "token %zu has id %d; the model knows ids 0 to %zu: its tokenizer belongs to "
-                                  "another model", kv->len + i, ids[i], c->vocab_size - 1);
+            return weft_fail_rule(
+                err, WEFT_EINPUT, "B6",
+                "token %zu has id %d; the model knows ids 0 to %zu: its tokenizer belongs to "
+                "another model",
+                kv->len + i, ids[i], c->vocab_size - 1);
     if (rank > kv->max_rank) {
         kv->t = WEFT_NEWS(&kv->arena, float, kv->block * rank);
         if (!kv->t) return weft_fail_nomem(err, kv->block * rank * sizeof(float), "a context");

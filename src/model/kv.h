@@ -15,8 +15,8 @@ struct weft_kv;
  * branches the caller truncates. */
 
 /* Room for `cap` tokens; prompts are processed in blocks of at most `block` tokens (0: 256). */
-WEFT_MUST_USE enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struct weft_model *m, size_t cap,
-                                           size_t block, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struct weft_model *m,
+                                           size_t cap, size_t block, struct weft_err *err);
 void weft_kv_free(struct weft_kv *kv);
 size_t weft_kv_len(const struct weft_kv *kv);
 const int32_t *weft_kv_ids(const struct weft_kv *kv);       /* [len] the tokens it holds */

@@ -8,7 +8,8 @@ static uint64_t mask_stream(const struct weft_run *run, const struct weft_branch
 static bool drops(const struct weft_run *run, const struct weft_branch *b) { return run->dropout && b->dropout > 0; }
 
 /* The x that A sees. */
-static const float *dropped(const struct weft_run *run, const struct weft_linear *l, const float *x, float *x_drop, size_t T)
+static const float *dropped(const struct weft_run *run, const struct weft_linear *l, const float *x,
+                            float *x_drop, size_t T)
 {
     const struct weft_branch *b = l->branch;
     if (!drops(run, b)) return x;
@@ -16,8 +17,8 @@ static const float *dropped(const struct weft_run *run, const struct weft_linear
     return x_drop;
 }
 
-void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear *l, float *t, const float *x, float *x_drop,
-                           size_t T)
+void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear *l, float *t, const float *x,
+                           float *x_drop, size_t T)
 {
     const struct weft_branch *b = l->branch;
     if (!weft_linear_branched(l)) return;
@@ -35,13 +36,22 @@ void weft_linear_forward(const struct weft_run *run, const struct weft_linear *l
         .b_rows_are_outputs = true, .c = y, .ldc = l->n_out, .accumulate = accumulate, .bias = l->bias });
     if (!weft_linear_branched(l)) return;
     weft_linear_branch_in(run, l, t, x, x_drop, T);
-    weft_gemm(run->compute, &(struct weft_gemm){
-        .m = T, .n = l->n_out, .k = b->rank, .a = t, .lda = b->rank, .b = b->b, .ldb = b->rank, .b_rows_are_outputs = true,
-        .c = y, .ldc = l->n_out, .accumulate = true, .alpha = b->scale });
+    weft_gemm(run->compute, &(struct weft_gemm){ .m = T,
+                                                 .n = l->n_out,
+                                                 .k = b->rank,
+                                                 .a = t,
+                                                 .lda = b->rank,
+                                                 .b = b->b,
+                                                 .ldb = b->rank,
+                                                 .b_rows_are_outputs = true,
+                                                 .c = y,
+                                                 .ldc = l->n_out,
+                                                 .accumulate = true,
+                                                 .alpha = b->scale });
 }
 
-void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear *l, float *dx, bool accumulate, float *dt,
-                            const float *dy, float *tmp, size_t T)
+void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear *l, float *dx,
+                            bool accumulate, float *dt, const float *dy, float *tmp, size_t T)
 {
     const struct weft_branch *b = l->branch;
     if (dx)
@@ -49,9 +59,16 @@ void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear
             .m = T, .n = l->n_in, .k = l->n_out, .a = dy, .lda = l->n_out, .b = l->w, .b_type = l->type, .ldb = l->n_in,
             .c = dx, .ldc = l->n_in, .accumulate = accumulate });
     if (!weft_linear_branched(l) || (!dx && !b->da)) return;
-    weft_gemm(run->compute, &(struct weft_gemm){
-        .m = T, .n = b->rank, .k = l->n_out, .a = dy, .lda = l->n_out, .b = b->b, .ldb = b->rank, .c = dt, .ldc = b->rank,
-        .alpha = b->scale });
+    weft_gemm(run->compute, &(struct weft_gemm){ .m = T,
+                                                 .n = b->rank,
+                                                 .k = l->n_out,
+                                                 .a = dy,
+                                                 .lda = l->n_out,
+                                                 .b = b->b,
+                                                 .ldb = b->rank,
+                                                 .c = dt,
+                                                 .ldc = b->rank,
+                                                 .alpha = b->scale });
     if (!dx) return;
     bool masked = drops(run, b);
     weft_gemm(run->compute, &(struct weft_gemm){

@@ -43,12 +43,12 @@ static inline bool weft_linear_wants_x(const struct weft_linear *l)
 void weft_linear_forward(const struct weft_run *run, const struct weft_linear *l, float *y, bool accumulate, float *t,
                          const float *x, float *x_drop, size_t T);
 /* t alone, as forward leaves it: for a layer whose output is not needed again. */
-void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear *l, float *t, const float *x, float *x_drop,
-                           size_t T);
+void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear *l, float *t, const float *x,
+                           float *x_drop, size_t T);
 /* dx [T, n_in] = (or +=) gradient; NULL: nobody below needs it.  With a branch dt [T, rank] is written for the second
  * half; tmp [T, n_in] is scratch for dropout. */
-void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear *l, float *dx, bool accumulate, float *dt,
-                            const float *dy, float *tmp, size_t T);
+void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear *l, float *dx,
+                            bool accumulate, float *dt, const float *dy, float *tmp, size_t T);
 /* dW, db, dA, dB += gradients, where they are trained. x as in forward; x_drop as in forward. */
 void weft_linear_backward_w(const struct weft_run *run, const struct weft_linear *l, const float *dy, const float *t,
                             const float *dt, const float *x, float *x_drop, size_t T);

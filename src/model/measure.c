@@ -39,7 +39,8 @@ static double flop_of_step(const struct weft_model *m, double tokens, double row
         const struct weft_layer *l = &m->layers[i];
         const struct weft_linear *const all[] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
         for (size_t k = 0; k < WEFT_COUNT(all); k++)
-            if (all[k]->branch) flop += tokens * 6 * (double)all[k]->branch->rank * (double)(all[k]->n_in + all[k]->n_out);
+            if (all[k]->branch)
+                flop += tokens * 6 * (double)all[k]->branch->rank * (double)(all[k]->n_in + all[k]->n_out);
     }
     return flop;
 }
@@ -75,8 +76,13 @@ static void update(struct weft_compute *c, struct weft_params *params, struct mo
     double bc1 = 1 - pow(0.9, step), bc2 = 1 - pow(0.999, step), squares = 0;
     for (size_t i = 0; i < params->n; i++)
         squares += weft_sum_squares(c, params->items[i].grad, params->items[i].rows * params->items[i].cols);
-    struct weft_adamw_step s = { .lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .step_size = (float)(1e-4 / bc1),
-                                 .inv_sqrt_bc2 = (float)(1 / sqrt(bc2)), .g_scale = (float)fmin(1, 1 / (sqrt(squares) + 1e-6)) };
+    struct weft_adamw_step s = { .lr = 1e-4f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.999f,
+                                 .eps = 1e-8f,
+                                 .step_size = (float)(1e-4 / bc1),
+                                 .inv_sqrt_bc2 = (float)(1 / sqrt(bc2)),
+                                 .g_scale = (float)fmin(1, 1 / (sqrt(squares) + 1e-6)) };
     for (size_t i = 0; i < params->n; i++) {
         struct weft_param *p = &params->items[i];
         size_t n = p->rows * p->cols;
@@ -85,8 +91,9 @@ static void update(struct weft_compute *c, struct weft_params *params, struct mo
     }
 }
 
-enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model *model, struct weft_params *params, size_t n_seqs,
-                                       size_t len, bool checkpointing, int steps, struct weft_measured_training *out,
+enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model *model,
+                                       struct weft_params *params, size_t n_seqs, size_t len,
+                                       bool checkpointing, int steps, struct weft_measured_training *out,
                                        struct weft_err *err)
 {
     struct weft_arena a = { 0 };
@@ -95,7 +102,9 @@ enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model
     struct weft_loss loss;
     struct rusage usage;
     struct moments *moments = WEFT_NEWS(&a, struct moments, params->n);
-    struct weft_pass_settings settings = { .max_tokens = n_seqs * len, .backward = true, .checkpointing = checkpointing };
+    struct weft_pass_settings settings = { .max_tokens = n_seqs * len,
+                                           .backward = true,
+                                           .checkpointing = checkpointing };
     enum weft_status st = WEFT_OK;
 
     *out = (struct weft_measured_training){ 0 };
@@ -108,11 +117,13 @@ enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model
     if (!st) st = make_batch(&a, n_seqs, len, model->config.vocab_size, &b, err);
     if (!st) st = weft_pass_new(&pass, c, model, &settings, err);
     for (int i = 0; !st && i < steps; i++) {
-        double peak = weft_measure_peak(c->pool, c->isa, c->exact || model->exact), cpu = cpu_seconds(), start = weft_clock_seconds();
+        double peak = weft_measure_peak(c->pool, c->isa, c->exact || model->exact), cpu = cpu_seconds(),
+               start = weft_clock_seconds();
         st = weft_model_loss_backward(model, pass, &b, 1 / (float)b.n_labels, 0, (uint64_t)i, &loss, NULL, NULL, err);
         if (st) break;
         update(c, params, moments, i + 1);
-        double seconds = weft_clock_seconds() - start, flop = flop_of_step(model, (double)b.n_tokens, (double)loss.n, (double)n_seqs);
+        double seconds = weft_clock_seconds() - start,
+               flop = flop_of_step(model, (double)b.n_tokens, (double)loss.n, (double)n_seqs);
         cpu = cpu_seconds() - cpu;
         out->tokens_per_s = fmax(out->tokens_per_s, (double)b.n_tokens / seconds);
         out->tokens_per_cpu_s = fmax(out->tokens_per_cpu_s, (double)b.n_tokens / cpu);
@@ -135,7 +146,8 @@ enum weft_status weft_measure_decoding(struct weft_compute *c, struct weft_model
     const struct weft_config *cfg = &model->config;
     struct weft_arena a = { 0 };
     struct weft_kv *kv = NULL;
-    size_t V = cfg->vocab_size, D = cfg->hidden_size, item = weft_dtype_bytes(model->head.type), head_bytes = V * D * item;
+    size_t V = cfg->vocab_size, D = cfg->hidden_size, item = weft_dtype_bytes(model->head.type),
+           head_bytes = V * D * item;
     int32_t *ids = WEFT_NEWS(&a, int32_t, prompt);
     float *logits = WEFT_NEWS(&a, float, V);
     enum weft_status st;
@@ -166,7 +178,8 @@ enum weft_status weft_measure_decoding(struct weft_compute *c, struct weft_model
         double seconds = weft_clock_seconds() - start;
         read = fmax(read, weft_measure_read(c->pool, model->head.w, head_bytes));
         double bytes = weights_of_layer(cfg) * (double)cfg->n_layers * (double)item + (double)head_bytes;
-        bytes += (double)(cfg->n_layers * 2 * cfg->n_kv_heads * cfg->head_dim * sizeof(float)) * (double)weft_kv_len(kv);
+        bytes += (double)(cfg->n_layers * 2 * cfg->n_kv_heads * cfg->head_dim * sizeof(float))
+                 * (double)weft_kv_len(kv);
         double rate = bytes * (double)n / seconds;
         out->tokens_per_s = fmax(out->tokens_per_s, (double)n / seconds);
         out->bytes = fmax(out->bytes, rate);

@@ -10,7 +10,8 @@
 
 struct weft_measured_training {
     double tokens_per_s;            /* of the fastest step: forward, backward, AdamW */
-    double tokens_per_cpu_s;        /* for each second of processor time, all threads: what neighbours do not change much */
+    /* for each second of processor time, all threads: what neighbours do not change much */
+    double tokens_per_cpu_s;
     double flops;                   /* FLOP/s of that step: products and attention, nothing recomputed counted */
     double peak;                    /* of the machine, between the steps (kernels/measure.h) */
     double share;                   /* best of flops / peak over the steps */
@@ -19,9 +20,11 @@ struct weft_measured_training {
 };
 /* Steps over one random batch of n_seqs sequences of `len` tokens, the later half of each with loss; `params` are those of
  * `model` that train. */
-WEFT_MUST_USE enum weft_status
-weft_measure_training(struct weft_compute *c, struct weft_model *model, struct weft_params *params, size_t n_seqs, size_t len,
-                      bool checkpointing, int steps, struct weft_measured_training *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model *model,
+                                                     struct weft_params *params, size_t n_seqs, size_t len,
+                                                     bool checkpointing, int steps,
+                                                     struct weft_measured_training *out,
+                                                     struct weft_err *err);
 
 struct weft_measured_decoding {
     double tokens_per_s;            /* one sequence, greedy */

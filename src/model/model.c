@@ -7,7 +7,8 @@
 
 enum { DEFAULT_POSITIONS = 4096 };
 
-enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a, const struct weft_param *item, struct weft_err *err)
+enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a, const struct weft_param *item,
+                                 struct weft_err *err)
 {
     if (p->n == p->cap) {
         /* The old array stays in the arena until its end: lists double, so that this costs one more list at most. */
@@ -54,7 +55,9 @@ static void fill_normal(void *w, enum weft_dtype type, size_t n, float sd, uint6
     struct weft_rng key;
     weft_rng_init(&key, seed, WEFT_RNG_INIT, stream);
     for (size_t at = 0; at < n; at += 4) {
-        uint32_t counter[4] = { (uint32_t)(at / 4), (uint32_t)((uint64_t)at / 4 >> 32), key.stream[0], key.stream[1] }, word[4];
+        uint32_t counter[4] = { (uint32_t)(at / 4), (uint32_t)((uint64_t)at / 4 >> 32), key.stream[0],
+                                key.stream[1] },
+                 word[4];
         float z[4];
         weft_philox(key.key[0], key.key[1], counter, word);
         for (int i = 0; i < 4; i += 2) {
@@ -125,7 +128,8 @@ static void widen(float *y, const struct weft_slot *s)
     }
 }
 
-enum weft_status weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err)
+enum weft_status weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params,
+                                      struct weft_err *err)
 {
     struct weft_slot *slots;
     size_t n_slots;
@@ -139,7 +143,8 @@ enum weft_status weft_model_train_all(struct weft_model *m, struct weft_arena *a
             .grad = WEFT_NEWS(a, float, n), .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
             .embedding = s->kind == WEFT_SLOT_EMBED || head,
         };
-        if (!param.w || !param.grad) return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
+        if (!param.w || !param.grad)
+            return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
         widen(param.w, s);
         weft_slot_set(m, s, param.w, WEFT_F32);
         weft_slot_set_grad(m, s, param.grad);

@@ -38,8 +38,8 @@ struct weft_params {
     size_t n, cap;
     size_t n_values;        /* sum of rows * cols */
 };
-WEFT_MUST_USE enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a, const struct weft_param *item,
-                                               struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a,
+                                               const struct weft_param *item, struct weft_err *err);
 
 /* ---- layers ---- */
 
@@ -98,24 +98,29 @@ struct weft_model_settings {
     enum weft_dtype random_type;    /* of the matrices that weft_model_random makes */
 };
 
-/* A model directory in Hugging Face layout.  Shapes are checked against config.json (ST11, B2: first five offenders). */
+/* A model directory in Hugging Face layout.  Shapes are checked against config.json (ST11, B2: first five
+ * offenders). */
 WEFT_MUST_USE enum weft_status
 weft_model_load(struct weft_model **out, const char *dir, const struct weft_model_settings *s, struct weft_err *err);
 /* Fresh weights from `seed`: N(0, initializer_range) matrices, norms 1, biases 0. */
-WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const struct weft_config *config, uint64_t seed,
-                                                 const struct weft_model_settings *s, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const struct weft_config *config,
+                                                 uint64_t seed, const struct weft_model_settings *s,
+                                                 struct weft_err *err);
 void weft_model_free(struct weft_model *m);
 
-/* The name of the first tensor that holds a NaN or an infinity, in arena `a`; NULL: none.  Reads all weights once (B5). */
+/* The name of the first tensor that holds a NaN or an infinity, in arena `a`; NULL: none.  Reads all
+ * weights once (B5). */
 const char *weft_model_nonfinite(const struct weft_model *m, struct weft_arena *a);
 
 /* SHA-256 over the shape in config.json and every tensor's name, type, shape and bytes: the same files, the same
  * fingerprint, however they were loaded.  Reads all weights once. */
-WEFT_MUST_USE enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEFT_SHA256_HEX], struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEFT_SHA256_HEX],
+                                                      struct weft_err *err);
 
 /* config.json + model.safetensors (sharded above 5 GB) into an existing folder, weights rounded to `type`; low-rank
  * branches are added in when `merge`.  A value that is not finite is refused (B5). */
-WEFT_MUST_USE enum weft_status weft_model_save(const struct weft_model *m, const char *dir, enum weft_dtype type, bool merge,
+WEFT_MUST_USE enum weft_status weft_model_save(const struct weft_model *m, const char *dir,
+                                               enum weft_dtype type, bool merge,
                                                const struct weft_progress *progress, struct weft_err *err);
 
 /* All linear layers, in model order (layer 0: q k v o gate up down, then layer 1 ...; the head is not among them). */
@@ -145,27 +150,30 @@ void weft_pass_free(struct weft_pass *p);
 struct weft_pass_bytes {
     size_t activations, scratch, logits;
 };
-WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_config *config, const struct weft_pass_settings *s,
-                                              size_t branch_rank_sum, struct weft_pass_bytes *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_config *config,
+                                              const struct weft_pass_settings *s, size_t branch_rank_sum,
+                                              struct weft_pass_bytes *out, struct weft_err *err);
 
 /* Sum over selected rows (shifted label != WEFT_IGNORE) of -log p(label), and how many there were. */
 struct weft_loss {
     double sum;
     size_t n;
 };
-WEFT_MUST_USE enum weft_status
-weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, struct weft_loss *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p,
+                                               const struct weft_batch *b, struct weft_loss *out,
+                                               struct weft_err *err);
 
 /* The same with gradients of coef * sum added to every trainable tensor.  `seed` and `micro_step` name the dropout
  * masks.  row_loss [n_seqs] (may be NULL) receives each sequence's sum.  WEFT_ECANCEL when cancelled between layers:
  * the gradients are then partial. */
 WEFT_MUST_USE enum weft_status
-weft_model_loss_backward(struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, float coef, uint64_t seed,
-                         uint64_t micro_step, struct weft_loss *out, double *row_loss, const struct weft_progress *progress,
-                         struct weft_err *err);
+weft_model_loss_backward(struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, float coef,
+                         uint64_t seed, uint64_t micro_step, struct weft_loss *out, double *row_loss,
+                         const struct weft_progress *progress, struct weft_err *err);
 
 /* Logits of chosen rows: rows [n_rows] indexes tokens of the batch; logits [n_rows, V].  For parity and evaluation. */
-WEFT_MUST_USE enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
-                                                 const int32_t *rows, size_t n_rows, float *logits, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p,
+                                                 const struct weft_batch *b, const int32_t *rows,
+                                                 size_t n_rows, float *logits, struct weft_err *err);
 
 #endif

@@ -47,7 +47,8 @@ static bool is_weight_type(enum weft_st_dtype t)
     return t == WEFT_ST_F32 || t == WEFT_ST_BF16 || t == WEFT_ST_F16 || t == WEFT_ST_F8_E4M3 || t == WEFT_ST_F8_E5M2;
 }
 
-static void check_tensor(struct offenders *o, const struct weft_st_tensor *t, const struct weft_slot *s, enum weft_lang lang)
+static void check_tensor(struct offenders *o, const struct weft_st_tensor *t, const struct weft_slot *s,
+                         enum weft_lang lang)
 {
     size_t want[2] = { s->rows, s->cols };
     bool vector = s->kind == WEFT_SLOT_BIAS || s->kind == WEFT_SLOT_NORM;
@@ -61,7 +62,8 @@ static void check_tensor(struct offenders *o, const struct weft_st_tensor *t, co
         snprintf(what, sizeof what, weft_tr(lang, "has shape %s (expected %s)"), found, expected);
         offend(o, t->name, what);
     } else if (!is_weight_type(t->dtype)) {
-        snprintf(what, sizeof what, weft_tr(lang, "has type %s (expected F32, BF16, F16 or F8)"), weft_st_dtype_name(t->dtype));
+        snprintf(what, sizeof what, weft_tr(lang, "has type %s (expected F32, BF16, F16 or F8)"),
+                 weft_st_dtype_name(t->dtype));
         offend(o, t->name, what);
     }
 }
@@ -69,8 +71,8 @@ static void check_tensor(struct offenders *o, const struct weft_st_tensor *t, co
 /* Tables that old files carry and that are computed from config.json. */
 static bool is_harmless(struct weft_str name) { return weft_str_ends(name, WEFT_STR(".rotary_emb.inv_freq")); }
 
-static enum weft_status check_tensors(const struct weft_model *m, const char *dir, const struct weft_slot *slots, size_t n,
-                                      struct weft_err *err)
+static enum weft_status check_tensors(const struct weft_model *m, const char *dir,
+                                      const struct weft_slot *slots, size_t n, struct weft_err *err)
 {
     const struct weft_weights *w = &m->weights;
     enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
@@ -122,13 +124,16 @@ static float element(const struct weft_st_tensor *t, size_t i)
 }
 
 /* Points the slot at the mapped tensor, or at a copy where it must be one. */
-static enum weft_status place_tensor(struct weft_model *m, const struct weft_slot *s, const struct weft_st_tensor *t, bool f32,
-                                     struct weft_err *err)
+static enum weft_status place_tensor(struct weft_model *m, const struct weft_slot *s,
+                                     const struct weft_st_tensor *t, bool f32, struct weft_err *err)
 {
     bool matrix = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT;
     bool f8 = t->dtype == WEFT_ST_F8_E4M3 || t->dtype == WEFT_ST_F8_E5M2;
     if (matrix && !f8 && !(f32 && t->dtype != WEFT_ST_F32)) {
-        weft_slot_set(m, s, t->data, t->dtype == WEFT_ST_F32 ? WEFT_F32 : t->dtype == WEFT_ST_BF16 ? WEFT_BF16 : WEFT_F16);
+        weft_slot_set(m, s, t->data,
+                      t->dtype == WEFT_ST_F32    ? WEFT_F32
+                      : t->dtype == WEFT_ST_BF16 ? WEFT_BF16
+                                                 : WEFT_F16);
         return WEFT_OK;
     }
     size_t n = t->n_elements, item = matrix && !f32 ? sizeof(uint16_t) : sizeof(float);
@@ -148,11 +153,14 @@ static void settle_head(struct weft_model *m)
     const struct weft_st_tensor *embed = weft_weights_find(&m->weights, "model.embed_tokens.weight");
     const struct weft_st_tensor *head = weft_weights_find(&m->weights, "lm_head.weight");
     if (!m->config.tie_word_embeddings || !embed || !head) return;
-    if (head->dtype == embed->dtype && head->bytes == embed->bytes && !memcmp(head->data, embed->data, head->bytes)) return;
+    if (head->dtype == embed->dtype && head->bytes == embed->bytes
+        && !memcmp(head->data, embed->data, head->bytes))
+        return;
     m->config.tie_word_embeddings = false;
 }
 
-enum weft_status weft_model_load(struct weft_model **out, const char *dir, const struct weft_model_settings *s, struct weft_err *err)
+enum weft_status weft_model_load(struct weft_model **out, const char *dir,
+                                 const struct weft_model_settings *s, struct weft_err *err)
 {
     static const struct weft_model_settings defaults;
     struct weft_arena scratch = { 0 };
@@ -290,12 +298,23 @@ static enum weft_status emit(void *ctx, size_t idx, struct weft_out *o, struct w
         if (weft_progress_cancelled(w->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
         weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * item, s->type, n);
         if (b)
-            weft_gemm(&w->compute, &(struct weft_gemm){
-                .m = rows, .n = s->cols, .k = b->rank, .a = b->b + row * b->rank, .lda = b->rank, .b = b->a, .ldb = s->cols,
-                .c = w->floats, .ldc = s->cols, .accumulate = true, .exact = true, .alpha = b->scale });
+            weft_gemm(&w->compute, &(struct weft_gemm){ .m = rows,
+                                                        .n = s->cols,
+                                                        .k = b->rank,
+                                                        .a = b->b + row * b->rank,
+                                                        .lda = b->rank,
+                                                        .b = b->a,
+                                                        .ldb = s->cols,
+                                                        .c = w->floats,
+                                                        .ldc = s->cols,
+                                                        .accumulate = true,
+                                                        .exact = true,
+                                                        .alpha = b->scale });
         if (!weft_all_finite(&w->compute, w->floats, n))
-            return weft_fail_rule(err, WEFT_EINPUT, "B5", "%s has a value that is not a number or infinite; such a model is not "
-                                  "written", s->name);
+            return weft_fail_rule(err, WEFT_EINPUT, "B5",
+                                  "%s has a value that is not a number or infinite; such a model is not "
+                                  "written",
+                                  s->name);
         if (w->type == WEFT_F32) {
             weft_out_add(o, w->floats, n * sizeof(float));
         } else {
@@ -308,8 +327,9 @@ static enum weft_status emit(void *ctx, size_t idx, struct weft_out *o, struct w
     return WEFT_OK;
 }
 
-static enum weft_status write_index(const char *path, const struct weft_slot *slots, size_t n, const size_t *shard_of, size_t n_shards,
-                                    uint64_t total, struct weft_err *err)
+static enum weft_status write_index(const char *path, const struct weft_slot *slots, size_t n,
+                                    const size_t *shard_of, size_t n_shards, uint64_t total,
+                                    struct weft_err *err)
 {
     struct weft_buf text = { 0 };
     struct weft_json_out o;
@@ -341,7 +361,9 @@ static enum weft_status write_index(const char *path, const struct weft_slot *sl
 static enum weft_status write_shard(struct writing *w, struct weft_arena *a, const char *dir, const char *file,
                                     const struct weft_slot *slots, size_t n, struct weft_err *err)
 {
-    static const enum weft_st_dtype types[] = { [WEFT_F32] = WEFT_ST_F32, [WEFT_BF16] = WEFT_ST_BF16, [WEFT_F16] = WEFT_ST_F16 };
+    static const enum weft_st_dtype types[] = {
+        [WEFT_F32] = WEFT_ST_F32, [WEFT_BF16] = WEFT_ST_BF16, [WEFT_F16] = WEFT_ST_F16
+    };
     struct weft_st_out *tensors = WEFT_NEWS(a, struct weft_st_out, n);
     const char *path = weft_path_join(a, dir, file);
     if (!tensors || !path) return weft_fail_nomem(err, n * sizeof *tensors, "the list of tensors");

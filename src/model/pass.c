@@ -41,20 +41,31 @@ static struct branch_parts split_branches(float *t, const struct weft_layer *l, 
     return b;
 }
 
-static struct weft_attn attention_of(const struct weft_model *m, const struct weft_acts *a, const struct weft_batch *b, size_t layer)
+static struct weft_attn attention_of(const struct weft_model *m, const struct weft_acts *a,
+                                     const struct weft_batch *b, size_t layer)
 {
     const struct weft_config *c = &m->config;
     size_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
     return (struct weft_attn){
-        .q = a->q, .k = a->k, .v = a->v, .ldq = q, .ldk = kv, .ldv = kv, .cu = b->cu, .n_seqs = b->n_seqs, .T = b->n_tokens,
-        .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .d = c->head_dim,
+        .q = a->q,
+        .k = a->k,
+        .v = a->v,
+        .ldq = q,
+        .ldk = kv,
+        .ldv = kv,
+        .cu = b->cu,
+        .n_seqs = b->n_seqs,
+        .T = b->n_tokens,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .d = c->head_dim,
         .window = layer >= c->window_first_layer ? c->sliding_window : 0,
     };
 }
 
 /* o [T, H, d] = attention over x [T, D], and what its backward needs. */
-static void attend(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
-                   size_t layer, struct weft_acts *a, const float *x)
+static void attend(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p,
+                   const struct weft_batch *b, size_t layer, struct weft_acts *a, const float *x)
 {
     const struct weft_config *c = &m->config;
     const struct weft_layer *l = &m->layers[layer];
@@ -79,8 +90,9 @@ static void attend(const struct weft_run *run, const struct weft_model *m, struc
 
 /* What follows attention, for n rows: y [n, D] from x [n, D] and o [n, H, d].  T: tokens of the batch.  y NULL: the
  * recomputation of a checkpointed layer, whose output nobody reads. */
-static void rows_forward(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, size_t layer, struct weft_acts *a,
-                         size_t n, size_t T, const float *x, const float *o, float *y)
+static void rows_forward(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p,
+                         size_t layer, struct weft_acts *a, size_t n, size_t T, const float *x,
+                         const float *o, float *y)
 {
     const struct weft_config *c = &m->config;
     const struct weft_layer *l = &m->layers[layer];
@@ -106,8 +118,8 @@ static void rows_forward(const struct weft_run *run, const struct weft_model *m,
 
 /* dh [n, D] holds the gradient of the layer's output in n rows and receives that of its stream after attention; dout
  * [n, H, d] receives that of attention's output. */
-static void rows_backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p, size_t layer, const struct weft_acts *a,
-                          size_t n, size_t T, const float *o)
+static void rows_backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p, size_t layer,
+                          const struct weft_acts *a, size_t n, size_t T, const float *o)
 {
     const struct weft_config *c = &m->config;
     struct weft_layer *l = &m->layers[layer];
@@ -134,8 +146,9 @@ static void rows_backward(const struct weft_run *run, struct weft_model *m, stru
 
 /* dh [T, D] holds the gradient of the stream after attention and receives that of x, which is only computed when `below`
  * wants it. */
-static void attend_backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
-                            size_t layer, const struct weft_acts *a, const float *x, bool below)
+static void attend_backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p,
+                            const struct weft_batch *b, size_t layer, const struct weft_acts *a,
+                            const float *x, bool below)
 {
     const struct weft_config *c = &m->config;
     struct weft_layer *l = &m->layers[layer];
@@ -175,17 +188,21 @@ static enum weft_status check_batch(const struct weft_model *m, const struct wef
         return weft_fail(err, WEFT_EARG, "the model got other trainable tensors after the pass was made; make it anew");
     for (size_t t = 0; t < b->n_tokens; t++) {
         if (b->ids[t] < 0 || (size_t)b->ids[t] >= V)
-            return weft_fail_rule(err, WEFT_EINPUT, "B6", "token %zu of the batch has id %d; the model knows ids 0 to %zu: its "
-                                  "tokenizer belongs to another model", t, b->ids[t], V - 1);
+            return weft_fail_rule(err, WEFT_EINPUT, "B6",
+                                  "token %zu of the batch has id %d; the model knows ids 0 to %zu: its "
+                                  "tokenizer belongs to another model",
+                                  t, b->ids[t], V - 1);
         if (b->pos[t] < 0 || (size_t)b->pos[t] >= p->n_positions)
-            return weft_fail(err, WEFT_EARG, "token %zu of the batch is at position %d; this pass has positions 0 to %zu", t,
+            return weft_fail(err, WEFT_EARG,
+                             "token %zu of the batch is at position %d; this pass has positions 0 to %zu", t,
                              b->pos[t], p->n_positions - 1);
     }
     return WEFT_OK;
 }
 
 /* All layers, the last one up to its attention. */
-static void forward(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b)
+static void forward(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p,
+                    const struct weft_batch *b)
 {
     size_t L = m->config.n_layers, T = b->n_tokens;
     weft_embed(run->compute, stream(p, 0), m->embed, m->embed_type, b->ids, T, m->config.hidden_size);
@@ -197,8 +214,8 @@ static void forward(const struct weft_run *run, const struct weft_model *m, stru
 }
 
 /* The rest of the last layer and the final norm, for n rows. */
-static void finish_rows(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, size_t T, const int32_t *rows,
-                        size_t n)
+static void finish_rows(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, size_t T,
+                        const int32_t *rows, size_t n)
 {
     const struct weft_config *c = &m->config;
     size_t last = c->n_layers - 1, D = c->hidden_size, q = c->n_heads * c->head_dim;
@@ -222,8 +239,8 @@ static void spread_rows(float *x, const int32_t *rows, size_t n, size_t T, size_
 }
 
 /* Lists the rows that carry loss: those whose next token has a label.  Sequences bound the shift. */
-static enum weft_status select_rows(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, size_t *n,
-                                    struct weft_err *err)
+static enum weft_status select_rows(const struct weft_model *m, struct weft_pass *p,
+                                    const struct weft_batch *b, size_t *n, struct weft_err *err)
 {
     *n = 0;
     if (!b->labels) return weft_fail(err, WEFT_EARG, "a loss needs labels; the batch has none");
@@ -232,7 +249,8 @@ static enum weft_status select_rows(const struct weft_model *m, struct weft_pass
             int32_t label = b->labels[t + 1];
             if (label == WEFT_IGNORE) continue;
             if (label < 0 || (size_t)label >= m->config.vocab_size)
-                return weft_fail_rule(err, WEFT_EINPUT, "B6", "label %d of the batch is not an id of the model (0 to %zu)", label,
+                return weft_fail_rule(err, WEFT_EINPUT, "B6",
+                                      "label %d of the batch is not an id of the model (0 to %zu)", label,
                                       m->config.vocab_size - 1);
             p->rows[*n] = t;
             p->targets[*n] = label;
@@ -244,8 +262,8 @@ static enum weft_status select_rows(const struct weft_model *m, struct weft_pass
 
 /* Loss over n rows of p->final, logits a chunk at a time; backward: dh [n, D] receives the gradient at the final norm's
  * output, and the head its dW. */
-static void head_loss(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, size_t n, bool backward,
-                      float coef, struct weft_loss *out, double *row_loss)
+static void head_loss(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, size_t n,
+                      bool backward, float coef, struct weft_loss *out, double *row_loss)
 {
     const struct weft_linear *head = &m->head;
     size_t D = m->config.hidden_size, V = m->config.vocab_size;
@@ -269,14 +287,22 @@ static void head_loss(const struct weft_run *run, const struct weft_model *m, st
             .m = rows, .n = D, .k = V, .a = p->logits, .lda = V, .b = head->w, .b_type = head->type, .ldb = D,
             .c = p->dh + at * D, .ldc = D });
         if (head->dw)
-            weft_gemm(run->compute, &(struct weft_gemm){
-                .m = V, .n = D, .k = rows, .a = p->logits, .lda = V, .a_transposed = true, .b = x, .ldb = D, .c = head->dw,
-                .ldc = D, .accumulate = true });
+            weft_gemm(run->compute, &(struct weft_gemm){ .m = V,
+                                                         .n = D,
+                                                         .k = rows,
+                                                         .a = p->logits,
+                                                         .lda = V,
+                                                         .a_transposed = true,
+                                                         .b = x,
+                                                         .ldb = D,
+                                                         .c = head->dw,
+                                                         .ldc = D,
+                                                         .accumulate = true });
     }
 }
 
-enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, struct weft_loss *out,
-                                 struct weft_err *err)
+enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
+                                 struct weft_loss *out, struct weft_err *err)
 {
     struct weft_run run = { 0 };
     size_t n;
@@ -292,8 +318,9 @@ enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p
     return WEFT_OK;
 }
 
-enum weft_status weft_model_loss_backward(struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, float coef,
-                                          uint64_t seed, uint64_t micro_step, struct weft_loss *out, double *row_loss,
+enum weft_status weft_model_loss_backward(struct weft_model *m, struct weft_pass *p,
+                                          const struct weft_batch *b, float coef, uint64_t seed,
+                                          uint64_t micro_step, struct weft_loss *out, double *row_loss,
                                           const struct weft_progress *progress, struct weft_err *err)
 {
     struct weft_run run = { .dropout = true, .seed = seed, .micro_step = micro_step };
@@ -337,8 +364,9 @@ done:
     return st;
 }
 
-enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b, const int32_t *rows,
-                                   size_t n_rows, float *logits, struct weft_err *err)
+enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p,
+                                   const struct weft_batch *b, const int32_t *rows, size_t n_rows,
+                                   float *logits, struct weft_err *err)
 {
     struct weft_run run = { 0 };
     size_t D = m->config.hidden_size, V = m->config.vocab_size;

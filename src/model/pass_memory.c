@@ -88,13 +88,25 @@ static size_t default_loss_rows(size_t V)
     return rows < 64 ? 64 : weft_min_size(rows, 1024);
 }
 
-static struct weft_pass_shape shape_of(const struct weft_config *c, const struct weft_pass_settings *s, size_t rank_sum, size_t lowest)
+static struct weft_pass_shape shape_of(const struct weft_config *c, const struct weft_pass_settings *s,
+                                       size_t rank_sum, size_t lowest)
 {
     struct weft_pass_shape out = {
-        .T = s->max_tokens, .D = c->hidden_size, .F = c->intermediate_size, .H = c->n_heads, .Hk = c->n_kv_heads,
-        .d = c->head_dim, .L = c->n_layers, .V = c->vocab_size, .rank_sum = rank_sum, .lowest = s->backward ? lowest : c->n_layers,
-        .qk_norm = c->qk_norm, .backward = s->backward, .checkpointing = s->checkpointing,
-        .loss_rows = weft_min_size(s->loss_rows ? s->loss_rows : default_loss_rows(c->vocab_size), s->max_tokens),
+        .T = s->max_tokens,
+        .D = c->hidden_size,
+        .F = c->intermediate_size,
+        .H = c->n_heads,
+        .Hk = c->n_kv_heads,
+        .d = c->head_dim,
+        .L = c->n_layers,
+        .V = c->vocab_size,
+        .rank_sum = rank_sum,
+        .lowest = s->backward ? lowest : c->n_layers,
+        .qk_norm = c->qk_norm,
+        .backward = s->backward,
+        .checkpointing = s->checkpointing,
+        .loss_rows =
+            weft_min_size(s->loss_rows ? s->loss_rows : default_loss_rows(c->vocab_size), s->max_tokens),
     };
     size_t kept = out.L - out.lowest;
     out.n_x = weft_max_size(kept + 1, 2);
@@ -109,8 +121,8 @@ static enum weft_status check_settings(const struct weft_pass_settings *s, struc
     return WEFT_OK;
 }
 
-enum weft_status weft_pass_plan(const struct weft_config *config, const struct weft_pass_settings *s, size_t branch_rank_sum,
-                                struct weft_pass_bytes *out, struct weft_err *err)
+enum weft_status weft_pass_plan(const struct weft_config *config, const struct weft_pass_settings *s,
+                                size_t branch_rank_sum, struct weft_pass_bytes *out, struct weft_err *err)
 {
     enum weft_status st = check_settings(s, err);
     if (st) return st;
@@ -121,7 +133,8 @@ enum weft_status weft_pass_plan(const struct weft_config *config, const struct w
     lay_out_scratch(&scratch, &shape, &pass);
     lay_out_logits(&logits, &shape, &pass);
     if (kept.overflow || scratch.overflow || logits.overflow)
-        return weft_fail(err, WEFT_ELIMIT, "a batch of %zu tokens needs more memory than can be addressed; make it smaller",
+        return weft_fail(err, WEFT_ELIMIT,
+                         "a batch of %zu tokens needs more memory than can be addressed; make it smaller",
                          s->max_tokens);
     *out = (struct weft_pass_bytes){ kept.used, scratch.used, logits.used };
     return WEFT_OK;
@@ -132,8 +145,8 @@ static size_t rank_sum_of(const struct weft_model *m)
     size_t most = 0;
     for (size_t i = 0; i < m->config.n_layers; i++) {
         const struct weft_layer *l = &m->layers[i];
-        size_t sum = weft_rank_of(&l->q) + weft_rank_of(&l->k) + weft_rank_of(&l->v) + weft_rank_of(&l->o) + weft_rank_of(&l->gate) + weft_rank_of(&l->up) +
-                     weft_rank_of(&l->down);
+        size_t sum = weft_rank_of(&l->q) + weft_rank_of(&l->k) + weft_rank_of(&l->v) + weft_rank_of(&l->o)
+                     + weft_rank_of(&l->gate) + weft_rank_of(&l->up) + weft_rank_of(&l->down);
         most = weft_max_size(most, sum);
     }
     return most;
@@ -141,9 +154,10 @@ static size_t rank_sum_of(const struct weft_model *m)
 
 static bool layer_trained(const struct weft_layer *l)
 {
-    return weft_linear_trained(&l->q) || weft_linear_trained(&l->k) || weft_linear_trained(&l->v) || weft_linear_trained(&l->o) ||
-           weft_linear_trained(&l->gate) || weft_linear_trained(&l->up) || weft_linear_trained(&l->down) || l->input_norm.dw ||
-           l->post_norm.dw || l->q_norm.dw || l->k_norm.dw;
+    return weft_linear_trained(&l->q) || weft_linear_trained(&l->k) || weft_linear_trained(&l->v)
+           || weft_linear_trained(&l->o) || weft_linear_trained(&l->gate) || weft_linear_trained(&l->up)
+           || weft_linear_trained(&l->down) || l->input_norm.dw || l->post_norm.dw || l->q_norm.dw
+           || l->k_norm.dw;
 }
 
 /* The lowest layer whose backward must run; n_layers when only the final norm or the head train, or nothing. */
@@ -203,7 +217,8 @@ enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, c
 
 no_memory:
     weft_pass_free(p);
-    return weft_fail_nomem(err, total, "a pass over a batch; use a smaller cutoff_len or batch, or gradient checkpointing");
+    return weft_fail_nomem(
+        err, total, "a pass over a batch; use a smaller cutoff_len or batch, or gradient checkpointing");
 }
 
 void weft_pass_free(struct weft_pass *p)

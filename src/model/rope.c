@@ -9,7 +9,8 @@ static const double two_pi = 6.283185307179586;
 /* The index at which a wave turns n times within the old context. */
 static double yarn_dim(const struct weft_config *c, double n)
 {
-    return (double)c->head_dim * log((double)c->rope.original_max_position_embeddings / (n * two_pi)) / (2 * log(c->rope.theta));
+    return (double)c->head_dim * log((double)c->rope.original_max_position_embeddings / (n * two_pi))
+           / (2 * log(c->rope.theta));
 }
 
 float weft_rope_frequencies(const struct weft_config *c, float *inv)

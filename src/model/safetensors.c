@@ -15,12 +15,15 @@ static const struct {
     const char *name;
     unsigned bits, rank;
 } dtypes[WEFT_N_ST_DTYPES] = {
-    [WEFT_ST_U64] = { "U64", 64, 0 },         [WEFT_ST_I64] = { "I64", 64, 1 },         [WEFT_ST_F64] = { "F64", 64, 2 },
-    [WEFT_ST_C64] = { "C64", 64, 3 },         [WEFT_ST_F32] = { "F32", 32, 4 },         [WEFT_ST_U32] = { "U32", 32, 5 },
-    [WEFT_ST_I32] = { "I32", 32, 6 },         [WEFT_ST_BF16] = { "BF16", 16, 7 },       [WEFT_ST_F16] = { "F16", 16, 8 },
-    [WEFT_ST_U16] = { "U16", 16, 9 },         [WEFT_ST_I16] = { "I16", 16, 10 },        [WEFT_ST_F8_E4M3] = { "F8_E4M3", 8, 11 },
-    [WEFT_ST_F8_E5M2] = { "F8_E5M2", 8, 12 }, [WEFT_ST_F8_E8M0] = { "F8_E8M0", 8, 13 }, [WEFT_ST_I8] = { "I8", 8, 14 },
-    [WEFT_ST_U8] = { "U8", 8, 15 },           [WEFT_ST_BOOL] = { "BOOL", 8, 16 },       [WEFT_ST_F6_E2M3] = { "F6_E2M3", 6, 17 },
+    [WEFT_ST_U64] = { "U64", 64, 0 },         [WEFT_ST_I64] = { "I64", 64, 1 },
+    [WEFT_ST_F64] = { "F64", 64, 2 },         [WEFT_ST_C64] = { "C64", 64, 3 },
+    [WEFT_ST_F32] = { "F32", 32, 4 },         [WEFT_ST_U32] = { "U32", 32, 5 },
+    [WEFT_ST_I32] = { "I32", 32, 6 },         [WEFT_ST_BF16] = { "BF16", 16, 7 },
+    [WEFT_ST_F16] = { "F16", 16, 8 },         [WEFT_ST_U16] = { "U16", 16, 9 },
+    [WEFT_ST_I16] = { "I16", 16, 10 },        [WEFT_ST_F8_E4M3] = { "F8_E4M3", 8, 11 },
+    [WEFT_ST_F8_E5M2] = { "F8_E5M2", 8, 12 }, [WEFT_ST_F8_E8M0] = { "F8_E8M0", 8, 13 },
+    [WEFT_ST_I8] = { "I8", 8, 14 },           [WEFT_ST_U8] = { "U8", 8, 15 },
+    [WEFT_ST_BOOL] = { "BOOL", 8, 16 },       [WEFT_ST_F6_E2M3] = { "F6_E2M3", 6, 17 },
     [WEFT_ST_F6_E3M2] = { "F6_E3M2", 6, 18 }, [WEFT_ST_F4] = { "F4", 4, 19 },
 };
 
@@ -112,7 +115,8 @@ static enum weft_status read_offsets(struct reading *r, struct entry *e)
     }
     if (st) return st;
     if (n != 2)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: data_offsets of tensor \"%s\" are not two numbers", r->path,
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST7",
+                              "%s: data_offsets of tensor \"%s\" are not two numbers", r->path,
                               show(&name, e->tensor.name));
     e->begin = (unsigned long long)at[0];
     e->end = (unsigned long long)at[1];
@@ -132,8 +136,10 @@ static enum weft_status read_dtype(struct reading *r, struct entry *e)
             e->has_dtype = true;
             return WEFT_OK;
         }
-    return weft_fail_rule(r->err, WEFT_EINPUT, "ST5", "%s: tensor \"%s\" has dtype \"%s\"; expected one of the format's types "
-                          "(F32, BF16, F16 ...)", r->path, show(&name, e->tensor.name), show(&found, text));
+    return weft_fail_rule(r->err, WEFT_EINPUT, "ST5",
+                          "%s: tensor \"%s\" has dtype \"%s\"; expected one of the format's types "
+                          "(F32, BF16, F16 ...)",
+                          r->path, show(&name, e->tensor.name), show(&found, text));
 }
 
 static enum weft_status check_name(struct reading *r, struct weft_str name)
@@ -142,8 +148,10 @@ static enum weft_status check_name(struct reading *r, struct weft_str name)
     bool control = false;
     for (size_t i = 0; i < name.len; i++) control |= (unsigned char)name.s[i] < 0x20 || name.s[i] == 0x7F;
     if (name.len >= 1 && name.len <= MAX_NAME && !control) return WEFT_OK;
-    return weft_fail_rule(r->err, WEFT_EINPUT, "ST4", "%s: tensor name \"%s\" has %zu bytes; expected 1 to %d without control "
-                          "characters", r->path, show(&shown, name), name.len, MAX_NAME);
+    return weft_fail_rule(r->err, WEFT_EINPUT, "ST4",
+                          "%s: tensor name \"%s\" has %zu bytes; expected 1 to %d without control "
+                          "characters",
+                          r->path, show(&shown, name), name.len, MAX_NAME);
 }
 
 /* Number of elements and bytes, from shape and type (ST6). */
@@ -155,10 +163,12 @@ static enum weft_status measure(struct reading *r, struct weft_st_tensor *t)
     for (int d = 0; d < t->n_dims && ok; d++) ok = weft_size_mul(n, t->shape[d], &n);
     if (ok) ok = weft_size_mul(n, dtypes[t->dtype].bits, &bits);
     if (!ok)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST6", "%s: the shape of tensor \"%s\" has more elements than can be addressed",
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST6",
+                              "%s: the shape of tensor \"%s\" has more elements than can be addressed",
                               r->path, show(&name, t->name));
     if (bits % 8)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST6", "%s: tensor \"%s\" of type %s does not fill whole bytes", r->path,
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST6",
+                              "%s: tensor \"%s\" of type %s does not fill whole bytes", r->path,
                               show(&name, t->name), dtypes[t->dtype].name);
     t->n_elements = n;
     t->bytes = bits / 8;
@@ -234,24 +244,29 @@ static enum weft_status check_cover(struct reading *r, unsigned long long data_b
                                   "; the data have %llu bytes", r->path, show(&name, e->tensor.name), e->begin, e->end,
                                   data_bytes);
         if (e->end - e->begin != e->tensor.bytes)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST7", "%s: tensor \"%s\" has room for %llu"
-                                  " bytes; its shape and type need %zu", r->path, show(&name, e->tensor.name), e->end - e->begin,
-                                  e->tensor.bytes);
+            return weft_fail_rule(r->err, WEFT_EINPUT, "ST7",
+                                  "%s: tensor \"%s\" has room for %llu"
+                                  " bytes; its shape and type need %zu",
+                                  r->path, show(&name, e->tensor.name), e->end - e->begin, e->tensor.bytes);
     }
     if (r->n) qsort(r->entries, r->n, sizeof *r->entries, by_place);
     for (size_t i = 0; i < r->n; i++) {
         const struct entry *e = &r->entries[i];
         if (e->begin != at && i)
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: tensor \"%s\" begins at byte %llu of the data; expected %llu, the end of \"%s\"", r->path, show(&name, e->tensor.name), e->begin, at,
-                                  show(&before, r->entries[i - 1].tensor.name));
+            return weft_fail_rule(
+                r->err, WEFT_EINPUT, "ST8",
+                "%s: tensor \"%s\" begins at byte %llu of the data; expected %llu, the end of \"%s\"",
+                r->path, show(&name, e->tensor.name), e->begin, at,
+                show(&before, r->entries[i - 1].tensor.name));
         if (e->begin != at)
             return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: the first tensor \"%s\" begins at byte %llu"
                                   " of the data; expected 0", r->path, show(&name, e->tensor.name), e->begin);
         at = e->end;
     }
     if (at != data_bytes)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST8", "%s: the tensors end at byte %llu of the data; the file has %llu",
-                              r->path, at, data_bytes);
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST8",
+                              "%s: the tensors end at byte %llu of the data; the file has %llu", r->path, at,
+                              data_bytes);
     return WEFT_OK;
 }
 
@@ -266,12 +281,15 @@ static enum weft_status read_header(struct reading *r, struct weft_safetensors *
     if (other) return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: this is %s; expected a safetensors file", r->path,
                                      weft_tr(r->err ? r->err->lang : WEFT_LANG_EN, other));
     if (file.len < 8)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST1", "%s: the file has %zu bytes; a safetensors file has at least 8", r->path,
+        return weft_fail_rule(r->err, WEFT_EINPUT, "ST1",
+                              "%s: the file has %zu bytes; a safetensors file has at least 8", r->path,
                               file.len);
     for (int i = 7; i >= 0; i--) n = n << 8 | (unsigned char)file.s[i];
     if (n < 2 || n > MAX_HEADER || n > file.len - 8)
-        return weft_fail_rule(r->err, WEFT_EINPUT, "ST2", "%s: offset 0: the header is said to have %llu bytes; expected 2 to %zu: the file is cut short or not safetensors", r->path, n,
-                              weft_min_size(file.len - 8, MAX_HEADER));
+        return weft_fail_rule(
+            r->err, WEFT_EINPUT, "ST2",
+            "%s: offset 0: the header is said to have %llu bytes; expected 2 to %zu: the file is cut short or not safetensors",
+            r->path, n, weft_min_size(file.len - 8, MAX_HEADER));
     struct weft_str header = weft_str_sub(file, 8, 8 + (size_t)n);
     if (header.s[0] != '{')
         return weft_fail_rule(r->err, WEFT_EINPUT, "ST3", "%s: offset 8: the header does not begin with {", r->path);
@@ -283,8 +301,9 @@ static enum weft_status read_header(struct reading *r, struct weft_safetensors *
     if (st) return st;
     for (size_t at = r->json.at; at < header.len; at++)
         if (header.s[at] != ' ')
-            return weft_fail_rule(r->err, WEFT_EINPUT, "ST3", "%s: offset %zu: after the header's JSON only spaces may follow",
-                                  r->path, 8 + at);
+            return weft_fail_rule(r->err, WEFT_EINPUT, "ST3",
+                                  "%s: offset %zu: after the header's JSON only spaces may follow", r->path,
+                                  8 + at);
     st = check_cover(r, file.len - 8 - n);
     if (st) return st;
 
@@ -299,7 +318,8 @@ static enum weft_status read_header(struct reading *r, struct weft_safetensors *
     return WEFT_OK;
 }
 
-enum weft_status weft_safetensors_open(struct weft_safetensors *f, struct weft_arena *a, const char *path, struct weft_err *err)
+enum weft_status weft_safetensors_open(struct weft_safetensors *f, struct weft_arena *a, const char *path,
+                                       struct weft_err *err)
 {
     struct reading r = { .path = path, .arena = a, .err = err };
     *f = (struct weft_safetensors){ 0 };
@@ -309,8 +329,8 @@ enum weft_status weft_safetensors_open(struct weft_safetensors *f, struct weft_a
     return st;
 }
 
-enum weft_status weft_safetensors_parse(struct weft_safetensors *f, struct weft_arena *a, const char *name, struct weft_str bytes,
-                                        struct weft_err *err)
+enum weft_status weft_safetensors_parse(struct weft_safetensors *f, struct weft_arena *a, const char *name,
+                                        struct weft_str bytes, struct weft_err *err)
 {
     struct reading r = { .path = name, .arena = a, .err = err };
     *f = (struct weft_safetensors){ 0 };
@@ -384,7 +404,8 @@ static void write_header(struct weft_buf *header, const struct order *order, siz
 
 enum weft_status weft_safetensors_write_from(const char *path, const struct weft_st_out *tensors, size_t n,
                                              const char *const *metadata,
-                                             enum weft_status (*emit)(void *ctx, size_t i, struct weft_out *o, struct weft_err *err),
+                                             enum weft_status (*emit)(void *ctx, size_t i, struct weft_out *o,
+                                                                      struct weft_err *err),
                                              void *ctx, struct weft_err *err)
 {
     struct weft_buf header = { 0 };
@@ -396,7 +417,8 @@ enum weft_status weft_safetensors_write_from(const char *path, const struct weft
     if (!order) return weft_fail_nomem(err, n * sizeof *order, "the list of tensors");
     for (size_t i = 0; i < n; i++) {
         order[i] = (struct order){ .idx = i, .bytes = dtypes[tensors[i].dtype].bits / 8, .tensor = &tensors[i] };
-        for (int d = 0; d < tensors[i].n_dims; d++) order[i].bytes *= tensors[i].shape[d];   /* exists in memory or will */
+        /* exists in memory or will */
+        for (int d = 0; d < tensors[i].n_dims; d++) order[i].bytes *= tensors[i].shape[d];
     }
     qsort(order, n, sizeof *order, by_type_and_name);
     write_header(&header, order, n, metadata);
@@ -418,8 +440,8 @@ done:
     return st;
 }
 
-enum weft_status weft_safetensors_write(const char *path, const struct weft_st_out *tensors, size_t n, const char *const *metadata,
-                                        struct weft_err *err)
+enum weft_status weft_safetensors_write(const char *path, const struct weft_st_out *tensors, size_t n,
+                                        const char *const *metadata, struct weft_err *err)
 {
     return weft_safetensors_write_from(path, tensors, n, metadata, NULL, NULL, err);
 }

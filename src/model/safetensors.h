@@ -41,8 +41,9 @@ struct weft_safetensors {
 WEFT_MUST_USE enum weft_status weft_safetensors_open(struct weft_safetensors *f, struct weft_arena *a, const char *path,
                                                      struct weft_err *err);
 /* The same for a file that is in memory and stays there. */
-WEFT_MUST_USE enum weft_status weft_safetensors_parse(struct weft_safetensors *f, struct weft_arena *a, const char *name,
-                                                      struct weft_str bytes, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_safetensors_parse(struct weft_safetensors *f, struct weft_arena *a,
+                                                      const char *name, struct weft_str bytes,
+                                                      struct weft_err *err);
 void weft_safetensors_close(struct weft_safetensors *f);        /* unmaps; accepts a zeroed struct */
 const struct weft_st_tensor *weft_safetensors_find(const struct weft_safetensors *f, struct weft_str name);
 
@@ -60,10 +61,10 @@ WEFT_MUST_USE enum weft_status weft_safetensors_write(const char *path, const st
                                                       const char *const *metadata, struct weft_err *err);
 /* The same for data that do not exist as a whole: where tensors[i].data is NULL, emit(ctx, i, o, err) appends exactly
  * the tensor's bytes with weft_out_add. */
-WEFT_MUST_USE enum weft_status
-weft_safetensors_write_from(const char *path, const struct weft_st_out *tensors, size_t n, const char *const *metadata,
-                            enum weft_status (*emit)(void *ctx, size_t i, struct weft_out *o, struct weft_err *err), void *ctx,
-                            struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_safetensors_write_from(
+    const char *path, const struct weft_st_out *tensors, size_t n, const char *const *metadata,
+    enum weft_status (*emit)(void *ctx, size_t i, struct weft_out *o, struct weft_err *err), void *ctx,
+    struct weft_err *err);
 
 /* The weights of a model directory: model.safetensors, or the shards of model.safetensors.index.json (ST10). */
 struct weft_weights {

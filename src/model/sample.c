@@ -20,17 +20,20 @@ struct weft_sampler {
     struct candidate *candidates;   /* [n_tokens] */
 };
 
-enum weft_status weft_sampler_new(struct weft_sampler **out, size_t n_vocab, size_t n_tokens, const struct weft_sample_settings *s,
-                                  struct weft_err *err)
+enum weft_status weft_sampler_new(struct weft_sampler **out, size_t n_vocab, size_t n_tokens,
+                                  const struct weft_sample_settings *s, struct weft_err *err)
 {
     *out = NULL;
     if (!(s->temperature >= 0 && s->temperature <= 100))
-        return weft_fail(err, WEFT_EARG, "temperature is %g; expected 0 (always the likeliest token) to 100", s->temperature);
+        return weft_fail(err, WEFT_EARG, "temperature is %g; expected 0 (always the likeliest token) to 100",
+                         s->temperature);
     if (s->top_k < 0) return weft_fail(err, WEFT_EARG, "top_k is %lld; expected 0 (off) or more", (long long)s->top_k);
-    if (!(s->top_p > 0 && s->top_p <= 1)) return weft_fail(err, WEFT_EARG, "top_p is %g; expected more than 0, at most 1", s->top_p);
+    if (!(s->top_p > 0 && s->top_p <= 1))
+        return weft_fail(err, WEFT_EARG, "top_p is %g; expected more than 0, at most 1", s->top_p);
     if (!(s->min_p >= 0 && s->min_p <= 1)) return weft_fail(err, WEFT_EARG, "min_p is %g; expected 0 to 1", s->min_p);
     if (!(s->repetition_penalty > 0 && s->repetition_penalty <= 100))
-        return weft_fail(err, WEFT_EARG, "repetition_penalty is %g; expected more than 0, at most 100", s->repetition_penalty);
+        return weft_fail(err, WEFT_EARG, "repetition_penalty is %g; expected more than 0, at most 100",
+                         s->repetition_penalty);
     if (!n_tokens || n_tokens > n_vocab || n_vocab > INT32_MAX)
         return weft_fail(err, WEFT_EARG, "%zu tokens to draw from a vocabulary of %zu", n_tokens, n_vocab);
 
@@ -79,7 +82,10 @@ static void penalise(const struct weft_sampler *s, float *logits)
 }
 
 /* Heavier first; among equals the lower id. */
-static bool before(struct candidate a, struct candidate b) { return a.weight != b.weight ? a.weight > b.weight : a.id < b.id; }
+static bool before(struct candidate a, struct candidate b)
+{
+    return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
+}
 
 static void swap(struct candidate *a, struct candidate *b)
 {

@@ -13,7 +13,10 @@ static struct weft_linear *layer_linear(struct weft_layer *l, int part)
 
 static struct weft_norm *layer_norm(struct weft_layer *l, int part)
 {
-    return part == INPUT_NORM ? &l->input_norm : part == POST_NORM ? &l->post_norm : part == Q_NORM ? &l->q_norm : &l->k_norm;
+    return part == INPUT_NORM  ? &l->input_norm
+           : part == POST_NORM ? &l->post_norm
+           : part == Q_NORM    ? &l->q_norm
+                               : &l->k_norm;
 }
 
 size_t weft_model_n_linears(const struct weft_model *m) { return m->config.n_layers * WEFT_LINEARS_PER_LAYER; }
@@ -41,7 +44,8 @@ enum weft_status weft_model_new(struct weft_model **out, const struct weft_confi
     bool named = true;
 
     m->config = *config;
-    if (config->unknown_keys) m->config.unknown_keys = weft_arena_strndup(a, config->unknown_keys, strlen(config->unknown_keys));
+    if (config->unknown_keys)
+        m->config.unknown_keys = weft_arena_strndup(a, config->unknown_keys, strlen(config->unknown_keys));
     m->layers = WEFT_NEWS(a, struct weft_layer, config->n_layers);
     for (size_t i = 0; m->layers && i < config->n_layers && named; i++) {
         struct weft_layer *l = &m->layers[i];
@@ -89,7 +93,9 @@ static void add(struct list *list, struct weft_slot s, const char *module, const
 
 static void add_norm(struct list *list, const struct weft_norm *norm, size_t d, size_t layer, int part)
 {
-    add(list, (struct weft_slot){ .kind = WEFT_SLOT_NORM, .rows = 1, .cols = d, .w = norm->w, .layer = layer, .part = part },
+    add(list,
+        (struct weft_slot){
+            .kind = WEFT_SLOT_NORM, .rows = 1, .cols = d, .w = norm->w, .layer = layer, .part = part },
         norm->name, ".weight");
 }
 
@@ -110,8 +116,15 @@ enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena 
     struct list list = { .items = WEFT_NEWS(a, struct weft_slot, cap), .a = a };
 
     if (!list.items) return weft_fail_nomem(err, cap * sizeof *list.items, "the list of tensors");
-    add(&list, (struct weft_slot){ .kind = WEFT_SLOT_EMBED, .rows = c->vocab_size, .cols = c->hidden_size, .w = m->embed,
-                                   .type = m->embed_type, .layer = L, .part = EMBED }, "model.embed_tokens", ".weight");
+    add(&list,
+        (struct weft_slot){ .kind = WEFT_SLOT_EMBED,
+                            .rows = c->vocab_size,
+                            .cols = c->hidden_size,
+                            .w = m->embed,
+                            .type = m->embed_type,
+                            .layer = L,
+                            .part = EMBED },
+        "model.embed_tokens", ".weight");
     for (size_t i = 0; i < L; i++) {
         const struct weft_layer *l = &m->layers[i];
         add_linear(&list, &l->q, c->qkv_bias, i, Q);

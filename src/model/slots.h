@@ -23,16 +23,19 @@ struct weft_slot {
 };
 
 /* The list, in arena `a`; a tied head has no slot. */
-WEFT_MUST_USE enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena *a, struct weft_slot **out, size_t *n,
-                                                struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena *a,
+                                                struct weft_slot **out, size_t *n, struct weft_err *err);
 void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *w, enum weft_dtype type);
 void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *grad);
 
 /* An empty model of this shape: names, no weights, no rope table. */
-WEFT_MUST_USE enum weft_status weft_model_new(struct weft_model **out, const struct weft_config *config, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_new(struct weft_model **out, const struct weft_config *config,
+                                              struct weft_err *err);
 /* weft_model_save with another size of shards. */
-WEFT_MUST_USE enum weft_status weft_model_save_shards(const struct weft_model *m, const char *dir, enum weft_dtype type, bool merge,
-                                                      uint64_t max_bytes, const struct weft_progress *progress, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_model_save_shards(const struct weft_model *m, const char *dir,
+                                                      enum weft_dtype type, bool merge, uint64_t max_bytes,
+                                                      const struct weft_progress *progress,
+                                                      struct weft_err *err);
 /* The rope table of m for n positions, in its arena. */
 WEFT_MUST_USE enum weft_status weft_model_make_rope(struct weft_model *m, size_t n, struct weft_err *err);
 

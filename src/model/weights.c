@@ -19,7 +19,8 @@ static enum weft_status allocate_list(struct weft_weights *w, struct weft_arena 
     return w->tensors ? WEFT_OK : weft_fail_nomem(err, n * sizeof *w->tensors, "the list of weights");
 }
 
-static enum weft_status open_single(struct weft_weights *w, struct weft_arena *a, const char *path, struct weft_err *err)
+static enum weft_status open_single(struct weft_weights *w, struct weft_arena *a, const char *path,
+                                    struct weft_err *err)
 {
     w->files = WEFT_NEWS(a, struct weft_safetensors, 1);
     if (!w->files) return weft_fail_nomem(err, sizeof *w->files, "the list of weights");
@@ -41,8 +42,8 @@ static bool plain_name(struct weft_str s)
 }
 
 /* The shard of this name, opened when it is new. */
-static enum weft_status find_shard(struct weft_weights *w, struct weft_arena *a, struct weft_str *names, const char *dir,
-                                   struct weft_str name, size_t *idx, struct weft_err *err)
+static enum weft_status find_shard(struct weft_weights *w, struct weft_arena *a, struct weft_str *names,
+                                   const char *dir, struct weft_str name, size_t *idx, struct weft_err *err)
 {
     for (*idx = w->n_files; (*idx)-- > 0;)
         if (weft_str_eq(names[*idx], name)) return WEFT_OK;
@@ -58,7 +59,8 @@ static enum weft_status find_shard(struct weft_weights *w, struct weft_arena *a,
     return st;
 }
 
-static enum weft_status open_index(struct weft_weights *w, struct weft_arena *a, const char *dir, const char *path, struct weft_err *err)
+static enum weft_status open_index(struct weft_weights *w, struct weft_arena *a, const char *dir,
+                                   const char *path, struct weft_err *err)
 {
     struct weft_json_value root;
     const struct weft_json_value *map, *total;
@@ -83,14 +85,18 @@ static enum weft_status open_index(struct weft_weights *w, struct weft_arena *a,
         const struct weft_json_value *v = &map->items[i];
         weft_escape(shown, sizeof shown, map->keys[i]);
         if (v->kind != WEFT_JSON_STRING || !plain_name(v->text))
-            return weft_fail_rule(err, WEFT_EINPUT, "ST10", "%s: tensor \"%s\" is said to be in %s \"%s\"; expected the plain name "
-                                  "of a file in the same folder", path, shown, weft_tr(err ? err->lang : WEFT_LANG_EN, weft_json_kind_name(v->kind)),
+            return weft_fail_rule(err, WEFT_EINPUT, "ST10",
+                                  "%s: tensor \"%s\" is said to be in %s \"%s\"; expected the plain name "
+                                  "of a file in the same folder",
+                                  path, shown,
+                                  weft_tr(err ? err->lang : WEFT_LANG_EN, weft_json_kind_name(v->kind)),
                                   weft_escape(shown_file, sizeof shown_file, v->text));
         st = find_shard(w, a, names, dir, v->text, &shard, err);
         if (st) return st;
         const struct weft_st_tensor *t = weft_safetensors_find(&w->files[shard], map->keys[i]);
         if (!t)
-            return weft_fail_rule(err, WEFT_EINPUT, "ST10", "%s: tensor \"%s\" is not in %s, where it is said to be", path, shown,
+            return weft_fail_rule(err, WEFT_EINPUT, "ST10",
+                                  "%s: tensor \"%s\" is not in %s, where it is said to be", path, shown,
                                   weft_escape(shown_file, sizeof shown_file, v->text));
         w->tensors[w->n++] = t;
         bytes += t->bytes;
@@ -114,8 +120,10 @@ enum weft_status weft_weights_open(struct weft_weights *w, struct weft_arena *a,
     if (weft_file_exists(single)) st = open_single(w, a, single, err);
     else if (weft_file_exists(index)) st = open_index(w, a, dir, index, err);
     else
-        st = weft_fail_rule(err, WEFT_EINPUT, "ST10", "%s: there is no model.safetensors and no model.safetensors.index.json; "
-                            "expected a model directory in Hugging Face layout", dir);
+        st = weft_fail_rule(err, WEFT_EINPUT, "ST10",
+                            "%s: there is no model.safetensors and no model.safetensors.index.json; "
+                            "expected a model directory in Hugging Face layout",
+                            dir);
     if (st) weft_weights_close(w);
     return st;
 }

@@ -44,7 +44,8 @@ static int newest_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static enum weft_status list_steps(struct weft_arena *a, const char *dir, uint64_t **steps, size_t *n, struct weft_err *err)
+static enum weft_status list_steps(struct weft_arena *a, const char *dir, uint64_t **steps, size_t *n,
+                                   struct weft_err *err)
 {
     const char **names = NULL;
     size_t n_names = 0;
@@ -71,7 +72,8 @@ static const char *folder(struct weft_arena *a, const char *dir, uint64_t step)
     return weft_str_printf(a, "%s/%s%llu", dir, prefix, (unsigned long long)step).s;
 }
 
-/* Size and SHA-256 of a regular file, read piece by piece: mapped, a large one would count as memory of this process. */
+/* Size and SHA-256 of a regular file, read piece by piece: mapped, a large one would count as memory of
+ * this process. */
 static enum weft_status hash_file(const char *path, uint64_t *bytes, char hex[WEFT_SHA256_HEX], struct weft_err *err)
 {
     char piece[1 << 16];
@@ -81,7 +83,9 @@ static enum weft_status hash_file(const char *path, uint64_t *bytes, char hex[WE
     enum weft_status st = WEFT_OK;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     *bytes = 0;
-    if (fd < 0) return errno == ENOENT ? weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: is missing", path) : weft_fail_errno(err, "open", path);
+    if (fd < 0)
+        return errno == ENOENT ? weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: is missing", path)
+                               : weft_fail_errno(err, "open", path);
     if (fstat(fd, &info)) st = weft_fail_errno(err, "examine", path);
     else if (!S_ISREG(info.st_mode)) st = weft_fail(err, WEFT_EINPUT, "%s: is not a regular file", path);
     else st = weft_sha256_init(&h, err);
@@ -177,7 +181,8 @@ static void param_shape(struct weft_st_out *t, const struct weft_param *p)
     t->shape[1] = p->cols;
 }
 
-static enum weft_status write_params(struct weft_arena *a, const char *dir, const struct weft_params *p, struct weft_err *err)
+static enum weft_status write_params(struct weft_arena *a, const char *dir, const struct weft_params *p,
+                                     struct weft_err *err)
 {
     struct weft_st_out *t = WEFT_NEWS(a, struct weft_st_out, p->n);
     const char *path = weft_path_join(a, dir, "params.safetensors");
@@ -209,7 +214,8 @@ static enum weft_status write_moments(struct weft_arena *a, const char *dir, con
     return weft_safetensors_write(path, t, n, NULL, err);
 }
 
-static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct weft_optimizer_state *s, struct weft_err *err)
+static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct weft_optimizer_state *s,
+                                         struct weft_err *err)
 {
     for (size_t i = 0; i < s->params->n; i++) {
         const struct weft_param *p = &s->params->items[i];
@@ -217,8 +223,10 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
         for (int k = 0; good && k < s->n_slots; k++)
             good = !s->slot_len[k][i] || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
         if (!good)
-            return weft_fail(err, WEFT_EINPUT, "%s holds NaN or infinity; no checkpoint was written. Lower learning_rate and "
-                                               "resume from the last one", p->name);
+            return weft_fail(err, WEFT_EINPUT,
+                             "%s holds NaN or infinity; no checkpoint was written. Lower learning_rate and "
+                             "resume from the last one",
+                             p->name);
     }
     return WEFT_OK;
 }
@@ -329,7 +337,8 @@ enum weft_status weft_manifest_read(const char *name, struct weft_str text,
         }
         const char *n = weft_arena_strndup(&a, file->text.s, file->text.len);
         const char *h = weft_arena_strndup(&a, sha->text.s, sha->text.len);
-        st = n && h ? each(ctx, n, (uint64_t)bytes->integer, h, err) : weft_fail_nomem(err, file->text.len, "a manifest");
+        st = n && h ? each(ctx, n, (uint64_t)bytes->integer, h, err)
+                    : weft_fail_nomem(err, file->text.len, "a manifest");
     }
     weft_arena_clear(&a);
     return st;
@@ -341,7 +350,8 @@ struct verify {
     bool params, optimizer, state;
 };
 
-static enum weft_status verify_file(void *ctx, const char *file, uint64_t bytes, const char *sha256, struct weft_err *err)
+static enum weft_status verify_file(void *ctx, const char *file, uint64_t bytes, const char *sha256,
+                                    struct weft_err *err)
 {
     struct verify *v = ctx;
     uint64_t found;
@@ -351,8 +361,8 @@ static enum weft_status verify_file(void *ctx, const char *file, uint64_t bytes,
     enum weft_status st = hash_file(path, &found, hex, err);
     if (st) return st;
     if (found != bytes)
-        return weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: has %llu bytes, manifest.json says %llu", path, (unsigned long long)found,
-                         (unsigned long long)bytes);
+        return weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: has %llu bytes, manifest.json says %llu", path,
+                              (unsigned long long)found, (unsigned long long)bytes);
     if (strcmp(hex, sha256)) return bad(err, path, "its bytes do not match the hash in manifest.json");
     v->params = v->params || strcmp(file, "params.safetensors") == 0;
     v->optimizer = v->optimizer || strcmp(file, "optimizer.safetensors") == 0;
@@ -370,7 +380,8 @@ enum weft_status weft_checkpoint_verify(const char *path, struct weft_err *err)
     if (!st && !weft_file_exists(manifest)) st = bad(err, manifest, "is missing");
     if (!st) st = weft_file_read(&a, manifest, MANIFEST_MAX_BYTES, &text, err);
     if (!st) st = weft_manifest_read(manifest, text, verify_file, &v, err);
-    if (!st && !(v.params && v.optimizer && v.state)) st = bad(err, manifest, "does not name all files of a checkpoint");
+    if (!st && !(v.params && v.optimizer && v.state))
+        st = bad(err, manifest, "does not name all files of a checkpoint");
     weft_arena_clear(&a);
     return st;
 }
@@ -394,7 +405,8 @@ enum weft_status weft_checkpoint_find(struct weft_arena *a, const char *output_d
         }
         if (good == WEFT_ENOMEM) return weft_fail(err, good, "%s", why.msg);
         struct weft_str aside = weft_str_printf(a, "%s.damaged", dir);
-        struct weft_str text = weft_str_printf(a, weft_tr(lang, "damaged checkpoint put aside as %s: %s"), aside.s, why.msg);
+        struct weft_str text =
+            weft_str_printf(a, weft_tr(lang, "damaged checkpoint put aside as %s: %s"), aside.s, why.msg);
         if (!aside.s || !text.s) return weft_fail_nomem(err, strlen(dir), "a path");
         st = weft_dir_remove(aside.s, err);
         if (!st && rename(dir, aside.s)) st = weft_fail_errno(err, "rename", dir);
@@ -442,8 +454,8 @@ static const struct {
     { "base", "the base model" },        { "caller_settings", "the settings" },
 };
 
-enum weft_status weft_checkpoint_compare(const char *path, const struct weft_checkpoint_identity *id, struct weft_buf *out,
-                                         struct weft_err *err)
+enum weft_status weft_checkpoint_compare(const char *path, const struct weft_checkpoint_identity *id,
+                                         struct weft_buf *out, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_buf buf = { 0 };
@@ -465,7 +477,8 @@ enum weft_status weft_checkpoint_compare(const char *path, const struct weft_che
     if (!st) st = weft_json_parse(&a, "identity", weft_buf_view(&buf), &now_tree, err);
     if (st) goto done;
 
-    const struct weft_json_value *then = weft_json_get(&then_tree, "identity"), *now = weft_json_get(&now_tree, "identity");
+    const struct weft_json_value *then = weft_json_get(&then_tree, "identity"),
+                                 *now = weft_json_get(&now_tree, "identity");
     for (size_t i = 0; i < WEFT_COUNT(identity_names); i++) {
         const struct weft_json_value *x = weft_json_get(then, identity_names[i].key);
         const struct weft_json_value *y = weft_json_get(now, identity_names[i].key);
@@ -503,8 +516,8 @@ static enum weft_status find_floats(const struct weft_safetensors *f, const char
 }
 
 /* copy false: only looks whether everything is there. */
-static enum weft_status take_params(const struct weft_safetensors *f, const char *file, struct weft_params *p, bool copy,
-                                    struct weft_err *err)
+static enum weft_status take_params(const struct weft_safetensors *f, const char *file, struct weft_params *p,
+                                    bool copy, struct weft_err *err)
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct weft_st_tensor *t;

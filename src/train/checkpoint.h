@@ -48,9 +48,11 @@ struct weft_checkpoint_identity {
 };
 
 /* Moves a run into output_dir/checkpoint-N.  WEFT_EINPUT: a value is not finite, nothing was written (E7). */
-WEFT_MUST_USE enum weft_status
-weft_checkpoint_save(const struct weft_train_job *job, const char *output_dir, const struct weft_run_state *state,
-                     const struct weft_optimizer_state *opt, const struct weft_checkpoint_identity *id, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_checkpoint_save(const struct weft_train_job *job, const char *output_dir,
+                                                    const struct weft_run_state *state,
+                                                    const struct weft_optimizer_state *opt,
+                                                    const struct weft_checkpoint_identity *id,
+                                                    struct weft_err *err);
 
 /* The newest good checkpoint of output_dir in arena `a`; *path NULL when there is none.  Damaged folders are renamed
  * to checkpoint-N.damaged and reported through `progress`. */

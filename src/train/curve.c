@@ -64,7 +64,8 @@ enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path, str
 
 /* ---- what both drawings need ---- */
 
-/* A straight line fitted round each point, weighted by a Gauss bell: unlike a plain mean it does not bend at the ends. */
+/* A straight line fitted round each point, weighted by a Gauss bell: unlike a plain mean it does not bend
+ * at the ends. */
 void weft_curve_smooth(const struct weft_curve *c, double *out)
 {
     double sigma = fmax((double)c->n / 60, 1e-3);

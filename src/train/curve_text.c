@@ -17,8 +17,14 @@ struct canvas {
 };
 
 /* Place in dots; y grows downwards. */
-static double dot_x(const struct canvas *c, double x) { return (x - c->w.x0) / (c->w.x1 - c->w.x0) * (double)(2 * c->columns - 1); }
-static double dot_y(const struct canvas *c, double y) { return (c->w.y1 - y) / (c->w.y1 - c->w.y0) * (double)(4 * c->rows - 1); }
+static double dot_x(const struct canvas *c, double x)
+{
+    return (x - c->w.x0) / (c->w.x1 - c->w.x0) * (double)(2 * c->columns - 1);
+}
+static double dot_y(const struct canvas *c, double y)
+{
+    return (c->w.y1 - y) / (c->w.y1 - c->w.y0) * (double)(4 * c->rows - 1);
+}
 
 static void set_dot(struct canvas *c, double x, double y)
 {
@@ -51,7 +57,8 @@ static void draw_marks(struct canvas *c, const struct weft_curve *curve)
 {
     for (size_t i = 0; i < curve->n; i++) {
         long col = lround(dot_x(c, curve->points[i].x)) / 2, row = lround(dot_y(c, curve->points[i].y)) / 4;
-        if (col >= 0 && row >= 0 && col < (long)c->columns && row < (long)c->rows) c->marks[(size_t)row * c->columns + (size_t)col] = 1;
+        if (col >= 0 && row >= 0 && col < (long)c->columns && row < (long)c->rows)
+            c->marks[(size_t)row * c->columns + (size_t)col] = 1;
     }
 }
 
@@ -83,7 +90,8 @@ static void put_x_axis(struct weft_buf *out, const struct canvas *c)
     for (size_t i = 0; i < c->columns; i++) weft_buf_cstr(out, "\u2500");
     weft_curve_number(first, c->w.x0, 1, true);
     weft_curve_number(last, c->w.x1, 1, true);
-    weft_buf_printf(out, "\n%*s%-*s%s\n", LABEL, "", (int)(c->columns - weft_min_size(c->columns, strlen(last))), first, last);
+    weft_buf_printf(out, "\n%*s%-*s%s\n", LABEL, "",
+                    (int)(c->columns - weft_min_size(c->columns, strlen(last))), first, last);
 }
 
 void weft_curve_text(struct weft_buf *out, const struct weft_curve *curves, size_t n, size_t columns, size_t rows)
@@ -107,7 +115,8 @@ void weft_curve_text(struct weft_buf *out, const struct weft_curve *curves, size
     weft_buf_printf(out, "%*s", LABEL, "");
     for (size_t k = 0; k < n; k++)
         if (curves[k].n)
-            weft_buf_printf(out, "%s %s %.4f   ", k ? "\u25c6" : "\u28a4", curves[k].label, curves[k].points[curves[k].n - 1].y);
+            weft_buf_printf(out, "%s %s %.4f   ", k ? "\u25c6" : "\u28a4", curves[k].label,
+                            curves[k].points[curves[k].n - 1].y);
     while (out->len && out->s[out->len - 1] == ' ') out->s[--out->len] = '\0';
     weft_buf_char(out, '\n');
     free(c.dots);

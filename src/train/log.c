@@ -93,8 +93,8 @@ enum weft_status weft_log_sync(struct weft_log *l, struct weft_err *err)
     return st;
 }
 
-enum weft_status weft_log_history(struct weft_log *l, const char *event, uint64_t step, const char *key, const char *text,
-                                  struct weft_err *err)
+enum weft_status weft_log_history(struct weft_log *l, const char *event, uint64_t step, const char *key,
+                                  const char *text, struct weft_err *err)
 {
     char when[32];
     time_t now = time(NULL);

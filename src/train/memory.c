@@ -76,7 +76,9 @@ static void lower_by_group(struct bound *b, const char *dir, const char *limit_n
     char path[4400], text[8192];
     size_t limit, use = 0, cache = 0;
     snprintf(path, sizeof path, "%s/%s", dir, limit_name);
-    if (!read_small(path, text, sizeof text) || !isdigit((unsigned char)text[0]) || !number_after(text, "", &limit)) return;
+    if (!read_small(path, text, sizeof text) || !isdigit((unsigned char)text[0])
+        || !number_after(text, "", &limit))
+        return;
     snprintf(path, sizeof path, "%s/%s", dir, use_name);
     if (!read_small(path, text, sizeof text) || !number_after(text, "", &use)) return;
     snprintf(path, sizeof path, "%s/memory.stat", dir);
@@ -130,7 +132,8 @@ static struct bound available(size_t mem_setting)
         lower(&b, kib * 1024 + resident, "free memory");
     lower_by_cgroups(&b, resident);
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        lower(&b, (limit.rlim_cur > virtual_bytes ? limit.rlim_cur - virtual_bytes : 0) + resident, "limit of the address space (ulimit -v)");
+        lower(&b, (limit.rlim_cur > virtual_bytes ? limit.rlim_cur - virtual_bytes : 0) + resident,
+              "limit of the address space (ulimit -v)");
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         lower(&b, limit.rlim_cur, "limit of the data segment (ulimit -d)");
     if (mem_setting) lower(&b, mem_setting, "setting mem");
@@ -175,7 +178,8 @@ static size_t base_bytes(struct weft_model *m)
     const struct weft_config *c = &m->config;
     size_t sum = m->arena.used_bytes;
     if (is_mapped(m, m->embed)) sum += c->vocab_size * c->hidden_size * weft_dtype_bytes(m->embed_type);
-    if (m->head.w != m->embed && is_mapped(m, m->head.w)) sum += m->head.n_in * m->head.n_out * weft_dtype_bytes(m->head.type);
+    if (m->head.w != m->embed && is_mapped(m, m->head.w))
+        sum += m->head.n_in * m->head.n_out * weft_dtype_bytes(m->head.type);
     for (size_t i = 0; i < weft_model_n_linears(m); i++) {
         const struct weft_linear *l = weft_model_linear(m, i);
         if (is_mapped(m, l->w)) sum += l->n_in * l->n_out * weft_dtype_bytes(l->type);
@@ -196,13 +200,15 @@ static void add_line(struct weft_memory_plan *p, const char *item, size_t bytes)
 }
 
 /* The plan of `job` with another recipe: what a change would save. */
-static enum weft_status plan_with(const struct weft_train_job *job, const struct weft_recipe *r, struct weft_memory_plan *out,
-                                  struct weft_err *err)
+static enum weft_status plan_with(const struct weft_train_job *job, const struct weft_recipe *r,
+                                  struct weft_memory_plan *out, struct weft_err *err)
 {
     struct weft_pass_bytes pass;
     *out = (struct weft_memory_plan){ 0 };
     const struct weft_optimizer *kind = weft_optimizer_find(r->optim, NULL, NULL);
-    if (!kind) return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, muon)", r->optim, "adamw");
+    if (!kind)
+        return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, muon)", r->optim,
+                         "adamw");
     enum weft_status st = weft_longest_batch(r, job->train, job->valid, &out->batch_tokens, err);
     struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
                                     .checkpointing = r->gradient_checkpointing };
@@ -261,7 +267,8 @@ static const struct {
     { "both of these", both },
 };
 
-enum weft_status weft_memory_check(const struct weft_train_job *job, const struct weft_memory_plan *plan, struct weft_err *err)
+enum weft_status weft_memory_check(const struct weft_train_job *job, const struct weft_memory_plan *plan,
+                                   struct weft_err *err)
 {
     if (plan->total_bytes <= plan->available_bytes) return WEFT_OK;
     enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
@@ -277,17 +284,20 @@ enum weft_status weft_memory_check(const struct weft_train_job *job, const struc
         if (changes[i].change == both ? !recompute || !smaller : !recompute && !smaller) continue;
         if (plan_with(job, &other, &p, NULL) || p.total_bytes >= plan->total_bytes) continue;
         if (!changes[i].name)
-            snprintf(text, sizeof text, "per_device_train_batch_size: 1, per_device_eval_batch_size: 1, gradient_accumulation_steps: %lld",
-                     (long long)other.gradient_accumulation_steps);
+            snprintf(
+                text, sizeof text,
+                "per_device_train_batch_size: 1, per_device_eval_batch_size: 1, gradient_accumulation_steps: %lld",
+                (long long)other.gradient_accumulation_steps);
         else
             snprintf(text, sizeof text, "%s", weft_tr(lang, changes[i].name));
         weft_buf_printf(&advice, "%s%s (%.0f MiB)", advice.len ? "; " : "", text, mib(p.total_bytes));
     }
     weft_buf_printf(&advice, "%s%s", advice.len ? "; " : "",
-                    weft_tr(lang, r->finetuning_type == WEFT_FINETUNING_FULL ? "finetuning_type: lora" : "a smaller cutoff_len"));
-    enum weft_status st = weft_fail_rule(err, WEFT_ELIMIT, "E6",
-                                         "this run needs %.0f MiB, there are %.0f MiB (%s). Cheapest changes: %s",
-                                         mib(plan->total_bytes), mib(plan->available_bytes), weft_tr(lang, plan->bound), advice.s);
+                    weft_tr(lang, r->finetuning_type == WEFT_FINETUNING_FULL ? "finetuning_type: lora"
+                                                                             : "a smaller cutoff_len"));
+    enum weft_status st = weft_fail_rule(
+        err, WEFT_ELIMIT, "E6", "this run needs %.0f MiB, there are %.0f MiB (%s). Cheapest changes: %s",
+        mib(plan->total_bytes), mib(plan->available_bytes), weft_tr(lang, plan->bound), advice.s);
     weft_buf_clear(&advice);
     return st;
 }

@@ -31,7 +31,8 @@ struct weft_group weft_group_of(const struct weft_recipe *r, const struct weft_s
     size_t b = (size_t)r->per_device_train_batch_size;
     uint64_t ga = (uint64_t)r->gradient_accumulation_steps, k = u % s->updates_per_epoch;
     struct weft_group g = { .epoch = u / s->updates_per_epoch };
-    uint64_t first_micro = k * ga, n_micro = s->micro_per_epoch - first_micro < ga ? s->micro_per_epoch - first_micro : ga;
+    uint64_t first_micro = k * ga,
+             n_micro = s->micro_per_epoch - first_micro < ga ? s->micro_per_epoch - first_micro : ga;
     g.first = (size_t)first_micro * b;
     g.n_rows = weft_min_size((size_t)n_micro * b, n_rows - g.first);
     g.micro_step = g.epoch * s->micro_per_epoch + first_micro;

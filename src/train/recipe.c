@@ -156,7 +156,8 @@ enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, si
     for (size_t i = 0; i < N_FOREIGN; i++)
         joined[t.n + i] = (struct weft_option){ .key = foreign[i].key, .type = WEFT_OPT_LIST,
                                                 .offset = at + i * sizeof(struct weft_str_list) };
-    enum weft_status st = weft_options_yaml((struct weft_option_table){ joined, t.n + N_FOREIGN }, both, a, name, yaml, warn, err);
+    enum weft_status st = weft_options_yaml((struct weft_option_table){ joined, t.n + N_FOREIGN }, both, a,
+                                            name, yaml, warn, err);
     if (!st) st = judge_foreign((const struct weft_str_list *)(both + at), name, warn, err);
     if (!st) memcpy(settings, both, bytes);
     return st;
@@ -201,25 +202,33 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     if (r->lora_alpha <= 0) r->lora_alpha = 2.0 * (double)r->lora_rank;
     if (r->neat_packing && r->packing_choice == WEFT_FALSE)
         return weft_fail(err, WEFT_EINPUT, "packing: false and neat_packing: true exclude each other");
-    r->packing = r->packing_choice == WEFT_AUTO ? r->stage == WEFT_RECIPE_PT || r->neat_packing : r->packing_choice == WEFT_TRUE;
+    r->packing = r->packing_choice == WEFT_AUTO ? r->stage == WEFT_RECIPE_PT || r->neat_packing
+                                                : r->packing_choice == WEFT_TRUE;
 
     if (r->train_on_prompt && r->mask_history)
         return weft_fail(err, WEFT_EINPUT, "train_on_prompt: true and mask_history: true exclude each other");
     if (r->from_scratch && r->finetuning_type != WEFT_FINETUNING_FULL)
-        return weft_fail(err, WEFT_EINPUT,
-                         "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
+        return weft_fail(
+            err, WEFT_EINPUT,
+            "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
     if (r->adapter_name_or_path && r->finetuning_type == WEFT_FINETUNING_FULL)
-        return weft_fail(err, WEFT_EINPUT,
-                         "adapter_name_or_path and finetuning_type: full exclude each other; merge the adapter first (weft export --merge)");
+        return weft_fail(
+            err, WEFT_EINPUT,
+            "adapter_name_or_path and finetuning_type: full exclude each other; merge the adapter first (weft export --merge)");
     if (r->eval_dataset.n && r->val_size > 0)
-        return weft_fail(err, WEFT_EINPUT, "eval_dataset and val_size: %g exclude each other; keep one of them", r->val_size);
+        return weft_fail(err, WEFT_EINPUT,
+                         "eval_dataset and val_size: %g exclude each other; keep one of them", r->val_size);
     if (r->val_size >= 1 && r->val_size != floor(r->val_size))
-        return weft_fail(err, WEFT_EINPUT, "val_size is %g; expected a fraction below 1 or a whole number of rows", r->val_size);
+        return weft_fail(err, WEFT_EINPUT,
+                         "val_size is %g; expected a fraction below 1 or a whole number of rows",
+                         r->val_size);
     if (r->max_steps <= 0 && r->num_train_epochs <= 0)
         return weft_fail(err, WEFT_EINPUT, "num_train_epochs and max_steps are both 0; nothing would be trained");
     if (r->max_steps == 0) r->max_steps = -1;
     if (r->warmup_steps >= 1 && r->warmup_steps != floor(r->warmup_steps))
-        return weft_fail(err, WEFT_EINPUT, "warmup_steps is %g; expected a whole number, or a fraction below 1", r->warmup_steps);
+        return weft_fail(err, WEFT_EINPUT,
+                         "warmup_steps is %g; expected a whole number, or a fraction below 1",
+                         r->warmup_steps);
     if (r->min_lr > r->learning_rate)
         return weft_fail(err, WEFT_EINPUT, "min_lr is %g, above learning_rate %g", r->min_lr, r->learning_rate);
 
@@ -248,9 +257,25 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
 {
     /* Where things lie, how often they are saved, and choices that give the same bits. */
     static const char *const free_keys[] = {
-        "model_name_or_path", "adapter_name_or_path", "dataset", "eval_dataset", "dataset_dir", "max_samples", "skip_bad",
-        "output_dir", "gradient_checkpointing", "save_strategy", "save_steps", "save_total_limit", "overwrite_output_dir",
-        "resume_anyway", "plot_loss", "mem", "allow_nonfinite", "use_muon", "watchdog_action",
+        "model_name_or_path",
+        "adapter_name_or_path",
+        "dataset",
+        "eval_dataset",
+        "dataset_dir",
+        "max_samples",
+        "skip_bad",
+        "output_dir",
+        "gradient_checkpointing",
+        "save_strategy",
+        "save_steps",
+        "save_total_limit",
+        "overwrite_output_dir",
+        "resume_anyway",
+        "plot_loss",
+        "mem",
+        "allow_nonfinite",
+        "use_muon",
+        "watchdog_action",
     };
     const char *base = (const char *)r;
     weft_json_out_object(out);

@@ -55,7 +55,8 @@ struct weft_recipe {
     int lr_scheduler_type;
     double warmup_ratio, min_lr_rate, min_lr;       /* min_lr: absolute; wins over min_lr_rate when not 0 */
     double warmup_steps;                /* below 1: a ratio */
-    double wsd_decay_ratio;             /* of all updates, spent on the decay; 0: two thirds of those after the warmup */
+    /* of all updates, spent on the decay; 0: two thirds of those after the warmup */
+    double wsd_decay_ratio;
     int wsd_decay_type;                 /* enum weft_wsd_decay */
     const char *optim;                  /* name in the optimizer registry: "adamw", "muon" */
     bool use_muon;                      /* LLaMA-Factory's spelling of optim: muon */
@@ -93,9 +94,9 @@ WEFT_MUST_USE enum weft_status weft_recipe_read(struct weft_recipe *r, struct we
                                                 struct weft_str yaml, struct weft_buf *warn, struct weft_err *err);
 /* The same for a table that holds more than a recipe's rows (weft run): sets `settings`, `bytes` long, from `yaml`.
  * Foreign keys that are none of its rows are ignored or refused as above. */
-WEFT_MUST_USE enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, size_t bytes, struct weft_arena *a,
-                                                const char *name, struct weft_str yaml, struct weft_buf *warn,
-                                                struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, size_t bytes,
+                                                struct weft_arena *a, const char *name, struct weft_str yaml,
+                                                struct weft_buf *warn, struct weft_err *err);
 /* One KEY=VALUE of the command line over what was read; `where` is for messages ("command line"). */
 WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, const char *where,
                                                const char *key, const char *value, struct weft_buf *warn,

@@ -37,7 +37,8 @@ double weft_run_elapsed(const struct weft_run *r);      /* all sessions */
 
 /* Locks output_dir, finds or begins the run, and makes everything the loop needs.  `r` may be half made on failure:
  * weft_run_close takes it. */
-WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job,
+                                             struct weft_err *err);
 /* Checkpoint of the state as it is; waits for room on a full disk (E5), then prunes. */
 WEFT_MUST_USE enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err);
 void weft_run_close(struct weft_run *r);

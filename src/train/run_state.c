@@ -82,7 +82,8 @@ static enum weft_status take_field(struct weft_json *j, struct weft_run_state *s
     return st;
 }
 
-enum weft_status weft_run_state_read(struct weft_run_state *s, const char *name, struct weft_str text, struct weft_err *err)
+enum weft_status weft_run_state_read(struct weft_run_state *s, const char *name, struct weft_str text,
+                                     struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_json j;

@@ -92,9 +92,10 @@ static enum weft_status refuse_nonfinite_weights(struct weft_run *r, struct weft
         if (!weft_all_finite(r->job->compute, p->w, p->rows * p->cols)) name = p->name;
     }
     if (!name) return WEFT_OK;
-    return weft_fail_rule(err, WEFT_EINPUT, "B5",
-                          "%s holds NaN or infinity before training; the model file is damaged (allow_nonfinite: true trains all the same)",
-                          name);
+    return weft_fail_rule(
+        err, WEFT_EINPUT, "B5",
+        "%s holds NaN or infinity before training; the model file is damaged (allow_nonfinite: true trains all the same)",
+        name);
 }
 
 static enum weft_status check_memory(struct weft_run *r, struct weft_err *err)
@@ -144,9 +145,11 @@ static enum weft_status resume(struct weft_run *r, const char *path, struct weft
     for (size_t i = 0; i < changed.len; i++)
         if (changed.s[i] == '\n') changed.s[i] = ';';
     if (!st && !exact && !r->recipe->resume_anyway)
-        st = weft_fail_rule(err, WEFT_EINPUT, "E10",
-                            "%s cannot be resumed: %s. overwrite_output_dir=true starts anew; resume_anyway=true goes on "
-                            "all the same, and the run is marked as not exact", path, changed.s);
+        st = weft_fail_rule(
+            err, WEFT_EINPUT, "E10",
+            "%s cannot be resumed: %s. overwrite_output_dir=true starts anew; resume_anyway=true goes on "
+            "all the same, and the run is marked as not exact",
+            path, changed.s);
     if (!st) st = weft_checkpoint_load(path, r->job->params, &r->opt, &r->state, err);
     if (!st) {
         r->saved_step = r->resumed_from = r->state.step;
@@ -163,13 +166,16 @@ static enum weft_status resume(struct weft_run *r, const char *path, struct weft
 static enum weft_status open_state(struct weft_run *r, struct weft_err *err)
 {
     const char *path = NULL;
-    r->state = (struct weft_run_state){ .window_worst = NAN, .last_loss = NAN, .best_valid = NAN, .last_valid = NAN, .exact = true };
+    r->state = (struct weft_run_state){
+        .window_worst = NAN, .last_loss = NAN, .best_valid = NAN, .last_valid = NAN, .exact = true
+    };
     enum weft_status st = weft_checkpoint_prune(r->output_dir, 0, err);
     if (!st && r->recipe->overwrite_output_dir) st = start_over(r, err);
     if (!st) st = weft_checkpoint_find(&r->arena, r->output_dir, &path, r->job->progress, err);
     if (!st && path) st = resume(r, path, err);
     if (!st) st = weft_log_open(&r->log, &r->arena, r->output_dir, r->state.log_bytes, err);
-    if (!st && path) st = weft_log_history(&r->log, "resumed", r->state.step, "exact", r->state.exact ? "yes" : "no", err);
+    if (!st && path)
+        st = weft_log_history(&r->log, "resumed", r->state.step, "exact", r->state.exact ? "yes" : "no", err);
     if (!st && !path) st = weft_log_history(&r->log, "started", 0, "isa", r->identity.isa, err);
     return st;
 }
@@ -186,8 +192,10 @@ static enum weft_status check_room(struct weft_run *r, struct weft_err *err)
     uint64_t need = 2 * (weft_checkpoint_bytes(&r->opt) + sizeof(float) * r->job->params->n_values);
     uint64_t have = free_bytes(r->output_dir);
     if (have >= need) return WEFT_OK;
-    return weft_fail_rule(err, WEFT_ESYSTEM, "E5", "%s has %llu MiB free; two checkpoints of this run need %llu MiB. Free some "
-                          "space or choose another output_dir", r->output_dir, (unsigned long long)(have >> 20),
+    return weft_fail_rule(err, WEFT_ESYSTEM, "E5",
+                          "%s has %llu MiB free; two checkpoints of this run need %llu MiB. Free some "
+                          "space or choose another output_dir",
+                          r->output_dir, (unsigned long long)(have >> 20),
                           (unsigned long long)((need >> 20) + 1));
 }
 
@@ -274,7 +282,8 @@ enum weft_status weft_run_patient(struct weft_run *r, uint64_t need_bytes,
             if (err && !err->msg[0]) *err = why;
             return st;
         }
-        weft_run_say(r, "the disk of %s is full; next try in %d s (%d of %d)", r->output_dir, pause, tries + 1, DISK_RETRIES);
+        weft_run_say(r, "the disk of %s is full; next try in %d s (%d of %d)", r->output_dir, pause,
+                     tries + 1, DISK_RETRIES);
         for (int s = 0; s < pause && !weft_progress_cancelled(r->job->progress); s++) sleep(1);
     }
 }

@@ -145,9 +145,17 @@ static void report(struct weft_run *r, double epoch, double loss, double valid, 
 {
     if (!r->job->report) return;
     struct weft_train_report out = {
-        .step = r->state.step, .total_steps = r->steps.total, .epoch = epoch, .loss = loss, .grad_norm = r->state.grad_norm,
-        .lr = r->state.lr, .valid_loss = valid, .tokens_per_s = rate, .tokens = r->state.tokens,
-        .elapsed_s = weft_run_elapsed(r), .left_s = seconds_left(r),
+        .step = r->state.step,
+        .total_steps = r->steps.total,
+        .epoch = epoch,
+        .loss = loss,
+        .grad_norm = r->state.grad_norm,
+        .lr = r->state.lr,
+        .valid_loss = valid,
+        .tokens_per_s = rate,
+        .tokens = r->state.tokens,
+        .elapsed_s = weft_run_elapsed(r),
+        .left_s = seconds_left(r),
     };
     r->job->report(r->job->report_ctx, &out);
 }
@@ -155,7 +163,8 @@ static void report(struct weft_run *r, double epoch, double loss, double valid, 
 /* ---- updates without effect ---- */
 
 /* E7: the weights stay as they are; the rows are named. */
-static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const struct bad_rows *bad, struct weft_err *err)
+static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const struct bad_rows *bad,
+                                       struct weft_err *err)
 {
     struct weft_json_out j;
     struct weft_buf rows = { 0 };
@@ -185,15 +194,19 @@ static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const st
     r->state.bad_in_a_row++;
     r->state.skipped++;
     if (!st)
-        weft_run_say(r, "update %llu skipped: the loss or a gradient is NaN or infinite (first bad tensor: %s; rows: %s)",
-                     (unsigned long long)r->state.step, tensor ? tensor : "-", rows.len ? rows.s : "-");
+        weft_run_say(
+            r,
+            "update %llu skipped: the loss or a gradient is NaN or infinite (first bad tensor: %s; rows: %s)",
+            (unsigned long long)r->state.step, tensor ? tensor : "-", rows.len ? rows.s : "-");
     if (!st && r->state.bad_in_a_row >= BAD_IN_A_ROW) {
         char at[64] = "-";
         if (r->saved_step != UINT64_MAX) snprintf(at, sizeof at, "checkpoint-%llu", (unsigned long long)r->saved_step);
-        st = weft_fail_rule(err, WEFT_EINPUT, "E7",
-                            "%d updates in a row were NaN or infinite (last: update %llu, first bad tensor: %s, rows: %s); "
-                            "stopped, last good checkpoint: %s. Lower learning_rate, or look at these rows",
-                            BAD_IN_A_ROW, (unsigned long long)r->state.step, tensor ? tensor : "-", rows.len ? rows.s : "-", at);
+        st = weft_fail_rule(
+            err, WEFT_EINPUT, "E7",
+            "%d updates in a row were NaN or infinite (last: update %llu, first bad tensor: %s, rows: %s); "
+            "stopped, last good checkpoint: %s. Lower learning_rate, or look at these rows",
+            BAD_IN_A_ROW, (unsigned long long)r->state.step, tensor ? tensor : "-", rows.len ? rows.s : "-",
+            at);
     }
     weft_buf_clear(&rows);
     return st;
@@ -244,9 +257,11 @@ static enum weft_status watch(struct weft_run *r, double loss, struct weft_err *
     weft_run_say(r, "update %llu: loss %.4g, %.1f times its recent median %.4g", (unsigned long long)s->step, loss,
                  loss / median, median);
     if (r->recipe->watchdog_action == WEFT_WATCHDOG_STOP)
-        return weft_fail_rule(err, WEFT_EINPUT, "E9",
-                              "stopped by watchdog_ratio: the loss of update %llu is %.4g, its recent median %.4g. Lower "
-                              "learning_rate, or look at the rows of this update", (unsigned long long)s->step, loss, median);
+        return weft_fail_rule(
+            err, WEFT_EINPUT, "E9",
+            "stopped by watchdog_ratio: the loss of update %llu is %.4g, its recent median %.4g. Lower "
+            "learning_rate, or look at the rows of this update",
+            (unsigned long long)s->step, loss, median);
     return WEFT_OK;
 }
 
@@ -272,7 +287,9 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
     zero_gradients(params);
     for (size_t i = 0; !st && i < g.n_rows; i += b) {
         if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
-        else st = micro_batch(r, g.first + i, weft_min_size(b, g.n_rows - i), items, g.micro_step + i / b, &loss, &bad, err);
+        else
+            st = micro_batch(r, g.first + i, weft_min_size(b, g.n_rows - i), items, g.micro_step + i / b,
+                             &loss, &bad, err);
     }
     if (st) {
         r->state = before;          /* the update is dropped; no weight has moved */
@@ -452,10 +469,17 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
     }
     if (out)
         *out = (struct weft_train_result){
-            .steps = r.state.step, .total_steps = r.steps.total, .resumed_from = r.resumed_from, .tokens = r.state.tokens,
-            .skipped = r.state.skipped, .train_loss = r.state.loss_n ? r.state.loss_sum / (double)r.state.loss_n : NAN,
-            .last_loss = r.state.last_loss, .best_valid_loss = r.state.best_valid, .last_valid_loss = r.state.last_valid,
-            .seconds = weft_run_elapsed(&r), .exact = r.state.exact,
+            .steps = r.state.step,
+            .total_steps = r.steps.total,
+            .resumed_from = r.resumed_from,
+            .tokens = r.state.tokens,
+            .skipped = r.state.skipped,
+            .train_loss = r.state.loss_n ? r.state.loss_sum / (double)r.state.loss_n : NAN,
+            .last_loss = r.state.last_loss,
+            .best_valid_loss = r.state.best_valid,
+            .last_valid_loss = r.state.last_valid,
+            .seconds = weft_run_elapsed(&r),
+            .exact = r.state.exact,
         };
 done:
     weft_run_close(&r);

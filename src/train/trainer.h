@@ -66,7 +66,8 @@ struct weft_train_result {
  * output_dir unless overwrite_output_dir; a finished run is left as it is.
  * WEFT_EINPUT: the checkpoint belongs to other data, model or settings (each named), three updates in a row were not
  * finite, or the watchdog stopped; WEFT_EARG: nothing to train. */
-WEFT_MUST_USE enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out,
+                                          struct weft_err *err);
 
 /* ---- memory plan ---- */
 
@@ -78,12 +79,14 @@ enum { WEFT_PLAN_LINES = 12 };
 struct weft_memory_plan {
     struct weft_memory_line lines[WEFT_PLAN_LINES];
     size_t n, total_bytes;
-    size_t available_bytes;             /* the least of: free memory, cgroup v1 and v2 limits, rlimits, the setting mem */
+    /* the least of: free memory, cgroup v1 and v2 limits, rlimits, the setting mem */
+    size_t available_bytes;
     const char *bound;                  /* which of them: "free memory", "memory limit of the control group" ... */
     size_t batch_tokens;                /* of the longest micro-batch of the run */
 };
 /* From the model as it is loaded, the settings, and the longest micro-batch that will occur. */
-WEFT_MUST_USE enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_memory_plan *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_memory_plan(const struct weft_train_job *job,
+                                                struct weft_memory_plan *out, struct weft_err *err);
 /* WEFT_ELIMIT (E6) when the plan does not fit, with the cheapest changes that would make it fit.  weft_train checks by
  * itself. */
 WEFT_MUST_USE enum weft_status weft_memory_check(const struct weft_train_job *job, const struct weft_memory_plan *plan,
@@ -104,14 +107,14 @@ struct weft_curve {
 enum { WEFT_CURVE_TRAIN, WEFT_CURVE_VALID, WEFT_N_CURVES };
 /* Training and validation loss of a log.jsonl in arena `a`, labelled "training" and "validation" (keys of the
  * catalogue).  Lines without such a value are left out; a last line cut short is, too. */
-WEFT_MUST_USE enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path, struct weft_curve out[WEFT_N_CURVES],
-                                               struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path,
+                                               struct weft_curve out[WEFT_N_CURVES], struct weft_err *err);
 /* The curve without its noise, out [n]: a local straight line, weighted by a Gauss bell whose sigma is n/60 points. */
 void weft_curve_smooth(const struct weft_curve *c, double *out);
 /* A self-contained SVG for light and dark pages; title and axis labels are the caller's (translated).  A curve of more
  * than 30 points is drawn as its smoothed line over the faint raw one, others as a line with dots. */
-void weft_curve_svg(struct weft_buf *out, const struct weft_curve *curves, size_t n, const char *title, const char *x_label,
-                    const char *y_label);
+void weft_curve_svg(struct weft_buf *out, const struct weft_curve *curves, size_t n, const char *title,
+                    const char *x_label, const char *y_label);
 /* The same in braille dots for a terminal, `columns` wide and `rows` high, axes and legend included; the last curve of
  * several as markers. */
 void weft_curve_text(struct weft_buf *out, const struct weft_curve *curves, size_t n, size_t columns, size_t rows);

@@ -39,7 +39,10 @@ static void read_curve(struct curve *c)
     }
 }
 
-static double number(const struct curve *c, const char *list, size_t i) { return weft_json_get(&c->json, list)->items[i].number; }
+static double number(const struct curve *c, const char *list, size_t i)
+{
+    return weft_json_get(&c->json, list)->items[i].number;
+}
 static double setting(const struct curve *c, const char *key)
 {
     return weft_json_get(weft_json_get(&c->json, "settings"), key)->number;
@@ -72,7 +75,9 @@ struct moments {
 };
 
 /* Trains through the fixture and hands each update's loss and gradient norm to `check`. */
-static void run_curve(bool exact, void (*check)(const struct curve *c, size_t update, double loss, double norm, void *ctx), void *ctx)
+static void
+run_curve(bool exact,
+          void (*check)(const struct curve *c, size_t update, double loss, double norm, void *ctx), void *ctx)
 {
     struct curve c;
     struct weft_arena step = { 0 };
@@ -91,8 +96,12 @@ static void run_curve(bool exact, void (*check)(const struct curve *c, size_t up
     check_ok(weft_pool_new(&pool, 2, &err), &err);
     check_ok(weft_compute_init(&compute, NULL, pool, &err), &err);
     check_ok(weft_model_load(&model, check_source(&c.arena, "tests/model/data/curve"), &settings, &err), &err);
-    check_ok(weft_lora_load(&c.arena, model, check_source(&c.arena, "tests/model/data/curve/adapter"), &params, NULL, &err), &err);
-    check_ok(weft_pass_new(&pass, &compute, model, &(struct weft_pass_settings){ .max_tokens = 64, .backward = true }, &err), &err);
+    check_ok(weft_lora_load(&c.arena, model, check_source(&c.arena, "tests/model/data/curve/adapter"),
+                            &params, NULL, &err),
+             &err);
+    check_ok(weft_pass_new(&pass, &compute, model,
+                           &(struct weft_pass_settings){ .max_tokens = 64, .backward = true }, &err),
+             &err);
     struct moments *moments = WEFT_NEWS(&c.arena, struct moments, params.n);
     for (size_t i = 0; i < params.n; i++) {
         size_t n = params.items[i].rows * params.items[i].cols;
@@ -111,7 +120,9 @@ static void run_curve(bool exact, void (*check)(const struct curve *c, size_t up
         zero_grads(&params);
         for (size_t i = 0; i < n; i++) {
             struct weft_loss loss;
-            check_ok(weft_model_loss_backward(model, pass, &batches[i], 1 / (float)items, 0, 0, &loss, NULL, NULL, &err), &err);
+            check_ok(weft_model_loss_backward(model, pass, &batches[i], 1 / (float)items, 0, 0, &loss, NULL,
+                                              NULL, &err),
+                     &err);
             sum += loss.sum;
         }
         for (size_t i = 0; i < params.n; i++)
@@ -119,9 +130,14 @@ static void run_curve(bool exact, void (*check)(const struct curve *c, size_t up
         check(&c, u, sum / (double)items, sqrt(squares), ctx);
         double lr = number(&c, "lr", u), t = (double)u + 1;
         struct weft_adamw_step s = {
-            .lr = (float)lr, .wd = (float)setting(&c, "weight_decay"), .beta1 = (float)b1, .beta2 = (float)b2,
-            .eps = (float)setting(&c, "eps"), .step_size = (float)(lr / (1 - pow(b1, t))),
-            .inv_sqrt_bc2 = (float)(1 / sqrt(1 - pow(b2, t))), .g_scale = (float)fmin(1, max_norm / (sqrt(squares) + 1e-6)),
+            .lr = (float)lr,
+            .wd = (float)setting(&c, "weight_decay"),
+            .beta1 = (float)b1,
+            .beta2 = (float)b2,
+            .eps = (float)setting(&c, "eps"),
+            .step_size = (float)(lr / (1 - pow(b1, t))),
+            .inv_sqrt_bc2 = (float)(1 / sqrt(1 - pow(b2, t))),
+            .g_scale = (float)fmin(1, max_norm / (sqrt(squares) + 1e-6)),
         };
         for (size_t i = 0; i < params.n; i++)
             weft_adamw(&compute, params.items[i].w, moments[i].m, moments[i].v, params.items[i].grad,
@@ -156,7 +172,8 @@ static void test_losses_over_50_updates_are_those_of_torch(void **state)
 {
     struct worst w = { 0 };
     run_curve(true, compare, &w);
-    print_message("f32: largest difference of a loss %.2g, of a gradient norm %.2g; loss %.4f -> %.4f\n", w.loss, w.norm, w.first, w.last);
+    print_message("f32: largest difference of a loss %.2g, of a gradient norm %.2g; loss %.4f -> %.4f\n",
+                  w.loss, w.norm, w.first, w.last);
     assert_true(w.loss <= 1e-4);
     assert_true(w.norm <= 1e-3);
     assert_true(w.last < w.first);

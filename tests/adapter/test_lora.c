@@ -20,7 +20,9 @@ static void set_up(struct setup *s, const char *adapter)
     check_ok(weft_pool_new(&s->pool, 2, &s->err), &s->err);
     check_ok(weft_compute_init(&s->compute, NULL, s->pool, &s->err), &s->err);
     struct weft_model_settings settings = { .exact = true };
-    check_ok(weft_model_load(&s->model, check_source(&s->arena, "tests/model/data/untied"), &settings, &s->err), &s->err);
+    check_ok(
+        weft_model_load(&s->model, check_source(&s->arena, "tests/model/data/untied"), &settings, &s->err),
+        &s->err);
     snprintf(path, sizeof path, "tests/adapter/data/%s/expect.safetensors", adapter);
     fixture_open(&s->expect, path);
     s->batch = fixture_batch(&s->expect);
@@ -106,11 +108,13 @@ static void test_targets_are_names_or_all(void **state)
     assert_non_null(s.model->layers[1].down.branch);
     assert_null(s.model->layers[1].k.branch);
     assert_true(fabsf(s.model->layers[0].q.branch->scale - 5 / sqrtf(2)) < 1e-6f);
-    check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 2, .targets = wrong, .n_targets = 2 }, NULL,
-                                 &s.err), &s.err, WEFT_EARG, "", "qkv_proj; there are q_proj, k_proj");
+    check_fails(weft_lora_attach(&s.arena, s.model,
+                                 &(struct weft_lora_settings){ .rank = 2, .targets = wrong, .n_targets = 2 },
+                                 NULL, &s.err),
+                &s.err, WEFT_EARG, "", "qkv_proj; there are q_proj, k_proj");
     weft_err_clear(&s.err);
-    check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 0 }, NULL, &s.err), &s.err, WEFT_EARG, "",
-                "lora_rank is 0");
+    check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 0 }, NULL, &s.err),
+                &s.err, WEFT_EARG, "", "lora_rank is 0");
     tear_down(&s);
 }
 
@@ -127,14 +131,17 @@ static void test_an_adapter_of_peft_gives_its_logits_and_gradients(void **state)
         if (!(error <= 1e-5)) fail_msg("%s: logits differ by %.3g", names[i], error);
         struct weft_pass *pass = new_pass(&s, true);
         const int32_t *want_n = fixture_values(&s.expect, "n", &n);
-        check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1 / (float)want_n[0], 0, 0, &loss, NULL, NULL, &s.err), &s.err);
+        check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1 / (float)want_n[0], 0, 0, &loss, NULL,
+                                          NULL, &s.err),
+                 &s.err);
         for (size_t p = 0; p < s.params.n; p++) {
             char key[160];
             snprintf(key, sizeof key, "grad.%s", s.params.items[p].name);
             const float *want = fixture_values(&s.expect, key, &n);
             assert_int_equal(n, s.params.items[p].rows * s.params.items[p].cols);
             error = rel_l2(s.params.items[p].grad, want, n);
-            if (!(error <= 1e-5)) fail_msg("%s: gradient of %s differs by %.3g", names[i], s.params.items[p].name, error);
+            if (!(error <= 1e-5))
+                fail_msg("%s: gradient of %s differs by %.3g", names[i], s.params.items[p].name, error);
         }
         weft_pass_free(pass);
         tear_down(&s);
@@ -152,7 +159,9 @@ static void test_merged_weights_are_those_of_peft(void **state)
         set_up(&s, names[i]);
         check_ok(weft_lora_load(&s.arena, s.model, peft_folder(&s, names[i]), NULL, NULL, &s.err), &s.err);
         check_ok(weft_model_save(s.model, dir, WEFT_F32, true, NULL, &s.err), &s.err);
-        check_ok(weft_safetensors_open(&f, &s.arena, weft_path_join(&s.arena, dir, "model.safetensors"), &s.err), &s.err);
+        check_ok(
+            weft_safetensors_open(&f, &s.arena, weft_path_join(&s.arena, dir, "model.safetensors"), &s.err),
+            &s.err);
         for (size_t k = 0; k < s.expect.file.n; k++) {
             struct weft_str name = s.expect.file.tensors[k].name;
             if (!weft_str_starts(name, WEFT_STR("merged."))) continue;
@@ -239,7 +248,9 @@ static void test_adapters_for_peft_to_load(void **state)
 {
     static const char *const two[] = { "v_proj", "layers.1.mlp.down_proj" };
     static const struct weft_lora_settings made[] = {
-        { .rank = 4, .seed = 1 }, { .rank = 3, .alpha = 5, .rslora = true, .dropout = 0.1, .targets = two, .n_targets = 2 } };
+        { .rank = 4, .seed = 1 },
+        { .rank = 3, .alpha = 5, .rslora = true, .dropout = 0.1, .targets = two, .n_targets = 2 }
+    };
     const char *out = check_outside("WEFT_PARITY_OUT");
     for (size_t i = 0; i < WEFT_COUNT(made) + 1; i++) {
         struct setup s;
@@ -261,7 +272,9 @@ static void test_adapters_for_peft_to_load(void **state)
         struct weft_st_out tensors[] = {
             { "logits", WEFT_ST_F32, 2, { n_rows, n / n_rows }, logits }, { "rows", WEFT_ST_I32, 1, { n_rows }, rows },
             { "ids", WEFT_ST_I32, 1, { s.batch.n_tokens }, s.batch.ids }, { "cu", WEFT_ST_I32, 1, { s.batch.n_seqs + 1 }, s.batch.cu } };
-        check_ok(weft_safetensors_write(weft_path_join(&s.arena, dir, "logits.safetensors"), tensors, 4, NULL, &s.err), &s.err);
+        check_ok(weft_safetensors_write(weft_path_join(&s.arena, dir, "logits.safetensors"), tensors, 4, NULL,
+                                        &s.err),
+                 &s.err);
         /* and merged, for transformers */
         const char *merged = weft_path_join(&s.arena, dir, "merged");
         check_ok(weft_dir_make(merged, &s.err), &s.err);

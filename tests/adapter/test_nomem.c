@@ -29,7 +29,10 @@ static void *count(void *p)
 
 void *malloc(size_t n) { return refuse() ? (errno = ENOMEM, NULL) : count(__libc_malloc(n)); }
 void *calloc(size_t n, size_t size) { return refuse() ? (errno = ENOMEM, NULL) : count(__libc_calloc(n, size)); }
-void *aligned_alloc(size_t align, size_t n) { return refuse() ? (errno = ENOMEM, NULL) : count(__libc_memalign(align, n)); }
+void *aligned_alloc(size_t align, size_t n)
+{
+    return refuse() ? (errno = ENOMEM, NULL) : count(__libc_memalign(align, n));
+}
 void *realloc(void *p, size_t n)
 {
     if (refuse()) return errno = ENOMEM, NULL;
@@ -81,7 +84,9 @@ static enum weft_status adapters(struct weft_err *err)
 static enum weft_status compute(struct weft_err *err)
 {
     static const int32_t ids[] = { 1, 2, 3, 4 }, pos[] = { 0, 1, 2, 3 }, cu[] = { 0, 4 };
-    const struct weft_batch b = { .ids = ids, .labels = ids, .pos = pos, .cu = cu, .n_tokens = 4, .n_seqs = 1, .n_labels = 4 };
+    const struct weft_batch b = {
+        .ids = ids, .labels = ids, .pos = pos, .cu = cu, .n_tokens = 4, .n_seqs = 1, .n_labels = 4
+    };
     struct weft_arena a = { 0 };
     struct weft_compute c = { 0 };
     struct weft_model *m;
@@ -98,7 +103,9 @@ static enum weft_status compute(struct weft_err *err)
     if (!st) st = weft_model_loss_backward(m, pass, &b, 1, 0, 0, &loss, NULL, NULL, err);
     if (!st) st = weft_kv_new(&kv, &c, m, 8, 0, err);
     if (!st) st = weft_kv_append(kv, ids, 4, logits, err);
-    if (!st) st = weft_sampler_new(&sampler, 61, 61, &(struct weft_sample_settings){ .top_p = 1, .repetition_penalty = 1 }, err);
+    if (!st)
+        st = weft_sampler_new(&sampler, 61, 61,
+                              &(struct weft_sample_settings){ .top_p = 1, .repetition_penalty = 1 }, err);
     weft_sampler_free(sampler);
     weft_kv_free(kv);
     weft_pass_free(pass);
@@ -120,7 +127,8 @@ static void check_every_failure(enum weft_status (*work)(struct weft_err *err), 
         enum weft_status st = work(&err);
         bool done = fail_at > 0;
         fail_at = 0;
-        if (balance < before || balance > before + kept) fail_msg("allocation %ld: %ld blocks are lost", n, balance - before);
+        if (balance < before || balance > before + kept)
+            fail_msg("allocation %ld: %ld blocks are lost", n, balance - before);
         if (done) {
             check_ok(st, &err);
             print_message("%ld allocations\n", n - 1);
@@ -138,8 +146,8 @@ static void test_computing(void **state) { check_every_failure(compute, 0); }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_loading), cmocka_unit_test(test_saving), cmocka_unit_test(test_adapters),
-                                        cmocka_unit_test(test_computing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_loading), cmocka_unit_test(test_saving),
+                                        cmocka_unit_test(test_adapters), cmocka_unit_test(test_computing) };
     snprintf(model_dir, sizeof model_dir, "%s/tests/model/data/untied", WEFT_SOURCE_DIR);
     snprintf(adapter_dir, sizeof adapter_dir, "%s/tests/adapter/data/patterns", WEFT_SOURCE_DIR);
     const char *dir = check_folder();

@@ -71,7 +71,8 @@ static void set_key(struct setup *s, const char *key, const char *value)
         size_t v = at + strlen(needle), end = weft_str_find(text, WEFT_STR("\n  \""), v);
         if (end == SIZE_MAX) end = weft_str_find(text, WEFT_STR("\n}"), v), end = end == SIZE_MAX ? text.len : end;
         bool comma = text.s[end - 1] == ',';
-        out = weft_str_printf(&s->arena, "%.*s%s%s%.*s", (int)v, text.s, value, comma ? "," : "", (int)(text.len - end), text.s + end);
+        out = weft_str_printf(&s->arena, "%.*s%s%s%.*s", (int)v, text.s, value, comma ? "," : "",
+                              (int)(text.len - end), text.s + end);
     }
     check_ok(weft_file_write(file_of(s, "adapter_config.json"), out, &s->err), &s->err);
 }
@@ -110,8 +111,12 @@ static void test_AD2_what_the_configuration_may_say(void **state)
         refused(s, "AD2", wrong[i].part);
     }
     /* switched off in other words, and keys of the future that are off */
-    static const char *const fine[][2] = { { "modules_to_save", "[]" }, { "use_dora", "null" }, { "init_lora_weights", "\"gaussian\"" },
-                                           { "some_new_feature", "false" }, { "peft_version", "\"0.99\"" }, { "target_modules", "\"all-linear\"" } };
+    static const char *const fine[][2] = { { "modules_to_save", "[]" },
+                                           { "use_dora", "null" },
+                                           { "init_lora_weights", "\"gaussian\"" },
+                                           { "some_new_feature", "false" },
+                                           { "peft_version", "\"0.99\"" },
+                                           { "target_modules", "\"all-linear\"" } };
     for (size_t i = 0; i < WEFT_COUNT(fine); i++) {
         set_key(s, fine[i][0], fine[i][1]);
         accepted(s);
@@ -210,7 +215,8 @@ static size_t twice(struct weft_st_out *t, size_t n)
 static size_t other_spelling(struct weft_st_out *t, size_t n)
 {
     named(t, n, one)->name = "base_model.model.model.layers.0.mlp.up_proj.lora_B.default.weight";
-    named(t, n, "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")->name = "model.layers.0.mlp.up_proj.lora_A.weight";
+    named(t, n, "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")->name =
+        "model.layers.0.mlp.up_proj.lora_A.weight";
     return n;
 }
 static float spoiled[172 * 2];
@@ -252,7 +258,8 @@ static void test_AD5_values_are_finite(void **state)
     /* and none that is not is written */
     float *b = s->model->layers[1].v.branch->b;
     b[3] = INFINITY;
-    check_fails(weft_lora_save(s->model, s->dir, NULL, &s->err), &s->err, WEFT_EINPUT, "B5", "layers.1.self_attn.v_proj.lora_B");
+    check_fails(weft_lora_save(s->model, s->dir, NULL, &s->err), &s->err, WEFT_EINPUT, "B5",
+                "layers.1.self_attn.v_proj.lora_B");
     b[3] = 0;
 }
 

@@ -159,11 +159,12 @@ static void test_messages_are_read_with_parts_and_calls(void **state)
     check_turn(row, 2, WEFT_ROLE_TOOL_RESULT, "7");
     check_turn(row, 3, WEFT_ROLE_ASSISTANT, "七");
     check_str(row->turn_extras[2], "{\"tool_call_id\":\"c1\"}");
-    check_str(to_json(f, row, WEFT_FORMAT_MESSAGES, false),
-              "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"ab\"},"
-              "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"w\","
-              "\"arguments\":\"{\\\"x\\\": 1}\"}}]},{\"role\":\"tool\",\"content\":\"7\",\"tool_call_id\":\"c1\"},"
-              "{\"role\":\"assistant\",\"content\":\"七\"}],\"tools\":[{\"type\":\"function\"}]}");
+    check_str(
+        to_json(f, row, WEFT_FORMAT_MESSAGES, false),
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"ab\"},"
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"w\","
+        "\"arguments\":\"{\\\"x\\\": 1}\"}}]},{\"role\":\"tool\",\"content\":\"7\",\"tool_call_id\":\"c1\"},"
+        "{\"role\":\"assistant\",\"content\":\"七\"}],\"tools\":[{\"type\":\"function\"}]}");
 }
 
 static void test_one_side_may_speak_twice_in_messages(void **state)

@@ -80,12 +80,26 @@ static void check(struct weft_compute *c, const struct shape *s, bool exact)
     struct weft_rng r = test_rng(s->H * 131 + s->d + s->n_seqs);
     int32_t cu[7] = { 0 };
     for (size_t i = 0; i < s->n_seqs; i++) cu[i + 1] = cu[i] + s->len[i];
-    size_t T = (size_t)cu[s->n_seqs], ldq = s->H * s->d + s->pad, ldk = s->K * s->d + s->pad, ldv = ldk + 3 * (s->pad > 0);
+    size_t T = (size_t)cu[s->n_seqs], ldq = s->H * s->d + s->pad, ldk = s->K * s->d + s->pad,
+           ldv = ldk + 3 * (s->pad > 0);
     struct array q = input_new(T * ldq, 1, &r), k = input_new(T * ldk, 2, &r), v = input_new(T * ldv, 3, &r);
-    struct array dout = input_new(T * s->H * s->d, 1, &r), out = output_new(T * s->H * s->d, 1), lse = output_new(s->H * T, 0);
+    struct array dout = input_new(T * s->H * s->d, 1, &r), out = output_new(T * s->H * s->d, 1),
+                 lse = output_new(s->H * T, 0);
     for (size_t i = 0; i < q.n; i++) q.p[i] *= 3;      /* scores far enough apart to matter */
-    struct weft_attn a = { .q = q.p, .k = k.p, .v = v.p, .ldq = ldq, .ldk = ldk, .ldv = ldv, .cu = cu, .n_seqs = s->n_seqs, .T = T,
-                           .n_heads = s->H, .n_kv_heads = s->K, .d = s->d, .window = s->window, .exact = exact };
+    struct weft_attn a = { .q = q.p,
+                           .k = k.p,
+                           .v = v.p,
+                           .ldq = ldq,
+                           .ldk = ldk,
+                           .ldv = ldv,
+                           .cu = cu,
+                           .n_seqs = s->n_seqs,
+                           .T = T,
+                           .n_heads = s->H,
+                           .n_kv_heads = s->K,
+                           .d = s->d,
+                           .window = s->window,
+                           .exact = exact };
     struct naive want = naive_attention(&a, dout.p);
     bool bf16 = c->k->gemm && c->k->gemm->unit_len == 2 && !exact;
     weft_attention(c, out.p, lse.p, &a);
@@ -96,7 +110,8 @@ static void check(struct weft_compute *c, const struct shape *s, bool exact)
     weft_attention(c, again.p, NULL, &a);
     assert_same_bits(again.p, out.p, out.n);
 
-    struct array dq = input_new(q.n, 0, &r), dk = input_new(k.n, 0, &r), dv = input_new(v.n, 0, &r), delta = output_new(s->H * T, 0);
+    struct array dq = input_new(q.n, 0, &r), dk = input_new(k.n, 0, &r), dv = input_new(v.n, 0, &r),
+                 delta = output_new(s->H * T, 0);
     struct array dq0 = copy_of(&dq, 0), dk0 = copy_of(&dk, 0), dv0 = copy_of(&dv, 0);
     array_free(&dq), array_free(&dk), array_free(&dv);
     dq = copy_of(&dq0, 2), dk = copy_of(&dk0, 1), dv = copy_of(&dv0, 3);
@@ -109,8 +124,10 @@ static void check(struct weft_compute *c, const struct shape *s, bool exact)
     for (size_t t = 0; t < T; t++)                     /* between the heads of one token and the next: untouched */
         for (size_t j = s->H * s->d; j < ldq; j++) assert_true(dq.p[t * ldq + j] == dq0.p[t * ldq + j]);
     naive_free(&want);
-    array_free(&q), array_free(&k), array_free(&v), array_free(&dout), array_free(&out), array_free(&lse), array_free(&again);
-    array_free(&dq), array_free(&dk), array_free(&dv), array_free(&delta), array_free(&dq0), array_free(&dk0), array_free(&dv0);
+    array_free(&q), array_free(&k), array_free(&v), array_free(&dout), array_free(&out), array_free(&lse),
+        array_free(&again);
+    array_free(&dq), array_free(&dk), array_free(&dv), array_free(&delta), array_free(&dq0), array_free(&dk0),
+        array_free(&dv0);
 }
 
 static const struct shape shapes[] = {
@@ -155,8 +172,18 @@ static void alone_at(struct weft_compute *c, struct weft_compute *ref)
     struct weft_rng r = test_rng(3);
     struct array q = input_new(T * H * D, 0, &r), k = input_new(T * K * D, 0, &r), v = input_new(T * K * D, 0, &r);
     struct array both = output_new(T * H * D, 0), one = output_new(113 * H * D, 0);
-    struct weft_attn a = { .q = q.p, .k = k.p, .v = v.p, .ldq = H * D, .ldk = K * D, .ldv = K * D, .cu = cu, .n_seqs = 2, .T = T,
-                           .n_heads = H, .n_kv_heads = K, .d = D };
+    struct weft_attn a = { .q = q.p,
+                           .k = k.p,
+                           .v = v.p,
+                           .ldq = H * D,
+                           .ldk = K * D,
+                           .ldv = K * D,
+                           .cu = cu,
+                           .n_seqs = 2,
+                           .T = T,
+                           .n_heads = H,
+                           .n_kv_heads = K,
+                           .d = D };
     weft_attention(c, both.p, NULL, &a);
     a.q += 37 * H * D, a.k += 37 * K * D, a.v += 37 * K * D, a.cu = alone, a.n_seqs = 1, a.T = 113;
     weft_attention(c, one.p, NULL, &a);
@@ -177,7 +204,8 @@ static void cached_at(struct weft_compute *c, struct weft_compute *ref)
                 size_t n = past[ip] + fresh[iq], cap = n + 3;
                 int32_t cu[2] = { 0, (int32_t)n };
                 struct weft_rng r = test_rng(n);
-                struct array q = input_new(n * H * D, 0, &r), k = input_new(n * K * D, 0, &r), v = input_new(n * K * D, 0, &r);
+                struct array q = input_new(n * H * D, 0, &r), k = input_new(n * K * D, 0, &r),
+                             v = input_new(n * K * D, 0, &r);
                 struct array kc = input_new(K * cap * D, 1, &r), vc = input_new(K * cap * D, 1, &r);
                 for (size_t t = 0; t < n; t++)
                     for (size_t h = 0; h < K; h++) {
@@ -186,16 +214,29 @@ static void cached_at(struct weft_compute *c, struct weft_compute *ref)
                     }
                 for (size_t h = 0; h < K; h++)         /* beyond the last key nothing may be read */
                     for (size_t i = (h * cap + n) * D; i < (h + 1) * cap * D; i++) kc.p[i] = vc.p[i] = NAN;
-                struct weft_attn a = { .q = q.p, .k = k.p, .v = v.p, .ldq = H * D, .ldk = K * D, .ldv = K * D, .cu = cu, .n_seqs = 1,
-                                       .T = n, .n_heads = H, .n_kv_heads = K, .d = D, .window = windows[iw] };
+                struct weft_attn a = { .q = q.p,
+                                       .k = k.p,
+                                       .v = v.p,
+                                       .ldq = H * D,
+                                       .ldk = K * D,
+                                       .ldv = K * D,
+                                       .cu = cu,
+                                       .n_seqs = 1,
+                                       .T = n,
+                                       .n_heads = H,
+                                       .n_kv_heads = K,
+                                       .d = D,
+                                       .window = windows[iw] };
                 struct naive want = naive_attention(&a, q.p);
                 struct array out = output_new(fresh[iq] * H * D, 1);
-                weft_attention_cached(c, out.p, q.p + past[ip] * H * D, kc.p, vc.p, cap, past[ip], fresh[iq], H, K, D, windows[iw]);
+                weft_attention_cached(c, out.p, q.p + past[ip] * H * D, kc.p, vc.p, cap, past[ip], fresh[iq],
+                                      H, K, D, windows[iw]);
                 guards_intact(&out);
                 bool bf16 = c->k->gemm && c->k->gemm->unit_len == 2;
                 close_array(out.p, H * D, want.out + past[ip] * H * D, fresh[iq], H * D, bf16 ? 8e-3 : 2e-6);
                 c->exact = true;
-                weft_attention_cached(c, out.p, q.p + past[ip] * H * D, kc.p, vc.p, cap, past[ip], fresh[iq], H, K, D, windows[iw]);
+                weft_attention_cached(c, out.p, q.p + past[ip] * H * D, kc.p, vc.p, cap, past[ip], fresh[iq],
+                                      H, K, D, windows[iw]);
                 c->exact = false;
                 close_array(out.p, H * D, want.out + past[ip] * H * D, fresh[iq], H * D, 2e-6);
                 naive_free(&want);
@@ -210,10 +251,21 @@ static void nan_at(struct weft_compute *c, struct weft_compute *ref)
     enum { D = 16, T = 100 };
     static const int32_t cu[] = { 0, T };
     struct weft_rng r = test_rng(2);
-    struct array q = input_new(T * D, 0, &r), k = input_new(T * D, 0, &r), v = input_new(T * D, 0, &r), out = output_new(T * D, 0);
+    struct array q = input_new(T * D, 0, &r), k = input_new(T * D, 0, &r), v = input_new(T * D, 0, &r),
+                 out = output_new(T * D, 0);
     k.p[70 * D] = NAN;
-    struct weft_attn a = { .q = q.p, .k = k.p, .v = v.p, .ldq = D, .ldk = D, .ldv = D, .cu = cu, .n_seqs = 1, .T = T, .n_heads = 1,
-                           .n_kv_heads = 1, .d = D };
+    struct weft_attn a = { .q = q.p,
+                           .k = k.p,
+                           .v = v.p,
+                           .ldq = D,
+                           .ldk = D,
+                           .ldv = D,
+                           .cu = cu,
+                           .n_seqs = 1,
+                           .T = T,
+                           .n_heads = 1,
+                           .n_kv_heads = 1,
+                           .d = D };
     weft_attention(c, out.p, NULL, &a);
     for (size_t t = 0; t < T; t++)
         for (size_t e = 0; e < D; e++) assert_int_equal(isnan(out.p[t * D + e]) != 0, t >= 70);
@@ -238,11 +290,23 @@ static void attention_for_threads(struct weft_compute *c, float *out)
 {
     static const int32_t cu[] = { 0, 100, 103, XT };
     struct weft_rng r = test_rng(8);
-    struct array q = input_new(XT * XH * XD, 0, &r), k = input_new(CACHE * XK * XD, 0, &r), v = input_new(CACHE * XK * XD, 0, &r);
+    struct array q = input_new(XT * XH * XD, 0, &r), k = input_new(CACHE * XK * XD, 0, &r),
+                 v = input_new(CACHE * XK * XD, 0, &r);
     struct array dout = input_new(XT * XH * XD, 0, &r), delta = output_new(XH * XT, 0);
-    struct weft_attn a = { .q = q.p, .k = k.p, .v = v.p, .ldq = XH * XD, .ldk = XK * XD, .ldv = XK * XD, .cu = cu, .n_seqs = 3, .T = XT,
-                           .n_heads = XH, .n_kv_heads = XK, .d = XD };
-    float *lse = out + XT * XH * XD, *dq = lse + XH * XT, *dk = dq + XT * XH * XD, *dv = dk + XT * XK * XD, *cached = dv + XT * XK * XD;
+    struct weft_attn a = { .q = q.p,
+                           .k = k.p,
+                           .v = v.p,
+                           .ldq = XH * XD,
+                           .ldk = XK * XD,
+                           .ldv = XK * XD,
+                           .cu = cu,
+                           .n_seqs = 3,
+                           .T = XT,
+                           .n_heads = XH,
+                           .n_kv_heads = XK,
+                           .d = XD };
+    float *lse = out + XT * XH * XD, *dq = lse + XH * XT, *dk = dq + XT * XH * XD, *dv = dk + XT * XK * XD,
+          *cached = dv + XT * XK * XD;
     weft_attention(c, out, lse, &a);
     weft_attention_backward(c, dq, dk, dv, delta.p, dout.p, out, lse, &a);
     weft_attention_cached(c, cached, q.p, k.p, v.p, CACHE, CACHE - 1, 1, XH, XK, XD, 0);

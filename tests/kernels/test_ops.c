@@ -11,7 +11,8 @@ static void rmsnorm_at(struct weft_compute *c, struct weft_compute *ref)
     for (size_t l = 1; l < WEFT_COUNT(lengths); l++) {
         size_t d = lengths[l], rows = 1 + l % 5;
         struct weft_rng r = test_rng(d);
-        struct array x = input_new(rows * d, l % 4, &r), w = input_new(d, 1, &r), y = output_new(rows * d, l % 3), rr = output_new(rows, 0);
+        struct array x = input_new(rows * d, l % 4, &r), w = input_new(d, 1, &r),
+                     y = output_new(rows * d, l % 3), rr = output_new(rows, 0);
         weft_rmsnorm(c, y.p, rr.p, x.p, w.p, rows, d, 1e-6f);
         guards_intact(&y), guards_intact(&rr);
         struct array in_place = copy_of(&x, 2);
@@ -29,7 +30,8 @@ static void rmsnorm_at(struct weft_compute *c, struct weft_compute *ref)
         }
         /* backward, by the formula in f64 */
         struct array dy = input_new(rows * d, 3, &r), before = input_new(rows * d, 0, &r), dx = copy_of(&before, 1);
-        struct array dw0 = input_new(d, 0, &r), dw = copy_of(&dw0, 1), dx2 = output_new(rows * d, 0), same = copy_of(&dy, 0);
+        struct array dw0 = input_new(d, 0, &r), dw = copy_of(&dw0, 1), dx2 = output_new(rows * d, 0),
+                     same = copy_of(&dy, 0);
         weft_rmsnorm_backward(c, dx.p, true, dw.p, dy.p, x.p, w.p, rr.p, rows, d);
         weft_rmsnorm_backward(c, dx2.p, false, NULL, dy.p, x.p, w.p, rr.p, rows, d);
         weft_rmsnorm_backward(c, same.p, false, NULL, same.p, x.p, w.p, rr.p, rows, d);
@@ -56,7 +58,8 @@ static void rmsnorm_at(struct weft_compute *c, struct weft_compute *ref)
             }
             assert_close(dw.p[j], want, 8 * FLT_EPSILON * all);
         }
-        array_free(&x), array_free(&w), array_free(&y), array_free(&rr), array_free(&in_place), array_free(&dy), array_free(&before);
+        array_free(&x), array_free(&w), array_free(&y), array_free(&rr), array_free(&in_place),
+            array_free(&dy), array_free(&before);
         array_free(&dx), array_free(&dw0), array_free(&dw), array_free(&dx2), array_free(&same);
     }
 }
@@ -72,7 +75,8 @@ static void swiglu_at(struct weft_compute *c, struct weft_compute *ref)
         struct weft_rng r = test_rng(n);
         struct array gate = input_new(n, l % 4, &r), up = input_new(n, 1, &r), dh = input_new(n, 2, &r);
         for (size_t i = 0; i < n; i++) gate.p[i] *= i % 7 == 0 ? 120 : 6;      /* both tails of the sigmoid */
-        struct array h = output_new(n, 1), same = copy_of(&gate, 0), h2 = output_new(n, 0), dup = output_new(n, 3), dgate = output_new(n, 0);
+        struct array h = output_new(n, 1), same = copy_of(&gate, 0), h2 = output_new(n, 0),
+                     dup = output_new(n, 3), dgate = output_new(n, 0);
         struct array over = copy_of(&dh, 1);
         weft_swiglu(c, h.p, gate.p, up.p, n);
         weft_swiglu(c, same.p, same.p, up.p, n);
@@ -89,7 +93,8 @@ static void swiglu_at(struct weft_compute *c, struct weft_compute *ref)
             double want = d * u * s * (1 + g * (1 - s));
             assert_close(dgate.p[i], want, 16 * FLT_EPSILON * fabs(d * u) * s * (1 + fabs(g)) + 1e-30);
         }
-        array_free(&gate), array_free(&up), array_free(&dh), array_free(&h), array_free(&same), array_free(&h2), array_free(&dup);
+        array_free(&gate), array_free(&up), array_free(&dh), array_free(&h), array_free(&same),
+            array_free(&h2), array_free(&dup);
         array_free(&dgate), array_free(&over);
     }
 }
@@ -105,7 +110,8 @@ static void rope_at(struct weft_compute *c, struct weft_compute *ref)
     for (size_t l = 0; l < WEFT_COUNT(ds); l++) {
         size_t d = ds[l], ld = HEADS * d + 5;
         struct weft_rng r = test_rng(d);
-        struct array x = input_new(T * ld, 1, &r), cs = input_new(POSITIONS * d / 2, 1, &r), sn = input_new(POSITIONS * d / 2, 0, &r);
+        struct array x = input_new(T * ld, 1, &r), cs = input_new(POSITIONS * d / 2, 1, &r),
+                     sn = input_new(POSITIONS * d / 2, 0, &r);
         static const int32_t pos[T] = { 0, 8, 3, 3, 1 };
         for (size_t i = 0; i < POSITIONS * d / 2; i++) {
             float angle = 3 * sn.p[i];
@@ -139,7 +145,8 @@ static void elements_at(struct weft_compute *c, struct weft_compute *ref)
     for (size_t l = 0; l < WEFT_COUNT(lengths); l++) {
         size_t n = lengths[l];
         struct weft_rng r = test_rng(n);
-        struct array x = input_new(n, l % 4, &r), y = input_new(n, 0, &r), got = copy_of(&y, l % 3), want = copy_of(&y, 0);
+        struct array x = input_new(n, l % 4, &r), y = input_new(n, 0, &r), got = copy_of(&y, l % 3),
+                     want = copy_of(&y, 0);
         weft_add(c, got.p, x.p, n);
         weft_add(ref, want.p, x.p, n);
         assert_same_bits(got.p, want.p, n);
@@ -170,7 +177,8 @@ static void columns_at(struct weft_compute *c, struct weft_compute *ref)
     for (size_t l = 0; l < WEFT_COUNT(lengths); l++) {
         size_t n = lengths[l], rows = l % 6;
         struct weft_rng r = test_rng(n);
-        struct array dy = input_new(rows * n, l % 4, &r), db = input_new(n, 0, &r), got = copy_of(&db, 1), want = copy_of(&db, 0);
+        struct array dy = input_new(rows * n, l % 4, &r), db = input_new(n, 0, &r), got = copy_of(&db, 1),
+                     want = copy_of(&db, 0);
         weft_bias_backward(c, got.p, dy.p, rows, n);
         weft_bias_backward(ref, want.p, dy.p, rows, n);
         guards_intact(&got);
@@ -236,11 +244,19 @@ static void adamw_at(struct weft_compute *c, struct weft_compute *ref)
     for (size_t l = 0; l < WEFT_COUNT(lengths); l++) {
         size_t n = lengths[l];
         struct weft_rng r = test_rng(n);
-        struct array p0 = input_new(n, 0, &r), m0 = input_new(n, 0, &r), v0 = input_new(n, 0, &r), g = input_new(n, l % 4, &r);
+        struct array p0 = input_new(n, 0, &r), m0 = input_new(n, 0, &r), v0 = input_new(n, 0, &r),
+                     g = input_new(n, l % 4, &r);
         for (size_t i = 0; i < n; i++) v0.p[i] = fabsf(v0.p[i]);
-        struct array p = copy_of(&p0, 1), m = copy_of(&m0, 2), v = copy_of(&v0, 3), rp = copy_of(&p0, 0), rm = copy_of(&m0, 0), rv = copy_of(&v0, 0);
-        struct weft_adamw_step s = { .lr = 1e-3f, .wd = 0.1f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .step_size = 1e-2f,
-                                     .inv_sqrt_bc2 = 31.6f, .g_scale = 0.5f };
+        struct array p = copy_of(&p0, 1), m = copy_of(&m0, 2), v = copy_of(&v0, 3), rp = copy_of(&p0, 0),
+                     rm = copy_of(&m0, 0), rv = copy_of(&v0, 0);
+        struct weft_adamw_step s = { .lr = 1e-3f,
+                                     .wd = 0.1f,
+                                     .beta1 = 0.9f,
+                                     .beta2 = 0.999f,
+                                     .eps = 1e-8f,
+                                     .step_size = 1e-2f,
+                                     .inv_sqrt_bc2 = 31.6f,
+                                     .g_scale = 0.5f };
         weft_adamw(c, p.p, m.p, v.p, g.p, n, &s);
         weft_adamw(ref, rp.p, rm.p, rv.p, g.p, n, &s);
         guards_intact(&p), guards_intact(&m), guards_intact(&v);
@@ -252,9 +268,11 @@ static void adamw_at(struct weft_compute *c, struct weft_compute *ref)
             double want = p0.p[i] * (1 - 1e-3 * 0.1) - 1e-2 * mi / (sqrt(vi) * 31.6 + 1e-8);
             assert_close(m.p[i], mi, 4 * FLT_EPSILON);
             assert_close(v.p[i], vi, 4 * FLT_EPSILON);
-            assert_close(p.p[i], want, 1e-6 * (fabs(want) + 1e-2 * fabs(mi) / (sqrt(vi) * 31.6 + 1e-8)) + 4 * FLT_EPSILON);
+            assert_close(p.p[i], want,
+                         1e-6 * (fabs(want) + 1e-2 * fabs(mi) / (sqrt(vi) * 31.6 + 1e-8)) + 4 * FLT_EPSILON);
         }
-        array_free(&p0), array_free(&m0), array_free(&v0), array_free(&g), array_free(&p), array_free(&m), array_free(&v);
+        array_free(&p0), array_free(&m0), array_free(&v0), array_free(&g), array_free(&p), array_free(&m),
+            array_free(&v);
         array_free(&rp), array_free(&rm), array_free(&rv);
     }
 }
@@ -265,13 +283,16 @@ static void test_adamw_follows_the_formula(void **state) { at_every_level(adamw_
 
 static void conversions_at(struct weft_compute *c, struct weft_compute *ref)
 {
-    static const float special[] = { 0.0f, -0.0f, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_MIN, FLT_MIN / 8, 65504, 65520, 65519, 1e-8f,
-                                     0x1p-24f, 0x1p-25f, 0x1.8p-24f, 1.00390625f, 1.01171875f, 3.3895314e38f };
+    static const float special[] = { 0.0f,        -0.0f,       INFINITY,     -INFINITY, FLT_MAX,
+                                     -FLT_MAX,    FLT_MIN,     FLT_MIN / 8,  65504,     65520,
+                                     65519,       1e-8f,       0x1p-24f,     0x1p-25f,  0x1.8p-24f,
+                                     1.00390625f, 1.01171875f, 3.3895314e38f };
     for (size_t l = 0; l < WEFT_COUNT(lengths); l++)
         for (int type = WEFT_F32; type <= WEFT_F16; type++) {
             size_t n = lengths[l], bytes = n * weft_dtype_bytes((enum weft_dtype)type);
             struct weft_rng r = test_rng(n);
-            struct array x = input_new(n, l % 4, &r), in, want, y = output_new(n, 1), y2 = output_new(n, 0), got = output_new((bytes + 3) / 4, 1);
+            struct array x = input_new(n, l % 4, &r), in, want, y = output_new(n, 1), y2 = output_new(n, 0),
+                         got = output_new((bytes + 3) / 4, 1);
             for (size_t i = 0; i < n; i++)
                 if (i % 3 == 1) x.p[i] = special[(i / 3 + l) % WEFT_COUNT(special)];
                 else if (i % 3 == 2) x.p[i] *= 1e-5f;
@@ -305,7 +326,9 @@ static void test_all_halves_survive_the_round_trip(void **state)
             weft_to_f32(&c, f, h, (enum weft_dtype)type, 65536);
             weft_from_f32(&c, back, (enum weft_dtype)type, f, 65536);
             for (unsigned v = 0; v < 65536; v++)
-                if (isnan(f[v])) assert_true(isnan(type == WEFT_BF16 ? weft_bf16_to_f32(back[v]) : weft_f16_to_f32(back[v])));
+                if (isnan(f[v]))
+                    assert_true(
+                        isnan(type == WEFT_BF16 ? weft_bf16_to_f32(back[v]) : weft_f16_to_f32(back[v])));
                 else assert_int_equal(back[v], v);
         }
         free(h), free(back), free(f);
@@ -331,7 +354,8 @@ static void embedding_at(struct weft_compute *c, struct weft_compute *ref)
             for (size_t t = 0; t < T; t++)
                 for (size_t j = 0; j < d; j++) {
                     float want;
-                    ref->k->to_f32(&want, weft_element(b, (enum weft_dtype)type, (size_t)ids[t] * d + j), (enum weft_dtype)type, 1);
+                    ref->k->to_f32(&want, weft_element(b, (enum weft_dtype)type, (size_t)ids[t] * d + j),
+                                   (enum weft_dtype)type, 1);
                     assert_true(y.p[t * d + j] == want);
                 }
             struct array de = copy_of(&source, 2);
@@ -381,7 +405,10 @@ static void cross_entropy_at(struct weft_compute *c, struct weft_compute *ref)
                 assert_close(loss[i], want, 4 * FLT_EPSILON * (1 + fabs(want)));
                 for (size_t j = 0; j < v; j++) {
                     double p = exp(z.p[i * ldz + j] - lse), g = coef[i] * (p - ((size_t)target[i] == j));
-                    assert_close(dz.p[i * ldz + j], g, fabs(coef[i]) * FLT_EPSILON * (4 + fabs(lse)) * (p + ((size_t)target[i] == j)) + 1e-37);
+                    assert_close(dz.p[i * ldz + j], g,
+                                 fabs(coef[i]) * FLT_EPSILON * (4 + fabs(lse))
+                                         * (p + ((size_t)target[i] == j))
+                                     + 1e-37);
                 }
                 for (size_t j = v; j < ldz && i + 1 < ROWS; j++) assert_true(dz.p[i * ldz + j] == z.p[i * ldz + j]);
             }

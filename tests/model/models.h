@@ -38,7 +38,8 @@ static inline void roughen(struct weft_params *params, uint64_t seed)
 
 /* Sequences of these lengths with random ids; labels are ids with leading, inner and trailing holes; every fifth
  * sequence has none. */
-static inline struct weft_batch random_batch(struct weft_arena *a, const uint32_t *lengths, size_t n_seqs, size_t vocab, uint64_t seed)
+static inline struct weft_batch random_batch(struct weft_arena *a, const uint32_t *lengths, size_t n_seqs,
+                                             size_t vocab, uint64_t seed)
 {
     struct weft_batch b = { .n_seqs = n_seqs };
     struct weft_rng rng;

@@ -2,7 +2,8 @@
 #include "check.h"
 #include "model/config.h"
 
-static const char good[] = "{\n  \"model_type\": \"qwen2\",\n  \"hidden_size\": 64,\n  \"intermediate_size\": 172,\n"
+static const char good[] =
+    "{\n  \"model_type\": \"qwen2\",\n  \"hidden_size\": 64,\n  \"intermediate_size\": 172,\n"
     "  \"num_hidden_layers\": 2,\n  \"num_attention_heads\": 4,\n  \"num_key_value_heads\": 2,\n  \"vocab_size\": 333,\n"
     "  \"max_position_embeddings\": 256,\n  \"rms_norm_eps\": 1e-06,\n  \"rope_theta\": 1000000.0,\n  \"eos_token_id\": 2\n}\n";
 
@@ -46,12 +47,14 @@ static void test_a_plain_file_is_read(void **state)
     struct weft_err err = { 0 };
     check_ok(parse(good, &c, &err), &err);
     assert_string_equal(c.model_type, "qwen2");
-    assert_true(c.hidden_size == 64 && c.intermediate_size == 172 && c.n_layers == 2 && c.n_heads == 4 && c.n_kv_heads == 2);
+    assert_true(c.hidden_size == 64 && c.intermediate_size == 172 && c.n_layers == 2 && c.n_heads == 4
+                && c.n_kv_heads == 2);
     assert_true(c.head_dim == 16 && c.vocab_size == 333 && c.max_position_embeddings == 256 && c.rms_norm_eps == 1e-6f);
     assert_true(c.qkv_bias && !c.o_bias && !c.mlp_bias && !c.qk_norm && !c.tie_word_embeddings && !c.sliding_window);
     assert_true(c.rope.type == WEFT_ROPE_DEFAULT && c.rope.theta == 1e6 && c.n_eos == 1 && c.eos_token_id[0] == 2);
     assert_true(c.bos_token_id == -1 && c.pad_token_id == -1 && c.dtype == WEFT_F32 && !c.unknown_keys);
-    assert_int_equal(weft_config_n_params(&c), 2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 172 + 64 + 64 + 128) + 2 * 333 * 64 + 64);
+    assert_int_equal(weft_config_n_params(&c),
+                     2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 172 + 64 + 64 + 128) + 2 * 333 * 64 + 64);
 }
 
 static void test_CF1_one_object(void **state)
@@ -66,9 +69,13 @@ static void test_CF1_one_object(void **state)
 
 static void test_CF2_numbers_in_their_range(void **state)
 {
-    static const char *const whole[] = { "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
-                                         "max_position_embeddings" };
-    static const char *const wrong[] = { "0", "-1", "1.5", "64.0", "1e2", "\"64\"", "true", "[]", "99999999999999999999", "16777217" };
+    static const char *const whole[] = {
+        "hidden_size",         "intermediate_size", "num_hidden_layers",
+        "num_attention_heads", "vocab_size",        "max_position_embeddings"
+    };
+    static const char *const wrong[] = {
+        "0", "-1", "1.5", "64.0", "1e2", "\"64\"", "true", "[]", "99999999999999999999", "16777217"
+    };
     struct weft_err err = { 0 };
     struct weft_config c;
     for (size_t i = 0; i < WEFT_COUNT(whole); i++) {
@@ -76,7 +83,8 @@ static void test_CF2_numbers_in_their_range(void **state)
         enum weft_status st = parse(with(whole[i], "null"), &c, &err);
         check_fails(st, &err, WEFT_EINPUT, "CF2", whole[i]);        /* null is absent */
     }
-    refused("hidden_size", "70000", "CF2", "config.json:3:18: hidden_size is 70000; expected a whole number from 1 to 65536");
+    refused("hidden_size", "70000", "CF2",
+            "config.json:3:18: hidden_size is 70000; expected a whole number from 1 to 65536");
     refused("rms_norm_eps", "0", "CF2", "rms_norm_eps is 0; expected a number above 0");
     refused("rms_norm_eps", "-1e-6", "CF2", NULL);
     refused("rms_norm_eps", "1e-60", "CF2", NULL);      /* 0 as a float */
@@ -106,10 +114,16 @@ static void test_CF4_rope_in_both_spellings(void **state)
     struct weft_config c;
     accepted("rope_scaling", "{\"type\": \"linear\", \"factor\": 2}", &c);
     assert_true(c.rope.type == WEFT_ROPE_LINEAR && c.rope.factor == 2 && c.rope.theta == 1e6);
-    accepted("rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
-             "\"original_max_position_embeddings\": 64}", &c);
+    accepted(
+        "rope_scaling",
+        "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+        "\"original_max_position_embeddings\": 64}",
+        &c);
     assert_true(c.rope.type == WEFT_ROPE_LLAMA3 && c.rope.original_max_position_embeddings == 64 && c.rope.high_freq_factor == 4);
-    accepted("rope_parameters", "{\"rope_type\": \"yarn\", \"rope_theta\": 5000.0, \"factor\": 4.0, \"original_max_position_embeddings\": 32}", &c);
+    accepted(
+        "rope_parameters",
+        "{\"rope_type\": \"yarn\", \"rope_theta\": 5000.0, \"factor\": 4.0, \"original_max_position_embeddings\": 32}",
+        &c);
     assert_true(c.rope.type == WEFT_ROPE_YARN && c.rope.theta == 5000 && c.rope.beta_fast == 32 && c.rope.truncate);
     accepted("rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 5000.0}", &c);
     assert_true(c.rope.type == WEFT_ROPE_DEFAULT && c.rope.theta == 5000);
@@ -135,7 +149,8 @@ static void test_CF5_known_families_only(void **state)
     assert_true(c.qk_norm && !c.qkv_bias);
     accepted("model_type", "\"llama\"", &c);
     assert_true(!c.qk_norm && !c.qkv_bias);
-    refused("model_type", "\"gpt2\"", "CF5", "config.json:2:17: model_type is \"gpt2\"; expected one of qwen2, qwen3, llama, mistral");
+    refused("model_type", "\"gpt2\"", "CF5",
+            "config.json:2:17: model_type is \"gpt2\"; expected one of qwen2, qwen3, llama, mistral");
     refused("model_type", "2", "CF5", NULL);
     refused("hidden_act", "\"gelu\"", "CF5", "\"silu\"");
     refused("attention_dropout", "0.1", "CF5", NULL);
@@ -148,8 +163,11 @@ static void test_CF5_known_families_only(void **state)
 
 static void test_CF6_null_is_absent(void **state)
 {
-    static const char *const keys[] = { "rms_norm_eps", "rope_theta", "eos_token_id", "head_dim", "sliding_window", "rope_scaling",
-                                        "layer_types", "tie_word_embeddings", "pad_token_id", "quantization_config", "hidden_act" };
+    static const char *const keys[] = {
+        "rms_norm_eps",   "rope_theta",          "eos_token_id", "head_dim",
+        "sliding_window", "rope_scaling",        "layer_types",  "tie_word_embeddings",
+        "pad_token_id",   "quantization_config", "hidden_act"
+    };
     struct weft_config c;
     for (size_t i = 0; i < WEFT_COUNT(keys); i++) accepted(keys[i], "null", &c);
     accepted("rope_theta", "null", &c);
@@ -160,9 +178,12 @@ static void test_CF7_sizes_at_the_edge_do_not_overflow(void **state)
 {
     struct weft_config c;
     struct weft_err err = { 0 };
-    check_ok(parse("{\"model_type\":\"llama\",\"hidden_size\":65536,\"intermediate_size\":524288,\"num_hidden_layers\":1024,"
-                   "\"num_attention_heads\":1024,\"head_dim\":1024,\"vocab_size\":16777216,\"max_position_embeddings\":16777216}", &c, &err),
-             &err);
+    check_ok(
+        parse(
+            "{\"model_type\":\"llama\",\"hidden_size\":65536,\"intermediate_size\":524288,\"num_hidden_layers\":1024,"
+            "\"num_attention_heads\":1024,\"head_dim\":1024,\"vocab_size\":16777216,\"max_position_embeddings\":16777216}",
+            &c, &err),
+        &err);
     /* q k v o of 2^16 x 2^20, three of 2^16 x 2^19, two norms, 1024 times; table and head of 2^24 x 2^16; a norm */
     uint64_t layer = 4 * (UINT64_C(1) << 36) + 3 * (UINT64_C(1) << 35) + 2 * (1 << 16);
     assert_true(weft_config_n_params(&c) == 1024 * layer + 2 * (UINT64_C(1) << 40) + (1 << 16));
@@ -192,13 +213,21 @@ static void test_windows(void **state)
     assert_true(c.sliding_window == 8 && c.window_first_layer == 1);
     accepted("sliding_window", "8, \"use_sliding_window\": true, \"max_window_layers\": 2", &c);
     assert_int_equal(c.sliding_window, 0);      /* no layer left to slide */
-    accepted("sliding_window", "8, \"use_sliding_window\": true, \"layer_types\": [\"full_attention\", \"sliding_attention\"]", &c);
+    accepted("sliding_window",
+             "8, \"use_sliding_window\": true, \"layer_types\": [\"full_attention\", \"sliding_attention\"]",
+             &c);
     assert_true(c.sliding_window == 8 && c.window_first_layer == 1);
-    refused("sliding_window", "8, \"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"full_attention\"]", "CF5", NULL);
+    refused("sliding_window",
+            "8, \"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"full_attention\"]",
+            "CF5", NULL);
     refused("sliding_window", "8, \"use_sliding_window\": true, \"layer_types\": [\"full_attention\"]", "CF2", NULL);
     refused("sliding_window", "0", "CF2", NULL);
-    check_ok(parse("{\"model_type\":\"mistral\",\"hidden_size\":64,\"intermediate_size\":172,\"num_hidden_layers\":2,"
-                   "\"num_attention_heads\":4,\"vocab_size\":333,\"max_position_embeddings\":256,\"sliding_window\":8}", &c, &err), &err);
+    check_ok(
+        parse(
+            "{\"model_type\":\"mistral\",\"hidden_size\":64,\"intermediate_size\":172,\"num_hidden_layers\":2,"
+            "\"num_attention_heads\":4,\"vocab_size\":333,\"max_position_embeddings\":256,\"sliding_window\":8}",
+            &c, &err),
+        &err);
     assert_true(c.sliding_window == 8 && c.window_first_layer == 0);
 }
 
@@ -215,7 +244,8 @@ static void test_presets_have_the_published_number_of_parameters(void **state)
     size_t n;
     for (size_t i = 0; i < WEFT_COUNT(want); i++) {
         assert_true(weft_config_preset(want[i].name, &c, NULL, NULL));
-        if (weft_config_n_params(&c) != want[i].n) fail_msg("%s has %zu parameters", want[i].name, weft_config_n_params(&c));
+        if (weft_config_n_params(&c) != want[i].n)
+            fail_msg("%s has %zu parameters", want[i].name, weft_config_n_params(&c));
     }
     assert_false(weft_config_preset("gpt-2", &c, &names, &n));
     for (size_t i = 0; i < n; i++) assert_true(weft_config_preset(names[i], NULL, NULL, NULL));
@@ -223,19 +253,21 @@ static void test_presets_have_the_published_number_of_parameters(void **state)
 
 static bool same(const struct weft_config *a, const struct weft_config *b)
 {
-    return !strcmp(a->model_type, b->model_type) && a->hidden_size == b->hidden_size && a->intermediate_size == b->intermediate_size &&
-           a->n_layers == b->n_layers && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim &&
-           a->vocab_size == b->vocab_size && a->max_position_embeddings == b->max_position_embeddings &&
-           a->rms_norm_eps == b->rms_norm_eps && a->initializer_range == b->initializer_range &&
-           a->tie_word_embeddings == b->tie_word_embeddings && a->qkv_bias == b->qkv_bias && a->o_bias == b->o_bias &&
-           a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm && a->sliding_window == b->sliding_window &&
-           a->window_first_layer == b->window_first_layer && a->rope.type == b->rope.type && a->rope.theta == b->rope.theta &&
-           a->rope.factor == b->rope.factor && a->rope.low_freq_factor == b->rope.low_freq_factor &&
-           a->rope.high_freq_factor == b->rope.high_freq_factor && a->rope.beta_fast == b->rope.beta_fast &&
-           a->rope.attention_factor == b->rope.attention_factor && a->rope.truncate == b->rope.truncate &&
-           a->rope.original_max_position_embeddings == b->rope.original_max_position_embeddings && a->bos_token_id == b->bos_token_id &&
-           a->pad_token_id == b->pad_token_id && a->n_eos == b->n_eos &&
-           !memcmp(a->eos_token_id, b->eos_token_id, sizeof a->eos_token_id) && a->dtype == b->dtype;
+    return !strcmp(a->model_type, b->model_type) && a->hidden_size == b->hidden_size
+           && a->intermediate_size == b->intermediate_size && a->n_layers == b->n_layers
+           && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim
+           && a->vocab_size == b->vocab_size && a->max_position_embeddings == b->max_position_embeddings
+           && a->rms_norm_eps == b->rms_norm_eps && a->initializer_range == b->initializer_range
+           && a->tie_word_embeddings == b->tie_word_embeddings && a->qkv_bias == b->qkv_bias
+           && a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm
+           && a->sliding_window == b->sliding_window && a->window_first_layer == b->window_first_layer
+           && a->rope.type == b->rope.type && a->rope.theta == b->rope.theta
+           && a->rope.factor == b->rope.factor && a->rope.low_freq_factor == b->rope.low_freq_factor
+           && a->rope.high_freq_factor == b->rope.high_freq_factor && a->rope.beta_fast == b->rope.beta_fast
+           && a->rope.attention_factor == b->rope.attention_factor && a->rope.truncate == b->rope.truncate
+           && a->rope.original_max_position_embeddings == b->rope.original_max_position_embeddings
+           && a->bos_token_id == b->bos_token_id && a->pad_token_id == b->pad_token_id && a->n_eos == b->n_eos
+           && !memcmp(a->eos_token_id, b->eos_token_id, sizeof a->eos_token_id) && a->dtype == b->dtype;
 }
 
 static void test_what_is_written_is_read_back(void **state)
@@ -247,12 +279,16 @@ static void test_what_is_written_is_read_back(void **state)
     weft_config_preset(NULL, NULL, &names, &n);
     size_t n_configs = n;
     for (size_t i = 0; i < n; i++) weft_config_preset(names[i], &configs[i], NULL, NULL);
-    accepted("rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
-             "\"original_max_position_embeddings\": 64}", &configs[n_configs++]);
+    accepted(
+        "rope_scaling",
+        "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+        "\"original_max_position_embeddings\": 64}",
+        &configs[n_configs++]);
     accepted("rope_scaling", "{\"type\": \"yarn\", \"factor\": 4.5, \"truncate\": false, \"attention_factor\": 1.5, "
              "\"original_max_position_embeddings\": 64}", &configs[n_configs++]);
     accepted("sliding_window", "8, \"use_sliding_window\": true, \"max_window_layers\": 1", &configs[n_configs++]);
-    accepted("eos_token_id", "[1, 2, 3], \"pad_token_id\": 7, \"head_dim\": 12, \"dtype\": \"float16\"", &configs[n_configs++]);
+    accepted("eos_token_id", "[1, 2, 3], \"pad_token_id\": 7, \"head_dim\": 12, \"dtype\": \"float16\"",
+             &configs[n_configs++]);
     assert_true(n_configs <= WEFT_COUNT(configs));
     for (size_t i = 0; i < n_configs; i++) {
         struct weft_buf text = { 0 };
@@ -271,7 +307,8 @@ static void test_every_prefix_is_refused(void **state)
     struct weft_err err = { 0 };
     for (size_t n = 0; n + 2 < sizeof good; n++) {
         weft_err_clear(&err);
-        check_fails(weft_config_parse(&arena, "config.json", (struct weft_str){ good, n }, &c, &err), &err, WEFT_EINPUT, "JS2", NULL);
+        check_fails(weft_config_parse(&arena, "config.json", (struct weft_str){ good, n }, &c, &err), &err,
+                    WEFT_EINPUT, "JS2", NULL);
     }
 }
 

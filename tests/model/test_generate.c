@@ -34,10 +34,12 @@ static struct weft_tokenizer *byte_tokenizer(void)
     struct weft_buf b = { 0 };
     struct weft_tokenizer *t = NULL;
     struct weft_err err = { 0 };
-    weft_buf_cstr(&b, "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":256,\"content\":\"<|im_end|>\",\"single_word\":false,\"lstrip\":false,"
-                      "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\","
-                      "\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,\"decoder\":{\"type\":"
-                      "\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{");
+    weft_buf_cstr(
+        &b,
+        "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":256,\"content\":\"<|im_end|>\",\"single_word\":false,\"lstrip\":false,"
+        "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,\"decoder\":{\"type\":"
+        "\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{");
     for (unsigned i = 0; i < 256; i++) {
         weft_buf_cstr(&b, i ? ",\"" : "\"");
         if (letter(i) == '"' || letter(i) == '\\') weft_buf_char(&b, '\\');
@@ -117,10 +119,14 @@ static bool collect(void *ctx, struct weft_str piece)
 }
 
 static const int32_t im_end = IM_END;
-static const struct weft_generate_settings greedy = { .sample = { .top_p = 1, .repetition_penalty = 1 }, .max_new_tokens = 40,
-                                                      .stop_ids = &im_end, .n_stop_ids = 1, .skip_special = true };
+static const struct weft_generate_settings greedy = { .sample = { .top_p = 1, .repetition_penalty = 1 },
+                                                      .max_new_tokens = 40,
+                                                      .stop_ids = &im_end,
+                                                      .n_stop_ids = 1,
+                                                      .skip_special = true };
 
-static struct weft_generated answer(struct setup *s, const char *prompt, const struct weft_generate_settings *settings, struct pieces *p)
+static struct weft_generated answer(struct setup *s, const char *prompt,
+                                    const struct weft_generate_settings *settings, struct pieces *p)
 {
     struct weft_generated out;
     int32_t ids[64];
@@ -231,7 +237,8 @@ static void test_a_shared_beginning_is_not_computed_again(void **state)
     assert_int_equal(g.cached_tokens, 1);
     clear(&g, NULL);
     struct weft_generated none;
-    check_fails(weft_generate(s.kv, s.tokenizer, NULL, 0, &greedy, NULL, NULL, &none, &s.err), &s.err, WEFT_EARG, "", "no tokens");
+    check_fails(weft_generate(s.kv, s.tokenizer, NULL, 0, &greedy, NULL, NULL, &none, &s.err), &s.err,
+                WEFT_EARG, "", "no tokens");
     tear_down(&s);
 }
 
@@ -274,7 +281,8 @@ static void test_stop_ids_come_from_all_places(void **state)
     check_ok(weft_stop_ids(dir, &c, s.tokenizer, ids, 2, &n, &s.err), &s.err);
     assert_int_equal(n, 4);         /* how many there are, though only two fitted */
     check_ok(weft_file_write(path, WEFT_STR("{\"eos_token_id\": 260}"), &s.err), &s.err);
-    check_fails(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err, WEFT_EINPUT, "CF8", "generation_config.json");
+    check_fails(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err, WEFT_EINPUT, "CF8",
+                "generation_config.json");
     weft_err_clear(&s.err);
     check_ok(weft_file_write(path, WEFT_STR("{\"eos_token_id\": null}"), &s.err), &s.err);
     check_ok(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err);

@@ -65,13 +65,15 @@ static void test_greedy_answers_are_those_of_transformers(void **state)
             struct weft_kv *kv;
             size_t n_prompt, n_want;
             set_up(&s, names[i]);
-            const int32_t *prompt = fixture_values(&s.expect, "prompt", &n_prompt), *want = fixture_values(&s.expect, "greedy", &n_want);
+            const int32_t *prompt = fixture_values(&s.expect, "prompt", &n_prompt),
+                          *want = fixture_values(&s.expect, "greedy", &n_want);
             float *logits = WEFT_NEWS(&s.arena, float, s.model->config.vocab_size);
             check_ok(weft_kv_new(&kv, &s.compute, s.model, n_prompt + n_want, block, &s.err), &s.err);
             check_ok(weft_kv_append(kv, prompt, n_prompt, logits, &s.err), &s.err);
             for (size_t k = 0; k < n_want; k++) {
                 int32_t id = best_of(logits, s.model->config.vocab_size);
-                if (id != want[k]) fail_msg("%s, block %zu: token %zu is %d, expected %d", names[i], block, k, id, want[k]);
+                if (id != want[k])
+                    fail_msg("%s, block %zu: token %zu is %d, expected %d", names[i], block, k, id, want[k]);
                 check_ok(weft_kv_append(kv, &id, 1, logits, &s.err), &s.err);
             }
             weft_kv_free(kv);
@@ -98,7 +100,8 @@ static void test_every_step_is_the_full_pass(void **state)
             at += n;
             assert_int_equal(weft_kv_len(kv), at);
             full_logits(&s, ids, at, want);
-            if (!(rel_l2(got, want, V) <= 1e-5)) fail_msg("%s: after %zu tokens off by %.3g", names[i], at, rel_l2(got, want, V));
+            if (!(rel_l2(got, want, V) <= 1e-5))
+                fail_msg("%s: after %zu tokens off by %.3g", names[i], at, rel_l2(got, want, V));
         }
         /* going back and taking another way */
         weft_kv_truncate(kv, 20);

@@ -118,8 +118,12 @@ static void test_ST11_each_tensor_is_there_with_its_shape(void **state)
 {
     struct setup *s = *state;
     struct weft_model *m;
-    refused(s, remove_one, "1 tensors do not fit config.json: model.layers.1.mlp.up_proj.weight is missing (expected [172, 60])");
-    refused(s, rename_one, "2 tensors do not fit config.json: model.norm.weight is missing (expected [60]); model.norm.scale is not a tensor");
+    refused(
+        s, remove_one,
+        "1 tensors do not fit config.json: model.layers.1.mlp.up_proj.weight is missing (expected [172, 60])");
+    refused(
+        s, rename_one,
+        "2 tensors do not fit config.json: model.norm.weight is missing (expected [60]); model.norm.scale is not a tensor");
     refused(s, transpose_one, "down_proj.weight has shape [172, 60] (expected [60, 172])");
     refused(s, flatten_one, "k_proj.weight has shape [1200] (expected [20, 60])");
     refused(s, retype_one, "input_layernorm.weight has type I32");
@@ -246,8 +250,15 @@ static void test_eight_bit_floats(void **state)
     static const struct {
         unsigned char bits;
         float e4m3, e5m2;
-    } known[] = { { 0x00, 0, 0 }, { 0x38, 1, 0.5f }, { 0xB8, -1, -0.5f }, { 0x3C, 1.5f, 1 }, { 0x7E, 448, INFINITY }, { 0x01, 0x1p-9f, 0x1p-16f },
-                  { 0x07, 7 * 0x1p-9f, 0x1.cp-14f }, { 0x08, 0x1p-6f, 0x1p-13f }, { 0x7B, 352, 57344 } };
+    } known[] = { { 0x00, 0, 0 },
+                  { 0x38, 1, 0.5f },
+                  { 0xB8, -1, -0.5f },
+                  { 0x3C, 1.5f, 1 },
+                  { 0x7E, 448, INFINITY },
+                  { 0x01, 0x1p-9f, 0x1p-16f },
+                  { 0x07, 7 * 0x1p-9f, 0x1.cp-14f },
+                  { 0x08, 0x1p-6f, 0x1p-13f },
+                  { 0x7B, 352, 57344 } };
     struct setup *s = *state;
     struct weft_model *m;
     for (int e5m2 = 0; e5m2 < 2; e5m2++) {
@@ -298,7 +309,10 @@ static void test_fingerprints_follow_the_files(void **state)
     check_ok(weft_model_load(&m, s->dir, NULL, &s->err), &s->err);
     check_ok(weft_model_fingerprint(m, first, &s->err), &s->err);
     weft_model_free(m);
-    check_ok(weft_model_load(&m, s->dir, &(struct weft_model_settings){ .f32 = true, .exact = true, .max_positions = 8 }, &s->err), &s->err);
+    check_ok(weft_model_load(&m, s->dir,
+                             &(struct weft_model_settings){ .f32 = true, .exact = true, .max_positions = 8 },
+                             &s->err),
+             &s->err);
     check_ok(weft_model_fingerprint(m, again, &s->err), &s->err);
     weft_model_free(m);
     assert_string_equal(first, again);

@@ -85,7 +85,8 @@ static void test_every_gradient_is_that_of_transformers(void **state)
         const double *want_row = fixture_values(&s.expect, "row_loss", &n_rows);
         double *row_loss = WEFT_NEWS(&s.arena, double, n_rows);
         assert_int_equal(n_rows, s.batch.n_seqs);
-        check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1 / (float)want_n[0], 0, 0, &loss, row_loss, NULL, &s.err),
+        check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1 / (float)want_n[0], 0, 0, &loss,
+                                          row_loss, NULL, &s.err),
                  &s.err);
         assert_int_equal(loss.n, want_n[0]);
         for (size_t r = 0; r < n_rows; r++) {
@@ -127,7 +128,9 @@ static void test_bf16_products_stay_within_their_tolerance(void **state)
         const double *want_row = fixture_values(&s.expect, "row_loss", &n);
         double sum = 0, got = 0, want2 = 0, dot = 0;
         for (size_t r = 0; r < n; r++) sum += want_row[r];
-        check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1 / (float)want_n[0], 0, 0, &loss, NULL, NULL, &s.err), &s.err);
+        check_ok(weft_model_loss_backward(s.model, pass, &s.batch, 1 / (float)want_n[0], 0, 0, &loss, NULL,
+                                          NULL, &s.err),
+                 &s.err);
         assert_true(fabs(loss.sum - sum) / want_n[0] <= 5e-3);
         for (size_t p = 0; p < params.n; p++) {
             char key[160];
@@ -139,7 +142,8 @@ static void test_bf16_products_stay_within_their_tolerance(void **state)
                 dot += (double)grad[k] * (double)want[k];
             }
         }
-        if (!(dot / sqrt(got * want2) >= 0.9995)) fail_msg("%s: cosine of the gradients %.6f", names[i], dot / sqrt(got * want2));
+        if (!(dot / sqrt(got * want2) >= 0.9995))
+            fail_msg("%s: cosine of the gradients %.6f", names[i], dot / sqrt(got * want2));
         weft_pass_free(pass);
         tear_down(&s);
     }
@@ -166,11 +170,12 @@ static void test_rotary_frequencies_of_published_shapes(void **state)
     struct weft_config c = { .head_dim = 128, .max_position_embeddings = 131072,
         .rope = { .type = WEFT_ROPE_LLAMA3, .theta = 5e5, .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
                   .original_max_position_embeddings = 8192 } };
-    static const struct { int j; float want; } llama3[] = {
-        { 16, 3.76060307e-2f }, { 28, 3.21144611e-3f }, { 29, 2.16657063e-3f }, { 30, 1.37189368e-3f }, { 32, 5.24846022e-4f },
-        { 34, 1.78507791e-4f }, { 35, 9.55621217e-5f }, { 63, 3.06892588e-7f } },
-        yarn[] = { { 22, 8.65964312e-3f }, { 24, 5.37532149e-3f }, { 30, 1.06436096e-3f }, { 38, 9.26230132e-5f },
-                   { 39, 6.49039430e-5f }, { 63, 3.10234441e-7f } };
+    static const struct { int j; float want;
+    } llama3[] = { { 16, 3.76060307e-2f }, { 28, 3.21144611e-3f }, { 29, 2.16657063e-3f },
+                   { 30, 1.37189368e-3f }, { 32, 5.24846022e-4f }, { 34, 1.78507791e-4f },
+                   { 35, 9.55621217e-5f }, { 63, 3.06892588e-7f } },
+      yarn[] = { { 22, 8.65964312e-3f }, { 24, 5.37532149e-3f }, { 30, 1.06436096e-3f },
+                 { 38, 9.26230132e-5f }, { 39, 6.49039430e-5f }, { 63, 3.10234441e-7f } };
     float inv[64];
     assert_true(weft_rope_frequencies(&c, inv) == 1);
     for (size_t i = 0; i < WEFT_COUNT(llama3); i++)
@@ -178,7 +183,8 @@ static void test_rotary_frequencies_of_published_shapes(void **state)
     c.rope = (struct weft_rope_config){ .type = WEFT_ROPE_YARN, .theta = 1e6, .factor = 4, .beta_fast = 32, .beta_slow = 1,
                                         .truncate = true, .original_max_position_embeddings = 32768 };
     assert_true(fabsf(weft_rope_frequencies(&c, inv) - 1.138629436f) < 1e-6f);
-    for (size_t i = 0; i < WEFT_COUNT(yarn); i++) assert_true(fabsf(inv[yarn[i].j] - yarn[i].want) <= 3e-7f * yarn[i].want);
+    for (size_t i = 0; i < WEFT_COUNT(yarn); i++)
+        assert_true(fabsf(inv[yarn[i].j] - yarn[i].want) <= 3e-7f * yarn[i].want);
 }
 
 /* transformers' checkpoint, saved and loaded by us, is the same model. */

@@ -62,7 +62,9 @@ static void add_branches(struct setup *s, size_t rank, float dropout)
 static double loss_of(struct setup *s, struct weft_pass *pass, bool backward, float coef)
 {
     struct weft_loss loss;
-    if (backward) check_ok(weft_model_loss_backward(s->model, pass, &s->batch, coef, 11, 3, &loss, NULL, NULL, &s->err), &s->err);
+    if (backward)
+        check_ok(weft_model_loss_backward(s->model, pass, &s->batch, coef, 11, 3, &loss, NULL, NULL, &s->err),
+                 &s->err);
     else check_ok(weft_model_loss(s->model, pass, &s->batch, &loss, &s->err), &s->err);
     return loss.sum;
 }
@@ -108,7 +110,8 @@ static void check_directions(struct setup *s, bool dropout)
         memcpy(p->w, old, n * sizeof *old);
         double want = (loss[0] - loss[1]) / (2 * (double)h);
         if (!(fabs(gv - want) <= 3e-3 * fabs(want) + 2e-2))
-            fail_msg("%s [%zu, %zu]: gradient %.9g along v, difference quotient %.9g", p->name, p->rows, p->cols, gv, want);
+            fail_msg("%s [%zu, %zu]: gradient %.9g along v, difference quotient %.9g", p->name, p->rows,
+                     p->cols, gv, want);
     }
     weft_pass_free(pass);
 }
@@ -184,8 +187,8 @@ static float *all_grads(struct setup *s, struct weft_pass_settings settings, siz
     return all;
 }
 
-static void compare_passes(bool full, struct weft_pass_settings one, int threads_one, struct weft_pass_settings two, int threads_two,
-                           double tolerance)
+static void compare_passes(bool full, struct weft_pass_settings one, int threads_one,
+                           struct weft_pass_settings two, int threads_two, double tolerance)
 {
     struct weft_config c = small_config();
     float *grads[2];
@@ -319,7 +322,8 @@ static void test_layers_below_the_lowest_trained_one_keep_nothing(void **state)
             s.params.items += 28;
             s.params.n -= 28;
             s.params.n_values = 0;
-            for (size_t i = 0; i < s.params.n; i++) s.params.n_values += s.params.items[i].rows * s.params.items[i].cols;
+            for (size_t i = 0; i < s.params.n; i++)
+                s.params.n_values += s.params.items[i].rows * s.params.items[i].cols;
         }
         grads[only_top] = all_grads(&s, (struct weft_pass_settings){ .backward = true }, &n, &loss);
         if (!only_top) {

@@ -70,8 +70,11 @@ static void refused(struct reading *r, const char *header, size_t data, const ch
 static void test_good_files_are_read(void **state)
 {
     struct reading *r = *state;
-    open_header(r, "{\"b\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[24,26]},\"__metadata__\":{\"format\":\"pt\"},"
-                   "\"a\":{" F32_2X3 "},\"empty\":{\"dtype\":\"I64\",\"shape\":[4,0],\"data_offsets\":[24,24]}}   ", 26);
+    open_header(
+        r,
+        "{\"b\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[24,26]},\"__metadata__\":{\"format\":\"pt\"},"
+        "\"a\":{" F32_2X3 "},\"empty\":{\"dtype\":\"I64\",\"shape\":[4,0],\"data_offsets\":[24,24]}}   ",
+        26);
     check_ok(r->st, &r->err);
     assert_int_equal(r->file.n, 3);
     const struct weft_st_tensor *t = weft_safetensors_find(&r->file, WEFT_STR("a"));
@@ -112,7 +115,9 @@ static void test_ST2_the_header_fits_into_the_file(void **state)
         { "PK\x03\x04 more bytes", "zip" }, { "GGUF\3\0\0\0\0\0", "GGUF" }, { "\x80\x02}q\1(X\4\0\0", "pickle" },
     };
     struct reading *r = *state;
-    static const uint64_t lengths[] = { 1, 19, 100000001, UINT64_C(1) << 32, UINT64_MAX, UINT64_MAX - 7, UINT64_C(1) << 63 };
+    static const uint64_t lengths[] = {
+        1, 19, 100000001, UINT64_C(1) << 32, UINT64_MAX, UINT64_MAX - 7, UINT64_C(1) << 63
+    };
     for (size_t i = 0; i < WEFT_COUNT(lengths); i++) {
         build(&r->buf, "{}", 16, lengths[i]);
         open_bytes(r, r->buf.s, r->buf.len);
@@ -140,8 +145,10 @@ static void test_ST4_names_and_metadata(void **state)
 {
     struct reading *r = *state;
     char header[800], name[600];
-    refused(r, "{\"a\":{" F32_2X3 "},\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[24,24]}}", 24, "JS4", NULL);
-    refused(r, "{\"a\":{" F32_2X3 "},\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[24,24]}}", 24, "JS4", NULL);
+    refused(r, "{\"a\":{" F32_2X3 "},\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[24,24]}}", 24,
+            "JS4", NULL);
+    refused(r, "{\"a\":{" F32_2X3 "},\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[24,24]}}",
+            24, "JS4", NULL);
     refused(r, "{\"\":{" F32_2X3 "}}", 24, "ST4", "0 bytes");
     refused(r, "{\"a\\n\":{" F32_2X3 "}}", 24, "ST4", "a\\n");
     for (size_t n = 512; n <= 513; n++) {
@@ -174,10 +181,14 @@ static void test_ST5_each_entry_has_its_three_fields(void **state)
 static void test_ST6_shapes_are_counted_without_overflow(void **state)
 {
     struct reading *r = *state;
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,2]}}", 2, "ST6", "8 dimensions");
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[281474976710656,281474976710656],\"data_offsets\":[0,0]}}", 0, "ST6", "\"a\"");
+    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,2]}}", 2, "ST6",
+            "8 dimensions");
+    refused(r,
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[281474976710656,281474976710656],\"data_offsets\":[0,0]}}",
+            0, "ST6", "\"a\"");
     refused(r, "{\"a\":{\"dtype\":\"F32\",\"shape\":[281474976710656,65535],\"data_offsets\":[0,0]}}", 0, "ST6", NULL);
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[281474976710657],\"data_offsets\":[0,0]}}", 0, "JS6", "281474976710656");
+    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[281474976710657],\"data_offsets\":[0,0]}}", 0, "JS6",
+            "281474976710656");
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,0]}}", 0, "JS6", "found -1");
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1.0],\"data_offsets\":[0,1]}}", 1, "JS6", NULL);
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[\"1\"],\"data_offsets\":[0,1]}}", 1, "JS6", NULL);
@@ -193,7 +204,10 @@ static void test_ST7_offsets_lie_in_the_data_and_fit_the_shape(void **state)
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,0]}}", 2, "ST7", "2 to 0");
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]}}", 2, "ST7", "have 2 bytes");
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "ST7", "need 3");
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[9223372036854775805,9223372036854775807]}}", 2, "ST7", NULL);
+    refused(
+        r,
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[9223372036854775805,9223372036854775807]}}",
+        2, "ST7", NULL);
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,9223372036854775808]}}", 2, NULL, NULL);
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":\"0,2\"}}", 2, "ST7", NULL);
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2e0]}}", 2, "JS6", NULL);
@@ -204,14 +218,20 @@ static void test_ST8_tensors_cover_the_data(void **state)
     struct reading *r = *state;
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3, "ST8", "expected 0");
     refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 3, "ST8", "file has 3");
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3,
-            "ST8", "expected 2, the end of \"a\"");
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 5,
-            "ST8", "\"a\" begins at byte 3");
+    refused(
+        r,
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+        3, "ST8", "expected 2, the end of \"a\"");
+    refused(
+        r,
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
+        5, "ST8", "\"a\" begins at byte 3");
     refused(r, "{}", 1, "ST8", "file has 1");
     /* two tensors at one place */
-    refused(r, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2,
-            "ST8", NULL);
+    refused(
+        r,
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
+        2, "ST8", NULL);
 }
 
 /* Cut anywhere, it is refused and never read beyond its end. */
@@ -219,7 +239,10 @@ static void test_every_prefix_is_refused(void **state)
 {
     struct reading *r = *state;
     struct weft_buf whole = { 0 };
-    build(&whole, "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{" F32_2X3 "},\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[24,30]}}", 30, 0);
+    build(&whole,
+          "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{" F32_2X3
+          "},\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[24,30]}}",
+          30, 0);
     for (size_t n = 0; n < whole.len; n++) {
         open_bytes(r, whole.s, n);
         check_fails(r->st, &r->err, WEFT_EINPUT, NULL, NULL);
@@ -239,14 +262,18 @@ static void test_written_files_are_sorted_padded_and_read_back(void **state)
     const struct weft_st_out tensors[] = {
         { "z", WEFT_ST_BF16, 1, { 3 }, b }, { "y", WEFT_ST_F32, 2, { 2, 3 }, a }, { "x", WEFT_ST_F32, 1, { 6 }, a },
         { "none", WEFT_ST_U8, 1, { 0 }, NULL } };
-    check_ok(weft_safetensors_write(r->path, tensors, 4, (const char *const[]){ "made by", "a test", NULL }, &r->err), &r->err);
+    check_ok(weft_safetensors_write(r->path, tensors, 4, (const char *const[]){ "made by", "a test", NULL },
+                                    &r->err),
+             &r->err);
     check_ok(weft_file_read(&r->arena, r->path, 0, &text, &r->err), &r->err);
     uint64_t n;
     memcpy(&n, text.s, 8);
     assert_int_equal(n % 8, 0);
-    check_str(weft_str_trim_ascii(weft_str_sub(text, 8, 8 + (size_t)n)), "{\"__metadata__\":{\"format\":\"pt\",\"made by\":\"a test\"},"
-              "\"x\":{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[0,24]},\"y\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[24,48]},"
-              "\"z\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[48,54]},\"none\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[54,54]}}");
+    check_str(
+        weft_str_trim_ascii(weft_str_sub(text, 8, 8 + (size_t)n)),
+        "{\"__metadata__\":{\"format\":\"pt\",\"made by\":\"a test\"},"
+        "\"x\":{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[0,24]},\"y\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[24,48]},"
+        "\"z\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[48,54]},\"none\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[54,54]}}");
     r->st = weft_safetensors_open(&r->file, &r->arena, r->path, &r->err);
     check_ok(r->st, &r->err);
     assert_memory_equal(weft_safetensors_find(&r->file, WEFT_STR("y"))->data, a, sizeof a);
@@ -265,7 +292,9 @@ static void write_shard(struct reading *r, const char *file, const char *name)
 static void open_index(struct reading *r, struct weft_weights *w, const char *json)
 {
     weft_err_clear(&r->err);
-    check_ok(weft_file_write(weft_path_join(&r->arena, r->folder, "model.safetensors.index.json"), weft_str_c(json), &r->err), &r->err);
+    check_ok(weft_file_write(weft_path_join(&r->arena, r->folder, "model.safetensors.index.json"),
+                             weft_str_c(json), &r->err),
+             &r->err);
     r->st = weft_weights_open(w, &r->arena, r->folder, &r->err);
 }
 
@@ -273,10 +302,13 @@ static void test_ST10_shards_are_what_the_index_says(void **state)
 {
     struct reading *r = *state;
     struct weft_weights w;
-    check_fails(weft_weights_open(&w, &r->arena, r->folder, &r->err), &r->err, WEFT_EINPUT, "ST10", "no model.safetensors");
+    check_fails(weft_weights_open(&w, &r->arena, r->folder, &r->err), &r->err, WEFT_EINPUT, "ST10",
+                "no model.safetensors");
     write_shard(r, "one.safetensors", "a");
     write_shard(r, "two.safetensors", "b");
-    open_index(r, &w, "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"b\":\"two.safetensors\",\"a\":\"one.safetensors\"}}");
+    open_index(
+        r, &w,
+        "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"b\":\"two.safetensors\",\"a\":\"one.safetensors\"}}");
     check_ok(r->st, &r->err);
     assert_true(w.n == 2 && w.n_files == 2 && !w.n_extra && !w.total_size_differs);
     assert_non_null(weft_weights_find(&w, "a"));

@@ -90,7 +90,8 @@ static void test_draws_follow_the_definition(void **state)
                 cells++;
             }
         /* mean cells, deviation sqrt(2 cells): five deviations */
-        if (!(chi <= (double)cells + 5 * sqrt(2 * (double)cells) + 5)) fail_msg("settings %zu: chi^2 %.1f of %zu cells", k, chi, cells);
+        if (!(chi <= (double)cells + 5 * sqrt(2 * (double)cells) + 5))
+            fail_msg("settings %zu: chi^2 %.1f of %zu cells", k, chi, cells);
         weft_sampler_free(sampler);
     }
 }
@@ -152,9 +153,12 @@ static void test_penalty_divides_positive_and_multiplies_negative(void **state)
 static void test_settings_out_of_range_are_refused(void **state)
 {
     static const struct weft_sample_settings wrong[] = {
-        { .temperature = -1, .top_p = 1, .repetition_penalty = 1 }, { .temperature = NAN, .top_p = 1, .repetition_penalty = 1 },
-        { .temperature = 1, .top_p = 0, .repetition_penalty = 1 },  { .temperature = 1, .top_p = 1.1, .repetition_penalty = 1 },
-        { .temperature = 1, .top_p = 1, .repetition_penalty = 0 },  { .temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1 },
+        { .temperature = -1, .top_p = 1, .repetition_penalty = 1 },
+        { .temperature = NAN, .top_p = 1, .repetition_penalty = 1 },
+        { .temperature = 1, .top_p = 0, .repetition_penalty = 1 },
+        { .temperature = 1, .top_p = 1.1, .repetition_penalty = 1 },
+        { .temperature = 1, .top_p = 1, .repetition_penalty = 0 },
+        { .temperature = 1, .top_p = 1, .min_p = 2, .repetition_penalty = 1 },
         { .temperature = 1, .top_p = 1, .top_k = -1, .repetition_penalty = 1 },
     };
     for (size_t i = 0; i < WEFT_COUNT(wrong); i++) {

@@ -110,10 +110,12 @@ static inline void run_set_up(struct run *r, const char *dir, int threads, const
 {
     struct weft_buf text = { 0 };
     memset(r, 0, sizeof *r);
-    weft_buf_printf(&text,
-                    "output_dir: %s\nfinetuning_type: full\nper_device_train_batch_size: 2\ngradient_accumulation_steps: 3\n"
-                    "num_train_epochs: 2\nlearning_rate: 2e-3\nlogging_steps: 1\nsave_steps: 4\nlr_scheduler_type: cosine\n"
-                    "warmup_steps: 2\n", dir);
+    weft_buf_printf(
+        &text,
+        "output_dir: %s\nfinetuning_type: full\nper_device_train_batch_size: 2\ngradient_accumulation_steps: 3\n"
+        "num_train_epochs: 2\nlearning_rate: 2e-3\nlogging_steps: 1\nsave_steps: 4\nlr_scheduler_type: cosine\n"
+        "warmup_steps: 2\n",
+        dir);
     check_ok(weft_recipe_read(&r->recipe, &r->arena, "test", weft_buf_view(&text), NULL, &r->err), &r->err);
     weft_buf_clear(&text);
     struct weft_lines lines = { .text = weft_str_c(yaml) };

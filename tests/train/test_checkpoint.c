@@ -107,12 +107,16 @@ static void check_kills(const char *yaml, const char *last, int kills, uint64_t 
 
 static void test_killed_at_random_moments_adamw(void **state)
 {
-    check_kills("num_train_epochs: 8\nsave_steps: 5\nlogging_steps: 3\neval_steps: 11\nfinetuning_type: lora\n", "checkpoint-56", 10, 1);
+    check_kills(
+        "num_train_epochs: 8\nsave_steps: 5\nlogging_steps: 3\neval_steps: 11\nfinetuning_type: lora\n",
+        "checkpoint-56", 10, 1);
 }
 
 static void test_killed_at_random_moments_muon(void **state)
 {
-    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\noptim: muon\nwatchdog_ratio: 2\n", "checkpoint-56", 10, 2);
+    check_kills(
+        "num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\noptim: muon\nwatchdog_ratio: 2\n",
+        "checkpoint-56", 10, 2);
 }
 
 /* What a killed run leaves half written goes at the next start. */
@@ -187,7 +191,8 @@ static void test_finished_run_is_left_as_it_is(void **state)
     check_near(again.result.train_loss, loss, 0);
     check_same_bytes(run_file(&again, f.name, "log.jsonl"), log);
     for (size_t i = 0; i < r.params.n; i++)         /* the parameters are those of the end */
-        assert_memory_equal(again.params.items[i].w, r.params.items[i].w, r.params.items[i].rows * r.params.items[i].cols * 4);
+        assert_memory_equal(again.params.items[i].w, r.params.items[i].w,
+                            r.params.items[i].rows * r.params.items[i].cols * 4);
     run_tear_down(&again);
 
     run_set_up(&again, f.name, 1, "overwrite_output_dir: true\nmax_steps: 3\n");
@@ -204,7 +209,9 @@ static void test_only_the_newest_are_kept(void **state)
     static const struct {
         const char *yaml;
         bool four, eight, twelve;
-    } cases[] = { { "save_total_limit: 2\n", false, false, true }, { "save_total_limit: 3\n", false, true, true }, { "save_total_limit: 0\n", true, true, true } };
+    } cases[] = { { "save_total_limit: 2\n", false, false, true },
+                  { "save_total_limit: 3\n", false, true, true },
+                  { "save_total_limit: 0\n", true, true, true } };
     for (size_t i = 0; i < WEFT_COUNT(cases); i++) {
         struct run r;
         struct folder f = new_folder();
@@ -317,7 +324,8 @@ static void test_every_byte_of_a_manifest_counts(void **state)
     struct weft_err err = { 0 };
     run_set_up(&r, f.name, 1, "finetuning_type: lora\n");
     check_ok(run_go(&r), &r.err);
-    const char *dir = check_path(f.name, "checkpoint-14"), *manifest = check_path(f.name, "checkpoint-14/manifest.json");
+    const char *dir = check_path(f.name, "checkpoint-14"),
+               *manifest = check_path(f.name, "checkpoint-14/manifest.json");
     struct weft_str text = run_file(&r, f.name, "checkpoint-14/manifest.json");
     check_ok(weft_checkpoint_verify(dir, &err), &err);
     for (size_t i = 0; i < text.len; i++) {
@@ -337,8 +345,11 @@ static void test_two_files_swapped_between_checkpoints(void **state)
     struct weft_err err = { 0 };
     run_set_up(&r, f.name, 1, "finetuning_type: lora\n");
     check_ok(run_go(&r), &r.err);
-    assert_int_equal(rename(check_path(f.name, "checkpoint-12/params.safetensors"), check_path(f.name, "checkpoint-14/params.safetensors")), 0);
-    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-14"), &err), &err, WEFT_EINPUT, "CK4", "params.safetensors");
+    assert_int_equal(rename(check_path(f.name, "checkpoint-12/params.safetensors"),
+                            check_path(f.name, "checkpoint-14/params.safetensors")),
+                     0);
+    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-14"), &err), &err, WEFT_EINPUT, "CK4",
+                  "params.safetensors");
     check_folder_gone(f.name);
     run_tear_down(&r);
 }
@@ -445,12 +456,16 @@ static void test_nonfinite_values_are_not_saved(void **state)
     struct weft_run_state s = { .step = 3 };
     struct weft_checkpoint_identity id = { .program = "x", .isa = "ref", .settings = WEFT_STR("{}") };
     run_set_up(&r, f.name, 1, "");
-    check_ok(weft_optimizer_init(&opt, weft_optimizer_find("adamw", NULL, NULL), &r.recipe, &r.params, &r.arena, &r.err), &r.err);
+    check_ok(weft_optimizer_init(&opt, weft_optimizer_find("adamw", NULL, NULL), &r.recipe, &r.params,
+                                 &r.arena, &r.err),
+             &r.err);
     opt.slot[1][2][0] = NAN;
-    check_refuses(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err, WEFT_EINPUT, NULL, "NaN or infinity");
+    check_refuses(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err, WEFT_EINPUT, NULL,
+                  "NaN or infinity");
     opt.slot[1][2][0] = 0;
     r.params.items[4].w[3] = INFINITY;
-    check_refuses(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err, WEFT_EINPUT, NULL, r.params.items[4].name);
+    check_refuses(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err, WEFT_EINPUT, NULL,
+                  r.params.items[4].name);
     assert_false(there(&f, "checkpoint-3"));
     r.params.items[4].w[3] = 0;
     check_ok(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err);
@@ -477,7 +492,8 @@ static void test_callers_files_are_part_of_the_checkpoint(void **state)
     check_ok(run_go(&r), &r.err);
     check_str(run_file(&r, f.name, "checkpoint-2/note.txt"), "hello");
     flip(check_path(f.name, "checkpoint-2/note.txt"), 1);
-    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-2"), &err), &err, WEFT_EINPUT, "CK4", "note.txt");
+    check_refuses(weft_checkpoint_verify(check_path(f.name, "checkpoint-2"), &err), &err, WEFT_EINPUT, "CK4",
+                  "note.txt");
     check_folder_gone(f.name);
     run_tear_down(&r);
 }

@@ -41,7 +41,10 @@ static void test_damaged_line_inside_a_log_is_named(void **state)
     struct weft_curve c[WEFT_N_CURVES];
     struct weft_err err = { 0 };
     const char *dir = check_folder(), *path = check_path(dir, "log.jsonl");
-    check_ok(weft_file_write(path, weft_str_c("{\"current_steps\": 1, \"loss\n{\"current_steps\": 2, \"loss\": 1}\n"), &err), &err);
+    check_ok(
+        weft_file_write(
+            path, weft_str_c("{\"current_steps\": 1, \"loss\n{\"current_steps\": 2, \"loss\": 1}\n"), &err),
+        &err);
     check_fails(weft_log_curves(&a, path, c, &err), &err, WEFT_EINPUT, NULL, "log.jsonl");
     check_folder_gone(dir);
     weft_arena_clear(&a);
@@ -88,7 +91,8 @@ static void test_ticks_are_round_numbers(void **state)
 
 static struct weft_curve falling(struct weft_curve_point *p, size_t n)
 {
-    for (size_t i = 0; i < n; i++) p[i] = (struct weft_curve_point){ (double)(10 * (i + 1)), 3 + 4 * exp(-(double)i * 6 / (double)n) };
+    for (size_t i = 0; i < n; i++)
+        p[i] = (struct weft_curve_point){ (double)(10 * (i + 1)), 3 + 4 * exp(-(double)i * 6 / (double)n) };
     return (struct weft_curve){ "training", p, n };
 }
 

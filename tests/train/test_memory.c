@@ -21,14 +21,15 @@ static void test_sizes_as_people_write_them(void **state)
     static const struct {
         const char *text;
         size_t bytes;
-    } good[] = { { "8G", (size_t)8 << 30 }, { "900M", (size_t)900 << 20 }, { "1.5 GiB", (size_t)3 << 29 }, { "4096", 4096 },
-                 { "2tb", (size_t)2 << 40 }, { "10k", 10240 } };
+    } good[] = { { "8G", (size_t)8 << 30 }, { "900M", (size_t)900 << 20 }, { "1.5 GiB", (size_t)3 << 29 },
+                 { "4096", 4096 },          { "2tb", (size_t)2 << 40 },    { "10k", 10240 } };
     static const char *const bad[] = { "", "G", "8X", "-1G", "0", "8GG", "nan", "1e30T" };
     for (size_t i = 0; i < WEFT_COUNT(good); i++) {
         check_ok(weft_memory_size(good[i].text, &n, &err), &err);
         assert_int_equal(n, good[i].bytes);
     }
-    for (size_t i = 0; i < WEFT_COUNT(bad); i++) check_refuses(weft_memory_size(bad[i], &n, &err), &err, WEFT_EINPUT, NULL, "8G");
+    for (size_t i = 0; i < WEFT_COUNT(bad); i++)
+        check_refuses(weft_memory_size(bad[i], &n, &err), &err, WEFT_EINPUT, NULL, "8G");
 }
 
 static size_t line_of(const struct weft_memory_plan *p, const char *item)
@@ -54,7 +55,8 @@ static void test_plan_adds_up(void **state)
     assert_true(full.available_bytes > 0 && full.available_bytes < (size_t)1 << 50);
     /* the longest pair of neighbours of the two epochs: more than the mean, no more than twice the longest row */
     size_t longest = 0, tokens = 0;
-    for (size_t i = 0; i < r.train.n; i++) longest = weft_max_size(longest, r.train.items[i].n), tokens += r.train.items[i].n;
+    for (size_t i = 0; i < r.train.n; i++)
+        longest = weft_max_size(longest, r.train.items[i].n), tokens += r.train.items[i].n;
     assert_true(full.batch_tokens <= 2 * longest && full.batch_tokens * r.train.n > 2 * tokens);
     run_tear_down(&r);
     run_set_up(&r, f.name, 2, "finetuning_type: lora\n");
@@ -72,7 +74,9 @@ static void test_too_big_a_run_is_refused_with_changes_that_help(void **state)
     run_set_up(&r, f.name, 2, "per_device_train_batch_size: 8\nmem: 1M\n");
     check_fails(run_go(&r), &r.err, WEFT_ELIMIT, "E6", "setting mem");
     check_contains(r.err.msg, "gradient_checkpointing: true (");
-    check_contains(r.err.msg, "per_device_train_batch_size: 1, per_device_eval_batch_size: 1, gradient_accumulation_steps: 24 (");
+    check_contains(
+        r.err.msg,
+        "per_device_train_batch_size: 1, per_device_eval_batch_size: 1, gradient_accumulation_steps: 24 (");
     check_contains(r.err.msg, "finetuning_type: lora");
     assert_false(access(check_path(f.name, "checkpoint-4"), F_OK) == 0);
     run_tear_down(&r);
@@ -98,7 +102,10 @@ static void test_process_limit_bounds_the_plan(void **state)
         struct rlimit limit = { 8 << 20, 8 << 20 };
         if (setrlimit(RLIMIT_DATA, &limit)) _exit(2);
         if (weft_memory_plan(&r.job, &plan, &r.err)) _exit(3);
-        _exit(plan.available_bytes == 8 << 20 && strstr(plan.bound, "ulimit -d") && weft_memory_check(&r.job, &plan, &r.err) == WEFT_ELIMIT ? 0 : 1);
+        _exit(plan.available_bytes == 8 << 20 && strstr(plan.bound, "ulimit -d")
+                      && weft_memory_check(&r.job, &plan, &r.err) == WEFT_ELIMIT
+                  ? 0
+                  : 1);
     }
     int status;
     waitpid(child, &status, 0);
@@ -109,7 +116,8 @@ static void test_process_limit_bounds_the_plan(void **state)
 /* A run of a few hundred MiB in a process of its own: its peak lies within a tenth and 64 MiB of the plan. */
 static void test_peak_is_what_was_planned(void **state)
 {
-    static const char *const recipes[] = { "max_steps: 2\n", "max_steps: 2\noptim: muon\ngradient_checkpointing: true\n" };
+    static const char *const recipes[] = { "max_steps: 2\n",
+                                           "max_steps: 2\noptim: muon\ngradient_checkpointing: true\n" };
     for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
         struct folder f = new_folder();
         int out[2];

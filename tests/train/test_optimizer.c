@@ -15,8 +15,9 @@ struct setup {
 static void set_up(struct setup *s, int threads)
 {
     memset(s, 0, sizeof *s);
-    s->recipe = (struct weft_recipe){ .learning_rate = 0.01, .adam_beta1 = 0.9, .adam_beta2 = 0.999, .adam_epsilon = 1e-8,
-                                      .optim = "adamw" };
+    s->recipe = (struct weft_recipe){
+        .learning_rate = 0.01, .adam_beta1 = 0.9, .adam_beta2 = 0.999, .adam_epsilon = 1e-8, .optim = "adamw"
+    };
     check_ok(weft_pool_new(&s->pool, threads, &s->err), &s->err);
     check_ok(weft_compute_init(&s->compute, NULL, s->pool, &s->err), &s->err);
 }

@@ -98,7 +98,9 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
     struct weft_model_settings how = { .exact = exact };
     check_ok(weft_model_load(&f->model, base, &how, &f->err), &f->err);
     if (strcmp(name, "lora") == 0)
-        check_ok(weft_lora_load(&f->arena, f->model, weft_path_join(&f->arena, base, "adapter"), &f->params, NULL, &f->err), &f->err);
+        check_ok(weft_lora_load(&f->arena, f->model, weft_path_join(&f->arena, base, "adapter"), &f->params,
+                                NULL, &f->err),
+                 &f->err);
     else
         check_ok(weft_model_train_all(f->model, &f->arena, &f->params, &f->err), &f->err);
 }
@@ -111,7 +113,10 @@ static void tear_down(struct fixture *f)
     weft_arena_clear(&f->arena);
 }
 
-static double number(const struct fixture *f, const char *list, size_t i) { return weft_json_get(&f->want, list)->items[i].number; }
+static double number(const struct fixture *f, const char *list, size_t i)
+{
+    return weft_json_get(&f->want, list)->items[i].number;
+}
 
 /* loss_tol: of every loss, absolute; norm_tol: of every gradient norm, relative. */
 static void check_run(const char *name, const char *isa, bool exact, double loss_tol, double norm_tol)
@@ -120,8 +125,14 @@ static void check_run(const char *name, const char *isa, bool exact, double loss
     struct fixture f;
     snprintf(dir, sizeof dir, "%s", check_folder());
     set_up(&f, name, dir, isa, exact);
-    struct weft_train_job job = { .model = f.model, .params = &f.params, .train = &f.train, .valid = &f.valid, .recipe = &f.recipe,
-                                  .compute = &f.compute, .report = note, .report_ctx = &f };
+    struct weft_train_job job = { .model = f.model,
+                                  .params = &f.params,
+                                  .train = &f.train,
+                                  .valid = &f.valid,
+                                  .recipe = &f.recipe,
+                                  .compute = &f.compute,
+                                  .report = note,
+                                  .report_ctx = &f };
     struct weft_train_result result;
     check_ok(weft_train(&job, &result, &f.err), &f.err);
     size_t n = weft_json_get(&f.want, "loss")->n;
@@ -149,7 +160,10 @@ static void test_lora_50_updates(void **state) { check_run("lora", NULL, true, 1
 static void test_lora_50_updates_on_the_plain_level(void **state) { check_run("lora", "ref", true, 1e-4, 1e-3); }
 static void test_full_20_updates(void **state) { check_run("full", NULL, true, 5e-5, 1e-3); }
 static void test_q2_first_labels_counted(void **state) { check_run("first", NULL, true, 5e-5, 1e-3); }
-static void test_linear_with_its_own_data_seed_and_half_an_epoch(void **state) { check_run("linear", NULL, true, 5e-5, 1e-3); }
+static void test_linear_with_its_own_data_seed_and_half_an_epoch(void **state)
+{
+    check_run("linear", NULL, true, 5e-5, 1e-3);
+}
 
 /* As fast as the machine does it, bf16 where it multiplies so: within 2 % of the f32 curve. */
 static void test_lora_and_full_in_bf16(void **state)

@@ -155,8 +155,8 @@ static void test_command_line_wins_over_the_file(void **state)
     assert_int_equal(r.recipe.lora_rank, 32);
     assert_string_equal(r.recipe.optim, "adamw");
     check_contains(r.warn.s, "command line: flash_attn is ignored");
-    check_fails(weft_recipe_set(&r.recipe, &r.arena, "command line", "lora_rnk", "1", NULL, &r.err), &r.err, WEFT_EARG, "",
-                "lora_rank");
+    check_fails(weft_recipe_set(&r.recipe, &r.arena, "command line", "lora_rnk", "1", NULL, &r.err), &r.err,
+                WEFT_EARG, "", "lora_rank");
     done(&r);
 }
 
@@ -180,15 +180,19 @@ static void test_wider_table_takes_foreign_keys_too(void **state)
     rows[n++] = (struct weft_option){ .key = "own", .type = WEFT_OPT_INT, .offset = offsetof(struct wide, own) };
     struct weft_option_table t = { rows, n };
     check_ok(weft_options_defaults(t, &w, &a, &err), &err);
-    check_ok(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("own: 7\nlora_rank: 3\nflash_attn: fa2\n"), &warn, &err), &err);
+    check_ok(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml",
+                              WEFT_STR("own: 7\nlora_rank: 3\nflash_attn: fa2\n"), &warn, &err),
+             &err);
     assert_int_equal(w.own, 7);
     assert_int_equal(w.recipe.lora_rank, 3);
     assert_true(w.before == 'a' && w.after == 'z');
     check_contains(warn.s, "r.yaml: flash_attn is ignored");
-    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("lora_rank: 9\nuse_dora: true\n"), &warn, &err), &err, WEFT_EINPUT,
-                  NULL, "use_dora");
+    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("lora_rank: 9\nuse_dora: true\n"),
+                                   &warn, &err),
+                  &err, WEFT_EINPUT, NULL, "use_dora");
     assert_int_equal(w.recipe.lora_rank, 3);
-    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("owm: 9\n"), &warn, &err), &err, WEFT_EINPUT, NULL, "own");
+    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("owm: 9\n"), &warn, &err), &err,
+                  WEFT_EINPUT, NULL, "own");
     weft_buf_clear(&warn);
     weft_arena_clear(&a);
 }
@@ -234,7 +238,8 @@ static void test_no_foreign_key_is_one_of_ours(void **state)
     size_t n;
     const struct weft_recipe_foreign *f = weft_recipe_foreign_keys(&n);
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < weft_recipe_options.n; k++) assert_string_not_equal(f[i].key, weft_recipe_options.rows[k].key);
+        for (size_t k = 0; k < weft_recipe_options.n; k++)
+            assert_string_not_equal(f[i].key, weft_recipe_options.rows[k].key);
         for (size_t k = i + 1; k < n; k++) assert_string_not_equal(f[i].key, f[k].key);
     }
 }

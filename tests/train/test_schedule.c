@@ -4,8 +4,13 @@
 
 static struct weft_recipe recipe(int scheduler)
 {
-    return (struct weft_recipe){ .lr_scheduler_type = scheduler, .learning_rate = 1e-3, .num_train_epochs = 1, .max_steps = -1,
-                                 .per_device_train_batch_size = 1, .gradient_accumulation_steps = 1, .warmup_steps = 2 };
+    return (struct weft_recipe){ .lr_scheduler_type = scheduler,
+                                 .learning_rate = 1e-3,
+                                 .num_train_epochs = 1,
+                                 .max_steps = -1,
+                                 .per_device_train_batch_size = 1,
+                                 .gradient_accumulation_steps = 1,
+                                 .warmup_steps = 2 };
 }
 
 static void check_rates(const struct weft_recipe *r, const double *want, size_t n)
@@ -94,11 +99,12 @@ static void test_warmup_may_be_a_ratio(void **state)
     check_near(weft_schedule(&r, 1, 10), .5, 0);
 }
 
-static void check_steps(int64_t b, int64_t ga, double epochs, int64_t max_steps, uint64_t n, uint64_t micro, uint64_t per_epoch,
-                        uint64_t total, uint64_t loops)
+static void check_steps(int64_t b, int64_t ga, double epochs, int64_t max_steps, uint64_t n, uint64_t micro,
+                        uint64_t per_epoch, uint64_t total, uint64_t loops)
 {
     struct weft_recipe r = recipe(WEFT_SCHED_LINEAR);
-    r.per_device_train_batch_size = b, r.gradient_accumulation_steps = ga, r.num_train_epochs = epochs, r.max_steps = max_steps;
+    r.per_device_train_batch_size = b, r.gradient_accumulation_steps = ga, r.num_train_epochs = epochs,
+    r.max_steps = max_steps;
     struct weft_steps s = weft_steps_of(&r, n);
     assert_int_equal(s.micro_per_epoch, micro);
     assert_int_equal(s.updates_per_epoch, per_epoch);

@@ -78,7 +78,8 @@ static void test_accumulation_equals_the_big_batch(void **state)
     for (size_t k = 0; k < 2; k++) {
         struct folder f = new_folder();
         run_set_up(&runs[k], f.name, 2,
-                   k ? "per_device_train_batch_size: 6\ngradient_accumulation_steps: 1\nbf16: false\n" : "bf16: false\n");
+                   k ? "per_device_train_batch_size: 6\ngradient_accumulation_steps: 1\nbf16: false\n"
+                     : "bf16: false\n");
         check_ok(run_go(&runs[k]), &runs[k].err);
         check_folder_gone(f.name);
     }
@@ -140,14 +141,16 @@ static void test_q2_loss_counts_first_labels(void **state)
     for (size_t k = 0; k < 2; k++) {
         struct folder f = new_folder();
         run_set_up(&runs[k], f.name, 2,
-                   k ? "compat: clean\nmax_steps: 1\nlearning_rate: 0\nbf16: false\n" : "max_steps: 1\nlearning_rate: 0\nbf16: false\n");
+                   k ? "compat: clean\nmax_steps: 1\nlearning_rate: 0\nbf16: false\n"
+                     : "max_steps: 1\nlearning_rate: 0\nbf16: false\n");
         for (size_t i = 0; i < runs[k].train.n; i++) {
             struct weft_example *e = &runs[k].train.items[i];
             e->n_labels = e->n;
             memcpy(e->labels, e->ids, e->n * sizeof *e->ids);
         }
         runs[k].recipe.gradient_accumulation_steps = 20;        /* all 40 rows */
-        for (size_t i = 0; !k && i < runs[k].train.n; i++) items += runs[k].train.items[i].n, targets += runs[k].train.items[i].n - 1;
+        for (size_t i = 0; !k && i < runs[k].train.n; i++)
+            items += runs[k].train.items[i].n, targets += runs[k].train.items[i].n - 1;
         check_ok(run_go(&runs[k]), &runs[k].err);
         check_folder_gone(f.name);
     }
@@ -235,7 +238,10 @@ static void test_a_poisoned_row_is_skipped_and_named(void **state)
         assert_true(weft_all_finite(&r.compute, r.params.items[i].w, r.params.items[i].rows * r.params.items[i].cols));
     check_contains(r.messages, "rows: row-17");
     struct weft_str log = run_log(&r, f.name);
-    assert_int_not_equal(weft_str_find(log, WEFT_STR("\"event\": \"not_finite\", \"what\": \"loss\", \"tensor\": \"model.layers.0"), 0), SIZE_MAX);
+    assert_int_not_equal(
+        weft_str_find(
+            log, WEFT_STR("\"event\": \"not_finite\", \"what\": \"loss\", \"tensor\": \"model.layers.0"), 0),
+        SIZE_MAX);
     assert_int_not_equal(weft_str_find(log, WEFT_STR("\"rows\": [\"row-17\"]"), 0), SIZE_MAX);
     check_folder_gone(f.name);
     run_tear_down(&r);
@@ -298,7 +304,10 @@ static void test_update_without_a_trained_token_is_reported(void **state)
     assert_int_equal(r.result.skipped, 2);
     assert_true(isfinite(r.result.train_loss));
     struct weft_str log = run_log(&r, f.name);
-    assert_int_not_equal(weft_str_find(log, WEFT_STR("{\"current_steps\": 2, \"total_steps\": 14, \"event\": \"no_trained_token\""), 0), SIZE_MAX);
+    assert_int_not_equal(
+        weft_str_find(
+            log, WEFT_STR("{\"current_steps\": 2, \"total_steps\": 14, \"event\": \"no_trained_token\""), 0),
+        SIZE_MAX);
     check_folder_gone(f.name);
     run_tear_down(&r);
 }
@@ -307,14 +316,18 @@ static void test_watchdog_reports_and_stops(void **state)
 {
     struct run r;
     struct folder f = new_folder();
-    run_set_up(&r, f.name, 2, "num_train_epochs: 6\nlearning_rate: 1e-2\nwatchdog_ratio: 3\nlr_scheduler_type: constant\nsave_strategy: no\n");
+    run_set_up(
+        &r, f.name, 2,
+        "num_train_epochs: 6\nlearning_rate: 1e-2\nwatchdog_ratio: 3\nlr_scheduler_type: constant\nsave_strategy: no\n");
     check_ok(run_go(&r), &r.err);
     check_folder_gone(f.name);
     assert_null(strstr(r.messages, "recent median"));
     run_tear_down(&r);
     f = new_folder();
-    run_set_up(&r, f.name, 2, "num_train_epochs: 6\nlearning_rate: 2\nmax_grad_norm: 0\nwarmup_steps: 40\nlr_scheduler_type: "
-                              "constant_with_warmup\nwatchdog_ratio: 1.5\nwatchdog_action: stop\nsave_strategy: no\n");
+    run_set_up(
+        &r, f.name, 2,
+        "num_train_epochs: 6\nlearning_rate: 2\nmax_grad_norm: 0\nwarmup_steps: 40\nlr_scheduler_type: "
+        "constant_with_warmup\nwatchdog_ratio: 1.5\nwatchdog_action: stop\nsave_strategy: no\n");
     check_fails(run_go(&r), &r.err, WEFT_EINPUT, "E9", "watchdog_ratio");
     check_contains(r.messages, "recent median");
     check_folder_gone(f.name);
@@ -342,7 +355,8 @@ static void test_log_names_the_dearest_row(void **state)
     struct folder f = new_folder();
     run_set_up(&r, f.name, 2, "num_train_epochs: 12\nlearning_rate: 1e-2\nlogging_steps: 7\n");
     struct weft_example *e = &r.train.items[30];
-    for (uint32_t k = 0; k < e->n; k++) e->labels[k] = k ? 55 - (int32_t)k : WEFT_IGNORE;   /* nothing like the others */
+    /* nothing like the others */
+    for (uint32_t k = 0; k < e->n; k++) e->labels[k] = k ? 55 - (int32_t)k : WEFT_IGNORE;
     e->n_labels = e->n - 1;
     check_ok(run_go(&r), &r.err);
     struct weft_str log = run_log(&r, f.name);

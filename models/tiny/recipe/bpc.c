@@ -97,8 +97,9 @@ int main(int argc, char **argv)
     }
     if (!st) st = flush(&b, &err);
     if (!st)
-        printf("%zu chapters, %zu characters, %zu tokens: %.4f nats a token, %.4f bits per character\n", chapters, chars + chapters, b.tokens,
-               b.nats / (double)b.tokens, b.nats / log(2) / (double)(chars + chapters));
+        printf("%zu chapters, %zu characters, %zu tokens: %.4f nats a token, %.4f bits per character\n",
+               chapters, chars + chapters, b.tokens, b.nats / (double)b.tokens,
+               b.nats / log(2) / (double)(chars + chapters));
     else fprintf(stderr, "bpc: %s\n", err.msg);
     return weft_exit_code(st);
 }

@@ -70,7 +70,10 @@ VEC_INLINE void v_store_bf16_m(vmask n, void *p, vec v)
     r = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0x08);
     v_store_16(n, p, _mm256_castsi256_si128(r));
 }
-VEC_INLINE void v_store_f16_m(vmask n, void *p, vec v) { v_store_16(n, p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)); }
+VEC_INLINE void v_store_f16_m(vmask n, void *p, vec v)
+{
+    v_store_16(n, p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
 
 VEC_INLINE vec v_zero(void) { return _mm256_setzero_ps(); }
 VEC_INLINE vec v_set1(float f) { return _mm256_set1_ps(f); }
@@ -172,7 +175,8 @@ VEC_INLINE ivec i_carry(ivec hi, ivec low, uint32_t start)
 /* All 64 bits of a * m by lane. */
 VEC_INLINE void i_mul_wide(ivec a, uint32_t m, ivec *lo, ivec *hi)
 {
-    __m256i k = _mm256_set1_epi32((int)m), even = _mm256_mul_epu32(a, k), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), k);
+    __m256i k = _mm256_set1_epi32((int)m), even = _mm256_mul_epu32(a, k),
+            odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), k);
     *lo = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
     *hi = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
 }

@@ -58,7 +58,8 @@ VEC_INLINE vec v_round(vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEA
 VEC_INLINE vec v_scale2(vec v, vec n) { return _mm512_scalef_ps(v, n); }
 VEC_INLINE bool v_all_finite(vec v)
 {
-    return _mm512_fpclass_ps_mask(v, 0x01 | 0x08 | 0x10 | 0x80) == 0;           /* quiet NaN, +inf, -inf, signalling NaN */
+    /* quiet NaN, +inf, -inf, signalling NaN */
+    return _mm512_fpclass_ps_mask(v, 0x01 | 0x08 | 0x10 | 0x80) == 0;
 }
 
 /* Sums and maxima across lanes, halves first. */
@@ -142,7 +143,8 @@ VEC_INLINE ivec i_carry(ivec hi, ivec low, uint32_t start)
 /* All 64 bits of a * m by lane. */
 VEC_INLINE void i_mul_wide(ivec a, uint32_t m, ivec *lo, ivec *hi)
 {
-    __m512i k = _mm512_set1_epi32((int)m), even = _mm512_mul_epu32(a, k), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), k);
+    __m512i k = _mm512_set1_epi32((int)m), even = _mm512_mul_epu32(a, k),
+            odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), k);
     *lo = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
     *hi = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
 }

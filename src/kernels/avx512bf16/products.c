@@ -30,11 +30,14 @@ VEC_INLINE vec load_units(const void *p, const enum weft_dtype type, size_t left
 /* Where two rows of 16 become 16 units: even elements from the first, odd ones from the second. */
 VEC_INLINE __m512i zip_order(void)
 {
-    return _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2,
-                            17, 1, 16, 0);
+    return _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
+                            20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
 }
 
-VEC_INLINE vec zip_rows(vec even, vec odd) { return _mm512_castsi512_ps(_mm512_permutexvar_epi16(zip_order(), to_bf16(odd, even))); }
+VEC_INLINE vec zip_rows(vec even, vec odd)
+{
+    return _mm512_castsi512_ps(_mm512_permutexvar_epi16(zip_order(), to_bf16(odd, even)));
+}
 
 static void pack_a_transposed(uint32_t *out, size_t ldo, const float *a, size_t lda, size_t rows, size_t k)
 {
@@ -97,8 +100,8 @@ VEC_INLINE void pack_b_nk(uint32_t *out, const char *b, const enum weft_dtype ty
 /* Two rows of B, 32 columns: their 16-bit elements are zipped into 32 units. */
 static void pack_b_kn_bf16(uint32_t *out, const char *b, size_t ldb, size_t n, size_t k)
 {
-    const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35,
-                                           3, 34, 2, 33, 1, 32, 0);
+    const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39,
+                                           7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
     for (size_t p = 0; p < k; p += UNIT, out += PANEL_COLS)
         for (size_t j = 0; j < n; j += BLOCK) {
@@ -122,12 +125,19 @@ VEC_INLINE void pack_b_kn(uint32_t *out, const char *b, const enum weft_dtype ty
         }
 }
 
-static void pack_b(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs, size_t n, size_t k)
+static void pack_b(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs,
+                   size_t n, size_t k)
 {
     switch (type) {
-    case WEFT_F32: rows_are_outputs ? pack_b_nk(out, b, WEFT_F32, ldb, n, k) : pack_b_kn(out, b, WEFT_F32, ldb, n, k); break;
-    case WEFT_BF16: rows_are_outputs ? pack_b_nk(out, b, WEFT_BF16, ldb, n, k) : pack_b_kn_bf16(out, b, ldb, n, k); break;
-    case WEFT_F16: rows_are_outputs ? pack_b_nk(out, b, WEFT_F16, ldb, n, k) : pack_b_kn(out, b, WEFT_F16, ldb, n, k); break;
+    case WEFT_F32:
+        rows_are_outputs ? pack_b_nk(out, b, WEFT_F32, ldb, n, k) : pack_b_kn(out, b, WEFT_F32, ldb, n, k);
+        break;
+    case WEFT_BF16:
+        rows_are_outputs ? pack_b_nk(out, b, WEFT_BF16, ldb, n, k) : pack_b_kn_bf16(out, b, ldb, n, k);
+        break;
+    case WEFT_F16:
+        rows_are_outputs ? pack_b_nk(out, b, WEFT_F16, ldb, n, k) : pack_b_kn(out, b, WEFT_F16, ldb, n, k);
+        break;
     }
 }
 
@@ -139,7 +149,8 @@ VEC_INLINE vec load_left(const void *p, size_t left)
 }
 
 /* m rows of A by nb rows of B, m * nb = 16 sums that one transpose adds up: sums[i * nb + j]. */
-VEC_INLINE void few_dots(const size_t m, const size_t nb, size_t k, const uint32_t *a, size_t lda, const char *b, size_t ldb, float sums[16])
+VEC_INLINE void few_dots(const size_t m, const size_t nb, size_t k, const uint32_t *a, size_t lda,
+                         const char *b, size_t ldb, float sums[16])
 {
     vec s[16];
 #pragma GCC unroll 16
@@ -166,7 +177,8 @@ VEC_INLINE void few_dots(const size_t m, const size_t nb, size_t k, const uint32
         for (size_t i = 0; i < m; i++)
 #pragma GCC unroll 4
             for (size_t j = 0; j < nb; j++)
-                s[i * nb + j] = WEFT_DOT(s[i * nb + j], v_load_m(units, a + i * lda + p / UNIT), load_left(b + 2 * (j * ldb + p), k - p));
+                s[i * nb + j] = WEFT_DOT(s[i * nb + j], v_load_m(units, a + i * lda + p / UNIT),
+                                         load_left(b + 2 * (j * ldb + p), k - p));
     }
     v_transpose(s);
 #pragma GCC unroll 4
@@ -176,7 +188,8 @@ VEC_INLINE void few_dots(const size_t m, const size_t nb, size_t k, const uint32
     v_store(sums, s[0]);
 }
 
-static void few_put(const float *sums, size_t nb, size_t rows, size_t cols, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+static void few_put(const float *sums, size_t nb, size_t rows, size_t cols, float *c, size_t ldc,
+                    bool accumulate, float alpha, const float *bias)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < cols; j++) {
@@ -187,8 +200,8 @@ static void few_put(const float *sums, size_t nb, size_t rows, size_t cols, floa
 }
 
 /* Four rows of B pass over all rows of A while they are in L1. */
-static void few(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, const void *b, size_t ldb, float *c, size_t ldc,
-                bool accumulate, float alpha, const float *bias)
+static void few(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, const void *b, size_t ldb,
+                float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
 {
     float sums[16];
     for (size_t j = 0; j < n; j += 4) {
@@ -197,7 +210,8 @@ static void few(size_t rows, size_t n, size_t k, const uint32_t *a, size_t lda, 
         if (cols == 4)
             for (; i < rows; i += 4) {
                 few_dots(4, 4, k, a + i * lda, lda, row, ldb, sums);
-                few_put(sums, 4, weft_min_size(4, rows - i), 4, c + i * ldc + j, ldc, accumulate, alpha, bias ? bias + j : NULL);
+                few_put(sums, 4, weft_min_size(4, rows - i), 4, c + i * ldc + j, ldc, accumulate, alpha,
+                        bias ? bias + j : NULL);
             }
         else
             for (; i < rows; i++)

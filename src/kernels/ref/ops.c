@@ -17,8 +17,8 @@ static void rmsnorm(float *y, float *r, const float *x, const float *w, size_t r
 }
 
 /* dx = r (g - xhat * mean(g xhat)), g = dy w, xhat = x r */
-static void rmsnorm_backward(float *dx, bool accumulate, const float *dy, const float *x, const float *w, const float *r,
-                             size_t rows, size_t d)
+static void rmsnorm_backward(float *dx, bool accumulate, const float *dy, const float *x, const float *w,
+                             const float *r, size_t rows, size_t d)
 {
     for (size_t i = 0; i < rows; i++, x += d, dy += d, dx += d) {
         double sum = 0;
@@ -70,7 +70,8 @@ static void swiglu(float *h, const float *gate, const float *up, size_t n)
     for (size_t i = 0; i < n; i++) h[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
 }
 
-static void swiglu_backward(float *dgate, float *dup, float *h, const float *dh, const float *gate, const float *up, size_t n)
+static void swiglu_backward(float *dgate, float *dup, float *h, const float *dh, const float *gate,
+                            const float *up, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         float g = gate[i], u = up[i], d = dh[i], sigmoid = 1 / (1 + expf(-g)), silu = g * sigmoid;
@@ -167,7 +168,8 @@ static float dot(const float *x, const float *y, size_t n)
     return (float)sum;
 }
 
-static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o, size_t ldo, size_t d)
+static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o,
+                         size_t ldo, size_t d)
 {
     for (size_t i = 0; i < rows; i++, s += lds, o += ldo) {
         float max = m[i];
@@ -180,7 +182,8 @@ static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *
     }
 }
 
-static void softmax_backward(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse, const float *delta)
+static void softmax_backward(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse,
+                             const float *delta)
 {
     for (size_t j = 0; j < keys; j++, p += ld, dp += ld)
         for (size_t i = 0; i < queries; i++) {
@@ -190,8 +193,9 @@ static void softmax_backward(float *p, float *dp, size_t ld, size_t keys, size_t
 }
 
 /* Few rows: the same loops as every other product of this level. */
-static void gemv(bool rows_are_outputs, size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b,
-                 enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+static void gemv(bool rows_are_outputs, size_t m, size_t n, size_t k, const float *a, size_t lda,
+                 const void *b, enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate,
+                 float alpha, const float *bias)
 {
     struct weft_gemm g = { .m = m, .n = n, .k = k, .a = a, .lda = lda, .b = b, .b_type = type, .ldb = ldb,
                            .b_rows_are_outputs = rows_are_outputs, .c = c, .ldc = ldc, .accumulate = accumulate,
@@ -199,14 +203,16 @@ static void gemv(bool rows_are_outputs, size_t m, size_t n, size_t k, const floa
     weft_ref_gemm(&g, 0, m, 0, n);
 }
 
-static void gemv_nt(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,
-                    float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+static void gemv_nt(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b,
+                    enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha,
+                    const float *bias)
 {
     gemv(true, m, n, k, a, lda, b, type, ldb, c, ldc, accumulate, alpha, bias);
 }
 
-static void gemv_nn(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,
-                    float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+static void gemv_nn(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b,
+                    enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha,
+                    const float *bias)
 {
     gemv(false, m, n, k, a, lda, b, type, ldb, c, ldc, accumulate, alpha, bias);
 }

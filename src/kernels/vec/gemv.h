@@ -17,8 +17,9 @@ VEC_INLINE void put(float *c, float sum, bool accumulate, float alpha, const flo
 }
 
 /* nb rows of B against m rows of A, k in steps of `steps` vectors. */
-VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t k, const float *a, size_t lda, const char *b,
-                     const enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t k, const float *a,
+                     size_t lda, const char *b, const enum weft_dtype type, size_t ldb, float *c, size_t ldc,
+                     bool accumulate, float alpha, const float *bias)
 {
     const size_t bytes = type == WEFT_F32 ? 4 : 2;
     vec s[WEFT_GEMV_ROWS][4];           /* [m][nb], or [1][steps] for one by one */
@@ -28,7 +29,8 @@ VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t
         for (size_t u = 0; u < steps; u++) s[0][u] = v_zero();
         for (; p + steps * VEC_LEN <= k; p += steps * VEC_LEN) {
 #pragma GCC unroll 4
-            for (size_t o = 0; o < steps * VEC_LEN * bytes; o += 64) _mm_prefetch(b + p * bytes + STREAM_AHEAD + o, _MM_HINT_T0);
+            for (size_t o = 0; o < steps * VEC_LEN * bytes; o += 64)
+                _mm_prefetch(b + p * bytes + STREAM_AHEAD + o, _MM_HINT_T0);
 #pragma GCC unroll 4
             for (size_t u = 0; u < steps; u++)
                 s[0][u] = v_fma(v_load_any(b + (p + u * VEC_LEN) * bytes, type), v_load(a + p + u * VEC_LEN), s[0][u]);
@@ -66,7 +68,8 @@ VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t
         for (size_t i = 0; i < m; i++)
 #pragma GCC unroll 4
             for (size_t j = 0; j < nb; j++)
-                s[i][j] = v_fma(v_load_any_m(w, b + (j * ldb + p) * bytes, type), v_load_m(w, a + i * lda + p), s[i][j]);
+                s[i][j] = v_fma(v_load_any_m(w, b + (j * ldb + p) * bytes, type),
+                                v_load_m(w, a + i * lda + p), s[i][j]);
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < m; i++)
@@ -75,19 +78,23 @@ VEC_INLINE void dots(const size_t m, const size_t nb, const size_t steps, size_t
 }
 
 /* Two rows of B share each load of A where there are several rows of A. */
-VEC_INLINE void gemv_nt_m(const size_t m, size_t n, size_t k, const float *a, size_t lda, const char *b, const enum weft_dtype type,
-                          size_t ldb, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+VEC_INLINE void gemv_nt_m(const size_t m, size_t n, size_t k, const float *a, size_t lda, const char *b,
+                          const enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate,
+                          float alpha, const float *bias)
 {
     const size_t nb = m == 1 ? 1 : 2;
     size_t j = 0, row_bytes = ldb * (type == WEFT_F32 ? 4 : 2);
     for (; j + nb <= n; j += nb)
         dots(m, nb, 4, k, a, lda, b + j * row_bytes, type, ldb, c + j, ldc, accumulate, alpha, bias ? bias + j : NULL);
-    for (; j < n; j++) dots(m, 1, 4, k, a, lda, b + j * row_bytes, type, ldb, c + j, ldc, accumulate, alpha, bias ? bias + j : NULL);
+    for (; j < n; j++)
+        dots(m, 1, 4, k, a, lda, b + j * row_bytes, type, ldb, c + j, ldc, accumulate, alpha,
+             bias ? bias + j : NULL);
 }
 
 /* A strip of nv vectors of columns runs down B [k,n]. */
-VEC_INLINE void strip(const size_t m, const size_t nv, size_t n, size_t k, const float *a, size_t lda, const char *b,
-                      const enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+VEC_INLINE void strip(const size_t m, const size_t nv, size_t n, size_t k, const float *a, size_t lda,
+                      const char *b, const enum weft_dtype type, size_t ldb, float *c, size_t ldc,
+                      bool accumulate, float alpha, const float *bias)
 {
     const size_t bytes = type == WEFT_F32 ? 4 : 2;
     vec s[WEFT_GEMV_ROWS][4];
@@ -122,10 +129,12 @@ VEC_INLINE void strip(const size_t m, const size_t nv, size_t n, size_t k, const
         }
 }
 
-VEC_INLINE void gemv_nn_m(const size_t m, size_t n, size_t k, const float *a, size_t lda, const char *b, const enum weft_dtype type,
-                          size_t ldb, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
+VEC_INLINE void gemv_nn_m(const size_t m, size_t n, size_t k, const float *a, size_t lda, const char *b,
+                          const enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate,
+                          float alpha, const float *bias)
 {
-    const size_t nv = VEC_LEN == 16 ? (m <= 6 ? 4 : 2) : (m <= 2 ? 4 : 1), cols = nv * VEC_LEN, bytes = type == WEFT_F32 ? 4 : 2;
+    const size_t nv = VEC_LEN == 16 ? (m <= 6 ? 4 : 2) : (m <= 2 ? 4 : 1), cols = nv * VEC_LEN,
+                 bytes = type == WEFT_F32 ? 4 : 2;
     for (size_t j = 0; j < n; j += cols)
         strip(m, nv, n - j, k, a, lda, b + j * bytes, type, ldb, c + j, ldc, accumulate, alpha, bias ? bias + j : NULL);
 }

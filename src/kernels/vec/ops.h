@@ -12,7 +12,10 @@
 
 #include <math.h>
 
-VEC_INLINE vec get(const float *p, size_t left, const bool whole) { return whole ? v_load(p) : v_load_m(v_first(left), p); }
+VEC_INLINE vec get(const float *p, size_t left, const bool whole)
+{
+    return whole ? v_load(p) : v_load_m(v_first(left), p);
+}
 
 VEC_INLINE void put(float *p, vec v, size_t left, const bool whole)
 {
@@ -61,8 +64,8 @@ static void rmsnorm(float *y, float *r, const float *x, const float *w, size_t r
     }
 }
 
-VEC_INLINE void rmsnorm_backward_part(float *dx, bool accumulate, const float *dy, const float *x, const float *w, vec r, vec t,
-                                      size_t left, const bool whole)
+VEC_INLINE void rmsnorm_backward_part(float *dx, bool accumulate, const float *dy, const float *x,
+                                      const float *w, vec r, vec t, size_t left, const bool whole)
 {
     vec g = v_mul(v_mul(get(dy, left, whole), get(w, left, whole)), r);
     g = v_fnma(get(x, left, whole), t, g);
@@ -71,13 +74,15 @@ VEC_INLINE void rmsnorm_backward_part(float *dx, bool accumulate, const float *d
 }
 
 /* dx = r g - x t, t = r^3 mean(g x) */
-static void rmsnorm_backward(float *dx, bool accumulate, const float *dy, const float *x, const float *w, const float *r, size_t rows, size_t d)
+static void rmsnorm_backward(float *dx, bool accumulate, const float *dy, const float *x, const float *w,
+                             const float *r, size_t rows, size_t d)
 {
     for (size_t i = 0; i < rows; i++, x += d, dy += d, dx += d) {
         double ri = r[i];
         vec rv = v_set1(r[i]), t = v_set1((float)(ri * ri * ri * sum_of_products(dy, w, x, d) / (double)d));
         size_t j = 0;
-        for (; j + VEC_LEN <= d; j += VEC_LEN) rmsnorm_backward_part(dx + j, accumulate, dy + j, x + j, w + j, rv, t, VEC_LEN, true);
+        for (; j + VEC_LEN <= d; j += VEC_LEN)
+            rmsnorm_backward_part(dx + j, accumulate, dy + j, x + j, w + j, rv, t, VEC_LEN, true);
         if (j < d) rmsnorm_backward_part(dx + j, accumulate, dy + j, x + j, w + j, rv, t, d - j, false);
     }
 }
@@ -106,9 +111,11 @@ static void column_sums(float *db, const float *dy, size_t rows, size_t ld, size
 
 /* ---- position ---- */
 
-VEC_INLINE void rope_part(float *a, float *b, const float *cos, const float *sin, vec sign, size_t left, const bool whole)
+VEC_INLINE void rope_part(float *a, float *b, const float *cos, const float *sin, vec sign, size_t left,
+                          const bool whole)
 {
-    vec x = get(a, left, whole), y = get(b, left, whole), c = get(cos, left, whole), s = v_mul(get(sin, left, whole), sign);
+    vec x = get(a, left, whole), y = get(b, left, whole), c = get(cos, left, whole),
+        s = v_mul(get(sin, left, whole), sign);
     put(a, v_fnma(y, s, v_mul(x, c)), left, whole);
     put(b, v_fma(x, s, v_mul(y, c)), left, whole);
 }
@@ -118,7 +125,8 @@ static void rope(float *x, const float *cos, const float *sin, size_t heads, siz
     size_t half = d / 2;
     for (size_t h = 0; h < heads; h++, x += d) {
         size_t j = 0;
-        for (; j + VEC_LEN <= half; j += VEC_LEN) rope_part(x + j, x + half + j, cos + j, sin + j, v_set1(sign), VEC_LEN, true);
+        for (; j + VEC_LEN <= half; j += VEC_LEN)
+            rope_part(x + j, x + half + j, cos + j, sin + j, v_set1(sign), VEC_LEN, true);
         if (j < half) rope_part(x + j, x + half + j, cos + j, sin + j, v_set1(sign), half - j, false);
     }
 }
@@ -140,20 +148,23 @@ static void swiglu(float *h, const float *gate, const float *up, size_t n)
     if (i < n) swiglu_part(h + i, gate + i, up + i, n - i, false);
 }
 
-VEC_INLINE void swiglu_backward_part(float *dgate, float *dup, float *h, const float *dh, const float *gate, const float *up, size_t left,
-                                     const bool whole)
+VEC_INLINE void swiglu_backward_part(float *dgate, float *dup, float *h, const float *dh, const float *gate,
+                                     const float *up, size_t left, const bool whole)
 {
-    vec g = get(gate, left, whole), u = get(up, left, whole), d = get(dh, left, whole), s = sigmoid(g), silu = v_mul(g, s);
+    vec g = get(gate, left, whole), u = get(up, left, whole), d = get(dh, left, whole), s = sigmoid(g),
+        silu = v_mul(g, s);
     if (h) put(h, v_mul(silu, u), left, whole);
     put(dup, v_mul(d, silu), left, whole);
     vec slope = v_mul(s, v_fma(g, v_sub(v_set1(1), s), v_set1(1)));
     put(dgate, v_mul(v_mul(d, u), slope), left, whole);
 }
 
-static void swiglu_backward(float *dgate, float *dup, float *h, const float *dh, const float *gate, const float *up, size_t n)
+static void swiglu_backward(float *dgate, float *dup, float *h, const float *dh, const float *gate,
+                            const float *up, size_t n)
 {
     size_t i = 0;
-    for (; i + VEC_LEN <= n; i += VEC_LEN) swiglu_backward_part(dgate + i, dup + i, h ? h + i : NULL, dh + i, gate + i, up + i, VEC_LEN, true);
+    for (; i + VEC_LEN <= n; i += VEC_LEN)
+        swiglu_backward_part(dgate + i, dup + i, h ? h + i : NULL, dh + i, gate + i, up + i, VEC_LEN, true);
     if (i < n) swiglu_backward_part(dgate + i, dup + i, h ? h + i : NULL, dh + i, gate + i, up + i, n - i, false);
 }
 
@@ -198,7 +209,8 @@ static bool all_finite(const float *x, size_t n)
 VEC_INLINE void philox(ivec w[4], uint64_t block, const struct weft_rng *r)
 {
     ivec lane = i_add(i_set1((uint32_t)block), i_iota());
-    ivec c0 = lane, c1 = i_carry(i_set1((uint32_t)(block >> 32)), lane, (uint32_t)block), c2 = i_set1(r->stream[0]), c3 = i_set1(r->stream[1]);
+    ivec c0 = lane, c1 = i_carry(i_set1((uint32_t)(block >> 32)), lane, (uint32_t)block),
+         c2 = i_set1(r->stream[0]), c3 = i_set1(r->stream[1]);
     uint32_t key0 = r->key[0], key1 = r->key[1];
     for (int round = 0; round < 10; round++) {
         ivec lo0, hi0, lo1, hi1;
@@ -237,7 +249,8 @@ static void dropout(float *y, const float *x, size_t n, uint64_t first, const st
 /* ---- optimizer ---- */
 
 /* No FMA: each operation is rounded by itself, as in ref/, so the same bits. */
-VEC_INLINE void adamw_part(float *p, float *m, float *v, const float *g, const struct weft_adamw_step *s, size_t left, const bool whole)
+VEC_INLINE void adamw_part(float *p, float *m, float *v, const float *g, const struct weft_adamw_step *s,
+                           size_t left, const bool whole)
 {
     vec gi = v_mul(get(g, left, whole), v_set1(s->g_scale)), mi = get(m, left, whole), vi = get(v, left, whole);
     mi = v_add(mi, v_mul(v_set1(1 - s->beta1), v_sub(gi, mi)));
@@ -366,7 +379,8 @@ VEC_INLINE float powers_of_row(float *s, size_t cols, float base)
 }
 
 /* VEC_LEN rows at a time, so that how much of the past each keeps is one power for all of them. */
-static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o, size_t ldo, size_t d)
+static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *m, float *l, float *o,
+                         size_t ldo, size_t d)
 {
     for (size_t i0 = 0; i0 < rows; i0 += VEC_LEN) {
         size_t n = weft_min_size(VEC_LEN, rows - i0);
@@ -385,7 +399,8 @@ static void softmax_step(float *s, size_t lds, size_t rows, size_t cols, float *
     }
 }
 
-static void softmax_backward(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse, const float *delta)
+static void softmax_backward(float *p, float *dp, size_t ld, size_t keys, size_t queries, const float *lse,
+                             const float *delta)
 {
     for (size_t i = 0; i < queries; i += VEC_LEN) {
         vmask m = v_first(queries - i);

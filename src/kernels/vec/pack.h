@@ -54,12 +54,19 @@ VEC_INLINE void pack_b_kn(uint32_t *out, const char *b, const enum weft_dtype ty
             v_store(out + p * PANEL_COLS + j, v_load_any_m(v_first(n - j), weft_element(b, type, p * ldb + j), type));
 }
 
-static void pack_b(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs, size_t n, size_t k)
+static void pack_b(uint32_t *out, const void *b, enum weft_dtype type, size_t ldb, bool rows_are_outputs,
+                   size_t n, size_t k)
 {
     switch (type) {
-    case WEFT_F32: rows_are_outputs ? pack_b_nk(out, b, WEFT_F32, ldb, n, k) : pack_b_kn(out, b, WEFT_F32, ldb, n, k); break;
-    case WEFT_BF16: rows_are_outputs ? pack_b_nk(out, b, WEFT_BF16, ldb, n, k) : pack_b_kn(out, b, WEFT_BF16, ldb, n, k); break;
-    case WEFT_F16: rows_are_outputs ? pack_b_nk(out, b, WEFT_F16, ldb, n, k) : pack_b_kn(out, b, WEFT_F16, ldb, n, k); break;
+    case WEFT_F32:
+        rows_are_outputs ? pack_b_nk(out, b, WEFT_F32, ldb, n, k) : pack_b_kn(out, b, WEFT_F32, ldb, n, k);
+        break;
+    case WEFT_BF16:
+        rows_are_outputs ? pack_b_nk(out, b, WEFT_BF16, ldb, n, k) : pack_b_kn(out, b, WEFT_BF16, ldb, n, k);
+        break;
+    case WEFT_F16:
+        rows_are_outputs ? pack_b_nk(out, b, WEFT_F16, ldb, n, k) : pack_b_kn(out, b, WEFT_F16, ldb, n, k);
+        break;
     }
 }
 

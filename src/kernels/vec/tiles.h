@@ -11,8 +11,9 @@
 
 enum { PANEL_COLS = PANEL_VECS * VEC_LEN, MAX_TILE_ROWS = 12 };
 
-VEC_INLINE void tile(const size_t mr, const size_t nv, size_t units, const uint32_t *a, size_t lda, const uint32_t *b, float *c,
-                     size_t ldc, vmask last, bool accumulate, float alpha, const float *bias)
+VEC_INLINE void tile(const size_t mr, const size_t nv, size_t units, const uint32_t *a, size_t lda,
+                     const uint32_t *b, float *c, size_t ldc, vmask last, bool accumulate, float alpha,
+                     const float *bias)
 {
     vec s[MAX_TILE_ROWS][PANEL_VECS];
 #pragma GCC unroll 12
@@ -66,8 +67,8 @@ WEFT_TILE(1, 2) WEFT_TILE(2, 2) WEFT_TILE(3, 2) WEFT_TILE(4, 2) WEFT_TILE(5, 2) 
 
 struct tile_height {
     size_t rows;
-    void (*fn)(size_t units, const uint32_t *a, size_t lda, const uint32_t *b, float *c, size_t ldc, vmask last, bool accumulate,
-               float alpha, const float *bias);
+    void (*fn)(size_t units, const uint32_t *a, size_t lda, const uint32_t *b, float *c, size_t ldc,
+               vmask last, bool accumulate, float alpha, const float *bias);
 };
 /* By number of vectors, tallest first. */
 static const struct tile_height tiles[PANEL_VECS + 1][6] = {
@@ -94,8 +95,8 @@ VEC_INLINE void prefetch_c(const float *c, size_t ldc, size_t rows, size_t n)
         for (size_t j = 0; j < n; j += 16) _mm_prefetch((const char *)(c + i * ldc + j), _MM_HINT_T0);
 }
 
-static void multiply(size_t rows, size_t units, const uint32_t *a, size_t lda, const struct weft_panel *b, float *c, size_t ldc,
-                     bool accumulate, float alpha, const float *bias)
+static void multiply(size_t rows, size_t units, const uint32_t *a, size_t lda, const struct weft_panel *b,
+                     float *c, size_t ldc, bool accumulate, float alpha, const float *bias)
 {
     size_t nv = (b->n + VEC_LEN - 1) / VEC_LEN, left = rows, ahead = 0;
     vmask last = v_first(b->n - (nv - 1) * VEC_LEN);
