@@ -240,7 +240,7 @@ static enum weft_status lay_out(struct trainer *t, const uint16_t symbol_of_byte
     size_t cap_groups = 0, c = 0, n_cells = w->bytes.len + w->n + 1;
     free(w->slots);
     w->slots = NULL;
-    qsort(w->list, w->n, sizeof *w->list, by_count);
+    if (w->n) qsort(w->list, w->n, sizeof *w->list, by_count);
     t->cells = malloc(n_cells * sizeof *t->cells);
     if (!t->cells) return out_of_memory(n_cells * sizeof *t->cells, err);
     t->cells[c++] = BORDER;
