@@ -157,6 +157,34 @@ enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str jso
     return out_parsed(o, json, false, err);
 }
 
+/* A member nobody reads keeps its name, unless `columns` has freed a name of ours that the writer will want again:
+ * then underscores go before it ("output" beside response=answer becomes "_output"). */
+static enum weft_status out_extra_key(struct weft_row_reader *r, struct weft_json_out *o,
+                                      const struct weft_json_value *v, struct weft_str key)
+{
+    struct weft_buf name = { 0 };
+    char plain[32];
+    bool freed = false;
+    if (key.len < sizeof plain && !memchr(key.s, 0, key.len)) {
+        memcpy(plain, key.s, key.len);
+        plain[key.len] = '\0';
+        freed = !weft_str_is(key, weft_row_column(r, plain));
+    }
+    weft_buf_str(&name, key);
+    while (freed && !name.failed) {
+        weft_buf_reset(&name);
+        weft_buf_char(&name, '_');
+        weft_buf_str(&name, key);
+        key = weft_str_dup(r->arena, weft_buf_view(&name));
+        freed = key.s && weft_json_get(v, key.s);
+    }
+    enum weft_status st = weft_buf_check(&name, "a row", r->err);
+    if (!st && !key.s) st = weft_fail_nomem(r->err, name.len, "a row");
+    if (!st) weft_json_out_key_str(o, key);
+    weft_buf_clear(&name);
+    return st;
+}
+
 enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
                                 const char *const *known, struct weft_str *out)
 {
@@ -166,19 +194,19 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
     enum weft_status st = WEFT_OK;
     *out = (struct weft_str){ NULL, 0 };
     weft_json_out_init(&o, &b);
-    for (size_t i = 0; i < v->n; i++) {
+    for (size_t i = 0; !st && i < v->n; i++) {
         bool is_known = false;
         for (const char *const *k = known; *k && !is_known; k++)
             is_known = weft_str_is(v->keys[i], weft_row_column(r, *k));
         if (is_known) continue;
         if (!any) weft_json_out_object(&o);
         any = true;
-        weft_json_out_key_str(&o, v->keys[i]);
-        weft_json_out_value(&o, &v->items[i]);
+        st = out_extra_key(r, &o, v, v->keys[i]);
+        if (!st) weft_json_out_value(&o, &v->items[i]);
     }
     if (any) {
         weft_json_out_object_end(&o);
-        st = weft_buf_check(&b, "a row", r->err);
+        if (!st) st = weft_buf_check(&b, "a row", r->err);
         if (!st) *out = weft_str_dup(r->arena, weft_buf_view(&b));
         if (!st && !out->s) st = weft_fail_nomem(r->err, b.len, "a row");
     }
