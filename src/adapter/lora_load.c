@@ -395,7 +395,7 @@ static enum weft_status read_fingerprints(struct loading *l, struct weft_arena *
     info->template_sha256 = text_of(a, &root, "template_sha256");
     if (!info->base_sha256) return WEFT_OK;
     st = weft_model_fingerprint(l->model, base, l->err);
-    if (!st && strcmp(base, info->base_sha256))
+    if (!st && strcmp(base, info->base_sha256) != 0)
         st = weft_fail_rule(l->err, WEFT_EINPUT, "AD6",
                             "%s: this adapter was trained on another base model (fingerprint %.12s...; this "
                             "one has %.12s...)",

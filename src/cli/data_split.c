@@ -117,8 +117,8 @@ static enum weft_status check_output(struct weft_cli *cli, const char *path)
     if (!weft_dir_exists(path)) return WEFT_OK;
     enum weft_status st = weft_dir_list(&cli->arena, path, &names, &n, &cli->err);
     for (size_t i = 0; !st && i < n; i++)
-        if (strcmp(names[i], "train.jsonl") && strcmp(names[i], "valid.jsonl")
-            && strcmp(names[i], "test.jsonl") && strcmp(names[i], "report.json"))
+        if (strcmp(names[i], "train.jsonl") != 0 && strcmp(names[i], "valid.jsonl") != 0
+            && strcmp(names[i], "test.jsonl") != 0 && strcmp(names[i], "report.json") != 0)
             return weft_fail(&cli->err, WEFT_EARG,
                              "-o %s: the folder holds other files (%s) that would be lost; name a new one",
                              path, names[i]);
