@@ -27,7 +27,8 @@ static const struct magic magics[] = {
     SIG(0, "\x28\xB5\x2F\xFD", "zstd data: unpack it first"),
     SIG(0, "7z\xBC\xAF\x27\x1C", "a 7z archive: unpack it first"),
     SIG(0, "Rar!\x1A\x07", "a RAR archive: unpack it first"),
-    SIG(257, "ustar", "a tar archive: unpack it first"),
+    SIG(257, "ustar\0", "a tar archive: unpack it first"), /* POSIX; GNU's has two spaces.  The NUL keeps text apart. */
+    SIG(257, "ustar  \0", "a tar archive: unpack it first"),
     SIG(0, "GGUF", "a GGUF model"),
     SIG(0, "SQLite format 3\0", "an SQLite database"),
     SIG(0, "\x7F" "ELF", "a program (ELF)"),

@@ -273,6 +273,19 @@ static void test_binary_magic_is_named(void **state)
     check_ok(read_bytes(f, WEFT_STR("RIFF and WEBP in one text"), WEFT_CHARSET_AUTO), &f->err);
 }
 
+/* A text may say anything anywhere: "ustar" where a tar archive has it does not make it one, without the NUL behind. */
+static void test_tar_needs_more_than_the_word(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[512];
+    memset(bytes, 'x', sizeof bytes);
+    memcpy(bytes + 257, "ustar", 5);
+    check_ok(read_bytes(f, (struct weft_str){ bytes, sizeof bytes }, WEFT_CHARSET_AUTO), &f->err);
+    bytes[262] = '\0';
+    check_fails(read_bytes(f, (struct weft_str){ bytes, sizeof bytes }, WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX4",
+                "tar archive");
+}
+
 static void test_few_nul_bytes_are_dropped_many_are_binary(void **state)
 {
     struct fixture *f = *state;
@@ -431,6 +444,7 @@ int main(void)
         TEST(test_a_forced_charset_that_does_not_fit_is_refused),
         TEST(test_bytes_of_no_charset_are_refused_with_offsets),
         TEST(test_binary_magic_is_named),
+        TEST(test_tar_needs_more_than_the_word),
         TEST(test_few_nul_bytes_are_dropped_many_are_binary),
         TEST(test_a_file_without_ink_is_refused),
         TEST(test_odd_characters_are_kept_and_counted),

@@ -90,9 +90,12 @@ static void test_too_big_a_run_is_refused_with_changes_that_help(void **state)
     run_tear_down(&r);
 }
 
-/* A limit of the process counts like a small machine. */
+/* A limit of the process counts like a small machine.  The sanitizers' shadow memory does not fit into one. */
 static void test_process_limit_bounds_the_plan(void **state)
 {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();
+#endif
     struct folder f = new_folder();
     pid_t child = fork();
     if (!child) {
