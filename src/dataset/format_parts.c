@@ -152,37 +152,45 @@ enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str 
     return object.s ? out_parsed(o, object, true, err) : WEFT_OK;
 }
 
+/* Members of a row that some format writes by itself. */
+static bool is_ours(struct weft_str key)
+{
+    static const char *const names[] = { "instruction", "input",  "output",   "system",  "history", "tools", "conversations",
+                                         "messages",    "chosen", "rejected", "kto_tag", "text",    "weft" };
+    for (size_t i = 0; i < WEFT_COUNT(names); i++)
+        if (weft_str_is(key, names[i])) return true;
+    return false;
+}
+
+static bool has_key(const struct weft_json_value *v, struct weft_str key)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (weft_str_eq(v->keys[i], key)) return true;
+    return false;
+}
+
+enum weft_status weft_json_out_extra(struct weft_json_out *o, struct weft_str object, struct weft_err *err)
+{
+    struct weft_arena a = { 0 };
+    struct weft_json_value v = { 0 };
+    enum weft_status st = object.s ? weft_json_parse(&a, "row", object, &v, err) : WEFT_OK;
+    for (size_t i = 0; !st && object.s && v.kind == WEFT_JSON_OBJECT && i < v.n; i++) {
+        struct weft_str name = v.keys[i];
+        if (is_ours(name))
+            do name = weft_str_printf(&a, "_%.*s", (int)name.len, name.s);
+            while (name.s && has_key(&v, name));
+        if (!name.s) st = weft_fail_nomem(err, v.keys[i].len, "a row");
+        if (st) break;
+        weft_json_out_key_str(o, name);
+        weft_json_out_value(o, &v.items[i]);
+    }
+    weft_arena_clear(&a);
+    return st;
+}
+
 enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str json, struct weft_err *err)
 {
     return out_parsed(o, json, false, err);
-}
-
-/* A member nobody reads keeps its name, unless `columns` has freed a name of ours that the writer will want again:
- * then underscores go before it ("output" beside response=answer becomes "_output"). */
-static enum weft_status out_extra_key(struct weft_row_reader *r, struct weft_json_out *o,
-                                      const struct weft_json_value *v, struct weft_str key)
-{
-    struct weft_buf name = { 0 };
-    char plain[32];
-    bool freed = false;
-    if (key.len < sizeof plain && !memchr(key.s, 0, key.len)) {
-        memcpy(plain, key.s, key.len);
-        plain[key.len] = '\0';
-        freed = !weft_str_is(key, weft_row_column(r, plain));
-    }
-    weft_buf_str(&name, key);
-    while (freed && !name.failed) {
-        weft_buf_reset(&name);
-        weft_buf_char(&name, '_');
-        weft_buf_str(&name, key);
-        key = weft_str_dup(r->arena, weft_buf_view(&name));
-        freed = key.s && weft_json_get(v, key.s);
-    }
-    enum weft_status st = weft_buf_check(&name, "a row", r->err);
-    if (!st && !key.s) st = weft_fail_nomem(r->err, name.len, "a row");
-    if (!st) weft_json_out_key_str(o, key);
-    weft_buf_clear(&name);
-    return st;
 }
 
 enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
@@ -194,19 +202,19 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
     enum weft_status st = WEFT_OK;
     *out = (struct weft_str){ NULL, 0 };
     weft_json_out_init(&o, &b);
-    for (size_t i = 0; !st && i < v->n; i++) {
+    for (size_t i = 0; i < v->n; i++) {
         bool is_known = false;
         for (const char *const *k = known; *k && !is_known; k++)
             is_known = weft_str_is(v->keys[i], weft_row_column(r, *k));
         if (is_known) continue;
         if (!any) weft_json_out_object(&o);
         any = true;
-        st = out_extra_key(r, &o, v, v->keys[i]);
-        if (!st) weft_json_out_value(&o, &v->items[i]);
+        weft_json_out_key_str(&o, v->keys[i]);
+        weft_json_out_value(&o, &v->items[i]);
     }
     if (any) {
         weft_json_out_object_end(&o);
-        if (!st) st = weft_buf_check(&b, "a row", r->err);
+        st = weft_buf_check(&b, "a row", r->err);
         if (!st) *out = weft_str_dup(r->arena, weft_buf_view(&b));
         if (!st && !out->s) st = weft_fail_nomem(r->err, b.len, "a row");
     }

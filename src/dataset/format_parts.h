@@ -56,6 +56,10 @@ WEFT_MUST_USE enum weft_status weft_row_extra(struct weft_row_reader *r, const s
 /* The members of a JSON object text, without its braces. */
 WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object,
                                                      struct weft_err *err);
+/* The same for the members of a row that nobody read.  One that is named like a member some format writes (an unread
+ * "output" where a column was renamed, "messages" in an Alpaca row) is written as "_output": no key comes twice. */
+WEFT_MUST_USE enum weft_status weft_json_out_extra(struct weft_json_out *o, struct weft_str object,
+                                                   struct weft_err *err);
 /* JSON text as a value in the layout of `o`. */
 WEFT_MUST_USE enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str json,
                                                   struct weft_err *err);

@@ -477,7 +477,7 @@ enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row
         weft_json_out_key(o, "kto_tag");
         weft_json_out_bool(o, row->kto_tag);
     }
-    if (!st) st = weft_json_out_members(o, row->extra, err);
+    if (!st) st = weft_json_out_extra(o, row->extra, err);
     if (!st && origin) weft_origin_write(o, row, format != WEFT_FORMAT_ALPACA);
     weft_json_out_object_end(o);
     return st;

@@ -223,9 +223,13 @@ static void test_columns_rename_members_and_tags(void **state)
     struct weft_rows_settings s = { .columns = { alpaca, 2 } };
     check_ok(parse_with(f, "{\"question\":\"q\",\"answer\":\"a\",\"output\":\"unread\"}", &s), &f->err);
     check_turn(f->rows.items, 1, WEFT_ROLE_ASSISTANT, "a");
-    check_str(f->rows.items[0].extra, "{\"_output\":\"unread\"}"); /* the writer needs the name "output" itself */
+    check_str(f->rows.items[0].extra, "{\"output\":\"unread\"}");
+    /* The writer needs the name "output" itself, and no key may come twice. */
+    check_str(to_json(f, f->rows.items, WEFT_FORMAT_ALPACA, false),
+              "{\"instruction\":\"q\",\"input\":\"\",\"output\":\"a\",\"_output\":\"unread\"}");
     check_ok(parse_with(f, "{\"question\":\"q\",\"answer\":\"a\",\"output\":1,\"_output\":2}", &s), &f->err);
-    check_str(f->rows.items[f->rows.n - 1].extra, "{\"__output\":1,\"_output\":2}");
+    check_str(to_json(f, f->rows.items, WEFT_FORMAT_ALPACA, false),
+              "{\"instruction\":\"q\",\"input\":\"\",\"output\":\"a\",\"__output\":1,\"_output\":2}");
     s.columns = (struct weft_str_list){ share, 5 };
     check_ok(parse_with(
                  f, "{\"dialog\":[{\"who\":\"user\",\"said\":\"q\"},{\"who\":\"bot\",\"said\":\"a\"}]}", &s),
