@@ -231,23 +231,23 @@ static const struct kind {
     { "text", is_text, inspect_text },
 };
 
-static const struct kind *find_kind(struct weft_cli *cli, const struct settings *set, const char *path)
+static enum weft_status find_kind(struct weft_cli *cli, const struct settings *set, const char *path,
+                                  const struct kind **kind)
 {
-    const char *names[WEFT_COUNT(kinds)];
-    for (size_t i = 0; i < WEFT_COUNT(kinds); i++) {
-        names[i] = kinds[i].name;
-        if (set->as ? strcmp(set->as, kinds[i].name) == 0 : kinds[i].is(&cli->arena, path)) return &kinds[i];
-    }
+    struct weft_buf list = { 0 };
     char shown[64];
-    const char *near = weft_nearest(set->as, names, WEFT_COUNT(kinds));
-    enum weft_status ignored =
-        weft_fail(&cli->err, WEFT_EARG,
-                  "no kind \"%s\"%s%s; known are model, adapter, safetensors, tokenizer, config, "
-                  "rows, text",
-                  weft_escape(shown, sizeof shown, weft_str_c(set->as)), near ? "; did you mean " : "",
-                  near ? near : "");
-    (void)ignored;
-    return NULL;
+    for (size_t i = 0; i < WEFT_COUNT(kinds); i++) {
+        *kind = &kinds[i];
+        if (set->as ? strcmp(set->as, kinds[i].name) == 0 : kinds[i].is(&cli->arena, path)) {
+            weft_buf_clear(&list);
+            return WEFT_OK;
+        }
+        weft_buf_printf(&list, "%s%s", i ? ", " : "", kinds[i].name);
+    }
+    enum weft_status st = weft_fail(&cli->err, WEFT_EARG, "no kind \"%s\"; known are %s",
+                                    weft_escape(shown, sizeof shown, weft_str_c(set->as)), list.s ? list.s : "");
+    weft_buf_clear(&list);
+    return st;
 }
 
 /* The part of a message between the file's name and the sentence: "12:5", "byte 8". */
@@ -306,8 +306,9 @@ static enum weft_status run(struct weft_cli *cli)
     if (st || done) return st;
     if (words.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one FILE or folder; found %zu words", words.n);
     const char *path = words.items[0];
-    const struct kind *kind = find_kind(cli, &set, path);
-    if (!kind) return WEFT_EARG;
+    const struct kind *kind;
+    st = find_kind(cli, &set, path, &kind);
+    if (st) return st;
     f.kind = kind->name;
     st = kind->inspect(cli, &set, path, &f);
     if (cli->json) print_json(cli, path, st, &f);
