@@ -137,8 +137,7 @@ static void heading(struct weft_cli *cli, int number, const char *what, const ch
 
 /* ---- dataset ---- */
 
-static enum weft_status dataset_key(struct weft_cli *cli, struct weft_option_table table,
-                                    const struct road *road, struct weft_stage_key *k)
+static enum weft_status dataset_key(struct weft_cli *cli, const struct road *road, struct weft_stage_key *k)
 {
     struct weft_buf settings = { 0 };
     struct weft_option_table script = weft_script_options();
@@ -240,7 +239,7 @@ static enum weft_status set_list(struct weft_cli *cli, struct weft_str_list *lis
     return WEFT_OK;
 }
 
-static enum weft_status dataset_stage(struct weft_cli *cli, struct weft_option_table table, struct road *road)
+static enum weft_status dataset_stage(struct weft_cli *cli, struct road *road)
 {
     static const char *const outputs[] = { "dataset/train.jsonl", "dataset/valid.jsonl", "dataset/test.jsonl",
                                            "dataset/report.json" };
@@ -250,7 +249,7 @@ static enum weft_status dataset_stage(struct weft_cli *cli, struct weft_option_t
     if (!road->own.files.n) return WEFT_OK;
     const char *dir = weft_path_join(&cli->arena, r->output_dir, "dataset");
     heading(cli, 1, "dataset", dir);
-    st = dataset_key(cli, table, road, &key);
+    st = dataset_key(cli, road, &key);
     if (!st && weft_stage_is_done(cli, r->output_dir, "dataset", &key)) weft_note(cli, "  unchanged: skipped\n");
     else if (!st) {
         st = build_dataset(cli, road, dir);
@@ -512,7 +511,7 @@ static enum weft_status run(struct weft_cli *cli)
     st = weft_cli_compute(cli, &road.common);
     if (!st) st = weft_dir_make(road.recipe.output_dir, &cli->err);
     if (!st) st = write_recipe(cli, table, &road);
-    if (!st) st = dataset_stage(cli, table, &road);
+    if (!st) st = dataset_stage(cli, &road);
     if (!st) st = training_stage(cli, &road, &trained);
     if (!st) st = write_recipe(cli, table, &road);
     if (!st) st = comparison_stage(cli, &road, &trained);
