@@ -19,6 +19,15 @@ libpcre2-dev        header:pcre2.h
 libutf8proc-dev     header:utf8proc.h
 libssl-dev          header:openssl/evp.h
 libxxhash-dev       header:xxhash.h
+zlib1g-dev          header:zlib.h
+libexpat1-dev       header:expat.h
+libsqlite3-dev      header:sqlite3.h
+libseccomp-dev      header:seccomp.h
+libcurl4-openssl-dev header:curl/curl.h
+libxml2-dev         header:libxml2/libxml/HTMLparser.h
+libmd4c-dev         header:md4c.h
+poppler-utils       command:pdftotext
+poppler-data        any
 libcmocka-dev       header:cmocka.h
 "
 dev="

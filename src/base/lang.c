@@ -10,6 +10,7 @@ static const struct weft_message messages[] = {
 #include "base/zh/dataset.inc"
 #include "base/zh/kernels.inc"
 #include "base/zh/model.inc"
+#include "base/zh/store.inc"
 #include "base/zh/text.inc"
 #include "base/zh/tokens.inc"
 #include "base/zh/train.inc"

@@ -278,7 +278,11 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
         if (texts[i].from.s) st = weft_row_keep(r, texts[i].from, texts[i].to);
     if (!st) st = words_of(r, v, "flags", &o->flags);
     if (!st) st = words_of(r, v, "parents", &o->parents);
+    const struct weft_json_value *confidence = weft_json_get(v, "confidence");
     o->line = number_of(src, "line");
+    o->page = number_of(src, "page");
+    if (confidence && confidence->kind == WEFT_JSON_NUMBER && confidence->number > 0 && confidence->number <= 1)
+        o->confidence = confidence->number;
     o->last_line = number_of(src, "last_line");
     if (bytes && bytes->kind == WEFT_JSON_ARRAY && bytes->n == 2 && bytes->items[0].is_int
         && bytes->items[1].is_int && bytes->items[0].integer >= 0
@@ -319,7 +323,7 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
     const struct weft_origin *from = &row->origin;
     split &= row->split_input;
     if (!from->id.s && !from->file.s && !from->via.s && !from->scene.s && !from->flags.s && !from->parents.s
-        && !split)
+        && !(from->confidence > 0) && !split)
         return;
     weft_json_out_key(o, "weft");
     weft_json_out_object(o);
@@ -340,6 +344,10 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
             weft_json_out_uint(o, from->byte_end);
             weft_json_out_array_end(o);
         }
+        if (from->page) {
+            weft_json_out_key(o, "page");
+            weft_json_out_uint(o, from->page);
+        }
         weft_json_out_object_end(o);
     }
     out_text(o, "via", from->via);
@@ -347,6 +355,10 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
     out_text(o, "scene", from->scene);
     out_text(o, "speaker", from->speaker);
     out_text(o, "prompt_speaker", from->prompt_speaker);
+    if (from->confidence > 0) {
+        weft_json_out_key(o, "confidence");
+        weft_json_out_double(o, from->confidence);
+    }
     out_words(o, "flags", from->flags);
     out_words(o, "parents", from->parents);
     if (split) {
