@@ -50,7 +50,8 @@ struct result {
 
 void weft_data_script_repairs(struct weft_cli *cli, const struct weft_text *t)
 {
-    if (weft_text_partial(t))
+    for (size_t i = 0; i < t->n_notes; i++) weft_warn(cli, "%s", t->notes[i].s);
+    if (t->repaired || t->nul_dropped)
         weft_warn(cli,
                   "%s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64
                   " NUL bytes were dropped; the first in line %" PRIu64,

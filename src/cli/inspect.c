@@ -189,6 +189,7 @@ static enum weft_status inspect_text(struct weft_cli *cli, const struct settings
     fact(f, "characters", "%s", weft_cli_count(n, weft_utf8_chars(text.text)));
     if (text.repaired) fact(f, "repaired", "%llu", (unsigned long long)text.repaired);
     if (text.nul_dropped) fact(f, "NUL dropped", "%llu", (unsigned long long)text.nul_dropped);
+    for (size_t i = 0; i < text.n_notes; i++) fact(f, "note", "%s", text.notes[i].s);
     if (text.private_use) fact(f, "private use", "%llu", (unsigned long long)text.private_use);
     return WEFT_OK;
 }

@@ -24,7 +24,8 @@ static void show_json(struct weft_json_out *o, const struct weft_text *t)
         uint64_t n;
     } counts[] = { { "repaired", t->repaired },       { "nul_dropped", t->nul_dropped },
                    { "private_use", t->private_use }, { "replacement", t->replacement },
-                   { "controls", t->controls },       { "cr", t->cr } };
+                   { "controls", t->controls },       { "cr", t->cr },
+                   { "left_out", t->left_out } };
     weft_json_out_object(o);
     weft_data_key_str(o, "file", t->name);
     weft_data_key_str(o, "sha256", weft_str_c(t->sha256));
@@ -48,7 +49,10 @@ static void show_json(struct weft_json_out *o, const struct weft_text *t)
     weft_json_out_array(o);
     for (size_t i = 0; i < t->n_lines; i++) {
         weft_json_out_object(o);
+        const struct weft_text_section *in = weft_text_section_of(t, i);
         weft_data_key_uint(o, "line", i + 1);
+        if (in && in->page) weft_data_key_uint(o, "page", in->page);
+        if (in && in->part.len) weft_data_key_str(o, "part", in->part);
         weft_json_out_key(o, "bytes");
         weft_json_out_array(o);
         weft_json_out_uint(o, t->lines[i].begin);
@@ -65,7 +69,8 @@ static void note(struct weft_cli *cli, const struct weft_text *t)
 {
     weft_note(cli, "%.*s: %s%s, %zu lines, %zu characters\n", (int)t->name.len, t->name.s,
               weft_charset_name(t->charset), t->bom ? " (BOM)" : "", t->n_lines, weft_utf8_chars(t->text));
-    if (weft_text_partial(t))
+    for (size_t i = 0; i < t->n_notes; i++) weft_warn(cli, "%s", t->notes[i].s);
+    if (t->repaired || t->nul_dropped)
         weft_warn(cli,
                   "%.*s: %" PRIu64 " damaged places became U+FFFD, %" PRIu64
                   " NUL bytes were dropped; the first in line %" PRIu64,

@@ -269,6 +269,7 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
         struct weft_str from, *to;
     } texts[] = {
         { text_of(v, "id"), &o->id }, { text_of(src, "file"), &o->file }, { text_of(src, "sha256"), &o->sha256 },
+        { text_of(src, "part"), &o->part },
         { text_of(v, "via"), &o->via }, { text_of(v, "episode"), &o->episode }, { text_of(v, "scene"), &o->scene },
         { text_of(v, "speaker"), &o->speaker }, { text_of(v, "prompt_speaker"), &o->prompt_speaker },
     };
@@ -333,6 +334,7 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
         weft_json_out_object(o);
         out_text(o, "file", from->file);
         out_text(o, "sha256", from->sha256);
+        out_text(o, "part", from->part);
         if (from->line) {
             weft_json_out_key(o, "line");
             weft_json_out_uint(o, from->line);

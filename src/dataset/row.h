@@ -30,7 +30,8 @@ struct weft_origin {
     struct weft_str file;               /* as the user named it */
     struct weft_str sha256;             /* of the whole source file, 64 hex digits */
     uint64_t line, last_line;           /* 1-based, inclusive */
-    uint64_t byte_begin, byte_end;      /* in the original file, half open */
+    uint64_t byte_begin, byte_end;      /* in the original file, or in `part` of it; half open */
+    struct weft_str part;               /* of a container: "word/document.xml" */
     uint64_t page;                      /* 1-based, of formats that have pages */
     double confidence;                  /* 0 < c <= 1: how sure a rule or a model is; below 1 worth a review */
     struct weft_str via;                /* rule and its version: "script/default@1" */

@@ -113,6 +113,7 @@ enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows, co
 {
     struct weft_row *row = weft_rows_add(rows, a);
     const struct weft_text *t = in->text;
+    struct weft_text_span span = weft_text_span_of(t, in->first_line, in->last_line);
     if (!row) goto no_memory;
     row->turns = in->turns;
     row->n_turns = in->n_turns;
@@ -123,8 +124,10 @@ enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows, co
         .sha256 = { t->sha256, WEFT_SHA256_HEX - 1 },
         .line = in->first_line + 1,
         .last_line = in->last_line + 1,
-        .byte_begin = t->lines[in->first_line].begin,
-        .byte_end = t->lines[in->last_line].end,
+        .byte_begin = span.begin,
+        .byte_end = span.end,
+        .part = span.part,
+        .page = span.page,
         .via = in->via,
         .episode = in->episode,
         .scene = in->scene,

@@ -1,6 +1,10 @@
 #include "text/text.h"
 
 #include "base/file.h"
+#include "base/lang.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 
 const char *weft_charset_name(enum weft_charset c)
 {
@@ -52,4 +56,73 @@ uint64_t weft_text_line_of(const struct weft_text *t, size_t at)
         else high = mid;
     }
     return low + 1;
+}
+
+const struct weft_text_section *weft_text_section_of(const struct weft_text *t, size_t i)
+{
+    size_t low = 0, high = t->n_sections;   /* the last section that begins at or before line i */
+    if (!high) return NULL;
+    while (low + 1 < high) {
+        size_t mid = low + (high - low) / 2;
+        if (t->sections[mid].first_line <= i) low = mid;
+        else high = mid;
+    }
+    return &t->sections[low];
+}
+
+uint64_t weft_text_page_of(const struct weft_text *t, size_t i)
+{
+    const struct weft_text_section *s = weft_text_section_of(t, i);
+    return s ? s->page : 0;
+}
+
+struct weft_text_span weft_text_span_of(const struct weft_text *t, size_t first, size_t last)
+{
+    struct weft_text_span span = { .begin = t->lines[first].begin, .end = t->lines[first].end };
+    const struct weft_text_section *s = weft_text_section_of(t, first), *end = t->sections + t->n_sections;
+    if (s) {
+        span.page = s->page;
+        if (s->part.len) span.part = s->part;
+        for (const struct weft_text_section *next = s + 1; next < end && next->first_line <= last; next++)
+            if (!weft_str_eq(next->part, s->part)) last = next->first_line - 1;
+    }
+    if (t->lines[last].end > span.end) span.end = t->lines[last].end;
+    return span;
+}
+
+enum weft_status weft_text_section_add(struct weft_arena *a, struct weft_text *t, struct weft_text_section s,
+                                       struct weft_err *err)
+{
+    if (t->n_sections && t->sections[t->n_sections - 1].first_line == s.first_line) t->n_sections--;
+    if (t->n_sections == t->cap_sections) {
+        size_t cap = t->cap_sections ? 2 * t->cap_sections : 16;
+        struct weft_text_section *more = WEFT_NEWS(a, struct weft_text_section, cap);
+        if (!more) return weft_fail_nomem(err, cap * sizeof *more, "the sections of a text");
+        if (t->n_sections) memcpy(more, t->sections, t->n_sections * sizeof *more);
+        t->sections = more;
+        t->cap_sections = cap;
+    }
+    t->sections[t->n_sections++] = s;
+    return WEFT_OK;
+}
+
+enum weft_status weft_text_note(struct weft_arena *a, struct weft_text *t, struct weft_err *err, const char *fmt,
+                                ...)
+{
+    char text[1024];
+    va_list ap;
+    if (t->n_notes == WEFT_TEXT_PLACES) return WEFT_OK;
+    va_start(ap, fmt);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    /* A translation has the same conversions in the same order: tests/base/test_lang.c checks the catalogue. */
+    int n = vsnprintf(text, sizeof text, weft_tr(err ? err->lang : WEFT_LANG_EN, fmt), ap);
+#pragma GCC diagnostic pop
+    va_end(ap);
+    if (n >= (int)sizeof text) text[weft_utf8_check(weft_str_c(text))] = '\0';
+    if (!t->notes) t->notes = WEFT_NEWS(a, struct weft_str, WEFT_TEXT_PLACES);
+    struct weft_str kept = t->notes ? weft_str_dup(a, weft_str_c(text)) : (struct weft_str){ NULL, 0 };
+    if (!kept.s) return weft_fail_nomem(err, sizeof text, "a note");
+    t->notes[t->n_notes++] = kept;
+    return WEFT_OK;
 }

@@ -41,7 +41,16 @@ struct weft_text_settings {
 
 struct weft_text_line {
     size_t at;              /* where the line begins in the decoded text */
-    uint64_t begin, end;    /* the line in the original file, without its line end; half open */
+    uint64_t begin, end;    /* the line in the original file, or in the part of its section, without its line end;
+                             * half open */
+};
+
+/* Where lines of a container stood: a page, a chapter, a part of a zip file.  Plain text has no sections. */
+struct weft_text_section {
+    size_t first_line;      /* 0-based; sections are in line order and each reaches to the next */
+    uint64_t page;          /* 1-based, of formats that have pages; else 0 */
+    struct weft_str part;   /* the part in which its bytes are counted ("word/document.xml"); len 0: the file itself */
+    struct weft_str title;  /* of the chapter; len 0: none known */
 };
 
 /* Something that was repaired or is worth a look: the first places by kind, the rest only counted. */
@@ -61,12 +70,17 @@ struct weft_text {
     const char *format;                 /* the reader's name: "txt" */
     enum weft_charset charset;          /* found or forced; never AUTO */
     bool bom;
+    struct weft_text_section *sections; /* the first begins at line 0; NULL: lines and bytes say all */
+    size_t n_sections, cap_sections;
 
     /* repairs: what stands in the text differs from the file, so the verdict is `partial` */
     uint64_t repaired;                  /* byte sequences that are not text in this charset, now U+FFFD */
     uint64_t nul_dropped;               /* NUL bytes left out */
     struct weft_text_place places[WEFT_TEXT_PLACES];    /* of both kinds, in file order */
     size_t n_places;
+    uint64_t left_out;                  /* pages, chapters or parts that could not be read; the notes say which */
+    struct weft_str *notes;             /* sentences for the user, without final newline: the first */
+    size_t n_notes;                     /* WEFT_TEXT_PLACES of them */
     /* kept as they are, but odd */
     uint64_t private_use;               /* characters of the private use areas: often a damaged conversion */
     uint64_t replacement;               /* U+FFFD that stood in the file: damage done before */
@@ -75,7 +89,10 @@ struct weft_text {
 };
 
 /* True when reading changed more than line ends: the command ends with exit status 4. */
-static inline bool weft_text_partial(const struct weft_text *t) { return t->repaired || t->nul_dropped; }
+static inline bool weft_text_partial(const struct weft_text *t)
+{
+    return t->repaired || t->nul_dropped || t->left_out;
+}
 
 /* Line number `i` (0-based, < n_lines), without its line end. */
 static inline struct weft_str weft_text_line(const struct weft_text *t, size_t i)
@@ -101,7 +118,29 @@ WEFT_MUST_USE enum weft_status weft_text_from_memory(struct weft_arena *a, const
 /* 1-based line of a byte offset of the decoded text. */
 uint64_t weft_text_line_of(const struct weft_text *t, size_t at);
 
+/* The section of line `i` (0-based), or NULL where there are none. */
+const struct weft_text_section *weft_text_section_of(const struct weft_text *t, size_t i);
+/* 1-based page of line `i` (0-based); 0: the format has no pages. */
+uint64_t weft_text_page_of(const struct weft_text *t, size_t i);
+
+/* Where lines first ... last (0-based, inclusive) stood, for the origin of a row.  Bytes are counted in the part of the
+ * first line: when the last line is in another part, the span ends with the last line that is still in the first. */
+struct weft_text_span {
+    uint64_t begin, end;    /* half open */
+    uint64_t page;          /* of the first line; 0: none */
+    struct weft_str part;   /* len 0: the file itself; then s is NULL */
+};
+struct weft_text_span weft_text_span_of(const struct weft_text *t, size_t first, size_t last);
+
 /* ---- readers ---- */
+
+/* For readers: appends a section.  One without lines is replaced by the next that begins at its line. */
+WEFT_MUST_USE enum weft_status weft_text_section_add(struct weft_arena *a, struct weft_text *t,
+                                                     struct weft_text_section s, struct weft_err *err);
+/* For readers: adds a sentence in the language of `err` (English where NULL): what was left out, or what the user may
+ * want to know.  The format is a key of the catalogue. */
+WEFT_MUST_USE enum weft_status weft_text_note(struct weft_arena *a, struct weft_text *t, struct weft_err *err,
+                                              const char *fmt, ...) WEFT_PRINTF(4, 5);
 
 struct weft_reader {
     const char *name;           /* "txt" */

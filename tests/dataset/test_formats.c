@@ -366,8 +366,8 @@ static void test_unknown_members_and_origin_are_kept_and_written_back(void **sta
     struct fixture *f = *state;
     const char *row =
         "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"score\":4.5,\"tags\":[\"a\",{\"b\":null}],"
-        "\"weft\":{\"id\":\"s000007\",\"src\":{\"file\":\"剧本.txt\",\"sha256\":\"ab\",\"line\":3,\"last_line\":4,\"bytes\":[10,99],"
-        "\"page\":12},\"via\":\"script/default@1\",\"episode\":\"第一集\",\"scene\":\"第二幕\",\"speaker\":\"甲\","
+        "\"weft\":{\"id\":\"s000007\",\"src\":{\"file\":\"剧本.txt\",\"sha256\":\"ab\",\"part\":\"word/document.xml\",\"line\":3,"
+        "\"last_line\":4,\"bytes\":[10,99],\"page\":12},\"via\":\"script/default@1\",\"episode\":\"第一集\",\"scene\":\"第二幕\",\"speaker\":\"甲\","
         "\"prompt_speaker\":\"乙\",\"confidence\":0.75,"
         "\"flags\":[\"merged\",\"chorus\"],\"parents\":[\"s1\"]}}";
     parse(f, row);
@@ -377,6 +377,7 @@ static void test_unknown_members_and_origin_are_kept_and_written_back(void **sta
     assert_int_equal(o->last_line, 4);
     assert_int_equal(o->byte_end, 99);
     assert_int_equal(o->page, 12);
+    check_str(o->part, "word/document.xml");
     assert_true(o->confidence == 0.75);
     check_str(f->rows.items[0].extra, "{\"score\":4.5,\"tags\":[\"a\",{\"b\":null}]}");
     check_str(to_json(f, &f->rows.items[0], WEFT_FORMAT_ALPACA, true), row);

@@ -424,6 +424,61 @@ static void test_slices_of_real_prose_are_recognised(void **state)
     assert_true(wrong * 500 <= n);
 }
 
+/* ---- sections ---- */
+
+static void add_section(struct fixture *f, size_t line, uint64_t page, const char *part)
+{
+    struct weft_text_section s = { .first_line = line, .page = page, .part = weft_str_c(part) };
+    check_ok(weft_text_section_add(&f->arena, &f->text, s, &f->err), &f->err);
+}
+
+static void test_plain_text_has_no_sections_and_spans_count_in_the_file(void **state)
+{
+    struct fixture *f = *state;
+    check_ok(read_bytes(f, WEFT_STR("a\nbb\nccc\n"), WEFT_CHARSET_AUTO), &f->err);
+    assert_null(weft_text_section_of(&f->text, 1));
+    assert_int_equal(weft_text_page_of(&f->text, 1), 0);
+    struct weft_text_span span = weft_text_span_of(&f->text, 1, 2);
+    assert_int_equal(span.begin, 2);
+    assert_int_equal(span.end, 8);
+    assert_null(span.part.s);
+}
+
+static void test_a_line_finds_its_section_and_a_span_stays_in_its_part(void **state)
+{
+    struct fixture *f = *state;
+    check_ok(read_bytes(f, WEFT_STR("0\n1\n2\n3\n4\n5\n"), WEFT_CHARSET_AUTO), &f->err);
+    add_section(f, 0, 1, "one");
+    add_section(f, 2, 2, "one");
+    add_section(f, 4, 0, "empty");      /* gave no line, so the next takes its place */
+    add_section(f, 4, 3, "two");
+    assert_int_equal(f->text.n_sections, 3);
+    static const uint64_t pages[] = { 1, 1, 2, 2, 3, 3 };
+    for (size_t i = 0; i < 6; i++) assert_int_equal(weft_text_page_of(&f->text, i), pages[i]);
+    check_str(weft_text_section_of(&f->text, 5)->part, "two");
+    struct weft_text_span span = weft_text_span_of(&f->text, 1, 5);
+    check_str(span.part, "one");
+    assert_int_equal(span.page, 1);
+    assert_int_equal(span.begin, 2);
+    assert_int_equal(span.end, 7);      /* line 3 is the last of part "one" */
+    span = weft_text_span_of(&f->text, 4, 5);
+    check_str(span.part, "two");
+    assert_int_equal(span.end, 11);
+}
+
+static void test_many_sections_and_a_full_list_of_notes(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 1000; i++) add_section(f, 3 * i, i + 1, "");
+    for (size_t i = 0; i < 3000; i++) assert_int_equal(weft_text_page_of(&f->text, i), i / 3 + 1);
+    for (int i = 0; i < WEFT_TEXT_PLACES + 5; i++)
+        check_ok(weft_text_note(&f->arena, &f->text, &f->err, "note %d", i), &f->err);
+    assert_int_equal(f->text.n_notes, WEFT_TEXT_PLACES);
+    check_str(f->text.notes[99], "note 99");
+    f->text.left_out = 1;
+    assert_true(weft_text_partial(&f->text));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -453,6 +508,9 @@ int main(void)
         TEST(test_random_text_round_trips),
         TEST(test_files_are_read_and_what_is_no_file_is_refused),
         TEST(test_slices_of_real_prose_are_recognised),
+        TEST(test_plain_text_has_no_sections_and_spans_count_in_the_file),
+        TEST(test_a_line_finds_its_section_and_a_span_stays_in_its_part),
+        TEST(test_many_sections_and_a_full_list_of_notes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
