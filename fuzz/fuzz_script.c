@@ -1,5 +1,5 @@
-/* Any text as a screenplay, in every mode; the first line chooses role and settings.  The account of lines must balance,
- * rows must alternate, and their origins must lie within the text. */
+/* Any text as a screenplay, in every mode; the first line chooses role and settings.  The account of lines
+ * must balance, rows must alternate, and their origins must lie within the text. */
 #include "dataset/screenplay.h"
 
 #include <stdlib.h>

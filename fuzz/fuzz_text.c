@@ -1,5 +1,5 @@
-/* Any bytes as a text file, found and forced charsets.  What comes out is UTF-8 with LF line ends; lines cover it and their
- * byte ranges cover the original in order; a strict reading means no repairs. */
+/* Any bytes as a text file, found and forced charsets.  What comes out is UTF-8 with LF line ends; lines cover
+ * it and their byte ranges cover the original in order; a strict reading means no repairs. */
 #include "text/text.h"
 
 #include <stdlib.h>

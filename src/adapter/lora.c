@@ -338,7 +338,8 @@ enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
                                         name);
                     goto done;
                 }
-            tensors[n_tensors++] = (struct weft_st_out){ .name = name, .dtype = WEFT_ST_F32, .n_dims = 2, .shape = { rows, cols },
+            tensors[n_tensors++] = (struct weft_st_out){ .name = name, .dtype = WEFT_ST_F32, .n_dims = 2,
+                .shape = { rows, cols },
                                                          .data = w };
         }
     }

@@ -1,5 +1,5 @@
-/* weft data script FILE... --role R -o OUT: a screenplay becomes rows in which R answers.  Without -o nothing is written:
- * the figures and the first rows show what would be. */
+/* weft data script FILE... --role R -o OUT: a screenplay becomes rows in which R answers.  Without -o nothing
+ * is written: the figures and the first rows show what would be. */
 #include "cli/data.h"
 #include "cli/verbs.h"
 #include "dataset/script_options.h"

@@ -1,6 +1,6 @@
 /* Alpaca: instruction, input, output, system, history [[question, answer], ...].  The prompt is instruction + "\n" +
- * input; with one of them empty, the other alone, as LLaMA-Factory joins them.  Preference rows have chosen and rejected
- * in place of output. */
+ * input; with one of them empty, the other alone, as LLaMA-Factory joins them.  Preference rows have chosen
+ * and rejected in place of output. */
 #include "dataset/format_parts.h"
 
 #include "base/lang.h"

@@ -1,6 +1,6 @@
 /* ShareGPT: conversations [{from, value}, ...], system, tools.  An optional system turn comes first; then human or
- * observation, and gpt or function_call, in turn; the last is an answer (or, in a preference row, the question that chosen
- * and rejected answer). */
+ * observation, and gpt or function_call, in turn; the last is an answer (or, in a preference row, the
+ * question that chosen and rejected answer). */
 #include "dataset/format_parts.h"
 
 #include "base/lang.h"

@@ -94,7 +94,8 @@ static void cached_task(void *ctx, size_t head, int thread)
     const struct weft_cached_attn *s = ctx;
     size_t kv = head / (s->n_heads / s->n_kv_heads), ld = s->n_heads * s->d;
     struct weft_ref_head h = { .q = s->q + head * s->d, .ldq = ld, .k = s->kc + kv * s->cap * s->d, .ldk = s->d,
-                               .v = s->vc + kv * s->cap * s->d, .ldv = s->d, .n_q = s->n_q, .offset = s->n_past, .d = s->d,
+                               .v = s->vc + kv * s->cap * s->d, .ldv = s->d, .d = s->d,
+                               .n_q = s->n_q, .offset = s->n_past,
                                .window = s->window };
     weft_ref_attention(s->out + head * s->d, ld, NULL, &h);
 }

@@ -1,7 +1,8 @@
 /* kernels/measure.h - what this machine can do at most, and how near the kernels come
  *
  * Every figure is a rate measured now, as the best of several short runs: on a busy machine a long run measures the
- * neighbours.  With one thread the time is what that thread ran.  A share is a ratio of two rates measured beside each other, and is what to compare between days. */
+ * neighbours.  With one thread the time is what that thread ran.  A share is a ratio of two rates measured
+ * beside each other, and is what to compare between days. */
 #ifndef WEFT_KERNELS_MEASURE_H
 #define WEFT_KERNELS_MEASURE_H
 
@@ -9,8 +10,9 @@
 
 double weft_clock_seconds(void);        /* monotonic */
 
-/* Multiply-adds on registers only, all threads of the pool at once, in FLOP/s (2 per multiply-add): ymm FMA at avx2, zmm
- * FMA at avx512 and wherever `exact`, vdpbf16ps at avx512bf16.  0: this level has no such loop (ref). */
+/* Multiply-adds on registers only, all threads of the pool at once, in FLOP/s (2 per multiply-add): ymm FMA at
+ * avx2, zmm FMA at avx512 and wherever `exact`, vdpbf16ps at avx512bf16.  0: this level has no such loop
+ * (ref). */
 double weft_measure_peak(struct weft_pool *pool, enum weft_isa isa, bool exact);
 
 /* Plain reading of `bytes` at p by all threads, in bytes/s.  Beyond the caches this is what decoding can reach. */

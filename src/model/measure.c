@@ -24,8 +24,9 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* FLOP of a step: 2 for every weight and token and product (y, dx, and dW where it trains), the head and what follows the
- * last layer's attention only for rows with loss, attention 4 d for each visible pair forward and 10 d backward, branches 2 r (n_in + n_out) three times. */
+/* FLOP of a step: 2 for every weight and token and product (y, dx, and dW where it trains), the head and what
+ * follows the last layer's attention only for rows with loss, attention 4 d for each visible pair forward and
+ * 10 d backward, branches 2 r (n_in + n_out) three times. */
 static double flop_of_step(const struct weft_model *m, double tokens, double rows, double seqs)
 {
     const struct weft_config *c = &m->config;

@@ -18,8 +18,8 @@ struct weft_measured_training {
     double flop_per_token;
     size_t peak_rss_bytes;          /* of the process so far */
 };
-/* Steps over one random batch of n_seqs sequences of `len` tokens, the later half of each with loss; `params` are those of
- * `model` that train. */
+/* Steps over one random batch of n_seqs sequences of `len` tokens, the later half of each with loss; `params`
+ * are those of `model` that train. */
 WEFT_MUST_USE enum weft_status weft_measure_training(struct weft_compute *c, struct weft_model *model,
                                                      struct weft_params *params, size_t n_seqs, size_t len,
                                                      bool checkpointing, int steps,

@@ -200,7 +200,10 @@ const char *weft_model_nonfinite(const struct weft_model *m, struct weft_arena *
     for (size_t i = 0; i < n; i++) {
         const unsigned char *w = slots[i].w;
         size_t bytes = weft_dtype_bytes(slots[i].type), values = slots[i].rows * slots[i].cols;
-        uint32_t mask = slots[i].type == WEFT_F32 ? 0x7F800000u : slots[i].type == WEFT_BF16 ? 0x7F80u : 0x7C00u, bad = 0;
+        uint32_t mask = slots[i].type == WEFT_F32    ? 0x7F800000u
+                        : slots[i].type == WEFT_BF16 ? 0x7F80u
+                                                     : 0x7C00u;
+        uint32_t bad = 0;
         if (bytes == 4)
             for (size_t k = 0; k < values; k++) {
                 uint32_t v;

@@ -1,8 +1,9 @@
 /* Forward and backward over one padding-free batch.
  *
- * What a layer keeps for its backward stands in struct weft_acts; norms' outputs and silu(gate)*up are recomputed there,
- * since they cost a pass over the cache and would cost D + D + F floats a token to keep.  With checkpointing all layers
- * share one struct weft_acts and only their inputs x[i] are kept.  Layers below the lowest trainable one keep nothing.
+ * What a layer keeps for its backward stands in struct weft_acts; norms' outputs and silu(gate)*up are
+ * recomputed there, since they cost a pass over the cache and would cost D + D + F floats a token to keep.
+ * With checkpointing all layers share one struct weft_acts and only their inputs x[i] are kept.  Layers below
+ * the lowest trainable one keep nothing.
  *
  * Nobody reads the last layer's output but in the rows that carry loss: behind its attention it is computed for those
  * alone, forward and backward. */
@@ -144,8 +145,8 @@ static void rows_backward(const struct weft_run *run, struct weft_model *m, stru
     weft_linear_backward_w(run, &l->o, p->dh, t.o, dt.o, o, p->wide, n);
 }
 
-/* dh [T, D] holds the gradient of the stream after attention and receives that of x, which is only computed when `below`
- * wants it. */
+/* dh [T, D] holds the gradient of the stream after attention and receives that of x, which is only computed
+ * when `below` wants it. */
 static void attend_backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p,
                             const struct weft_batch *b, size_t layer, const struct weft_acts *a,
                             const float *x, bool below)

@@ -1,5 +1,6 @@
 /* Candidates are kept as weights exp(z - max), never sorted as a whole: top-k is a selection, top-p a selection by
- * mass, both linear in the vocabulary.  The order of reference runtimes is kept: penalty, temperature, top-k, top-p, min-p. */
+ * mass, both linear in the vocabulary.  The order of reference runtimes is kept: penalty, temperature, top-k,
+ * top-p, min-p. */
 #include "model/sample.h"
 
 #include <math.h>

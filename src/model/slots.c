@@ -101,7 +101,8 @@ static void add_norm(struct list *list, const struct weft_norm *norm, size_t d, 
 
 static void add_linear(struct list *list, const struct weft_linear *l, bool bias, size_t layer, int part)
 {
-    add(list, (struct weft_slot){ .kind = WEFT_SLOT_WEIGHT, .rows = l->n_out, .cols = l->n_in, .w = l->w, .type = l->type,
+    add(list, (struct weft_slot){ .kind = WEFT_SLOT_WEIGHT, .rows = l->n_out, .cols = l->n_in, .w = l->w,
+        .type = l->type,
                                   .branch = l->branch, .layer = layer, .part = part }, l->name, ".weight");
     if (bias)
         add(list, (struct weft_slot){ .kind = WEFT_SLOT_BIAS, .rows = 1, .cols = l->n_out, .w = l->bias, .layer = layer,

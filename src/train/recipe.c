@@ -30,51 +30,61 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
 #define TOKENS "the vocabulary of the model cannot be changed here"
 
 /* key, refuse, why */
-#define FOREIGN(X)                                                                                                    \
-    X(template, 0, TEMPLATE) X(tool_format, 0, TEMPLATE) X(default_system, 1, TEMPLATE) X(enable_thinking, 0, TEMPLATE)  \
-    X(flash_attn, 0, SPEED) X(use_unsloth, 0, SPEED) X(use_unsloth_gc, 0, SPEED) X(enable_liger_kernel, 0, SPEED)        \
-    X(use_fast_tokenizer, 0, SPEED) X(low_cpu_mem_usage, 0, SPEED) X(use_cache, 0, SPEED) X(infer_dtype, 0, SPEED)       \
-    X(infer_backend, 0, SPEED) X(torch_compile, 0, SPEED) X(tf32, 0, SPEED) X(upcast_layernorm, 0, SPEED)                \
-    X(upcast_lmhead_output, 0, SPEED) X(use_reentrant_gc, 0, SPEED) X(disable_gradient_checkpointing, 0, SPEED)          \
-    X(full_determinism, 0, SPEED) X(offload_folder, 0, SPEED) X(use_cpu, 0, SPEED) X(no_cuda, 0, SPEED)                  \
-    X(dataloader_num_workers, 0, SPEED) X(dataloader_pin_memory, 0, SPEED) X(preprocessing_num_workers, 0, SPEED)        \
-    X(preprocessing_batch_size, 0, SPEED) X(dataloader_persistent_workers, 0, SPEED)                                     \
-    X(ddp_timeout, 0, GPU) X(ddp_find_unused_parameters, 0, GPU) X(deepspeed, 0, GPU) X(fsdp, 0, GPU)                    \
-    X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                          \
-    X(ray_num_workers, 0, GPU) X(data_shared_file_system, 0, GPU)                                                        \
-    X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)               \
-    X(report_to, 0, LOGS) X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)                      \
-    X(logging_first_step, 0, LOGS) X(log_level, 0, LOGS) X(disable_tqdm, 0, LOGS) X(use_swanlab, 0, LOGS)                \
-    X(include_num_input_tokens_seen, 0, LOGS) X(include_effective_tokens_per_second, 0, LOGS)                            \
-    X(print_param_status, 0, LOGS)                                                                                       \
-    X(resume_from_checkpoint, 0, RESUME) X(save_only_model, 0, RESUME) X(save_safetensors, 0, RESUME)                    \
-    X(ignore_data_skip, 1, RESUME)                                                                                       \
-    X(overwrite_cache, 0, CACHE) X(cache_dir, 0, CACHE) X(tokenized_path, 0, CACHE) X(streaming, 0, CACHE)               \
-    X(buffer_size, 0, CACHE) X(media_dir, 0, CACHE) X(remove_unused_columns, 0, CACHE)                                   \
-    X(trust_remote_code, 0, HUB) X(model_revision, 0, HUB) X(hf_hub_token, 0, HUB) X(ms_hub_token, 0, HUB)               \
-    X(om_hub_token, 0, HUB) X(push_to_hub, 1, HUB) X(hub_model_id, 0, HUB) X(hub_token, 0, HUB)                          \
-    X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)                \
-    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER) X(metric_for_best_model, 0, OTHER)                     \
-    X(greater_is_better, 0, OTHER) X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                         \
-    X(pissa_iter, 0, OTHER) X(pissa_convert, 0, OTHER) X(loraplus_lr_embedding, 0, OTHER) X(galore_target, 0, OTHER)     \
-    X(galore_rank, 0, OTHER) X(galore_update_interval, 0, OTHER) X(galore_scale, 0, OTHER) X(galore_proj_type, 0, OTHER) \
-    X(galore_layerwise, 0, OTHER) X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER)          \
-    X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                                \
-    X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)                      \
-    X(quantization_method, 0, OTHER) X(quantization_type, 0, OTHER) X(double_quantization, 0, OTHER)                     \
-    X(quantization_device_map, 0, OTHER) X(freeze_trainable_layers, 0, OTHER) X(freeze_trainable_modules, 0, OTHER)      \
-    X(freeze_extra_modules, 0, OTHER) X(pref_beta, 0, OTHER) X(pref_loss, 0, OTHER) X(pref_ftx, 0, OTHER)                \
-    X(ref_model, 0, OTHER) X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                      \
-    X(quantization_bit, 1, NOT_YET) X(use_dora, 1, NOT_YET) X(pissa_init, 1, NOT_YET) X(loraplus_lr_ratio, 1, NOT_YET)   \
-    X(additional_target, 1, NOT_YET) X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET) X(use_badam, 1, NOT_YET)        \
-    X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET) X(shift_attn, 1, NOT_YET) \
-    X(rope_scaling, 1, NOT_YET) X(neftune_noise_alpha, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)                 \
-    X(group_by_length, 1, NOT_YET) X(load_best_model_at_end, 1, NOT_YET) X(early_stopping_steps, 1, NOT_YET)             \
-    X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                          \
-    X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                                   \
-    X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                                    \
-    X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")               \
-    X(resize_vocab, 1, TOKENS) X(split_special_tokens, 1, TOKENS) X(add_tokens, 1, TOKENS)                               \
+#define FOREIGN(X)                                                                                              \
+    X(template, 0, TEMPLATE) X(tool_format, 0, TEMPLATE) X(default_system, 1, TEMPLATE)                         \
+    X(enable_thinking, 0, TEMPLATE)                                                                             \
+    X(flash_attn, 0, SPEED) X(use_unsloth, 0, SPEED) X(use_unsloth_gc, 0, SPEED)                                \
+    X(enable_liger_kernel, 0, SPEED)                                                                            \
+    X(use_fast_tokenizer, 0, SPEED) X(low_cpu_mem_usage, 0, SPEED) X(use_cache, 0, SPEED)                       \
+    X(infer_dtype, 0, SPEED)                                                                                    \
+    X(infer_backend, 0, SPEED) X(torch_compile, 0, SPEED) X(tf32, 0, SPEED) X(upcast_layernorm, 0, SPEED)       \
+    X(upcast_lmhead_output, 0, SPEED) X(use_reentrant_gc, 0, SPEED) X(disable_gradient_checkpointing, 0, SPEED) \
+    X(full_determinism, 0, SPEED) X(offload_folder, 0, SPEED) X(use_cpu, 0, SPEED) X(no_cuda, 0, SPEED)         \
+    X(dataloader_num_workers, 0, SPEED) X(dataloader_pin_memory, 0, SPEED)                                      \
+    X(preprocessing_num_workers, 0, SPEED)                                                                      \
+    X(preprocessing_batch_size, 0, SPEED) X(dataloader_persistent_workers, 0, SPEED)                            \
+    X(ddp_timeout, 0, GPU) X(ddp_find_unused_parameters, 0, GPU) X(deepspeed, 0, GPU) X(fsdp, 0, GPU)           \
+    X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                 \
+    X(ray_num_workers, 0, GPU) X(data_shared_file_system, 0, GPU)                                               \
+    X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)                                  \
+    X(report_to, 0, LOGS) X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)             \
+    X(logging_first_step, 0, LOGS) X(log_level, 0, LOGS) X(disable_tqdm, 0, LOGS) X(use_swanlab, 0, LOGS)       \
+    X(include_num_input_tokens_seen, 0, LOGS) X(include_effective_tokens_per_second, 0, LOGS)                   \
+    X(print_param_status, 0, LOGS)                                                                              \
+    X(resume_from_checkpoint, 0, RESUME) X(save_only_model, 0, RESUME) X(save_safetensors, 0, RESUME)           \
+    X(ignore_data_skip, 1, RESUME)                                                                              \
+    X(overwrite_cache, 0, CACHE) X(cache_dir, 0, CACHE) X(tokenized_path, 0, CACHE) X(streaming, 0, CACHE)      \
+    X(buffer_size, 0, CACHE) X(media_dir, 0, CACHE) X(remove_unused_columns, 0, CACHE)                          \
+    X(trust_remote_code, 0, HUB) X(model_revision, 0, HUB) X(hf_hub_token, 0, HUB) X(ms_hub_token, 0, HUB)      \
+    X(om_hub_token, 0, HUB) X(push_to_hub, 1, HUB) X(hub_model_id, 0, HUB) X(hub_token, 0, HUB)                 \
+    X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)       \
+    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER) X(metric_for_best_model, 0, OTHER)            \
+    X(greater_is_better, 0, OTHER) X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
+    X(pissa_iter, 0, OTHER) X(pissa_convert, 0, OTHER) X(loraplus_lr_embedding, 0, OTHER)                       \
+    X(galore_target, 0, OTHER)                                                                                  \
+    X(galore_rank, 0, OTHER) X(galore_update_interval, 0, OTHER) X(galore_scale, 0, OTHER)                      \
+    X(galore_proj_type, 0, OTHER)                                                                               \
+    X(galore_layerwise, 0, OTHER) X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER) \
+    X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                       \
+    X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)             \
+    X(quantization_method, 0, OTHER) X(quantization_type, 0, OTHER) X(double_quantization, 0, OTHER)            \
+    X(quantization_device_map, 0, OTHER) X(freeze_trainable_layers, 0, OTHER)                                   \
+    X(freeze_trainable_modules, 0, OTHER)                                                                       \
+    X(freeze_extra_modules, 0, OTHER) X(pref_beta, 0, OTHER) X(pref_loss, 0, OTHER) X(pref_ftx, 0, OTHER)       \
+    X(ref_model, 0, OTHER) X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                             \
+    X(quantization_bit, 1, NOT_YET) X(use_dora, 1, NOT_YET) X(pissa_init, 1, NOT_YET)                           \
+    X(loraplus_lr_ratio, 1, NOT_YET)                                                                            \
+    X(additional_target, 1, NOT_YET) X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET)                        \
+    X(use_badam, 1, NOT_YET)                                                                                    \
+    X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
+    X(shift_attn, 1, NOT_YET)                                                                                   \
+    X(rope_scaling, 1, NOT_YET) X(neftune_noise_alpha, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)        \
+    X(group_by_length, 1, NOT_YET) X(load_best_model_at_end, 1, NOT_YET) X(early_stopping_steps, 1, NOT_YET)    \
+    X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                 \
+    X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                          \
+    X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
+    X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")      \
+    X(resize_vocab, 1, TOKENS) X(split_special_tokens, 1, TOKENS) X(add_tokens, 1, TOKENS)                      \
     X(add_special_tokens, 1, TOKENS)
 
 #define AS_ENTRY(name, no, text) { .key = #name, .why = text, .refuse = no },

@@ -271,7 +271,8 @@ static void test_adapters_for_peft_to_load(void **state)
         float *logits = logits_of(&s, &n);
         struct weft_st_out tensors[] = {
             { "logits", WEFT_ST_F32, 2, { n_rows, n / n_rows }, logits }, { "rows", WEFT_ST_I32, 1, { n_rows }, rows },
-            { "ids", WEFT_ST_I32, 1, { s.batch.n_tokens }, s.batch.ids }, { "cu", WEFT_ST_I32, 1, { s.batch.n_seqs + 1 }, s.batch.cu } };
+            { "ids", WEFT_ST_I32, 1, { s.batch.n_tokens }, s.batch.ids },
+            { "cu", WEFT_ST_I32, 1, { s.batch.n_seqs + 1 }, s.batch.cu } };
         check_ok(weft_safetensors_write(weft_path_join(&s.arena, dir, "logits.safetensors"), tensors, 4, NULL,
                                         &s.err),
                  &s.err);

@@ -1,6 +1,6 @@
-/* The nth allocation fails, for n = 1, 2, 3 ...: every public call of model/ and adapter/ reports it, gives back what it
- * took, and works the next time.  The allocator of this program is replaced; sanitizers bring their own, so that the
- * test is skipped there. */
+/* The nth allocation fails, for n = 1, 2, 3 ...: every public call of model/ and adapter/ reports it, gives
+ * back what it took, and works the next time.  The allocator of this program is replaced; sanitizers bring
+ * their own, so that the test is skipped there. */
 #include "adapter/lora.h"
 #include "model/generate.h"
 #include "model/models.h"

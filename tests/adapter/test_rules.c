@@ -151,7 +151,8 @@ static void rewrite(struct setup *s, size_t (*change)(struct weft_st_out *t, siz
     check_ok(weft_safetensors_open(&f, &s->arena, file_of(s, "adapter_model.safetensors"), &s->err), &s->err);
     for (size_t i = 0; i < f.n; i++) {
         const struct weft_st_tensor *t = &f.tensors[i];
-        out[i] = (struct weft_st_out){ .name = weft_str_dup(&s->arena, t->name).s, .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data };
+        out[i] = (struct weft_st_out){ .name = weft_str_dup(&s->arena, t->name).s, .dtype = t->dtype,
+            .n_dims = t->n_dims, .data = t->data };
         memcpy(out[i].shape, t->shape, sizeof t->shape);
     }
     size_t n = change(out, f.n);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The whole road on our own screenplay and a very small random model: outputs, skipping, and what makes a stage run again.
+# The whole road on our own screenplay and a very small random model: outputs, skipping, and what makes a stage
+# run again.
 set -eu
 weft=$1
 dir=$(mktemp -d)

@@ -119,7 +119,9 @@ static void test_CF4_rope_in_both_spellings(void **state)
         "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
         "\"original_max_position_embeddings\": 64}",
         &c);
-    assert_true(c.rope.type == WEFT_ROPE_LLAMA3 && c.rope.original_max_position_embeddings == 64 && c.rope.high_freq_factor == 4);
+    assert_int_equal(c.rope.type, WEFT_ROPE_LLAMA3);
+    assert_int_equal(c.rope.original_max_position_embeddings, 64);
+    assert_true(c.rope.high_freq_factor == 4);
     accepted(
         "rope_parameters",
         "{\"rope_type\": \"yarn\", \"rope_theta\": 5000.0, \"factor\": 4.0, \"original_max_position_embeddings\": 32}",

@@ -44,7 +44,8 @@ static void rewrite(struct setup *s, size_t (*change)(struct weft_st_out *t, siz
     assert_true(f.n + 6 < WEFT_COUNT(out));
     for (size_t i = 0; i < f.n; i++) {
         const struct weft_st_tensor *t = &f.tensors[i];
-        out[i] = (struct weft_st_out){ .name = weft_str_dup(&s->arena, t->name).s, .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data };
+        out[i] = (struct weft_st_out){ .name = weft_str_dup(&s->arena, t->name).s, .dtype = t->dtype,
+            .n_dims = t->n_dims, .data = t->data };
         memcpy(out[i].shape, t->shape, sizeof t->shape);
     }
     size_t n = change(out, f.n);
@@ -104,7 +105,9 @@ static size_t add_six(struct weft_st_out *t, size_t n)
 {
     static const char *const names[] = { "x1", "x2", "x3", "x4", "x5", "x6" };
     static const float v[1];
-    for (size_t i = 0; i < 6; i++) t[n + i] = (struct weft_st_out){ .name = names[i], .dtype = WEFT_ST_F32, .n_dims = 1, .shape = { 1 }, .data = v };
+    for (size_t i = 0; i < 6; i++)
+        t[n + i] = (struct weft_st_out){ .name = names[i], .dtype = WEFT_ST_F32, .n_dims = 1, .shape = { 1 },
+                                         .data = v };
     return n + 6;
 }
 static size_t add_old_table(struct weft_st_out *t, size_t n)

@@ -180,7 +180,8 @@ static void test_rotary_frequencies_of_published_shapes(void **state)
     assert_true(weft_rope_frequencies(&c, inv) == 1);
     for (size_t i = 0; i < WEFT_COUNT(llama3); i++)
         assert_true(fabsf(inv[llama3[i].j] - llama3[i].want) <= 3e-7f * llama3[i].want);
-    c.rope = (struct weft_rope_config){ .type = WEFT_ROPE_YARN, .theta = 1e6, .factor = 4, .beta_fast = 32, .beta_slow = 1,
+    c.rope = (struct weft_rope_config){ .type = WEFT_ROPE_YARN, .theta = 1e6, .factor = 4, .beta_fast = 32,
+        .beta_slow = 1,
                                         .truncate = true, .original_max_position_embeddings = 32768 };
     assert_true(fabsf(weft_rope_frequencies(&c, inv) - 1.138629436f) < 1e-6f);
     for (size_t i = 0; i < WEFT_COUNT(yarn); i++)

@@ -44,7 +44,8 @@ static void add_branches(struct setup *s, size_t rank, float dropout)
     for (size_t i = 0; i < n; i++) {
         struct weft_linear *l = weft_model_linear(m, i);
         struct weft_branch *b = &s->branches[i];
-        *b = (struct weft_branch){ .rank = rank, .scale = 2, .dropout = dropout, .enabled = true, .module_id = (uint32_t)i };
+        *b = (struct weft_branch){ .rank = rank, .scale = 2, .dropout = dropout, .enabled = true,
+            .module_id = (uint32_t)i };
         size_t n_a = rank * l->n_in, n_b = rank * l->n_out;
         b->a = WEFT_NEWS(&s->arena, float, n_a), b->da = WEFT_NEWS(&s->arena, float, n_a);
         b->b = WEFT_NEWS(&s->arena, float, n_b), b->db = WEFT_NEWS(&s->arena, float, n_b);

@@ -2,7 +2,8 @@
  *
  *   tokens_pipe TOKENIZER FLAGS     FLAGS: the sum of WEFT_ENCODE_*
  *   stdin   for each text: u32 length, bytes
- *   stdout  for each text: u32 n, n ids, n begins, u32 length of the decoded text, its bytes; the same without special tokens
+ *   stdout  for each text: u32 n, n ids, n begins, u32 length of the decoded text, its bytes; the same without
+ *           special tokens
  */
 #include "tokens/tokenizer.h"
 

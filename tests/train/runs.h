@@ -96,8 +96,10 @@ static inline void run_add_branches(struct run *r)
         const char *name_b = weft_str_printf(&r->arena, "%s.lora_B.weight", l->name).s;
         assert_true(b->a && b->da && b->b && b->db && name_a && name_b);
         for (size_t k = 0; k < n_a; k++) b->a[k] = 0.2f * weft_rng_normal(&rng);
-        struct weft_param pa = { .name = name_a, .rows = RUN_RANK, .cols = l->n_in, .w = b->a, .grad = b->da, .decay = true };
-        struct weft_param pb = { .name = name_b, .rows = l->n_out, .cols = RUN_RANK, .w = b->b, .grad = b->db, .decay = true };
+        struct weft_param pa = { .name = name_a, .rows = RUN_RANK, .cols = l->n_in, .w = b->a, .grad = b->da,
+            .decay = true };
+        struct weft_param pb = { .name = name_b, .rows = l->n_out, .cols = RUN_RANK, .w = b->b, .grad = b->db,
+            .decay = true };
         check_ok(weft_params_add(&r->params, &r->arena, &pa, &r->err), &r->err);
         check_ok(weft_params_add(&r->params, &r->arena, &pb, &r->err), &r->err);
         l->branch = b;

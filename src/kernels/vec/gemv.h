@@ -140,20 +140,20 @@ VEC_INLINE void gemv_nn_m(const size_t m, size_t n, size_t k, const float *a, si
 }
 
 /* m and the type become constants here. */
-#define WEFT_GEMV_TYPES(name, count)                                                                                              \
-    case count:                                                                                                                   \
-        if (type == WEFT_F32) name##_m(count, n, k, a, lda, b, WEFT_F32, ldb, c, ldc, accumulate, alpha, bias);                   \
-        else if (type == WEFT_BF16) name##_m(count, n, k, a, lda, b, WEFT_BF16, ldb, c, ldc, accumulate, alpha, bias);            \
-        else name##_m(count, n, k, a, lda, b, WEFT_F16, ldb, c, ldc, accumulate, alpha, bias);                                    \
+#define WEFT_GEMV_TYPES(name, count)                                                                                   \
+    case count:                                                                                                        \
+        if (type == WEFT_F32) name##_m(count, n, k, a, lda, b, WEFT_F32, ldb, c, ldc, accumulate, alpha, bias);        \
+        else if (type == WEFT_BF16) name##_m(count, n, k, a, lda, b, WEFT_BF16, ldb, c, ldc, accumulate, alpha, bias); \
+        else name##_m(count, n, k, a, lda, b, WEFT_F16, ldb, c, ldc, accumulate, alpha, bias);                         \
         break;
-#define WEFT_GEMV(name)                                                                                                           \
-    static void name(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, size_t ldb,   \
-                     float *c, size_t ldc, bool accumulate, float alpha, const float *bias)                                       \
-    {                                                                                                                             \
-        switch (m) {                                                                                                              \
-            WEFT_GEMV_TYPES(name, 1) WEFT_GEMV_TYPES(name, 2) WEFT_GEMV_TYPES(name, 3) WEFT_GEMV_TYPES(name, 4)                   \
-            WEFT_GEMV_TYPES(name, 5) WEFT_GEMV_TYPES(name, 6) WEFT_GEMV_TYPES(name, 7) WEFT_GEMV_TYPES(name, 8)                   \
-        }                                                                                                                         \
+#define WEFT_GEMV(name)                                                                                             \
+    static void name(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b, enum weft_dtype type, \
+                     size_t ldb, float *c, size_t ldc, bool accumulate, float alpha, const float *bias)             \
+    {                                                                                                               \
+        switch (m) {                                                                                                \
+            WEFT_GEMV_TYPES(name, 1) WEFT_GEMV_TYPES(name, 2) WEFT_GEMV_TYPES(name, 3) WEFT_GEMV_TYPES(name, 4)     \
+            WEFT_GEMV_TYPES(name, 5) WEFT_GEMV_TYPES(name, 6) WEFT_GEMV_TYPES(name, 7) WEFT_GEMV_TYPES(name, 8)     \
+        }                                                                                                           \
     }
 WEFT_GEMV(gemv_nt)
 WEFT_GEMV(gemv_nn)

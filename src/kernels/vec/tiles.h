@@ -49,12 +49,12 @@ VEC_INLINE void tile(const size_t mr, const size_t nv, size_t units, const uint3
     }
 }
 
-#define WEFT_TILE(mr, nv)                                                                                                \
-    static __attribute__((noinline)) void tile_##mr##_##nv(size_t units, const uint32_t *a, size_t lda, const uint32_t *b, \
-                                                           float *c, size_t ldc, vmask last, bool accumulate, float alpha, \
-                                                           const float *bias)                                            \
-    {                                                                                                                    \
-        tile(mr, nv, units, a, lda, b, c, ldc, last, accumulate, alpha, bias);                                           \
+#define WEFT_TILE(mr, nv)                                                                                 \
+    static __attribute__((noinline)) void tile_##mr##_##nv(                                               \
+        size_t units, const uint32_t *a, size_t lda, const uint32_t *b, float *c, size_t ldc, vmask last, \
+        bool accumulate, float alpha, const float *bias)                                                  \
+    {                                                                                                     \
+        tile(mr, nv, units, a, lda, b, c, ldc, last, accumulate, alpha, bias);                            \
     }
 WEFT_TILE(1, 1) WEFT_TILE(2, 1) WEFT_TILE(4, 1) WEFT_TILE(12, 1)
 #if PANEL_VECS == 4
