@@ -1,4 +1,4 @@
-/* base/hash.h - SHA-256 for names that must not collide, XXH3 for tables and cache keys */
+/* base/hash.h - SHA-256 for names that must not collide, XXH3 for tables and cache keys, CRC32C against torn records */
 #ifndef WEFT_BASE_HASH_H
 #define WEFT_BASE_HASH_H
 
@@ -21,5 +21,8 @@ WEFT_MUST_USE enum weft_status weft_sha256_file(const char *path, char out[WEFT_
                                                 struct weft_err *err);
 
 uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed);
+
+/* CRC-32C (Castagnoli) of more bytes after `crc`, 0 at the start; "123456789" gives 0xE3069283. */
+uint32_t weft_crc32c(uint32_t crc, const void *p, size_t n);
 
 #endif

@@ -43,12 +43,26 @@ static void test_xxh3_known_answers(void **state)
     assert_true(weft_xxh3("abc", 3, 1) != weft_xxh3("abc", 3, 0));
 }
 
+/* RFC 3720, appendix B.4. */
+static void test_crc32c_known_answers(void **state)
+{
+    unsigned char bytes[32] = { 0 };
+    assert_int_equal(weft_crc32c(0, "123456789", 9), 0xe3069283);
+    assert_int_equal(weft_crc32c(0, bytes, 32), 0x8a9136aa);
+    memset(bytes, 0xff, sizeof bytes);
+    assert_int_equal(weft_crc32c(0, bytes, 32), 0x62a8ab43);
+    for (int i = 0; i < 32; i++) bytes[i] = (unsigned char)i;
+    assert_int_equal(weft_crc32c(0, bytes, 32), 0x46dd794e);
+    assert_int_equal(weft_crc32c(weft_crc32c(0, bytes, 11), bytes + 11, 21), 0x46dd794e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_known_answers),
         cmocka_unit_test(test_sha256_of_a_file),
         cmocka_unit_test(test_xxh3_known_answers),
+        cmocka_unit_test(test_crc32c_known_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
