@@ -2,6 +2,8 @@
  * formats hold NUL bytes and are refused as binary anyway. */
 #include "text/magic.h"
 
+#include "text/zip.h"
+
 struct magic {
     size_t at;
     struct weft_str bytes;
@@ -48,21 +50,29 @@ static bool has_at(struct weft_str bytes, size_t at, struct weft_str sig)
     return bytes.len >= at + sig.len && memcmp(bytes.s + at, sig.s, sig.len) == 0;
 }
 
-/* A zip's first entry tells what the whole is: its name begins at byte 30. */
+/* Containers that are zip files, and what to do about those that are not read. */
 static const char *zip_name(struct weft_str bytes)
 {
-    if (has_at(bytes, 30, WEFT_STR("mimetypeapplication/epub+zip"))) return "an EPUB book";
-    struct weft_str head = weft_str_sub(bytes, 0, 4096);
-    if (has_at(bytes, 30, WEFT_STR("[Content_Types].xml"))
-        || weft_str_find(head, WEFT_STR("word/"), 0) != SIZE_MAX)
-        return "an Office document (.docx, .xlsx, .pptx)";
-    return "a zip archive: unpack it first";
+    switch (weft_zip_kind(bytes)) {
+    case WEFT_ZIP_DOCX: return "a Word document (.docx)";
+    case WEFT_ZIP_EPUB: return "an EPUB book";
+    case WEFT_ZIP_XLSX: return "an Excel workbook (.xlsx): save its sheets as CSV first";
+    case WEFT_ZIP_PPTX: return "a PowerPoint presentation (.pptx): save it as PDF or its outline as text first";
+    case WEFT_ZIP_ODT: return "an OpenDocument text (.odt): save it as .docx first";
+    case WEFT_ZIP_ODS: return "an OpenDocument spreadsheet (.ods): save its sheets as CSV first";
+    case WEFT_ZIP_ODP: return "an OpenDocument presentation (.odp): save it as PDF first";
+    case WEFT_ZIP_EMPTY: return "an empty zip archive";
+    case WEFT_ZIP_CUT: return "a zip archive that is cut short: get the whole file again";
+    case WEFT_ZIP_NOT: break;
+    case WEFT_ZIP_OTHER: return "a zip archive: unpack it first";
+    }
+    return NULL;
 }
 
 const char *weft_magic_name(struct weft_str bytes)
 {
-    if (has_at(bytes, 0, WEFT_STR("PK\x03\x04"))) return zip_name(bytes);
-    if (has_at(bytes, 0, WEFT_STR("PK\x05\x06"))) return "an empty zip archive";
+    const char *zip = zip_name(bytes);
+    if (zip) return zip;
     for (size_t i = 0; i < WEFT_COUNT(magics); i++)
         if (has_at(bytes, magics[i].at, magics[i].bytes)) {
             /* Those that stand behind the start of the file also need their container's name in front. */

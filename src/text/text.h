@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/option.h"
 #include "base/str.h"
+#include "text/zip.h"
 
 /* In the order of the choices of the setting `charset`. */
 enum weft_charset {
@@ -29,15 +30,17 @@ const char *weft_charset_name(enum weft_charset c);     /* "utf-8" */
 struct weft_text_settings {
     int charset;            /* enum weft_charset; AUTO finds out, any other is taken as given */
     int64_t max_bytes;      /* a larger file is WEFT_ELIMIT; 0: 2 GiB */
+    struct weft_zip_limits zip;     /* of docx and epub */
 };
-/* Rows of these settings: "charset", "max_file_bytes".  Every verb that reads text offers them. */
+/* Rows of these settings: "charset", "max_file_bytes", "max_zip_...".  Every verb that reads text offers them. */
 #define WEFT_TEXT_OPTION_ROWS(strct, field)                                                                          \
     { .key = "charset", .type = WEFT_OPT_CHOICE, .offset = offsetof(strct, field.charset), .def = "auto",            \
       .choices = WEFT_CHARSET_CHOICES, .group = "Input", .help = "encoding of the text; auto finds out",             \
       .help_zh = "文本编码；auto 为自动识别" },                                                                      \
     { .key = "max_file_bytes", .type = WEFT_OPT_INT, .offset = offsetof(strct, field.max_bytes),                     \
       .def = "2147483648", .min = 1, .max = 1e15, .unit = "bytes", .group = "Input",                                 \
-      .help = "a larger file is refused", .help_zh = "超过此大小的文件拒绝读取" }
+      .help = "a larger file is refused", .help_zh = "超过此大小的文件拒绝读取" },                                  \
+    WEFT_ZIP_OPTION_ROWS(strct, field.zip)
 
 struct weft_text_line {
     size_t at;              /* where the line begins in the decoded text */
