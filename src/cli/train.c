@@ -116,7 +116,7 @@ static enum weft_status read_file(struct stage *s, const char *path, const struc
                 err, WEFT_EINPUT,
                 "%s: %llu places are not text (the first in line %llu); repair them, or train with them "
                 "replaced: skip_bad=true",
-                path, (unsigned long long)(text.repaired + text.nul_dropped),
+                path, (unsigned long long)text.repaired + (unsigned long long)text.nul_dropped,
                 (unsigned long long)(text.n_places ? text.places[0].line : 0));
         struct weft_row *row = st ? NULL : weft_rows_add(rows, a);
         if (st || !row) return st ? st : weft_fail_nomem(err, sizeof *row, "rows");

@@ -44,7 +44,7 @@ struct script_line {
         inner_to; /* brackets: what is inside; nameless: where the text begins; offsets in `text` */
 };
 /* `b` must hold the brackets of the trimmed line. */
-void script_line_classify(struct weft_str trimmed, const struct script_brackets *b, struct script_line *out);
+void script_line_classify(struct weft_str s, const struct script_brackets *b, struct script_line *out);
 
 /* `name directions* [，]? separator text` between offsets from and to of a line. */
 struct script_speech {

@@ -67,7 +67,7 @@ static enum weft_status choose(const char *name, enum weft_isa *isa, struct weft
         return WEFT_OK;
     }
     for (int i = WEFT_ISA_REF; i < WEFT_N_ISA; i++) {
-        if (strcmp(name, isa_names[i])) continue;
+        if (strcmp(name, isa_names[i]) != 0) continue;
         *isa = (enum weft_isa)i;
         if (set >> i & 1) return WEFT_OK;
         return weft_fail(err, WEFT_EDEVICE,

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -536,7 +537,8 @@ static double float_as_written(float f)
     double v;
     for (int digits = 6; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)f);
-        if (sscanf(text, "%lf", &v) == 1 && (float)v == f) return v;
+        v = strtod(text, NULL);
+        if ((float)v == f) return v;
     }
     return (double)f;
 }
@@ -568,7 +570,7 @@ enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf 
         weft_json_out_array_end(&o);
     }
     /* Older readers of qwen2 know no head_dim: say it only where it cannot be computed. */
-    if (strcmp(c->model_type, "qwen2") || c->head_dim * c->n_heads != c->hidden_size)
+    if (strcmp(c->model_type, "qwen2") != 0 || c->head_dim * c->n_heads != c->hidden_size)
         write_uint(&o, "head_dim", c->head_dim);
     weft_json_out_key(&o, "hidden_act");
     weft_json_out_cstr(&o, "silu");
@@ -638,7 +640,7 @@ bool weft_config_preset(const char *name, struct weft_config *out, const char *c
     if (n_names) *n_names = WEFT_COUNT(preset_names);
     for (size_t i = 0; name && i < WEFT_COUNT(presets); i++) {
         const struct preset *p = &presets[i];
-        if (strcmp(name, p->name)) continue;
+        if (strcmp(name, p->name) != 0) continue;
         const struct architecture *arch = find_architecture(weft_str_c(p->model_type));
         if (out)
             *out = (struct weft_config){

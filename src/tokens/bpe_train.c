@@ -341,6 +341,7 @@ static enum weft_status add_pair(struct trainer *t, uint32_t a, uint32_t b, uint
     if (!*at) return out_of_memory(n * sizeof **at, err);
     if (!grow((void **)&t->pairs, t->n_pairs, &t->cap_pairs, sizeof *t->pairs)) {
         free(*at);
+        *at = NULL;
         return out_of_memory(t->cap_pairs * sizeof *t->pairs, err);
     }
     t->pairs[t->n_pairs++] = (struct pair){ count, a, b, *at, (uint32_t)n };

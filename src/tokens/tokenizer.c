@@ -148,7 +148,7 @@ static enum weft_status read_model(struct reading *r)
     struct weft_bpe *b = &r->t->bpe;
     struct weft_str key;
     bool more;
-    size_t at = r->json.at, type_at = at;
+    size_t at = r->json.at, type_at = 0;
     char place[WEFT_PLACE_BYTES], shown[64];
     enum weft_status st = weft_json_object(&r->json, r->err);
     r->has_model = true;

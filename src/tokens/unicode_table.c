@@ -170,7 +170,7 @@ static void share_equal_blocks(struct weft_unicode *u)
     uint16_t to[0x1100 + 1];
     for (size_t b = 0; b < u->n_blocks; b++) {
         const uint16_t *from = u->classes + b * 256;
-        size_t k = n;
+        size_t k;
         if (n && memcmp(u->classes + (n - 1) * 256, from, bytes) == 0)
             k = n - 1; /* long runs of equal ones */
         else

@@ -24,7 +24,7 @@ enum { MANIFEST_MAX_BYTES = 4 << 20, STATE_MAX_BYTES = 1 << 20 };
 static bool checkpoint_step(const char *name, uint64_t *step)
 {
     size_t n = sizeof prefix - 1;
-    if (strncmp(name, prefix, n) || !name[n] || strlen(name + n) > 18) return false;
+    if (strncmp(name, prefix, n) != 0 || !name[n] || strlen(name + n) > 18) return false;
     *step = 0;
     for (const char *s = name + n; *s; s++) {
         if (*s < '0' || *s > '9') return false;
@@ -231,12 +231,12 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
     return WEFT_OK;
 }
 
-uint64_t weft_checkpoint_bytes(const struct weft_optimizer_state *s)
+uint64_t weft_checkpoint_bytes(const struct weft_optimizer_state *opt)
 {
-    uint64_t n = s->params->n_values;
-    for (int k = 0; k < s->n_slots; k++)
-        for (size_t i = 0; i < s->params->n; i++) n += s->slot_len[k][i];
-    return n * sizeof(float) + (uint64_t)s->params->n * 512 + 65536;
+    uint64_t n = opt->params->n_values;
+    for (int k = 0; k < opt->n_slots; k++)
+        for (size_t i = 0; i < opt->params->n; i++) n += opt->slot_len[k][i];
+    return n * sizeof(float) + (uint64_t)opt->params->n * 512 + 65536;
 }
 
 enum weft_status weft_checkpoint_save(const struct weft_train_job *job, const char *output_dir,
@@ -306,8 +306,8 @@ static enum weft_status manifest_tree(struct weft_arena *a, const char *name, st
     enum weft_status st = weft_sha256_of(weft_str_sub(text, 0, at), hex, err);
     if (st) return st;
     struct weft_str tail = weft_str_skip(text, at + sizeof self_key - 1);
-    if (tail.len != WEFT_SHA256_HEX - 1 + 4 || memcmp(tail.s, hex, WEFT_SHA256_HEX - 1) ||
-        memcmp(tail.s + WEFT_SHA256_HEX - 1, "\"\n}\n", 4))
+    if (tail.len != WEFT_SHA256_HEX - 1 + 4 || memcmp(tail.s, hex, WEFT_SHA256_HEX - 1) != 0 ||
+        memcmp(tail.s + WEFT_SHA256_HEX - 1, "\"\n}\n", 4) != 0)
         return bad(err, name, "its text does not match the hash at its end");
     return weft_json_parse(a, name, text, out, err);
 }
@@ -363,7 +363,7 @@ static enum weft_status verify_file(void *ctx, const char *file, uint64_t bytes,
     if (found != bytes)
         return weft_fail_rule(err, WEFT_EINPUT, "CK4", "%s: has %llu bytes, manifest.json says %llu", path,
                               (unsigned long long)found, (unsigned long long)bytes);
-    if (strcmp(hex, sha256)) return bad(err, path, "its bytes do not match the hash in manifest.json");
+    if (strcmp(hex, sha256) != 0) return bad(err, path, "its bytes do not match the hash in manifest.json");
     v->params = v->params || strcmp(file, "params.safetensors") == 0;
     v->optimizer = v->optimizer || strcmp(file, "optimizer.safetensors") == 0;
     v->state = v->state || strcmp(file, "state.json") == 0;

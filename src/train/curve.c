@@ -130,7 +130,8 @@ double weft_curve_ticks(double from, double to, int wanted, double *step)
 const char *weft_curve_number(char out[32], double v, double step, bool steps)
 {
     int decimals = 0;
-    for (double s = step; decimals < 6 && fabs(s - round(s)) > 1e-6 * s; s *= 10) decimals++;
+    double s = step;
+    for (; decimals < 6 && fabs(s - round(s)) > 1e-6 * s; decimals++) s *= 10;
     if (steps && step >= 1000 && fmod(step, 1000) == 0) snprintf(out, 32, "%.0fk", v / 1000);
     else snprintf(out, 32, "%.*f", decimals, fabs(v) < step * 1e-6 ? 0 : v);
     return out;

@@ -49,7 +49,9 @@ static void axes(struct weft_buf *b, const struct weft_curve_window *w, const ch
 {
     double step;
     char text[32];
-    for (double y = weft_curve_ticks(w->y0, w->y1, 6, &step); y <= w->y1 + 1e-9 * step; y += step) {
+    double first = weft_curve_ticks(w->y0, w->y1, 6, &step);
+    for (int i = 0; first + i * step <= w->y1 + 1e-9 * step; i++) {
+        double y = first + i * step;
         weft_buf_printf(b, "<line class=\"g\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, py(w, y),
                         WIDTH - RIGHT, py(w, y));
         weft_buf_printf(b, "<text class=\"n\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", LEFT - 10,
@@ -57,7 +59,9 @@ static void axes(struct weft_buf *b, const struct weft_curve_window *w, const ch
     }
     weft_buf_printf(b, "<line class=\"x\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", LEFT, HEIGHT - BOTTOM,
                     WIDTH - RIGHT, HEIGHT - BOTTOM);
-    for (double x = weft_curve_ticks(w->x0, w->x1, 8, &step); x <= w->x1 + 1e-9 * step; x += step) {
+    first = weft_curve_ticks(w->x0, w->x1, 8, &step);
+    for (int i = 0; first + i * step <= w->x1 + 1e-9 * step; i++) {
+        double x = first + i * step;
         weft_buf_printf(b, "<line class=\"x\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>", px(w, x),
                         HEIGHT - BOTTOM, px(w, x), HEIGHT - BOTTOM + 5);
         weft_buf_printf(b, "<text class=\"n\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",

@@ -35,8 +35,9 @@ static void set_dot(struct canvas *c, double x, double y)
 
 static void draw_line(struct canvas *c, double x0, double y0, double x1, double y1)
 {
-    double n = fmax(1, ceil(fmax(fabs(x1 - x0), fabs(y1 - y0))));
-    for (double t = 0; t <= n; t++) set_dot(c, x0 + (x1 - x0) * t / n, y0 + (y1 - y0) * t / n);
+    long n = lround(fmax(1, ceil(fmax(fabs(x1 - x0), fabs(y1 - y0)))));
+    for (long t = 0; t <= n; t++)
+        set_dot(c, x0 + (x1 - x0) * (double)t / (double)n, y0 + (y1 - y0) * (double)t / (double)n);
 }
 
 static void draw_dots(struct canvas *c, const struct weft_curve *curve)

@@ -50,13 +50,12 @@ static bool number_after(const char *text, const char *key, size_t *out)
 /* Pages of this process in memory, and its whole address space. */
 static void own_bytes(size_t *resident, size_t *virtual_bytes)
 {
-    char text[256];
-    unsigned long long size = 0, rss = 0;
+    char text[256], *end;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     *resident = *virtual_bytes = 0;
-    if (!read_small("/proc/self/statm", text, sizeof text) || sscanf(text, "%llu %llu", &size, &rss) != 2) return;
-    *virtual_bytes = (size_t)size * page;
-    *resident = (size_t)rss * page;
+    if (!read_small("/proc/self/statm", text, sizeof text)) return;
+    *virtual_bytes = (size_t)strtoull(text, &end, 10) * page;
+    *resident = (size_t)strtoull(end, NULL, 10) * page;
 }
 
 struct bound {
@@ -154,7 +153,7 @@ enum weft_status weft_memory_size(const char *text, size_t *bytes, struct weft_e
     while (n < 3 && end[n]) unit[n] = (char)toupper((unsigned char)end[n]), n++;
     for (size_t i = 0; end != text && !end[n] && i < WEFT_COUNT(units); i++) {
         double size = v * (double)((uint64_t)1 << units[i].shift);
-        if (strcmp(unit, units[i].unit) || !(size >= 1) || size >= 9e18) continue;
+        if (strcmp(unit, units[i].unit) != 0 || !(size >= 1) || size >= 9e18) continue;
         *bytes = (size_t)size;
         return WEFT_OK;
     }

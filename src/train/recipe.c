@@ -204,7 +204,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
         if (strcmp(r->optim, optim_spellings[i].spelling) == 0) r->optim = optim_spellings[i].name;
     if (r->use_muon) {
-        if (strcmp(r->optim, "adamw") && strcmp(r->optim, "muon"))
+        if (strcmp(r->optim, "adamw") != 0 && strcmp(r->optim, "muon") != 0)
             return weft_fail(err, WEFT_EINPUT, "use_muon: true and optim: %s exclude each other", r->optim);
         r->optim = "muon";
     }

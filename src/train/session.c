@@ -189,14 +189,14 @@ static uint64_t free_bytes(const char *dir)
 static enum weft_status check_room(struct weft_run *r, struct weft_err *err)
 {
     /* The caller's files are not known before they are written: an adapter is no larger than its parameters. */
-    uint64_t need = 2 * (weft_checkpoint_bytes(&r->opt) + sizeof(float) * r->job->params->n_values);
+    uint64_t need = 2 * (weft_checkpoint_bytes(&r->opt) + (uint64_t)r->job->params->n_values * sizeof(float));
     uint64_t have = free_bytes(r->output_dir);
     if (have >= need) return WEFT_OK;
     return weft_fail_rule(err, WEFT_ESYSTEM, "E5",
                           "%s has %llu MiB free; two checkpoints of this run need %llu MiB. Free some "
                           "space or choose another output_dir",
                           r->output_dir, (unsigned long long)(have >> 20),
-                          (unsigned long long)((need >> 20) + 1));
+                          (unsigned long long)(need >> 20) + 1);
 }
 
 static uint64_t every(int strategy, int64_t steps, uint64_t updates_per_epoch, uint64_t otherwise)
