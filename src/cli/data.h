@@ -9,7 +9,33 @@
 #include "dataset/screenplay.h"
 
 extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_verb_data_convert,
-    weft_verb_data_split, weft_verb_data_show;
+    weft_verb_data_split, weft_verb_data_show, weft_verb_data_mix, weft_verb_data_sample;
+
+/* ---- opening datasets (cli/data_input.c) ---- */
+
+/* How the verbs that read rows are told where they are and what they look like. */
+struct weft_data_input {
+    struct weft_rows_settings rows;
+    const char *info;               /* a dataset_info.json that FILE words may name entries of */
+};
+#define WEFT_DATA_INPUT_ROWS(T, field)                                                                                 \
+    { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(T, field.rows.format), .def = "auto",               \
+      .choices = WEFT_FORMAT_CHOICES, .group = "Input",                                                                \
+      .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },            \
+    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(T, field.rows.columns), .group = "Input",            \
+      .help = "renamed members: instruction=question,output=answer",                                                   \
+      .help_zh = "成员改名：instruction=question,output=answer" },                                                      \
+    { .key = "info", .type = WEFT_OPT_STRING, .offset = offsetof(T, field.info), .group = "Input",                     \
+      .help = "a dataset_info.json; FILE may then be the name of an entry",                                            \
+      .help_zh = "dataset_info.json；FILE 可以写其中数据集的名字" }
+
+/* The file that `word` names, and how to read it: a path, or an entry of the info file. */
+WEFT_MUST_USE enum weft_status weft_data_find(struct weft_cli *cli, const struct weft_data_input *in, const char *word,
+                                              const char **path, struct weft_rows_settings *how);
+/* All rows of the files, one after the other; says what a file really is where its name says otherwise. */
+WEFT_MUST_USE enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_input *in,
+                                              const struct weft_str_list *files, struct weft_rows *rows,
+                                              struct weft_report *report);
 
 /* Text measured and padded by what a terminal shows: Chinese characters take two columns. */
 void weft_data_cell(struct weft_cli *cli, const char *text, size_t columns);

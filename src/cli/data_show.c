@@ -9,7 +9,7 @@
 
 struct settings {
     struct weft_cli_common common;
-    struct weft_rows_settings rows;
+    struct weft_data_input in;
     int64_t row, limit, context;
     const char *id, *find, *flag;
     bool source;
@@ -37,13 +37,7 @@ static const struct weft_option rows_table[] = {
     { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "2",
       .max = 1000, .unit = "lines", .group = "Output",
       .help = "lines of the source before and after", .help_zh = "原文前后各显示几行" },
-    { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input",
-      .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
-      .group = "Input",
-      .help = "renamed members: instruction=question,output=answer",
-      .help_zh = "成员改名：instruction=question,output=answer" },
+    WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
@@ -191,7 +185,11 @@ static enum weft_status run(struct weft_cli *cli)
     if (st || done) return st;
     if (files.n != 1) return weft_fail(&cli->err, WEFT_EARG, "expected one FILE: a dataset");
     struct show x = { .cli = cli, .s = &s };
-    st = weft_rows_each(&cli->arena, files.items[0], &s.rows, each, &x, &report, NULL, &cli->err);
+    const char *path;
+    struct weft_rows_settings how;
+    st = weft_data_find(cli, &s.in, files.items[0], &path, &how);
+    if (st) return st;
+    st = weft_rows_each(&cli->arena, path, &how, each, &x, &report, NULL, &cli->err);
     bool enough = st == WEFT_ECANCEL && !cli->err.msg[0];
     if (st && !enough) return st;
     if (!x.shown)

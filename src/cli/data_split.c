@@ -7,7 +7,7 @@
 
 struct settings {
     struct weft_cli_common common;
-    struct weft_rows_settings rows;
+    struct weft_data_input in;
     struct weft_split_settings split;
     const char *output;
     int format;
@@ -34,13 +34,7 @@ static const struct weft_option rows_table[] = {
     { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, split.seed), .def = "42",
       .max = 9e18, .group = "Split",
       .help = "the same seed gives the same parts", .help_zh = "种子相同则划分相同" },
-    { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input",
-      .help = "shape of the rows read (auto: each row shows it)", .help_zh = "读入的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
-      .group = "Input",
-      .help = "renamed members: instruction=question,output=answer",
-      .help_zh = "成员改名：instruction=question,output=answer" },
+    WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
@@ -137,11 +131,7 @@ static enum weft_status run(struct weft_cli *cli)
     if (st || done) return st;
     if (!files.n || !s.output) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data split FILE... -o DIR");
     st = check_output(cli, s.output);
-    for (size_t i = 0; !st && i < files.n; i++) {
-        struct weft_rows_shape shape;
-        st = weft_rows_read(&cli->arena, files.items[i], &s.rows, &rows, &report, &shape, &cli->err);
-        if (!st) weft_data_shape_note(cli, files.items[i], &shape);
-    }
+    if (!st) st = weft_data_read(cli, &s.in, &files, &rows, &report);
     if (!st) st = weft_split_rows(&cli->arena, &rows, &s.split, &split, &cli->err);
     if (!st) st = write_all(cli, &s, &rows, &split, &report);
     if (st) return st;

@@ -264,7 +264,7 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
 {
     struct weft_origin *o = &row->origin;
     const struct weft_json_value *src = weft_json_get(v, "src"), *bytes = weft_json_get(src, "bytes");
-    const struct weft_json_value *split = weft_json_get(v, "instruction_bytes");
+    const struct weft_json_value *split = weft_json_get(v, "instruction_bytes"), *from = weft_json_get(v, "from");
     struct {
         struct weft_str from, *to;
     } texts[] = {
@@ -272,6 +272,7 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
         { text_of(src, "part"), &o->part },
         { text_of(v, "via"), &o->via }, { text_of(v, "episode"), &o->episode }, { text_of(v, "scene"), &o->scene },
         { text_of(v, "speaker"), &o->speaker }, { text_of(v, "prompt_speaker"), &o->prompt_speaker },
+        { text_of(from, "set"), &o->from_set }, { text_of(from, "id"), &o->from_id },
     };
     enum weft_status st = WEFT_OK;
     if (!v || v->kind != WEFT_JSON_OBJECT) return WEFT_OK;
@@ -282,6 +283,7 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
     const struct weft_json_value *confidence = weft_json_get(v, "confidence");
     o->line = number_of(src, "line");
     o->page = number_of(src, "page");
+    o->from_row = number_of(from, "row");
     if (confidence && confidence->kind == WEFT_JSON_NUMBER && confidence->number > 0 && confidence->number <= 1)
         o->confidence = confidence->number;
     o->last_line = number_of(src, "last_line");
@@ -324,7 +326,7 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
     const struct weft_origin *from = &row->origin;
     split &= row->split_input;
     if (!from->id.s && !from->file.s && !from->via.s && !from->scene.s && !from->flags.s && !from->parents.s
-        && !(from->confidence > 0) && !split)
+        && !(from->confidence > 0) && !from->from_set.s && !split)
         return;
     weft_json_out_key(o, "weft");
     weft_json_out_object(o);
@@ -363,6 +365,17 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
     }
     out_words(o, "flags", from->flags);
     out_words(o, "parents", from->parents);
+    if (from->from_set.s) {
+        weft_json_out_key(o, "from");
+        weft_json_out_object(o);
+        out_text(o, "set", from->from_set);
+        out_text(o, "id", from->from_id);
+        if (from->from_row) {
+            weft_json_out_key(o, "row");
+            weft_json_out_uint(o, from->from_row);
+        }
+        weft_json_out_object_end(o);
+    }
     if (split) {
         weft_json_out_key(o, "instruction_bytes");
         weft_json_out_uint(o, row->instruction_len);

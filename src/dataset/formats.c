@@ -6,6 +6,7 @@
 #include "dataset/format_parts.h"
 
 #include "base/lang.h"
+#include "dataset/grow.h"
 #include "text/magic.h"
 
 #include <inttypes.h>
@@ -108,6 +109,7 @@ struct reader {
     enum weft_status (*each)(void *ctx, const struct weft_row *row,
                              struct weft_err *err); /* ... and a call for each */
     void *ctx;
+    struct weft_row_index *index;       /* ... or only their places */
     struct weft_report *report;
     struct weft_rows_shape *shape;
     uint64_t n_good;
@@ -161,12 +163,24 @@ static enum weft_status drop_row(struct reader *r, const struct weft_json *j,
     return st;
 }
 
-static enum weft_status deliver(struct reader *r, const struct weft_row *row, enum weft_format format)
+static enum weft_status add_span(struct reader *r, const struct weft_json *j, const struct weft_json_value *v,
+                                 struct weft_str id)
+{
+    struct weft_row_index *ix = r->index;
+    uint64_t hash = id.len ? weft_xxh3(id.s, id.len, 0) : 0, base = (uint64_t)(j->text.s - r->text.s);
+    if (!WEFT_GROW(r->arena, ix->spans, ix->n, ix->cap)) return weft_fail_nomem(r->err, sizeof *ix->spans, "the index");
+    ix->spans[ix->n++] = (struct weft_row_span){ base + v->at, base + j->at, j->first_line, hash };
+    return WEFT_OK;
+}
+
+static enum weft_status deliver(struct reader *r, const struct weft_json *j, const struct weft_json_value *v,
+                                const struct weft_row *row, enum weft_format format)
 {
     if (!r->n_good++) r->shape->format = format;
     else if (r->shape->format != format) r->shape->format = WEFT_FORMAT_AUTO;
     r->report->rows_out++;
     r->full = r->s && r->s->max_rows > 0 && r->n_good >= (uint64_t)r->s->max_rows;
+    if (r->index) return add_span(r, j, v, row->origin.id);
     if (r->each) return r->each(r->ctx, row, r->err);
     struct weft_row *kept = weft_rows_add(r->rows, r->arena);
     if (!kept) return weft_fail_nomem(r->err, sizeof *kept, "the rows");
@@ -177,7 +191,8 @@ static enum weft_status deliver(struct reader *r, const struct weft_row *row, en
 /* One value that has been parsed. */
 static enum weft_status take_tree(struct reader *r, const struct weft_json *j, const struct weft_json_value *v)
 {
-    struct weft_row_reader row_reader = { .arena = r->each ? &r->row_arena : r->arena,
+    bool passing = r->each || r->index;     /* the row goes when it has been delivered */
+    struct weft_row_reader row_reader = { .arena = passing ? &r->row_arena : r->arena,
                                           .source = r->text,
                                           .s = r->s,
                                           .lang = lang_of(r),
@@ -190,8 +205,8 @@ static enum weft_status take_tree(struct reader *r, const struct weft_json *j, c
         weft_arena_release(row_reader.arena, mark);
         return drop_row(r, j, &row_reader);
     }
-    if (!st) st = deliver(r, &row, format);
-    if (r->each) weft_arena_release(&r->row_arena, mark);
+    if (!st) st = deliver(r, j, v, &row, format);
+    if (passing) weft_arena_release(&r->row_arena, mark);
     return st;
 }
 
@@ -461,6 +476,57 @@ weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_se
     if (!st) st = read_all(&r);
     weft_map_close(&map);
     return st;
+}
+
+/* ---- rows by number ---- */
+
+enum weft_status weft_row_index_open(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+                                     struct weft_row_index *out, struct weft_report *report, struct weft_err *err)
+{
+    struct weft_report own = { 0 };
+    *out = (struct weft_row_index){ .name = path };
+    if (s) out->s = *s;
+    struct reader r = { .arena = a,
+                        .name = path,
+                        .s = &out->s,
+                        .index = out,
+                        .report = report ? report : &own,
+                        .shape = &out->shape,
+                        .err = err };
+    enum weft_status st;
+    if (strcmp(path, "-") == 0) st = weft_file_read(a, path, MAX_BYTES, &out->text, err);
+    else {
+        st = weft_map_open(&out->map, path, err);
+        if (!st) out->text = (struct weft_str){ (const char *)out->map.p, out->map.len };
+    }
+    r.text = out->text;
+    if (!st) st = read_all(&r);
+    if (st) weft_row_index_close(out);
+    return st;
+}
+
+enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft_arena *a, size_t i, struct weft_row *row,
+                                    struct weft_err *err)
+{
+    const struct weft_row_span *span = &ix->spans[i];
+    struct weft_row_reader r = { .arena = a, .source = ix->text, .s = &ix->s, .err = err };
+    struct weft_arena scratch = { 0 };
+    struct weft_json_value v;
+    enum weft_format format;
+    struct weft_str json = weft_str_sub(ix->text, (size_t)span->begin, (size_t)span->end);
+    *row = (struct weft_row){ .kto_tag = -1 };
+    enum weft_status st = weft_json_parse_row(&scratch, ix->name, span->line, json, &v, err);
+    if (!st) st = read_object(&r, &v, row, &format);
+    if (st == WEFT_EINPUT)      /* it was good when the index was made */
+        st = weft_fail(err, WEFT_ESYSTEM, "%s:%" PRIu64 ": the file changed while it was read", ix->name, span->line);
+    weft_arena_clear(&scratch);
+    return st;
+}
+
+void weft_row_index_close(struct weft_row_index *ix)
+{
+    weft_map_close(&ix->map);
+    *ix = (struct weft_row_index){ 0 };
 }
 
 /* ---- writing ---- */

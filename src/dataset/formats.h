@@ -74,6 +74,35 @@ weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_se
                enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err),
                void *ctx, struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err);
 
+/* ---- rows by number, without holding them ---- */
+
+/* Where one good row stands in its file. */
+struct weft_row_span {
+    uint64_t begin, end;            /* bytes of its JSON value, half open */
+    uint64_t line;                  /* 1-based line that it begins in */
+    uint64_t id;                    /* XXH3 of its id; 0: it has none */
+};
+
+/* A mapped file and the place of each of its good rows: 32 bytes a row, so that rows can be taken in any order from
+ * sets larger than memory.  Read-only once open; any number of readers. */
+struct weft_row_index {
+    struct weft_map map;
+    struct weft_str text;
+    const char *name;
+    struct weft_rows_settings s;
+    struct weft_row_span *spans;    /* [n], in the arena, in file order */
+    size_t n, cap;
+    struct weft_rows_shape shape;
+};
+/* Reads every row once, and keeps only its place; errors and report as weft_rows_read.  `path` must outlive it. */
+WEFT_MUST_USE enum weft_status weft_row_index_open(struct weft_arena *a, const char *path,
+                                                   const struct weft_rows_settings *s, struct weft_row_index *out,
+                                                   struct weft_report *report, struct weft_err *err);
+/* Row i (0-based) into `a`; strings may point into the mapped file, which must stay open as long as the row lives. */
+WEFT_MUST_USE enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft_arena *a, size_t i,
+                                                  struct weft_row *row, struct weft_err *err);
+void weft_row_index_close(struct weft_row_index *ix);       /* accepts a zeroed struct */
+
 /* One object (for requests and tests) from its tree, whose strings must outlive the row.  `format` may be NULL.  On a
  * bad row WEFT_EINPUT with rule and message, without a place. */
 WEFT_MUST_USE enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json_value *v,

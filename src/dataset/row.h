@@ -39,6 +39,8 @@ struct weft_origin {
     struct weft_str speaker, prompt_speaker;
     struct weft_str flags;              /* comma-separated: "merged,chorus,repaired" */
     struct weft_str parents;            /* comma-separated ids */
+    struct weft_str from_set, from_id;  /* the dataset file it was mixed from, and its id there */
+    uint64_t from_row;                  /* its number there, 1-based */
 };
 
 struct weft_row {

@@ -1,0 +1,36 @@
+/* How the verbs on data find and read their rows. */
+#include "cli/data.h"
+
+#include "dataset/info.h"
+
+enum weft_status weft_data_find(struct weft_cli *cli, const struct weft_data_input *in, const char *word,
+                                const char **path, struct weft_rows_settings *how)
+{
+    struct weft_info info;
+    *path = word;
+    *how = in->rows;
+    if (!in->info || strcmp(word, "-") == 0 || weft_file_exists(word)) return WEFT_OK;
+    enum weft_status st = weft_info_find(&cli->arena, in->info, word, &info, &cli->err);
+    if (st) return st;
+    *path = info.path;
+    if (how->format == WEFT_FORMAT_AUTO) how->format = info.format;
+    if (!how->columns.n) how->columns = info.columns;
+    return WEFT_OK;
+}
+
+enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_input *in, const struct weft_str_list *files,
+                                struct weft_rows *rows, struct weft_report *report)
+{
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; !st && i < files->n; i++) {
+        struct weft_rows_settings how;
+        struct weft_rows_shape shape;
+        const char *path;
+        st = weft_data_find(cli, in, files->items[i], &path, &how);
+        weft_progress_update(&cli->progress, "reading", i, files->n, "files", files->items[i]);
+        if (!st) st = weft_rows_read(&cli->arena, path, &how, rows, report, &shape, &cli->err);
+        if (!st) weft_data_shape_note(cli, path, &shape);
+    }
+    weft_cli_progress_end(cli);
+    return st;
+}

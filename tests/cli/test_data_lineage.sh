@@ -1,0 +1,51 @@
+#!/bin/sh
+# Versions and origins of datasets: weft data mix | sample | diff | review | apply | trace.
+weft=$1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+LANG=C; export LANG
+unset LC_ALL LC_MESSAGES WEFT_LANG EDITOR VISUAL
+one=tests/data/traps_1.txt
+two=tests/data/traps_2.txt
+
+fail() { echo "FAILED: $*"; failed=1; }
+status() {      # WANTED COMMAND...
+    want=$1; shift
+    "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
+}
+has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in:"; head -20 "$work/$1"; }; }
+hasnt() { grep -qF -e "$2" "$work/$1" && fail "\"$2\" in $1"; }
+same() { cmp -s "$1" "$2" || { fail "$1 and $2 differ"; diff "$1" "$2" | head -10; }; }
+
+"$weft" data script $one $two --role 阿沅 -q -o "$work/rows.jsonl" || exit 1
+i=0
+while [ $i -lt 400 ]; do echo "{\"instruction\":\"g$i\",\"input\":\"\",\"output\":\"a$i\"}"; i=$((i + 1)); done >"$work/general.jsonl"
+n=$(wc -l <"$work/rows.jsonl")
+
+# mix: shares as asked, a funnel by set, the same bytes for any number of threads, ids that differ and lead back.
+status 0 "$weft" data mix "$work/general.jsonl:0.7" "$work/rows.jsonl:0.3" -o "$work/mix1.jsonl" --threads 1
+has out "not drawn"; has out "part of the mix"; has out "dataset hash "
+status 0 "$weft" data mix "$work/general.jsonl:0.7" "$work/rows.jsonl:0.3" -o "$work/mix4.jsonl" --threads 4 --json
+has out "\"rows\":$n,\"drawn\":$n,\"repeated\":0,\"not_drawn\":0,\"written\":$n,"
+same "$work/mix1.jsonl" "$work/mix4.jsonl"
+[ "$(grep -c '"from":{"set":"'"$work"'/rows.jsonl"' "$work/mix1.jsonl")" -eq "$n" ] || fail "rows of the persona in the mix"
+[ "$(grep -o '"weft":{"id":"[^"]*"' "$work/mix1.jsonl" | sort -u | wc -l)" -eq "$(wc -l <"$work/mix1.jsonl")" ] || fail "ids differ"
+grep -q '"id":"rows.s000001"' "$work/mix1.jsonl" || fail "id of a mixed row"
+status 0 "$weft" data mix "$work/general.jsonl:0.7" "$work/rows.jsonl:0.3" -o "$work/mix5.jsonl" --seed 43
+cmp -s "$work/mix1.jsonl" "$work/mix5.jsonl" && fail "another seed gives another order"
+status 2 "$weft" data mix "$work/general.jsonl:401" -o "$work/no.jsonl"; has err "400 rows, 401 are asked for"
+[ -e "$work/no.jsonl" ] && fail "a refused mix leaves a file"
+status 0 "$weft" data mix "$work/general.jsonl:401" --repeat --json; has out '"repeated":1'
+printf 'not json\n' >>"$work/general.jsonl"
+status 4 "$weft" data mix "$work/general.jsonl:10" "$work/rows.jsonl" -o "$work/part.jsonl"; has out "JS2"; has out "left out"
+[ "$(wc -l <"$work/part.jsonl")" -eq $((n + 10)) ] || fail "numbers and whole sets"
+status 0 "$weft" data sample "$work/rows.jsonl" --rows 5 -o "$work/five.jsonl"
+[ "$(wc -l <"$work/five.jsonl")" -eq 5 ] || fail "a sample of five"
+status 0 "$weft" data sample "$work/rows.jsonl" --share 0.5 --json; has out "\"rows\":$(((n + 1) / 2))"
+status 2 "$weft" data sample "$work/rows.jsonl"
+status 0 env WEFT_LANG=zh "$weft" data mix "$work/rows.jsonl"; has out "没有写出"
+
+exit $failed
