@@ -11,6 +11,8 @@
 extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_verb_data_convert,
     weft_verb_data_split, weft_verb_data_show, weft_verb_data_mix, weft_verb_data_sample;
 
+extern const struct weft_verb weft_verb_data_chunk;
+
 /* ---- opening datasets (cli/data_input.c) ---- */
 
 /* How the verbs that read rows are told where they are and what they look like. */
@@ -59,6 +61,20 @@ void weft_data_script_members(struct weft_json_out *o, const struct weft_script_
                               const struct weft_report *report);
 /* Warns of each text that was repaired while it was read. */
 void weft_data_script_repairs(struct weft_cli *cli, const struct weft_text *t);
+
+/* Text files read as one input; a bad one costs only itself. */
+struct weft_data_texts {
+    struct weft_text *items;
+    size_t n, n_failed;
+    bool partial;               /* a file was left out or repaired */
+};
+WEFT_MUST_USE enum weft_status weft_data_texts(struct weft_cli *cli, const struct weft_str_list *files,
+                                               const struct weft_text_settings *s, struct weft_data_texts *out);
+void weft_data_texts_show(struct weft_cli *cli, const struct weft_data_texts *texts);
+/* Members "files" and "files_failed" of an open object. */
+void weft_data_texts_members(struct weft_json_out *o, const struct weft_data_texts *texts);
+/* WEFT_EPARTIAL when something of the input was left out or repaired, else WEFT_OK. */
+WEFT_MUST_USE enum weft_status weft_data_texts_verdict(struct weft_cli *cli, const struct weft_data_texts *texts);
 
 void weft_data_key_uint(struct weft_json_out *o, const char *key, uint64_t v);
 void weft_data_key_str(struct weft_json_out *o, const char *key,
