@@ -523,3 +523,84 @@ enum weft_status weft_charset_decode(struct weft_arena *a, struct weft_str bytes
     count_odd(out);
     return WEFT_OK;
 }
+
+/* ---- back to the original ---- */
+
+void weft_charset_cursor_init(struct weft_charset_cursor *c, const struct weft_text *text, struct weft_str bytes)
+{
+    *c = (struct weft_charset_cursor){ .text = text, .bytes = bytes };
+    c->byte = text->lines[0].begin;
+}
+
+/* Bytes that the character `cp`, decoded from the start of s, takes there. */
+static size_t source_length(enum weft_charset charset, struct weft_str s, uint32_t cp)
+{
+    unsigned char first = (unsigned char)s.s[0];
+    bool bad = cp == 0xFFFD;
+    switch (charset) {
+    case WEFT_CHARSET_UTF16LE: case WEFT_CHARSET_UTF16BE: return cp >= 0x10000 ? 4 : 2;
+    case WEFT_CHARSET_GB18030:
+        if (first < 0x80) return 1;
+        if (bad) return weft_str_starts(s, WEFT_STR("\x84\x31\xA4\x37")) ? 4 : 1;
+        return s.len > 1 && s.s[1] >= '0' && s.s[1] <= '9' ? 4 : 2;
+    case WEFT_CHARSET_BIG5: return first < 0x80 || bad || cp < 0xA0 ? 1 : 2;
+    default: return weft_utf8_decode(s.s, s.len, &cp, NULL);
+    }
+}
+
+/* Takes the cursor over one character, and over NULs that were dropped before it. */
+static void step(struct weft_charset_cursor *c, uint64_t line_end)
+{
+    enum weft_charset charset = c->text->charset;
+    size_t unit = charset == WEFT_CHARSET_UTF16LE || charset == WEFT_CHARSET_UTF16BE ? 2 : 1;
+    uint32_t cp;
+    c->at += weft_utf8_decode(c->text->text.s + c->at, c->text->text.len - c->at, &cp, NULL);
+    while (c->byte + unit <= line_end && !c->bytes.s[c->byte] && !c->bytes.s[c->byte + unit - 1]) c->byte += unit;
+    if (c->byte >= line_end) return;
+    c->byte += source_length(charset, weft_str_sub(c->bytes, c->byte, line_end), cp);
+    if (c->byte > line_end) c->byte = line_end;
+}
+
+uint64_t weft_charset_locate(struct weft_charset_cursor *c, size_t at)
+{
+    const struct weft_text *t = c->text;
+    if (at >= t->text.len) {
+        c->line = t->n_lines ? t->n_lines - 1 : 0;
+        c->at = t->lines[c->line].at;
+        c->byte = t->lines[c->line].begin;
+        return t->lines[c->line].end;
+    }
+    if (at < c->at) {
+        c->line = weft_text_line_of(t, at) - 1;
+        c->at = t->lines[c->line].at;
+        c->byte = t->lines[c->line].begin;
+    }
+    while (c->line + 1 < t->n_lines && t->lines[c->line + 1].at <= at) {
+        c->line++;
+        c->at = t->lines[c->line].at;
+        c->byte = t->lines[c->line].begin;
+    }
+    const struct weft_text_line *line = &t->lines[c->line];
+    if (t->charset == WEFT_CHARSET_UTF8 && line->end - line->begin == weft_text_line(t, c->line).len)
+        return line->begin + (at - line->at);
+    while (c->at < at) step(c, line->end);
+    return c->byte;
+}
+
+enum weft_status weft_charset_place_lines(struct weft_arena *a, const struct weft_text *decoded, struct weft_str bytes,
+                                          struct weft_text *t, struct weft_err *err)
+{
+    struct weft_charset_cursor c;
+    weft_charset_cursor_init(&c, decoded, bytes);
+    t->source_lines = WEFT_NEWS(a, uint64_t, t->n_lines + 1);
+    if (!t->source_lines) return weft_fail_nomem(err, (t->n_lines + 1) * sizeof *t->source_lines, "the line table");
+    for (size_t i = 0; i < t->n_lines; i++) {
+        struct weft_text_line *line = &t->lines[i];
+        line->begin = weft_charset_locate(&c, line->begin);
+        t->source_lines[i] = c.line + 1;
+        line->end = weft_charset_locate(&c, line->end);
+        if (line->end < line->begin) line->end = line->begin;
+    }
+    t->lines[t->n_lines].begin = t->lines[t->n_lines].end = bytes.len;
+    return WEFT_OK;
+}

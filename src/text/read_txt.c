@@ -4,27 +4,10 @@
 #include "text/charset.h"
 #include "text/magic.h"
 
-#include <utf8proc.h>
-
 static bool sniff(struct weft_str bytes)
 {
     (void)bytes;
     return true;
-}
-
-/* TX5: something that leaves ink.  White space, controls and formats (zero width space, BOM) do not. */
-static bool has_visible(struct weft_str text)
-{
-    for (size_t i = 0; i < text.len;) {
-        uint32_t cp;
-        i += weft_utf8_decode(text.s + i, text.len - i, &cp, NULL);
-        switch (utf8proc_category((utf8proc_int32_t)cp)) {
-        case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS:
-        case UTF8PROC_CATEGORY_ZS: case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: continue;
-        default: return true;
-        }
-    }
-    return false;
 }
 
 static enum weft_status read_txt(struct weft_arena *a, struct weft_str bytes,
@@ -36,7 +19,7 @@ static enum weft_status read_txt(struct weft_arena *a, struct weft_str bytes,
         return weft_fail_rule(err, WEFT_EINPUT, "TX4", "%s: byte 0: this is %s; expected text", out->name.s,
                               weft_tr(err ? err->lang : WEFT_LANG_EN, magic));
     enum weft_status st = weft_charset_decode(a, bytes, s->charset, out, err);
-    if (!st && !has_visible(out->text))
+    if (!st && !weft_text_visible(out->text))
         st = weft_fail_rule(err, WEFT_EINPUT, "TX5",
                             "%s: no text: the file has %zu bytes and no visible character", out->name.s,
                             bytes.len);

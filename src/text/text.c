@@ -6,10 +6,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include <utf8proc.h>
+
 const char *weft_charset_name(enum weft_charset c)
 {
     static const char *const names[] = { "auto", "utf-8", "gb18030", "big5", "utf-16le", "utf-16be" };
     return (unsigned)c < WEFT_COUNT(names) ? names[c] : "?";
+}
+
+static bool looks_like(const struct weft_reader *r, struct weft_str bytes, struct weft_str name)
+{
+    return r->sniff_named ? r->sniff_named(bytes, name) : r->sniff(bytes);
 }
 
 enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, struct weft_str bytes,
@@ -30,7 +37,7 @@ enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, s
     st = weft_sha256_of(bytes, t.sha256, err);
     if (st) return st;
     size_t i = 0;
-    while (i + 1 < n && !readers[i]->sniff(bytes)) i++;
+    while (i + 1 < n && !looks_like(readers[i], bytes, t.name)) i++;
     t.format = readers[i]->name;
     st = readers[i]->read(a, bytes, s, &t, err);
     if (!st) *out = t;
@@ -125,4 +132,18 @@ enum weft_status weft_text_note(struct weft_arena *a, struct weft_text *t, struc
     if (!kept.s) return weft_fail_nomem(err, sizeof text, "a note");
     t->notes[t->n_notes++] = kept;
     return WEFT_OK;
+}
+
+bool weft_text_visible(struct weft_str text)
+{
+    for (size_t i = 0; i < text.len;) {
+        uint32_t cp;
+        i += weft_utf8_decode(text.s + i, text.len - i, &cp, NULL);
+        switch (utf8proc_category((utf8proc_int32_t)cp)) {
+        case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS:
+        case UTF8PROC_CATEGORY_ZS: case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: continue;
+        default: return true;
+        }
+    }
+    return false;
 }

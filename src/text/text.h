@@ -70,6 +70,9 @@ struct weft_text {
     struct weft_str text;               /* UTF-8, LF only, no BOM */
     struct weft_text_line *lines;       /* [n_lines + 1]; the last is the end of the text */
     size_t n_lines;                     /* a final line end does not begin another line */
+    uint64_t *source_lines;             /* [n_lines] line of the original in which each begins, 1-based; NULL: its own
+                                         * number (plain text) or the original has none */
+    struct weft_str title;              /* of the document, where it has one; else len 0 */
     const char *format;                 /* the reader's name: "txt" */
     enum weft_charset charset;          /* found or forced; never AUTO */
     bool bom;
@@ -84,7 +87,8 @@ struct weft_text {
     uint64_t left_out;                  /* pages, chapters or parts that could not be read; the notes say which */
     struct weft_str *notes;             /* sentences for the user, without final newline: the first */
     size_t n_notes;                     /* WEFT_TEXT_PLACES of them */
-    /* kept as they are, but odd */
+    /* kept as they are, or left out as a reader of the page would not see it: worth knowing, not partial */
+    uint64_t ignored;                   /* elements whose content is no text: script, style, template, ruby readings */
     uint64_t private_use;               /* characters of the private use areas: often a damaged conversion */
     uint64_t replacement;               /* U+FFFD that stood in the file: damage done before */
     uint64_t controls;                  /* C0 and C1 controls but tab and line ends */
@@ -118,6 +122,12 @@ WEFT_MUST_USE enum weft_status weft_text_from_memory(struct weft_arena *a, const
                                                      const struct weft_text_settings *s,
                                                      struct weft_text *out, struct weft_err *err);
 
+/* 1-based line of the original in which line `i` (0-based) begins. */
+static inline uint64_t weft_text_source_line(const struct weft_text *t, size_t i)
+{
+    return t->source_lines ? t->source_lines[i] : i + 1;
+}
+
 /* 1-based line of a byte offset of the decoded text. */
 uint64_t weft_text_line_of(const struct weft_text *t, size_t at);
 
@@ -137,6 +147,8 @@ struct weft_text_span weft_text_span_of(const struct weft_text *t, size_t first,
 
 /* ---- readers ---- */
 
+/* For readers: does anything leave ink (TX5)?  White space, controls and formats do not. */
+bool weft_text_visible(struct weft_str text);
 /* For readers: appends a section.  One without lines is replaced by the next that begins at its line. */
 WEFT_MUST_USE enum weft_status weft_text_section_add(struct weft_arena *a, struct weft_text *t,
                                                      struct weft_text_section s, struct weft_err *err);
@@ -151,6 +163,8 @@ struct weft_reader {
     const char *help, *help_zh;
     /* Do these bytes (the whole file) look like this format?  Asked in list order; plain text is the last. */
     bool (*sniff)(struct weft_str bytes);
+    /* In its place for formats that the bytes alone do not show; a name never decides against the bytes. */
+    bool (*sniff_named)(struct weft_str bytes, struct weft_str name);
     /* Fills text, lines, counts; name, sha256, bytes and format are set before. */
     enum weft_status (*read)(struct weft_arena *a, struct weft_str bytes, const struct weft_text_settings *s,
                              struct weft_text *out, struct weft_err *err);
