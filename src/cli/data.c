@@ -7,16 +7,23 @@
 
 enum { LABEL_COLUMNS = 38 };
 
-static const struct weft_verb *const subverbs[] = { &weft_verb_data_script,  &weft_verb_data_check,
-                                                    &weft_verb_data_convert, &weft_verb_data_split,
-                                                    &weft_verb_data_mix,     &weft_verb_data_sample,
-                                                    &weft_verb_data_show,
-                                                    &weft_verb_data_chunk,
-                                                    NULL };
+/* In the order of the road, one a line. */
+static const struct weft_verb *const subverbs[] = {
+    &weft_verb_data_script,
+    &weft_verb_data_chunk,
+    &weft_verb_data_check,
+    &weft_verb_data_convert,
+    &weft_verb_data_split,
+    &weft_verb_data_mix,
+    &weft_verb_data_sample,
+    &weft_verb_data_diff,
+    &weft_verb_data_show,
+    NULL,
+};
 
 const struct weft_verb weft_verb_data = {
     .name = "data",
-    .usage = "script | chunk | check | convert | split | mix | sample | show ...",
+    .usage = "VERB ...",
     .help = "build, check, convert, mix, split and look at datasets",
     .help_zh = "构建、检查、转换、混合、划分和查看数据集",
     .verbs = subverbs,

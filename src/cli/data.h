@@ -9,7 +9,8 @@
 #include "dataset/screenplay.h"
 
 extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_verb_data_convert,
-    weft_verb_data_split, weft_verb_data_show, weft_verb_data_mix, weft_verb_data_sample;
+    weft_verb_data_split, weft_verb_data_show, weft_verb_data_mix, weft_verb_data_sample,
+    weft_verb_data_diff;
 
 extern const struct weft_verb weft_verb_data_chunk;
 

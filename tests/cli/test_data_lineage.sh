@@ -48,4 +48,16 @@ status 0 "$weft" data sample "$work/rows.jsonl" --share 0.5 --json; has out "\"r
 status 2 "$weft" data sample "$work/rows.jsonl"
 status 0 env WEFT_LANG=zh "$weft" data mix "$work/rows.jsonl"; has out "没有写出"
 
+# diff: nothing, or rows added, removed and changed with the characters that changed; status 0 or 4.
+status 0 "$weft" data convert "$work/rows.jsonl" --to messages -o "$work/same.json"
+status 0 "$weft" data diff "$work/rows.jsonl" "$work/same.json"; has out "unchanged"
+sed -e '2s/放下吧，我看看。/放下罢，我瞧瞧。/' -e '5d' "$work/rows.jsonl" >"$work/new.jsonl"
+echo '{"instruction":"新问题","input":"","output":"新回答"}' >>"$work/new.jsonl"
+status 4 "$weft" data diff "$work/rows.jsonl" "$work/new.jsonl"
+has out "~ #2 s000002"; has out "[-吧-]{+罢+}，我[-看看-]{+瞧瞧+}。"; has out "- #5 s000005"; has out "新问题 => 新回答"
+has err "1 added, 1 removed, 1 changed"
+status 4 "$weft" data diff "$work/rows.jsonl" "$work/new.jsonl" --json
+has out "\"before\":$n,\"after\":$n,\"same\":$((n - 2)),\"changed\":1,\"added\":1,\"removed\":1"
+status 4 env WEFT_LANG=zh "$weft" data diff "$work/rows.jsonl" "$work/new.jsonl" -q; has err "两个版本不同"
+
 exit $failed
