@@ -469,7 +469,7 @@ static enum weft_status find_charset(struct weft_str b, struct weft_text *t, siz
 
 /* ---- odd characters ---- */
 
-static void count_odd(struct weft_text *t)
+void weft_charset_count_odd(struct weft_text *t)
 {
     const unsigned char *p = (const unsigned char *)t->text.s, *end = p + t->text.len;
     for (; p < end; p++) {
@@ -520,7 +520,7 @@ enum weft_status weft_charset_decode(struct weft_arena *a, struct weft_str bytes
                               "%s: byte %" PRIu64 ": not %s: %" PRIu64 " places do not fit; leave "
                               "--charset out to let weft find the encoding",
                               out->name.s, out->places[0].byte, weft_charset_name(given), out->repaired);
-    count_odd(out);
+    weft_charset_count_odd(out);
     return WEFT_OK;
 }
 

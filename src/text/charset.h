@@ -27,4 +27,7 @@ WEFT_MUST_USE enum weft_status weft_charset_place_lines(struct weft_arena *a, co
                                                         struct weft_str bytes, struct weft_text *t,
                                                         struct weft_err *err);
 
+/* Counts private_use, replacement and controls of a text that is there. */
+void weft_charset_count_odd(struct weft_text *t);
+
 #endif
