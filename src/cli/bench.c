@@ -6,6 +6,7 @@
 #include "base/json_measure.h"
 #include "kernels/measure.h"
 #include "model/measure.h"
+#include "tokens/measure.h"
 
 #include <stdio.h>
 
@@ -148,6 +149,35 @@ static enum weft_status bench_json(struct weft_bench *b)
     return st;
 }
 
+/* ---- tokenize ---- */
+
+enum { TOKENIZE_BYTES = 8 << 20 };
+
+static enum weft_status bench_tokenize(struct weft_bench *b)
+{
+    struct weft_cli *cli = b->cli;
+    const char *word = b->model ? b->model : "tiny", *dir;
+    struct weft_tokenizer *t = NULL;
+    struct weft_buf text = { 0 };
+    struct weft_measured_tokens got = { 0 };
+    enum weft_status st = weft_cli_model_path(cli, word, &dir);
+    if (!st) st = weft_tokenizer_load(&t, dir, &cli->err);
+    if (!st) st = weft_measure_tokens_text(t, TOKENIZE_BYTES, &text, &cli->err);
+    if (!st) {
+        struct weft_str whole = weft_buf_view(&text);
+        st = weft_measure_tokens(t, &whole, 1, 5, &got, &cli->err);
+    }
+    if (!st) {
+        weft_bench_row(b, "text to tokens, one thread", got.bytes_per_s / 1e6, "MB/s",
+                       got.bytes_per_s / got.check_bytes_per_s, "checking UTF-8");
+        weft_bench_row(b, "bytes in a token", (double)got.n_bytes / (double)weft_max_size(got.n_tokens, 1), "bytes",
+                       0, NULL);
+    }
+    weft_buf_clear(&text);
+    weft_tokenizer_free(t);
+    return st;
+}
+
 /* ---- the list ---- */
 
 static const struct weft_bench_entry {
@@ -158,6 +188,7 @@ static const struct weft_bench_entry {
     { "gemm", "matrix products of training", "训练中的矩阵乘法", bench_gemm },
     { "train", "a LoRA step of a model", "模型的一步 LoRA 训练", bench_train },
     { "decode", "generating with a model", "模型生成", bench_decode },
+    { "tokenize", "text to tokens on one thread", "单线程分词", bench_tokenize },
     { "json", "JSON on one thread", "单线程读写 JSON", bench_json },
 };
 
@@ -214,6 +245,6 @@ static enum weft_status run(struct weft_cli *cli)
 }
 
 const struct weft_verb weft_verb_bench = {
-    .name = "bench", .usage = "peak|gemm|train|decode|json|all [MODEL]", .options = &table, .run = run,
+    .name = "bench", .usage = "peak|gemm|train|decode|tokenize|json|all [MODEL]", .options = &table, .run = run,
     .help = "measure this machine and how near weft comes to its limit", .help_zh = "测量本机，以及 weft 离极限有多近",
 };
