@@ -75,5 +75,9 @@ perl -0777 -ne '
         push @used, [$ARGV, whole($rule ? $second : $first)] } }
     END { for (@used) { next if $have{$_->[1]} || $seen{$_->[1]}++; print "    $_->[0]: $_->[1]\n"; $n++ }
           print "lint: $n messages without a Chinese text\n" }' src/base/zh/*.inc $(git ls-files 'src/*.c')
+# Headings and units of the option tables are keys of the catalogue as well.
+grep -rhoE '\.(group|unit) = "[^"]+"' src | sed 's/.*= "//; s/"$//' | sort -u | while read -r word; do
+    grep -qF "{ \"$word\"," src/base/zh/*.inc || echo "lint: \"$word\" of an option table has no Chinese text"
+done
 scripts/rules.sh --check || true
 exit $failed

@@ -73,6 +73,11 @@ void weft_options_dump(struct weft_option_table t, const void *settings, struct 
 /* Help text: "  --lora_rank N   rank of the adapters (default 8)", grouped, in `lang`. */
 void weft_options_help(struct weft_option_table t, enum weft_lang lang, struct weft_buf *out);
 
+/* The same as the body of a manual page (man macros): a .SS for each group, a .TP for each setting. */
+void weft_options_man(struct weft_option_table t, enum weft_lang lang, struct weft_buf *out);
+/* Text for a manual page: backslashes, hyphens and leading dots lose their meaning to roff. */
+void weft_man_text(struct weft_buf *out, struct weft_str text);
+
 /* Nearest of the names by edit distance (at most 3 and half the length), or NULL. */
 const char *weft_nearest(const char *word, const char *const *names, size_t n);
 

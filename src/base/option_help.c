@@ -131,3 +131,36 @@ void weft_options_help(struct weft_option_table t, enum weft_lang lang, struct w
     weft_buf_clear(&flag);
     weft_buf_clear(&text);
 }
+
+/* ---- manual pages ---- */
+
+void weft_man_text(struct weft_buf *out, struct weft_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        bool line_start = i == 0 || text.s[i - 1] == '\n';
+        if (line_start && (text.s[i] == '.' || text.s[i] == '\'')) weft_buf_cstr(out, "\\&");
+        if (text.s[i] == '\\') weft_buf_cstr(out, "\\e");
+        else if (text.s[i] == '-') weft_buf_cstr(out, "\\-");
+        else weft_buf_char(out, text.s[i]);
+    }
+}
+
+void weft_options_man(struct weft_option_table t, enum weft_lang lang, struct weft_buf *out)
+{
+    struct weft_buf text = { 0 };
+    bool heading;
+    for (size_t i = weft_option_next(t, SIZE_MAX, &heading); i < t.n; i = weft_option_next(t, i, &heading)) {
+        const struct weft_option *row = &t.rows[i];
+        if (heading && row->group) weft_buf_printf(out, ".SS \"%s\"\n", weft_tr(lang, row->group));
+        weft_buf_cstr(out, ".TP\n");
+        if (row->short_flag) weft_buf_printf(out, "\\fB\\-%c\\fR, ", row->short_flag);
+        weft_buf_cstr(out, "\\fB\\-\\-");
+        weft_man_text(out, weft_str_c(row->key));
+        weft_buf_printf(out, "\\fR\\fI%s\\fR\n", value_name(row));
+        weft_buf_reset(&text);
+        describe(row, lang, &text);
+        weft_man_text(out, weft_buf_view(&text));
+        weft_buf_char(out, '\n');
+    }
+    weft_buf_clear(&text);
+}

@@ -1,4 +1,5 @@
-/* weft help [VERB [SUBVERB]]: made from the verb and option tables, so that it cannot be out of date. */
+/* weft help [VERB [SUBVERB]], and the manual page: made from the verb and option tables, so that they cannot be out of
+ * date. */
 #include "cli/verbs.h"
 
 #include <stdio.h>
@@ -32,6 +33,60 @@ void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb, const cha
     weft_buf_clear(&text);
 }
 
+/* ---- the manual page ---- */
+
+/* A section for each verb that runs; those of a verb with sub-verbs under its name. */
+static void man_verbs(struct weft_cli *cli, const struct weft_verb *const *list, const char *prefix,
+                      struct weft_buf *b)
+{
+    for (; *list; list++) {
+        const struct weft_verb *verb = *list;
+        if (verb->verbs) {
+            char under[64];
+            snprintf(under, sizeof under, "%s%s ", prefix, verb->name);
+            man_verbs(cli, verb->verbs, under, b);
+            continue;
+        }
+        weft_buf_printf(b, ".SH \"WEFT %s%s\"\n.B weft %s%s\n", prefix, verb->name, prefix, verb->name);
+        weft_man_text(b, weft_str_c(verb->usage));
+        weft_buf_cstr(b, "\n.PP\n");
+        weft_man_text(b, weft_str_c(cli->lang == WEFT_LANG_ZH ? verb->help_zh : verb->help));
+        weft_buf_cstr(b, cli->lang == WEFT_LANG_ZH ? "。\n" : ".\n");
+        if (verb->options) weft_options_man(*verb->options, cli->lang, b);
+    }
+}
+
+static void man_section(struct weft_cli *cli, struct weft_buf *b, const char *title, const char *text)
+{
+    weft_buf_printf(b, ".SH \"%s\"\n", weft_tr(cli->lang, title));
+    weft_man_text(b, weft_str_c(weft_tr(cli->lang, text)));
+    weft_buf_char(b, '\n');
+}
+
+static enum weft_status man_page(struct weft_cli *cli)
+{
+    struct weft_buf b = { 0 };
+    weft_buf_printf(&b, ".\\\" made by: weft help --man\n.TH WEFT 1 \"\" \"weft %s\" \"weft\"\n", WEFT_VERSION);
+    man_section(cli, &b, "NAME", "weft - from raw text to a language model of your own");
+    man_section(cli, &b, "SYNOPSIS", "weft VERB [FILE...] [--option VALUE] [KEY=VALUE]");
+    man_section(cli, &b, "DESCRIPTION",
+                "weft reads texts, builds datasets from them, fine-tunes a base model and lets you talk to the "
+                "result.  Settings come from flags, from a recipe in YAML (keys as in LLaMA-Factory), from the "
+                "environment, and from defaults, in this order.");
+    man_verbs(cli, weft_cli_verbs(), "", &b);
+    man_section(cli, &b, "EXIT STATUS",
+                "0 done; 2 wrong usage; 3 bad input or a limit met; 4 done, but something was left out and counted; "
+                "5 the system failed (disk, memory, permission, device); 6 the other end of a connection failed; "
+                "130 or 143 stopped by a signal, what could be saved is saved.");
+    man_section(cli, &b, "ENVIRONMENT",
+                "WEFT_THREADS threads; WEFT_ISA instruction level; WEFT_LANG or LANG language of messages (en, zh); "
+                "WEFT_HOME where weft keeps models and data.");
+    enum weft_status st = weft_buf_check(&b, "a manual page", &cli->err);
+    if (!st) weft_put(cli, weft_buf_view(&b));
+    weft_buf_clear(&b);
+    return st;
+}
+
 static const struct weft_verb *find(const struct weft_verb *const *list, const char *name)
 {
     for (; list && *list; list++)
@@ -41,6 +96,8 @@ static const struct weft_verb *find(const struct weft_verb *const *list, const c
 
 static enum weft_status run(struct weft_cli *cli)
 {
+    for (int i = 1; i < cli->argc; i++)
+        if (strcmp(cli->argv[i], "--man") == 0) return man_page(cli);
     if (cli->argc < 2 || cli->argv[1][0] == '-') {
         weft_cli_help(cli, NULL, "");
         return WEFT_OK;
@@ -59,6 +116,6 @@ static enum weft_status run(struct weft_cli *cli)
 }
 
 const struct weft_verb weft_verb_help = {
-    .name = "help", .usage = "[VERB]", .run = run,
+    .name = "help", .usage = "[VERB] | --man", .run = run,
     .help = "explain the verbs and their options", .help_zh = "说明各个子命令及其选项",
 };

@@ -480,6 +480,18 @@ static void test_help(void **state)
     weft_buf_clear(&b);
 }
 
+static void test_a_manual_page_escapes_what_roff_would_read(void **state)
+{
+    struct weft_buf b = { 0 };
+    weft_options_man(table, WEFT_LANG_EN, &b);
+    check_contains(b.s, ".SS \"LoRA\"\n.TP\n\\fB\\-\\-lora_rank\\fR\\fI N\\fR\nrank of the adapters (1 to 1024, default 8)\n");
+    check_contains(b.s, ".TP\n\\fB\\-o\\fR, \\fB\\-\\-output_dir\\fR");
+    weft_buf_reset(&b);
+    weft_man_text(&b, WEFT_STR(".a-b\\c\n'd\n.e"));
+    check_contains(b.s, "\\&.a\\-b\\ec\n\\&'d\n\\&.e");
+    weft_buf_clear(&b);
+}
+
 static void test_help_wraps_by_columns(void **state)
 {
     struct weft_option row = { .key = "x", .type = WEFT_OPT_BOOL, .help_zh = "" };
@@ -555,6 +567,7 @@ int main(void)
         TEST(test_dump_reads_back_equal),
         TEST(test_help),
         TEST(test_help_wraps_by_columns),
+        TEST(test_a_manual_page_escapes_what_roff_would_read),
         TEST(test_nearest),
         TEST(test_settings_survive_every_failed_allocation),
     };

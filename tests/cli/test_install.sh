@@ -15,6 +15,9 @@ mv "$work/first" "$work/moved"
 libdir=$(dirname "$(dirname "$(find "$work/moved" -name weft.pc)")")
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 [ "$("$work/moved/bin/weft" --version)" = "weft $(pkg-config --modversion weft)" ] || { echo "versions differ"; exit 1; }
+man=$(find "$work/moved" -path '*/man/man1/weft.1')
+grep -q '^\.SH "WEFT data script"' "$man" || { echo "no manual page of data script"; exit 1; }
+grep -q '提问短于此长度则舍去' "$(find "$work/moved" -path '*/man/zh_CN/man1/weft.1')" || { echo "no Chinese page"; exit 1; }
 
 cat >"$work/user.c" <<'C'
 #include <stdio.h>
