@@ -36,10 +36,15 @@ enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, s
         return weft_fail_rule(err, WEFT_EINPUT, "TX5", "%s: no text: the file is empty", name);
     st = weft_sha256_of(bytes, t.sha256, err);
     if (st) return st;
-    size_t i = 0;
-    while (i + 1 < n && !looks_like(readers[i], bytes, t.name)) i++;
-    t.format = readers[i]->name;
-    st = readers[i]->read(a, bytes, s, &t, err);
+    const struct weft_reader *reader = NULL;
+    if (s->reader && strcmp(s->reader, "auto") != 0) {
+        st = weft_reader_find(s->reader, &reader, err);
+        if (st) return st;
+    }
+    for (size_t i = 0; !reader; i++)
+        if (i + 1 == n || looks_like(readers[i], bytes, t.name)) reader = readers[i];
+    t.format = reader->name;
+    st = reader->read(a, bytes, s, &t, err);
     if (!st) *out = t;
     return st;
 }

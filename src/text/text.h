@@ -30,6 +30,7 @@ const char *weft_charset_name(enum weft_charset c);     /* "utf-8" */
 struct weft_text_settings {
     int charset;            /* enum weft_charset; AUTO finds out, any other is taken as given */
     int64_t max_bytes;      /* a larger file is WEFT_ELIMIT; 0: 2 GiB */
+    const char *reader;     /* name of the reader to take ("txt": as it stands); NULL or "auto": what it looks like */
     struct weft_zip_limits zip;     /* of docx and epub */
 };
 /* Rows of these settings: "charset", "max_file_bytes", "max_zip_...".  Every verb that reads text offers them. */
@@ -39,7 +40,10 @@ struct weft_text_settings {
       .help_zh = "文本编码；auto 为自动识别" },                                                                      \
     { .key = "max_file_bytes", .type = WEFT_OPT_INT, .offset = offsetof(strct, field.max_bytes),                     \
       .def = "2147483648", .min = 1, .max = 1e15, .unit = "bytes", .group = "Input",                                 \
-      .help = "a larger file is refused", .help_zh = "超过此大小的文件拒绝读取" },                                  \
+      .help = "a larger file is refused", .help_zh = "超过此大小的文件拒绝读取" },                                   \
+    { .key = "reader", .type = WEFT_OPT_STRING, .offset = offsetof(strct, field.reader), .def = "auto",              \
+      .group = "Input", .help = "format to read it as: auto, txt, html, markdown, csv ...",                          \
+      .help_zh = "按此格式读取：auto、txt、html、markdown、csv 等" },                                  \
     WEFT_ZIP_OPTION_ROWS(strct, field.zip)
 
 struct weft_text_line {
@@ -170,5 +174,8 @@ struct weft_reader {
                              struct weft_text *out, struct weft_err *err);
 };
 const struct weft_reader *const *weft_readers(size_t *n);
+/* The reader of this name, or WEFT_EARG with the names there are. */
+WEFT_MUST_USE enum weft_status weft_reader_find(const char *name, const struct weft_reader **out,
+                                                struct weft_err *err);
 
 #endif
