@@ -12,6 +12,7 @@ static const struct weft_verb *const subverbs[] = {
     &weft_verb_data_script,
     &weft_verb_data_chunk,
     &weft_verb_data_check,
+    &weft_verb_data_dedup,
     &weft_verb_data_convert,
     &weft_verb_data_split,
     &weft_verb_data_mix,

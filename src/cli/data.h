@@ -12,6 +12,7 @@ extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_
     weft_verb_data_split, weft_verb_data_show, weft_verb_data_mix, weft_verb_data_sample,
     weft_verb_data_diff;
 
+extern const struct weft_verb weft_verb_data_dedup;
 extern const struct weft_verb weft_verb_data_chunk;
 
 /* ---- opening datasets (cli/data_input.c) ---- */

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/lang.h"
+#include "dataset/row_text.h"
 #include "dataset/tally.h"
 
 #include <inttypes.h>
@@ -9,36 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SHORT_ANSWER = 2, LISTED = 20, SHOWN_CHARS = 60, REASONS = 8 /* at least the calls of say in judge */ };
+enum { SHORT_ANSWER = 2, LISTED = 20, REASONS = 8 /* at least the calls of say in judge */ };
 
 /* ---- what a row says ---- */
-
-static bool is_answer(enum weft_role role)
-{
-    return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL;
-}
-
-/* The number of turns before the last answer, and that answer; a preference row answers with what was chosen. */
-static size_t last_answer(const struct weft_row *row, struct weft_str *answer)
-{
-    size_t n = row->n_turns;
-    *answer = (struct weft_str){ NULL, 0 };
-    if (row->text.s) return 0;
-    if (row->chosen.text.s) {
-        *answer = row->chosen.text;
-        return n;
-    }
-    while (n && !is_answer(row->turns[n - 1].role)) n--;
-    if (!n) return row->n_turns;
-    *answer = row->turns[n - 1].text;
-    return n - 1;
-}
 
 uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, bool prompt_only)
 {
     struct weft_arena_mark mark = weft_arena_mark(scratch);
     struct weft_str answer;
-    size_t n = last_answer(row, &answer);
+    size_t n = weft_row_answer(row, &answer);
     uint64_t h = 0;
     for (size_t i = 0; i < n; i++) {
         struct weft_str text = weft_normalise(scratch, row->turns[i].text);
@@ -50,15 +30,6 @@ uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, b
     }
     weft_arena_release(scratch, mark);
     return h;
-}
-
-/* What the row is shown as: the question before its last answer, or its text. */
-static struct weft_str headline(const struct weft_row *row)
-{
-    struct weft_str answer;
-    size_t n = last_answer(row, &answer);
-    struct weft_str text = row->text.s ? row->text : n ? row->turns[n - 1].text : answer;
-    return weft_str_sub(text, 0, weft_utf8_offset(text, SHOWN_CHARS));
 }
 
 /* ---- lengths ---- */
@@ -163,7 +134,7 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
 {
     struct weft_check *k = c->out;
     struct weft_str answer;
-    size_t n = last_answer(row, &answer);
+    size_t n = weft_row_answer(row, &answer);
     uint64_t total = 0;
     bool ok = true;
 
@@ -181,7 +152,7 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
         uint32_t len = chars(turn->text);
         total += len;
         ok = count_lookalikes(c, turn->text, i);
-        if (!is_answer(turn->role)) {
+        if (!weft_role_answers(turn->role)) {
             c->prompt_len[c->n_prompts++] = len;
             continue;
         }
@@ -263,7 +234,7 @@ static bool find_alike(struct counter *c, const struct weft_rows *rows)
             if (keys[same].row < first) first = keys[same].row;
             if (end - same > 1)
                 k->duplicates[k->n_duplicates++] =
-                    (struct weft_check_item){ headline(&rows->items[keys[same].row]), end - same,
+                    (struct weft_check_item){ weft_row_headline(&rows->items[keys[same].row]), end - same,
                                               keys[same].row };
             k->unique_rows++;
         }
@@ -271,7 +242,7 @@ static bool find_alike(struct counter *c, const struct weft_rows *rows)
             k->conflicting_prompts++;
             k->conflicting_rows += end - i;
             k->conflicts[k->n_conflicts++] =
-                (struct weft_check_item){ headline(&rows->items[first]), end - i, first };
+                (struct weft_check_item){ weft_row_headline(&rows->items[first]), end - i, first };
         }
         i = end;
     }

@@ -92,8 +92,10 @@ enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json
     if (st == WEFT_EINPUT)
         return weft_fail_rule(err, st, r.rule, "%s%s%s", weft_tr(r.lang, r.reason), *r.detail ? ": " : "",
                               r.detail);
-    if (!st && format) *format = found;
-    return st;
+    if (st) return st;
+    row->read_as = (unsigned char)found;
+    if (format) *format = found;
+    return WEFT_OK;
 }
 
 /* ---- a file ---- */
@@ -205,6 +207,7 @@ static enum weft_status take_tree(struct reader *r, const struct weft_json *j, c
         weft_arena_release(row_reader.arena, mark);
         return drop_row(r, j, &row_reader);
     }
+    row.read_as = (unsigned char)format;
     if (!st) st = deliver(r, j, v, &row, format);
     if (passing) weft_arena_release(&r->row_arena, mark);
     return st;

@@ -54,6 +54,7 @@ struct weft_row {
     struct weft_turn chosen,
         rejected; /* preference rows: the turns end with the user's; text.s == NULL: none */
     signed char kto_tag;                /* -1: none, else 0 or 1 */
+    unsigned char read_as;              /* the shape it was read in, enum weft_format (formats.h); 0: made here */
     bool split_input;                   /* Alpaca: the last user turn was instruction + "\n" + input ... */
     size_t instruction_len; /* ... and the instruction is its first instruction_len bytes (0: no "\n") */
     struct weft_str extra;  /* members nobody read, as JSON object text, kept for writing; s == NULL: none */
