@@ -53,6 +53,7 @@ static enum weft_status run(struct weft_cli *cli)
         struct weft_model_settings m = { .exact = true, .max_positions = 1 };
         st = weft_model_load(&model, dir, &m, &cli->err);
     }
+    if (!st) weft_warn_model(cli, dir, model, NULL);
     if (!st && !(adapter = weft_adapter_folder(&cli->arena, set.adapter)))
         st = weft_fail(&cli->err, WEFT_EARG,
                        "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",

@@ -1,5 +1,6 @@
 /* weft inspect FILE: what a file is and whether weft would take it; writes nothing.  Each kind is one entry of the
  * table below: a test for its bytes and a reader that is the very one the other verbs use. */
+#include "cli/model_files.h"
 #include "cli/verbs.h"
 
 #include "adapter/lora.h"
@@ -105,6 +106,17 @@ static enum weft_status inspect_config(struct weft_cli *cli, const struct settin
     return WEFT_OK;
 }
 
+static void odd_facts(struct weft_cli *cli, const struct weft_model *m, const struct weft_tokenizer *t,
+                      struct finding *f)
+{
+    struct weft_buf b = { 0 };
+    struct weft_str text;
+    weft_model_oddities(cli, m, t, &b);
+    struct weft_lines lines = { .text = weft_buf_view(&b) };
+    while (weft_lines_next(&lines, &text)) fact(f, "odd", "%.*s", (int)text.len, text.s);
+    weft_buf_clear(&b);
+}
+
 static enum weft_status inspect_tokenizer(struct weft_cli *cli, const struct settings *set, const char *path,
                                           struct finding *f)
 {
@@ -113,6 +125,7 @@ static enum weft_status inspect_tokenizer(struct weft_cli *cli, const struct set
     if (!st) {
         fact(f, "tokens", "%zu", weft_tokenizer_vocab_size(t));
         fact(f, "chat template", "%s", weft_tokenizer_chat_template(t).s ? "yes" : "no");
+        odd_facts(cli, NULL, t, f);
     }
     weft_tokenizer_free(t);
     return st;
@@ -126,6 +139,7 @@ static enum weft_status inspect_model(struct weft_cli *cli, const struct setting
     enum weft_status st = inspect_config(cli, set, path, f);
     if (!st) st = weft_model_load(&m, path, &s, &cli->err);
     if (!st) st = tensor_list(m->weights.tensors, m->weights.n, set->tensors, f);
+    if (!st) odd_facts(cli, m, NULL, f);
     const char *tokenizer = weft_path_join(&cli->arena, path, "tokenizer.json");
     if (!st && tokenizer && weft_file_exists(tokenizer)) st = inspect_tokenizer(cli, set, path, f);
     weft_model_free(m);

@@ -2,6 +2,9 @@
 
 #include "base/file.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 static const char *const names[] = {
     "tokenizer.json",     "tokenizer_config.json",  "special_tokens_map.json", "vocab.json", "merges.txt",
     "tokenizer.model",    "added_tokens.json",      "generation_config.json",  "chat_template.jinja",
@@ -22,4 +25,46 @@ enum weft_status weft_copy_model_files(struct weft_cli *cli, const char *from, c
     }
     weft_arena_clear(&scratch);
     return st;
+}
+
+static void line(struct weft_buf *out, struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(3, 4);
+
+static void line(struct weft_buf *out, struct weft_cli *cli, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, weft_tr(cli->lang, fmt), ap);
+    va_end(ap);
+    weft_buf_escaped(out, weft_str_c(text), sizeof text);
+    weft_buf_char(out, '\n');
+}
+
+void weft_model_oddities(struct weft_cli *cli, const struct weft_model *model, const struct weft_tokenizer *t,
+                         struct weft_buf *out)
+{
+    if (model && model->config.unknown_keys)
+        line(out, cli, "config.json has settings that weft does not know and leaves out: %s",
+             model->config.unknown_keys);
+    if (model && model->weights.n_extra)
+        line(out, cli, "%zu tensors of the files are not in the index and are left out", model->weights.n_extra);
+    if (model && model->weights.total_size_differs)
+        line(out, cli, "the index announces another total size than its tensors have; they were read all the same");
+    struct weft_lines lines = { .text = t ? weft_tokenizer_warnings(t) : WEFT_STR("") };
+    struct weft_str text;
+    while (weft_lines_next(&lines, &text)) {
+        weft_buf_escaped(out, text, 500);
+        weft_buf_char(out, '\n');
+    }
+}
+
+void weft_warn_model(struct weft_cli *cli, const char *dir, const struct weft_model *model,
+                     const struct weft_tokenizer *t)
+{
+    struct weft_buf b = { 0 };
+    struct weft_str text;
+    weft_model_oddities(cli, model, t, &b);
+    struct weft_lines lines = { .text = weft_buf_view(&b) };
+    while (weft_lines_next(&lines, &text)) weft_warn(cli, "%s: %.*s", dir, (int)text.len, text.s);
+    weft_buf_clear(&b);
 }

@@ -3,9 +3,19 @@
 #define WEFT_CLI_MODEL_FILES_H
 
 #include "cli/cli.h"
+#include "model/model.h"
+#include "tokens/tokenizer.h"
 
 /* Copies tokenizer, chat template and generation settings of `from` into the folder `to`; what is absent is
  * left out. */
 WEFT_MUST_USE enum weft_status weft_copy_model_files(struct weft_cli *cli, const char *from, const char *to);
+
+/* What is odd about a model's files but no error, as one line of facts each in `out`: settings of config.json that
+ * nobody reads, tensors that the index does not name, what the tokenizer says.  Either may be NULL. */
+void weft_model_oddities(struct weft_cli *cli, const struct weft_model *model, const struct weft_tokenizer *t,
+                         struct weft_buf *out);
+/* The same as warnings, each with the folder's name. */
+void weft_warn_model(struct weft_cli *cli, const char *dir, const struct weft_model *model,
+                     const struct weft_tokenizer *t);
 
 #endif

@@ -1,3 +1,4 @@
+#include "cli/model_files.h"
 #include "cli/session.h"
 
 #include "base/file.h"
@@ -91,6 +92,7 @@ enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli,
         struct weft_model_settings m = { .exact = settings->f32, .max_positions = (size_t)settings->context };
         st = weft_model_load(&s->model, s->model_dir, &m, err);
     }
+    if (!st) weft_warn_model(cli, s->model_dir, s->model, s->tokenizer);
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
         st = weft_fail_rule(err, WEFT_EINPUT, "TK8",
                             "%s: the tokenizer has %zu tokens, the model only %zu rows", s->model_dir,

@@ -206,6 +206,7 @@ static enum weft_status load_model(struct stage *s)
     } else {
         st = weft_model_load(&s->model, s->base_dir, &how, err);
     }
+    if (!st) weft_warn_model(s->cli, s->base_dir, s->model, s->tokenizer);
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
         st = weft_fail_rule(err, WEFT_EINPUT, "TK8",
                             "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,

@@ -21,6 +21,15 @@ grep -q 'qwen2.5-0.5b' "$dir/err" || fail "known shapes are not listed"
 
 status 0 "$weft" inspect "$dir/a" --json
 grep -q '"verdict":"accept"' "$dir/out" || fail "$(cat "$dir/out")"
+# What nobody reads is said, once, and harms nothing.
+cp -r "$dir/a" "$dir/odd"
+sed 's/"model_type"/"mystery_scaling": 3, "model_type"/' "$dir/a/config.json" >"$dir/odd/config.json"
+status 0 "$weft" generate "$dir/odd" --prompt 你是谁 -n 2
+[ "$(grep -c 'mystery_scaling' "$dir/err")" = 1 ] || fail "an unknown setting of config.json: $(cat "$dir/err")"
+status 0 "$weft" inspect "$dir/odd"
+grep -q 'odd: .*mystery_scaling' "$dir/out" || fail "$(cat "$dir/out")"
+status 0 "$weft" generate "$dir/a" --prompt 你是谁 -n 2
+grep -q 'warning' "$dir/err" && fail "a warning about nothing: $(cat "$dir/err")"
 head -c 1000 "$dir/a/model.safetensors" >"$dir/cut.safetensors"
 status 3 "$weft" inspect "$dir/cut.safetensors" --json
 grep -q '"verdict":"error"' "$dir/out" && grep -q '"rule":"ST' "$dir/out" || fail "$(cat "$dir/out")"
