@@ -18,6 +18,8 @@ static const struct weft_verb *const subverbs[] = {
     &weft_verb_data_mix,
     &weft_verb_data_sample,
     &weft_verb_data_diff,
+    &weft_verb_data_review,
+    &weft_verb_data_apply,
     &weft_verb_data_show,
     NULL,
 };

@@ -1,6 +1,6 @@
 /* weft data script FILE... --role R -o OUT: a screenplay becomes rows in which R answers.  Without -o nothing
  * is written: the figures and the first rows show what would be. */
-#include "cli/data.h"
+#include "cli/data_patch.h"
 #include "cli/verbs.h"
 #include "dataset/script_options.h"
 
@@ -10,7 +10,7 @@ struct settings {
     struct weft_cli_common common;
     struct weft_script_settings script;
     struct weft_text_settings text;
-    const char *output;
+    const char *output, *patches;
     int format, layout;
     bool no_origin;
     int64_t places;
@@ -21,6 +21,8 @@ static const struct weft_option rows[] = {
       .group = "Output", .short_flag = 'o',
       .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
       .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },
+    { .key = "patches", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, patches), .group = "Output",
+      .help = "decisions of weft data review about these rows", .help_zh = "weft data review 对这些行的决定" },
     { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, format), .def = "auto",
       .choices = WEFT_FORMAT_CHOICES, .group = "Output", .help = "shape of the rows (auto: alpaca)",
       .help_zh = "行的格式（auto 为 alpaca）" },
@@ -46,6 +48,7 @@ struct result {
     struct weft_rows rows;
     struct weft_report report;
     struct weft_script_funnel funnel;
+    struct weft_patch_result patched;
 };
 
 void weft_data_script_repairs(struct weft_cli *cli, const struct weft_text *t)
@@ -198,6 +201,7 @@ static enum weft_status show_json(struct weft_cli *cli, const struct settings *s
     weft_data_key_uint(&o, "files_failed", r->n_failed);
     weft_data_key_str(&o, "role", weft_str_c(s->script.role));
     weft_data_script_members(&o, f, &r->report);
+    if (s->patches) weft_data_patch_members(&o, &r->patched);
     weft_data_key_str(&o, "output", weft_str_c(s->output));
     weft_json_out_object_end(&o);
     return weft_data_print_json(cli, &b);
@@ -219,12 +223,14 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st)
         st = weft_script_rows(&cli->arena, r.texts, r.n_texts, &s.script, &r.rows, &r.report, &r.funnel,
                               &cli->err);
+    if (!st && s.patches) st = weft_data_patch(cli, s.patches, &r.rows, &r.patched);
     if (!st && s.output) st = write_rows(cli, &s, &r);
     if (st) return st;
     if (cli->json) st = show_json(cli, &s, &r);
     else if (!to_stdout && !cli->quiet) {
         weft_data_script_show(cli, r.texts, r.n_texts, s.script.role, &r.funnel, &r.report, (size_t)s.places);
-        if (s.output) weft_say(cli, "%s: %" PRIu64 " rows written\n", s.output, r.funnel.rows);
+        if (s.patches) weft_data_patch_show(cli, &r.patched);
+        if (s.output) weft_say(cli, "%s: %" PRIu64 " rows written\n", s.output, (uint64_t)r.rows.n);
         else {
             show_rows(cli, &r, 3);
             weft_say(cli, "\nnothing written; -o FILE writes these rows\n");
@@ -234,7 +240,7 @@ static enum weft_status run(struct weft_cli *cli)
     for (size_t i = 0; i < r.n_texts; i++) partial |= weft_text_partial(&r.texts[i]);
     if (!st && partial)
         st = weft_fail(&cli->err, WEFT_EPARTIAL, "some input was damaged or left out; see above");
-    return st;
+    return st ? st : weft_data_patch_partial(cli, s.patches, &r.patched);
 }
 
 const struct weft_verb weft_verb_data_script = {

@@ -1,8 +1,8 @@
 /* weft data show FILE: rows to read, and the lines of the source that they came from. */
 #include "cli/data.h"
+#include "cli/data_row.h"
 #include "cli/verbs.h"
-#include "dataset/normal.h"
-#include "text/text.h"
+#include "dataset/patch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,10 +45,10 @@ static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_tabl
 struct show {
     struct weft_cli *cli;
     const struct settings *s;
+    const char *path;
     uint64_t row, shown;
-    struct weft_text source;            /* the file read last for --source */
-    struct weft_str source_name;
-    bool source_good;
+    struct weft_data_source source;
+    struct weft_str warned;             /* the source that was warned of last */
 };
 
 static bool has_text(const struct weft_row *row, struct weft_str words)
@@ -60,99 +60,34 @@ static bool has_text(const struct weft_row *row, struct weft_str words)
     return found;
 }
 
-static bool has_flag(struct weft_str list, struct weft_str flag)
-{
-    for (size_t from = 0; from < list.len;) {
-        size_t comma = weft_str_find(list, WEFT_STR(","), from);
-        if (weft_str_eq(weft_str_sub(list, from, comma), flag)) return true;
-        if (comma == SIZE_MAX) break;
-        from = comma + 1;
-    }
-    return false;
-}
-
 static bool wanted(const struct show *x, const struct weft_row *row)
 {
     const struct settings *s = x->s;
     return (!s->row || x->row >= (uint64_t)s->row) && (!s->id || weft_str_is(row->origin.id, s->id))
            && (!s->find || has_text(row, weft_str_c(s->find)))
-           && (!s->flag || has_flag(row->origin.flags, weft_str_c(s->flag)));
+           && (!s->flag || weft_flags_have(row->origin.flags, weft_str_c(s->flag)));
 }
 
-/* The file that a row names, when it is there and has not changed since. */
-static void open_source(struct show *x, const struct weft_origin *o)
+/* The lines of the source; where there are none to show, why, once for each file. */
+static void show_source(struct show *x, const struct weft_row *row, struct weft_buf *b)
 {
     struct weft_cli *cli = x->cli;
-    struct weft_err err = { .lang = cli->lang };
-    if (weft_str_eq(x->source_name, o->file)) return;
-    x->source_name = weft_str_dup(&cli->arena, o->file);
-    x->source_good = false;
-    if (!x->source_name.s) return;
-    if (weft_text_read(&cli->arena, x->source_name.s, NULL, &x->source, &err)) weft_warn(cli, "%s", err.msg);
-    else if (o->sha256.s && !weft_str_is(o->sha256, x->source.sha256))
-        weft_warn(cli, "%s has changed since these rows were made; its lines are not shown", x->source_name.s);
-    else x->source_good = true;
-}
-
-static void show_source(struct show *x, const struct weft_row *row)
-{
-    const struct weft_origin *o = &row->origin;
-    if (!o->file.s || !o->line) return;
-    open_source(x, o);
-    if (!x->source_good) return;
-    uint64_t around = (uint64_t)x->s->context;
-    uint64_t first = o->line > around ? o->line - around : 1, last = o->last_line + around;
-    for (uint64_t i = first; i <= last && i <= x->source.n_lines; i++) {
-        char prefix[48];
-        snprintf(prefix, sizeof prefix, "  %c %6" PRIu64 "  ", i >= o->line && i <= o->last_line ? '>' : ' ',
-                 i);
-        weft_data_line(x->cli, prefix, weft_trim(weft_text_line(&x->source, (size_t)i - 1)), 200);
-    }
-}
-
-static void show_turn(struct show *x, const char *who, struct weft_str text)
-{
-    struct weft_cli *cli = x->cli;
-    size_t at = 0;
-    weft_put(cli, WEFT_STR("  "));
-    weft_data_cell(cli, who, 12);
-    /* Each line of the text stands under the first. */
-    do {
-        size_t lf = weft_str_find(text, WEFT_STR("\n"), at);
-        weft_data_line(cli, at ? "              " : "", weft_str_sub(text, at, lf), SIZE_MAX);
-        at = lf == SIZE_MAX ? text.len : lf + 1;
-    } while (at < text.len);
-}
-
-static const char *role_name(enum weft_role role)
-{
-    static const char *const names[] = { "system", "user", "assistant", "tool call", "tool result" };
-    return (unsigned)role < WEFT_COUNT(names) ? names[role] : "?";
+    enum weft_source_state state = weft_data_source_find(cli, &x->source, x->path, &row->origin);
+    if (state == WEFT_SOURCE_FOUND) weft_data_source_lines(b, &x->source, &row->origin, (uint64_t)x->s->context);
+    if (state == WEFT_SOURCE_FOUND || state == WEFT_SOURCE_UNNAMED || weft_str_eq(x->warned, x->source.name)) return;
+    x->warned = weft_str_dup(&cli->arena, x->source.name);
+    if (state == WEFT_SOURCE_GONE) weft_warn(cli, "%s", x->source.err.msg);
+    else weft_warn(cli, "%s has changed since these rows were made; its lines are not shown", x->source.path);
 }
 
 static void show_people(struct show *x, const struct weft_row *row)
 {
-    struct weft_cli *cli = x->cli;
-    const struct weft_origin *o = &row->origin;
     struct weft_buf b = { 0 };
-    weft_buf_printf(&b, "%s#%" PRIu64, x->shown > 1 ? "\n" : "", x->row);
-    const struct weft_str parts[] = { o->id, o->file, o->episode, o->scene, o->via, o->flags };
-    for (size_t i = 0; i < WEFT_COUNT(parts); i++) {
-        if (!parts[i].len) continue;
-        weft_buf_cstr(&b, "  ");
-        weft_buf_escaped(&b, parts[i], 200);
-        if (i == 1 && o->line) weft_buf_printf(&b, ":%" PRIu64 "-%" PRIu64, o->line, o->last_line);
-    }
-    weft_buf_char(&b, '\n');
-    weft_put(cli, weft_buf_view(&b));
+    if (x->shown > 1) weft_buf_char(&b, '\n');
+    weft_data_row_text(&b, x->cli, row, x->row);
+    if (x->s->source) show_source(x, row, &b);
+    if (!b.failed) weft_put(x->cli, weft_buf_view(&b));
     weft_buf_clear(&b);
-    if (row->system.s) show_turn(x, role_name(WEFT_ROLE_SYSTEM), row->system);
-    if (row->text.s) show_turn(x, "text", row->text);
-    for (size_t i = 0; i < row->n_turns; i++) show_turn(x, role_name(row->turns[i].role), row->turns[i].text);
-    if (row->chosen.text.s) show_turn(x, "chosen", row->chosen.text);
-    if (row->rejected.text.s) show_turn(x, "rejected", row->rejected.text);
-    if (row->kto_tag >= 0) show_turn(x, "kto_tag", row->kto_tag ? WEFT_STR("true") : WEFT_STR("false"));
-    if (x->s->source) show_source(x, row);
 }
 
 /* WEFT_ECANCEL from here ends the reading: enough was shown. */
@@ -189,7 +124,9 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_rows_settings how;
     st = weft_data_find(cli, &s.in, files.items[0], &path, &how);
     if (st) return st;
+    x.path = path;
     st = weft_rows_each(&cli->arena, path, &how, each, &x, &report, NULL, &cli->err);
+    weft_data_source_close(&x.source);
     bool enough = st == WEFT_ECANCEL && !cli->err.msg[0];
     if (st && !enough) return st;
     if (!x.shown)

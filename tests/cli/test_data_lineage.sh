@@ -60,4 +60,47 @@ status 4 "$weft" data diff "$work/rows.jsonl" "$work/new.jsonl" --json
 has out "\"before\":$n,\"after\":$n,\"same\":$((n - 2)),\"changed\":1,\"added\":1,\"removed\":1"
 status 4 env WEFT_LANG=zh "$weft" data diff "$work/rows.jsonl" "$work/new.jsonl" -q; has err "两个版本不同"
 
+# review: doubtful rows are listed with their source, decisions go to a patch file, and a rebuild follows them.
+"$weft" data script $one $two --role 阿沅 --review --chorus -q -o "$work/doubt.jsonl" || fail "rows with doubts"
+status 0 "$weft" data review "$work/doubt.jsonl" --list; has out "in doubt: "; has out "  >  "; has out "rows in doubt"
+status 0 "$weft" data review "$work/doubt.jsonl" --json
+ids=$(grep -o '{"row":[0-9]*,"id":"[^"]*","why"' "$work/out" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+first=$(echo "$ids" | sed -n 1p); second=$(echo "$ids" | sed -n 2p); third=$(echo "$ids" | sed -n 3p)
+[ -n "$third" ] || fail "three rows in doubt at least"
+doubts=$(echo "$ids" | wc -l)
+echo '{"instruction":"问","input":"","output":"改过的回答"}' >"$work/edit.json"
+status 0 "$weft" data review "$work/doubt.jsonl" -p "$work/p.jsonl" --decide "$first=drop,$second=keep" --note 试
+has out "decided"; has out "2 decisions added"
+status 0 "$weft" data review "$work/doubt.jsonl" -p "$work/p.jsonl" --decide "$third=edit:$work/edit.json" --json
+has out "\"doubtful\":$doubts,\"decided\":3,\"taken\":1,\"unfit\":0"
+status 2 "$weft" data review "$work/doubt.jsonl" -p "$work/p.jsonl" --decide 9999=drop; has err 'no row "9999"'
+status 2 "$weft" data review "$work/doubt.jsonl" -p "$work/p.jsonl" --decide 1=dorp; has err "ROW=keep"
+[ "$(wc -l <"$work/p.jsonl")" -eq 3 ] || fail "three decisions in the patch file"
+status 0 "$weft" data apply "$work/doubt.jsonl" --patches "$work/p.jsonl" -o "$work/applied.jsonl"
+has out "rows after them"; has out "edited"
+status 0 "$weft" data script $one $two --role 阿沅 --review --chorus --patches "$work/p.jsonl" -o "$work/rebuilt.jsonl"
+same "$work/applied.jsonl" "$work/rebuilt.jsonl"
+grep -q "\"id\":\"$first\"" "$work/rebuilt.jsonl" && fail "a dropped row"
+grep "\"id\":\"$third\"" "$work/rebuilt.jsonl" | grep -q '改过的回答.*"edited"' || fail "an edited row"
+# The source grows at its top: other lines, other ids, other hash; the decisions follow their rows.
+mkdir -p "$work/src/tests/data"; { echo "（新加的一行）"; cat $one; } >"$work/src/$one"; cp $two "$work/src/$two"
+case $weft in /*) abs=$weft ;; *) abs=$(pwd)/$weft ;; esac
+(cd "$work/src" && "$abs" data script $one $two --role 阿沅 --review --chorus --patches "$work/p.jsonl" --json -o moved.jsonl) >"$work/out" 2>"$work/err"
+has out '"dropped":1,"edited":1'; has out '"unfit":0'
+# Rows that read differently now: the decision is reported, never dropped, and the command says partial.
+status 4 "$weft" data script $one $two --role 阿沅 --review --chorus --prefix '{speaker}：' --patches "$work/p.jsonl" -o "$work/other.jsonl"
+has err "does not fit: the row from this place reads differently now"; has err "3 decisions do not fit"
+echo '{"weft_patch":1}' >>"$work/p.jsonl"
+status 3 "$weft" data apply "$work/doubt.jsonl" --patches "$work/p.jsonl"; has err "[DP1]"; has err "p.jsonl:4"
+# At a terminal (script makes one): d drops the first, k keeps the second, q ends.
+if command -v script >/dev/null; then
+    printf 'dkq' | TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/tty.jsonl" /dev/null >"$work/out" 2>&1
+    [ "$(grep -c '"do":"drop"' "$work/tty.jsonl")" -eq 1 ] && [ "$(grep -c '"do":"keep"' "$work/tty.jsonl")" -eq 1 ] ||
+        fail "decisions at a terminal"
+    printf 'eq' | EDITOR="sed -i s/assistant/assistant/;true" TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/ed.jsonl" /dev/null >"$work/out" 2>&1
+    [ -e "$work/ed.jsonl" ] && fail "an edit that changes nothing is no decision"
+    printf 'eq' | EDITOR='sed -i s/。/！/' TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/ed.jsonl" /dev/null >"$work/out" 2>&1
+    [ "$(grep -c '"do":"edit"' "$work/ed.jsonl")" -eq 1 ] || fail "an edit with EDITOR"
+fi
+
 exit $failed
