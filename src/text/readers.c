@@ -1,10 +1,12 @@
 #include "text/read_csv.h"
 #include "text/read_docx.h"
 #include "text/read_html.h"
+#include "text/read_pdf.h"
 #include "text/read_txt.h"
 
 /* The list; each entry lives in its own read_<format>.c.  Asked in this order: plain text takes what is left. */
 static const struct weft_reader *const readers[] = {
+    &weft_reader_pdf,
     &weft_reader_docx,
     &weft_reader_html,
     &weft_reader_csv,

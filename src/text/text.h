@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/option.h"
 #include "base/str.h"
+#include "text/pdf.h"
 #include "text/zip.h"
 
 /* In the order of the choices of the setting `charset`. */
@@ -31,9 +32,11 @@ struct weft_text_settings {
     int charset;            /* enum weft_charset; AUTO finds out, any other is taken as given */
     int64_t max_bytes;      /* a larger file is WEFT_ELIMIT; 0: 2 GiB */
     const char *reader;     /* name of the reader to take ("txt": as it stands); NULL or "auto": what it looks like */
+    struct weft_pdf_limits pdf;
     struct weft_zip_limits zip;     /* of docx and epub */
 };
-/* Rows of these settings: "charset", "max_file_bytes", "max_zip_...".  Every verb that reads text offers them. */
+/* Rows of these settings: "charset", "max_file_bytes", "reader", "max_pdf_...", "max_zip_...".  Every verb that reads
+ * text offers them. */
 #define WEFT_TEXT_OPTION_ROWS(strct, field)                                                                          \
     { .key = "charset", .type = WEFT_OPT_CHOICE, .offset = offsetof(strct, field.charset), .def = "auto",            \
       .choices = WEFT_CHARSET_CHOICES, .group = "Input", .help = "encoding of the text; auto finds out",             \
@@ -44,6 +47,7 @@ struct weft_text_settings {
     { .key = "reader", .type = WEFT_OPT_STRING, .offset = offsetof(strct, field.reader), .def = "auto",              \
       .group = "Input", .help = "format to read it as: auto, txt, html, markdown, csv ...",                          \
       .help_zh = "按此格式读取：auto、txt、html、markdown、csv 等" },                                  \
+    WEFT_PDF_OPTION_ROWS(strct, field.pdf),                                                                          \
     WEFT_ZIP_OPTION_ROWS(strct, field.zip)
 
 struct weft_text_line {
