@@ -452,10 +452,13 @@ static enum weft_status add_part(struct weft_zip *z, struct weft_arena *a, struc
     return st;
 }
 
-static bool sniff(struct weft_str bytes)
+/* The container of Office before 2007, and of documents with a password since. */
+static bool is_ole(struct weft_str bytes)
 {
-    return weft_zip_kind(bytes) == WEFT_ZIP_DOCX || weft_str_starts(bytes, WEFT_STR("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"));
+    return weft_str_starts(bytes, WEFT_STR("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"));
 }
+
+static bool sniff(struct weft_str bytes) { return weft_zip_kind(bytes) == WEFT_ZIP_DOCX || is_ole(bytes); }
 
 static enum weft_status read_docx(struct weft_arena *a, struct weft_str bytes, const struct weft_text_settings *s,
                                   struct weft_text *t, struct weft_err *err)
@@ -466,7 +469,7 @@ static enum weft_status read_docx(struct weft_arena *a, struct weft_str bytes, c
     struct counts counts = { 0 };
     enum weft_status st;
 
-    if (bytes.s[0] != 'P')
+    if (is_ole(bytes))
         return weft_fail_rule(err, WEFT_EINPUT, "DX3",
                               "%s: byte 0: this is an old Office document (.doc, .xls) or one with a password; open it "
                               "in Word or LibreOffice and save it as .docx without a password",

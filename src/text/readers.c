@@ -1,5 +1,6 @@
 #include "text/read_csv.h"
 #include "text/read_docx.h"
+#include "text/read_epub.h"
 #include "text/read_html.h"
 #include "text/read_pdf.h"
 #include "text/read_txt.h"
@@ -8,6 +9,7 @@
 static const struct weft_reader *const readers[] = {
     &weft_reader_pdf,
     &weft_reader_docx,
+    &weft_reader_epub,
     &weft_reader_html,
     &weft_reader_csv,
     &weft_reader_txt,
