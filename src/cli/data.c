@@ -20,6 +20,7 @@ static const struct weft_verb *const subverbs[] = {
     &weft_verb_data_diff,
     &weft_verb_data_review,
     &weft_verb_data_apply,
+    &weft_verb_data_trace,
     &weft_verb_data_show,
     NULL,
 };

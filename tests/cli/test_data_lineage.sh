@@ -103,4 +103,20 @@ if command -v script >/dev/null; then
     [ "$(grep -c '"do":"edit"' "$work/ed.jsonl")" -eq 1 ] || fail "an edit with EDITOR"
 fi
 
+# trace: a mixed row to its set, to the lines of its source; a changed source and a lost parent are said.
+status 0 "$weft" data trace rows.s000002 "$work/mix1.jsonl"
+has out "mixed from  $work/rows.jsonl #2 s000002"; has out "made by     script/default@1"; has out "source      $one"
+has out ">      8  阿沅：放下吧，我看看。（拧开灯罩）灯芯湿了，换一根就好。"
+status 0 "$weft" data trace 2 "$work/rows.jsonl" --json
+has out '"source_file":"found","lines":['; has out "\"sha256\":\"$(sha256sum $one | cut -d' ' -f1)\""
+printf '%s\n' '{"text":"子","weft":{"id":"c","via":"ask/augment@1","parents":["s000002","lost"]}}' >"$work/child.jsonl"
+status 4 "$weft" data trace c "$work/child.jsonl" "$work/rows.jsonl"
+has out "made by     ask/augment@1"; has out "$work/rows.jsonl#2  s000002"; has out "lost: not in the files given"; has err "1 steps of the way back"
+printf '%s\n' '{"text":"a","weft":{"id":"a","parents":["b"]}}' '{"text":"b","weft":{"id":"b","parents":["a"]}}' >"$work/circle.jsonl"
+status 4 "$weft" data trace a "$work/circle.jsonl"; has out "a circle"
+status 2 "$weft" data trace s999999 "$work/rows.jsonl"; has err 'no row "s999999"'
+(cd "$work/src" && "$abs" data script $one --role 阿沅 -q -o t.jsonl && echo 改了 >>$one && "$abs" data trace 1 t.jsonl) >"$work/out" 2>"$work/err"
+[ $? -eq 4 ] || fail "a changed source is partial"
+has out "its lines are not shown"; has out "sha256 now"
+
 exit $failed
