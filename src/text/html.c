@@ -25,8 +25,11 @@ static bool starts_word(struct weft_str s, size_t at, const char *lower)
 struct scan {
     struct weft_str s;
     struct weft_layout *l;
+    uint64_t from, to;          /* where s stands in the text that the layout counts in */
     bool xhtml;                 /* "<br/>" forms and CDATA sections are meant as XML means them */
 };
+
+static uint64_t place(const struct scan *p, size_t i) { return p->from + i < p->to ? p->from + i : p->to; }
 
 /* Elements whose content holds no tags. */
 enum raw { NOT_RAW, RAW_IGNORED, RAW_SCRIPT, RAW_TEXT, RAW_REFERENCES, RAW_REST };
@@ -117,7 +120,7 @@ static size_t raw_content(struct scan *p, enum raw kind, struct weft_str name, s
     size_t end = kind == RAW_REST ? s.len : kind == RAW_SCRIPT ? script_end(s, i) : raw_end(s, i, name);
     if (kind == RAW_TEXT || kind == RAW_REST) put_text(p, i, end, false);
     else if (kind == RAW_REFERENCES) put_text(p, i, end, true);
-    weft_layout_close(p->l, name, end);
+    weft_layout_close(p->l, name, place(p, end));
     return end;
 }
 
@@ -137,9 +140,9 @@ static size_t start_tag(struct scan *p, size_t i)
         p->l->ignored++;
         return p->s.len;
     }
-    weft_layout_open(p->l, name, i);
+    weft_layout_open(p->l, name, place(p, i));
     enum raw kind = raw_kind(name);
-    if (p->xhtml && empty) weft_layout_close(p->l, name, end);
+    if (p->xhtml && empty) weft_layout_close(p->l, name, place(p, end));
     else if (kind != NOT_RAW) return raw_content(p, kind, name, end);
     return end;
 }
@@ -151,8 +154,8 @@ static size_t end_tag(struct scan *p, size_t i)
     bool empty;
     end = tag_end(p->s, end, &empty);
     if (end == SIZE_MAX) return p->s.len;
-    if (name.len == 2 && strncasecmp(name.s, "br", 2) == 0) weft_layout_open(p->l, name, i);   /* as browsers take it */
-    else weft_layout_close(p->l, name, i);
+    if (name.len == 2 && strncasecmp(name.s, "br", 2) == 0) weft_layout_open(p->l, name, place(p, i)); /* as browsers take it */
+    else weft_layout_close(p->l, name, place(p, i));
     return end;
 }
 
@@ -194,12 +197,12 @@ static size_t reference(struct scan *p, size_t i)
     char utf8[8];
     size_t n = weft_html_reference(weft_str_skip(p->s, i), cp), len;
     if (!n) {
-        weft_layout_text(p->l, weft_str_sub(p->s, i, i + 1), i, i + 1);
+        weft_layout_text(p->l, weft_str_sub(p->s, i, i + 1), place(p, i), place(p, i + 1));
         return i + 1;
     }
     len = weft_utf8_encode(cp[0], utf8);
     if (cp[1]) len += weft_utf8_encode(cp[1], utf8 + len);
-    weft_layout_text(p->l, (struct weft_str){ utf8, len }, i, i + n);
+    weft_layout_text(p->l, (struct weft_str){ utf8, len }, place(p, i), place(p, i + n));
     return i + n;
 }
 
@@ -208,7 +211,7 @@ static void put_text(struct scan *p, size_t from, size_t to, bool references)
     while (from < to) {
         const char *amp = references ? memchr(p->s.s + from, '&', to - from) : NULL;
         size_t end = amp ? (size_t)(amp - p->s.s) : to;
-        if (end > from) weft_layout_text(p->l, weft_str_sub(p->s, from, end), from, end);
+        if (end > from) weft_layout_text(p->l, weft_str_sub(p->s, from, end), place(p, from), place(p, end));
         from = amp ? reference(p, end) : end;
     }
 }
@@ -232,6 +235,12 @@ static void scan_page(struct scan *p)
             i = at + 1;
         }
     }
+}
+
+void weft_html_scan(struct weft_layout *l, struct weft_str html, uint64_t from, uint64_t to)
+{
+    struct scan p = { .s = html, .l = l, .from = from, .to = to };
+    scan_page(&p);
 }
 
 /* ---- which charset ---- */
@@ -348,7 +357,7 @@ enum weft_status weft_html_read(struct weft_arena *a, struct weft_str bytes, con
     l = WEFT_NEW(a, struct weft_layout);
     if (!l) return weft_fail_nomem(err, sizeof *l, "the text");
     struct weft_str head = weft_str_sub(page.text, 0, DECLARATION_BYTES);
-    struct scan scan = { .s = page.text, .l = l };
+    struct scan scan = { .s = page.text, .l = l, .to = page.text.len };
     scan.xhtml = starts_word(head, 0, "<?xml") || weft_str_find(head, WEFT_STR("w3.org/1999/xhtml"), 0) != SIZE_MAX;
     scan_page(&scan);
     struct weft_text t = page;

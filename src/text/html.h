@@ -21,6 +21,11 @@ WEFT_MUST_USE enum weft_status weft_html_read(struct weft_arena *a, struct weft_
                                               const struct weft_text_settings *s, struct weft_text *out,
                                               struct weft_err *err);
 
+/* A piece of HTML inside another text (Markdown): cuts it into the layout `l`.  It stands at bytes [from, to) of that
+ * text: byte by byte when the lengths agree. */
+struct weft_layout;
+void weft_html_scan(struct weft_layout *l, struct weft_str html, uint64_t from, uint64_t to);
+
 /* Do these bytes begin like a page?  `name`: with an ending as .html any tag will do. */
 bool weft_html_sniff(struct weft_str bytes, struct weft_str name);
 

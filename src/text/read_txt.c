@@ -28,7 +28,7 @@ static enum weft_status read_txt(struct weft_arena *a, struct weft_str bytes,
 
 const struct weft_reader weft_reader_txt = {
     .name = "txt",
-    .suffixes = ".txt .text .md",
+    .suffixes = ".txt .text",
     .help = "plain text in UTF-8, GB18030 (GBK), Big5 or UTF-16",
     .help_zh = "纯文本：UTF-8、GB18030（GBK）、Big5 或 UTF-16",
     .sniff = sniff,

@@ -2,6 +2,7 @@
 #include "text/read_docx.h"
 #include "text/read_epub.h"
 #include "text/read_html.h"
+#include "text/read_markdown.h"
 #include "text/read_pdf.h"
 #include "text/read_txt.h"
 
@@ -12,6 +13,7 @@ static const struct weft_reader *const readers[] = {
     &weft_reader_epub,
     &weft_reader_html,
     &weft_reader_csv,
+    &weft_reader_markdown,
     &weft_reader_txt,
 };
 
