@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weft_arena a = { 0 };
     struct weft_err err = { .lang = size & 1 ? WEFT_LANG_ZH : WEFT_LANG_EN };
     if (!size) return 0;
-    struct weft_text_settings s = { .charset = data[0] % 6 };
+    struct weft_text_settings s = { .charset = data[0] % 6, .reader = "txt" };
     struct weft_str bytes = { (const char *)data + 1, size - 1 };
     struct weft_text t;
     enum weft_status st = weft_text_from_memory(&a, "fuzz", bytes, &s, &t, &err);
