@@ -3,9 +3,11 @@
 
 #include "base/file.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -130,13 +132,15 @@ static bool is_model(struct weft_arena *a, const char *dir)
     return config && weft_file_exists(config);
 }
 
-/* "/usr/bin/weft" -> "/usr/bin/", NULL when /proc is not there. */
+/* "/usr/bin/weft" -> "/usr/bin/".  Without /proc (a bare chroot) the name the program was started by serves, unless
+ * the folder was changed since. */
 static const char *program_folder(struct weft_arena *a)
 {
-    char path[4096];
+    char path[PATH_MAX];
+    const char *started = (const char *)getauxval(AT_EXECFN);
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (n <= 0) return NULL;
-    path[n] = '\0';
+    if (n > 0) path[n] = '\0';
+    else if (!started || !realpath(started, path)) return NULL;
     char *slash = strrchr(path, '/');
     return slash ? weft_arena_strndup(a, path, (size_t)(slash + 1 - path)) : NULL;
 }

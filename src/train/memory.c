@@ -52,8 +52,10 @@ static void own_bytes(size_t *resident, size_t *virtual_bytes)
 {
     char text[256], *end;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    *resident = *virtual_bytes = 0;
-    if (!read_small("/proc/self/statm", text, sizeof text)) return;
+    struct rusage use;
+    *virtual_bytes = 0;
+    *resident = getrusage(RUSAGE_SELF, &use) == 0 ? (size_t)use.ru_maxrss * 1024 : 0;
+    if (!read_small("/proc/self/statm", text, sizeof text)) return; /* no /proc: a bare chroot */
     *virtual_bytes = (size_t)strtoull(text, &end, 10) * page;
     *resident = (size_t)strtoull(end, NULL, 10) * page;
 }
@@ -129,6 +131,8 @@ static struct bound available(size_t mem_setting)
     own_bytes(&resident, &virtual_bytes);
     if (read_small("/proc/meminfo", text, sizeof text) && number_after(text, "MemAvailable:", &kib))
         lower(&b, kib * 1024 + resident, "free memory");
+    else if (sysconf(_SC_AVPHYS_PAGES) > 0)
+        lower(&b, (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) + resident, "free memory");
     lower_by_cgroups(&b, resident);
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         lower(&b, (limit.rlim_cur > virtual_bytes ? limit.rlim_cur - virtual_bytes : 0) + resident,
