@@ -14,6 +14,7 @@ extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_
     weft_verb_data_trace;
 
 extern const struct weft_verb weft_verb_data_dedup;
+extern const struct weft_verb weft_verb_data_ask, weft_verb_data_augment;
 extern const struct weft_verb weft_verb_data_chunk;
 
 /* ---- opening datasets (cli/data_input.c) ---- */

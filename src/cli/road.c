@@ -126,3 +126,22 @@ enum weft_status weft_stage_record(struct weft_cli *cli, const char *run_dir, co
     weft_arena_clear(&scratch);
     return st;
 }
+
+/* ---- paths of recipes ---- */
+
+enum weft_status weft_beside(struct weft_cli *cli, const char *recipe, const char **path)
+{
+    const char *slash = strrchr(recipe, '/');
+    if (!*path || !(*path)[0] || (*path)[0] == '/' || !slash) return WEFT_OK;
+    struct weft_str joined = weft_str_printf(&cli->arena, "%.*s/%s", (int)(slash - recipe), recipe, *path);
+    if (!joined.s) return weft_fail_nomem(&cli->err, strlen(*path), "a path");
+    if (weft_file_exists(joined.s) || weft_dir_exists(joined.s) || !weft_file_exists(*path)) *path = joined.s;
+    return WEFT_OK;
+}
+
+enum weft_status weft_beside_list(struct weft_cli *cli, const char *recipe, struct weft_str_list *list)
+{
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; !st && i < list->n; i++) st = weft_beside(cli, recipe, &list->items[i]);
+    return st;
+}

@@ -28,4 +28,9 @@ WEFT_MUST_USE enum weft_status weft_stage_record(struct weft_cli *cli, const cha
                                                  const struct weft_stage_key *k, const char *const *outputs,
                                                  size_t n_outputs);
 
+/* A path written in a recipe is meant from where the recipe stands, as its author sees it; a model word may be a name.
+ * NULL and "" stay as they are. */
+WEFT_MUST_USE enum weft_status weft_beside(struct weft_cli *cli, const char *recipe, const char **path);
+WEFT_MUST_USE enum weft_status weft_beside_list(struct weft_cli *cli, const char *recipe, struct weft_str_list *list);
+
 #endif

@@ -76,25 +76,6 @@ static enum weft_status join_tables(struct weft_cli *cli, struct weft_option_tab
     return WEFT_OK;
 }
 
-/* A path written in a recipe is meant from where the recipe stands, as its author sees it; a model word may
- * be a name. */
-static enum weft_status beside(struct weft_cli *cli, const char *recipe, const char **path)
-{
-    const char *slash = strrchr(recipe, '/');
-    if (!*path || !(*path)[0] || (*path)[0] == '/' || !slash) return WEFT_OK;
-    struct weft_str joined = weft_str_printf(&cli->arena, "%.*s/%s", (int)(slash - recipe), recipe, *path);
-    if (!joined.s) return weft_fail_nomem(&cli->err, strlen(*path), "a path");
-    if (weft_file_exists(joined.s) || weft_dir_exists(joined.s) || !weft_file_exists(*path)) *path = joined.s;
-    return WEFT_OK;
-}
-
-static enum weft_status beside_list(struct weft_cli *cli, const char *recipe, struct weft_str_list *list)
-{
-    enum weft_status st = WEFT_OK;
-    for (size_t i = 0; !st && i < list->n; i++) st = beside(cli, recipe, &list->items[i]);
-    return st;
-}
-
 /* Recipe file, then KEY=VALUE and flags: precedence flag > recipe > environment > default. */
 static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_table table, struct road *road,
                                       const char **name, bool *done)
@@ -110,10 +91,10 @@ static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_t
     *name = words.items[0];
     st = weft_file_read(&cli->arena, *name, 1u << 20, &yaml, &cli->err);
     if (!st) st = weft_recipe_yaml(table, road, sizeof *road, &cli->arena, *name, yaml, &warn, &cli->err);
-    if (!st) st = beside_list(cli, *name, &road->own.files);
-    if (!st) st = beside_list(cli, *name, &road->recipe.dataset);
-    if (!st) st = beside_list(cli, *name, &road->recipe.eval_dataset);
-    if (!st) st = beside(cli, *name, &road->own.questions);
+    if (!st) st = weft_beside_list(cli, *name, &road->own.files);
+    if (!st) st = weft_beside_list(cli, *name, &road->recipe.dataset);
+    if (!st) st = weft_beside_list(cli, *name, &road->recipe.eval_dataset);
+    if (!st) st = weft_beside(cli, *name, &road->own.questions);
     if (!st) st = weft_options_argv(table, road, &cli->arena, cli->argc, cli->argv, &words, &warn, &cli->err);
     if (!st && !road->recipe.output_dir) {
         const char *base = strrchr(*name, '/') ? strrchr(*name, '/') + 1 : *name;

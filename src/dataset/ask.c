@@ -111,11 +111,10 @@ static enum weft_status make_body(const struct weft_prompt *p, const struct weft
     fill(&user, p->user, p, s, u, job->problem);
     m[n++] = (struct weft_chat_message){ "system", weft_buf_view(&system) };
     if (job->turn) fill(&retry, p->retry, p, s, u, job->problem);
-    /* Several services refuse an assistant turn without text: then the demand goes behind the question. */
-    if (job->turn && !job->previous.len) weft_buf_printf(&user, "\n\n%.*s", (int)retry.len, retry.s);
     m[n++] = (struct weft_chat_message){ "user", weft_buf_view(&user) };
-    if (job->turn && job->previous.len) {
-        m[n++] = (struct weft_chat_message){ "assistant", job->previous };
+    if (job->turn) {
+        /* Several services refuse an assistant turn without text. */
+        m[n++] = (struct weft_chat_message){ "assistant", job->previous.len ? job->previous : WEFT_STR("…") };
         m[n++] = (struct weft_chat_message){ "user", weft_buf_view(&retry) };
     }
     const struct weft_chat_request request = { .model = s->model ? s->model : "",
@@ -179,7 +178,7 @@ static enum weft_status read_answer(struct engine *e, const struct job *job, con
     e->report->fences += clean.fenced;
     out->reply = r.answer = clean.answer;
     out->rows = (struct weft_rows){ 0 };
-    if (call->finish == WEFT_FINISH_LENGTH) ask_problem(&r, "was cut off at the longest length allowed");
+    if (call->finish == WEFT_CALL_FINISH_LENGTH) ask_problem(&r, "was cut off at the longest length allowed");
     else if (!clean.answer.len) ask_problem(&r, "is empty");
     else st = task->read(&r);
     if (!st) st = weft_buf_check(&r.problem, "rows", e->err);
@@ -327,7 +326,7 @@ static enum weft_status record(struct engine *e, const struct weft_ask_reply *r,
     if (r->outcome != WEFT_ASK_REPLY) {
         call->state = WEFT_CALL_FAILED;
         call->text = weft_str_sub(r->text, 0, WEFT_CALL_RAW_BYTES);
-    } else if (r->refused || r->finish == WEFT_FINISH_FILTER) {
+    } else if (r->refused || r->finish == WEFT_CALL_FINISH_FILTER) {
         call->state = WEFT_CALL_REFUSED;
         if (r->message.len) call->text = r->message;
     } else call->state = text ? WEFT_CALL_ANSWERED : WEFT_CALL_EMPTY;

@@ -102,10 +102,10 @@ static uint32_t count_of(const struct weft_json_value *v)
 
 static enum weft_call_finish finish_of(struct weft_str s)
 {
-    if (weft_str_is(s, "stop") || weft_str_is(s, "eos") || weft_str_is(s, "tool_calls")) return WEFT_FINISH_STOP;
-    if (weft_str_is(s, "length") || weft_str_is(s, "max_tokens")) return WEFT_FINISH_LENGTH;
-    if (weft_str_is(s, "content_filter") || weft_str_is(s, "sensitive")) return WEFT_FINISH_FILTER;
-    return WEFT_FINISH_OTHER;
+    if (weft_str_is(s, "stop") || weft_str_is(s, "eos") || weft_str_is(s, "tool_calls")) return WEFT_CALL_FINISH_STOP;
+    if (weft_str_is(s, "length") || weft_str_is(s, "max_tokens")) return WEFT_CALL_FINISH_LENGTH;
+    if (weft_str_is(s, "content_filter") || weft_str_is(s, "sensitive")) return WEFT_CALL_FINISH_FILTER;
+    return WEFT_CALL_FINISH_OTHER;
 }
 
 /* Content is a string, null, or parts of which the texts count. */

@@ -54,11 +54,11 @@ const char *weft_call_state_name(enum weft_call_state s); /* "answered" */
 
 /* Why the text ended. */
 enum weft_call_finish {
-    WEFT_FINISH_NONE, /* not said */
-    WEFT_FINISH_STOP,
-    WEFT_FINISH_LENGTH, /* cut at the longest length allowed */
-    WEFT_FINISH_FILTER,
-    WEFT_FINISH_OTHER,
+    WEFT_CALL_FINISH_NONE, /* not said */
+    WEFT_CALL_FINISH_STOP,
+    WEFT_CALL_FINISH_LENGTH, /* cut at the longest length allowed */
+    WEFT_CALL_FINISH_FILTER,
+    WEFT_CALL_FINISH_OTHER,
     WEFT_N_FINISHES
 };
 

@@ -70,7 +70,7 @@ static struct weft_ask_reply text_reply(struct fake *f, const char *pattern, str
 {
     const char *at = strchr(pattern, '@');
     struct weft_str t = weft_str_printf(&f->a, "%.*s%.*s%s", (int)(at - pattern), pattern, (int)s.len, s.s, at + 1);
-    return (struct weft_ask_reply){ .text = t, .finish = WEFT_FINISH_STOP, .http_status = 200, .prompt_tokens = 100,
+    return (struct weft_ask_reply){ .text = t, .finish = WEFT_CALL_FINISH_STOP, .http_status = 200, .prompt_tokens = 100,
                                     .completion_tokens = 10 };
 }
 
@@ -192,16 +192,13 @@ static struct weft_ask_reply sloppy(struct fake *f, struct weft_str first, struc
     struct weft_str p = passage(first);
     unsigned kind = (unsigned)(p.s[3] - '0') % 10;
     struct weft_ask_reply r = text_reply(f, "@买驴。", WEFT_STR("老张"));
-    bool corrected = n > 2 && n != 3;
-    if (n == 2 && !weft_str_ends(first, p)) corrected = true;
-    if (weft_str_find(first, WEFT_STR("上面的回答"), 0) != SIZE_MAX) corrected = true;
-    if (corrected && kind != 9) return r;
+    if (n > 2 && kind != 9) return r; /* corrected */
     switch (kind) {
     case 0: r.text = WEFT_STR("概括：老张买驴。"); break;
     case 1: r.text = WEFT_STR("老张进城买驴，这一句话实在太长，长得超过了五十个字，因为写它的人不肯好好地概括，只是把原文翻来覆去地抄，抄了又抄。"); break;
     case 2: r.text = WEFT_STR(""); break;
     case 3: r.text = WEFT_STR("老张进城。\n老张买驴。"); break;
-    case 4: r.finish = WEFT_FINISH_LENGTH; break;
+    case 4: r.finish = WEFT_CALL_FINISH_LENGTH; break;
     case 5: r.text = WEFT_STR("<think>我想想"); break;
     case 6: r.text = WEFT_STR("<think>想</think>“老张买驴。”"); break; /* good */
     case 9: r.text = WEFT_STR("**梗概如下**：老张买驴"); break;
@@ -288,7 +285,6 @@ static struct weft_ask_reply moody(struct fake *f, struct weft_str first, struct
 {
     struct weft_ask_reply r = text_reply(f, "@买驴。", WEFT_STR("老张"));
     unsigned kind = (unsigned)(passage(first).s[3] - '0') % 10;
-    if (weft_str_find(first, WEFT_STR("上面的回答"), 0) != SIZE_MAX) kind = 0;
     if (kind == 0) r.text = WEFT_STR("");
     if (kind == 1) {
         r.refused = true;

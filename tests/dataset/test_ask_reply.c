@@ -63,7 +63,7 @@ static void test_chat_completion_is_read(void **state)
              &err);
     check_str(weft_buf_view(&r.text), "答");
     check_str(weft_buf_view(&r.reasoning), "想");
-    assert_true(r.finish == WEFT_FINISH_LENGTH && r.prompt_tokens == 12 && r.completion_tokens == 3 && r.done);
+    assert_true(r.finish == WEFT_CALL_FINISH_LENGTH && r.prompt_tokens == 12 && r.completion_tokens == 3 && r.done);
     weft_chat_reply_clear(&r);
     check_ok(weft_chat_reply_body(&r, WEFT_STR("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"text\":\"b\"}]}}]}"), &err), &err);
     check_str(weft_buf_view(&r.text), "ab");
@@ -92,7 +92,7 @@ static void test_stream_is_put_together(void **state)
     }
     check_str(weft_buf_view(&r.text), "一句");
     check_str(weft_buf_view(&r.reasoning), "想");
-    assert_true(r.finish == WEFT_FINISH_STOP && r.prompt_tokens == 9 && r.done);
+    assert_true(r.finish == WEFT_CALL_FINISH_STOP && r.prompt_tokens == 9 && r.done);
     weft_chat_reply_clear(&r);
 }
 
