@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/hash.h"
 #include "dataset/formats.h"
+#include "dataset/rows_text.h"
 #include "model/config.h"
 #include "model/safetensors.h"
 #include "text/text.h"
@@ -198,13 +199,18 @@ static enum weft_status inspect_text(struct weft_cli *cli, const struct settings
     f->rows = text.n_lines;
     f->text = text.text;
     f->partial = weft_text_partial(&text);
-    char n[32];
+    char n[32], title[256];
+    fact(f, "format", "%s", text.format);
     fact(f, "charset", "%s%s", weft_charset_name(text.charset), text.bom ? " with byte order mark" : "");
     fact(f, "characters", "%s", weft_cli_count(n, weft_utf8_chars(text.text)));
     if (text.repaired) fact(f, "repaired", "%llu", (unsigned long long)text.repaired);
     if (text.nul_dropped) fact(f, "NUL dropped", "%llu", (unsigned long long)text.nul_dropped);
     for (size_t i = 0; i < text.n_notes; i++) fact(f, "note", "%s", text.notes[i].s);
     if (text.private_use) fact(f, "private use", "%llu", (unsigned long long)text.private_use);
+    if (text.title.len) fact(f, "title", "%s", weft_escape(title, sizeof title, text.title));
+    if (text.n_sections) fact(f, "sections", "%zu", text.n_sections);
+    if (text.ignored) fact(f, "left out as no text", "%llu", (unsigned long long)text.ignored);
+    if (text.left_out) fact(f, "left out", "%llu", (unsigned long long)text.left_out);
     return WEFT_OK;
 }
 
@@ -232,7 +238,16 @@ static bool is_adapter(struct weft_arena *a, const char *path)
 static bool is_safetensors(struct weft_arena *a, const char *path) { return ends(path, ".safetensors"); }
 static bool is_tokenizer(struct weft_arena *a, const char *path) { return ends(path, "tokenizer.json"); }
 static bool is_config(struct weft_arena *a, const char *path) { return ends(path, "config.json"); }
-static bool is_rows(struct weft_arena *a, const char *path) { return ends(path, ".json") || ends(path, ".jsonl"); }
+static enum weft_status any_row(void *ctx, const struct weft_row *row, struct weft_err *err) { return WEFT_OK; }
+
+/* A dataset by its name, or by a first row under any other. */
+static bool is_rows(struct weft_arena *a, const char *path)
+{
+    struct weft_rows_settings first = { .max_rows = 1 };
+    struct weft_report report = { 0 };
+    if (ends(path, ".json") || ends(path, ".jsonl")) return true;
+    return weft_rows_sniff(path) && weft_rows_each(a, path, &first, any_row, NULL, &report, NULL, NULL) == WEFT_OK;
+}
 static bool is_text(struct weft_arena *a, const char *path) { return true; }
 
 static const struct kind {
