@@ -1,4 +1,4 @@
-/* SHA-256 through libcrypto, which uses the processor's SHA instructions where it has them; XXH3 from the
+/* SHA-256 and SHA-1 through libcrypto, which uses the processor's SHA instructions where it has them; XXH3 from the
  * header-only form of libxxhash, so that short keys are hashed inline. */
 #include "base/hash.h"
 
@@ -8,19 +8,37 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { DIGEST_BYTES = 32 };
+enum { MOST_BYTES = 32 };
 
-enum weft_status weft_sha256_init(struct weft_sha256 *h, struct weft_err *err)
+static enum weft_status begin(void **state, const EVP_MD *kind, struct weft_err *err)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    h->state = NULL;
+    *state = NULL;
     if (!ctx) return weft_fail_nomem(err, 128, "a SHA-256 state");
-    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+    if (EVP_DigestInit_ex(ctx, kind, NULL) != 1) {
         EVP_MD_CTX_free(ctx);
         return weft_fail(err, WEFT_ESYSTEM, "libcrypto offers no SHA-256 here; check its configuration");
     }
-    h->state = ctx;
+    *state = ctx;
     return WEFT_OK;
+}
+
+/* Writes 2 * bytes digits and a NUL. */
+static void finish(void *state, size_t bytes, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char md[MOST_BYTES] = { 0 };
+    EVP_DigestFinal_ex(state, md, NULL);
+    for (size_t i = 0; i < bytes; i++) {
+        out[2 * i] = digits[md[i] >> 4];
+        out[2 * i + 1] = digits[md[i] & 15];
+    }
+    out[2 * bytes] = '\0';
+}
+
+enum weft_status weft_sha256_init(struct weft_sha256 *h, struct weft_err *err)
+{
+    return begin(&h->state, EVP_sha256(), err);
 }
 
 void weft_sha256_add(struct weft_sha256 *h, const void *p, size_t n)
@@ -30,18 +48,31 @@ void weft_sha256_add(struct weft_sha256 *h, const void *p, size_t n)
 
 void weft_sha256_hex(struct weft_sha256 *h, char out[WEFT_SHA256_HEX])
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char md[DIGEST_BYTES] = { 0 };
-    EVP_DigestFinal_ex(h->state, md, NULL);
-    for (int i = 0; i < DIGEST_BYTES; i++) {
-        out[2 * i] = digits[md[i] >> 4];
-        out[2 * i + 1] = digits[md[i] & 15];
-    }
-    out[2 * DIGEST_BYTES] = '\0';
+    finish(h->state, 32, out);
     weft_sha256_clear(h);
 }
 
 void weft_sha256_clear(struct weft_sha256 *h)
+{
+    if (!h) return;
+    EVP_MD_CTX_free(h->state);
+    h->state = NULL;
+}
+
+enum weft_status weft_sha1_init(struct weft_sha1 *h, struct weft_err *err) { return begin(&h->state, EVP_sha1(), err); }
+
+void weft_sha1_add(struct weft_sha1 *h, const void *p, size_t n)
+{
+    if (n) EVP_DigestUpdate(h->state, p, n);
+}
+
+void weft_sha1_hex(struct weft_sha1 *h, char out[WEFT_SHA1_HEX])
+{
+    finish(h->state, 20, out);
+    weft_sha1_clear(h);
+}
+
+void weft_sha1_clear(struct weft_sha1 *h)
 {
     if (!h) return;
     EVP_MD_CTX_free(h->state);

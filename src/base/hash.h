@@ -20,6 +20,16 @@ WEFT_MUST_USE enum weft_status weft_sha256_of(struct weft_str s, char out[WEFT_S
 WEFT_MUST_USE enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX],
                                                 struct weft_err *err);
 
+/* SHA-1, for git's names of files alone: it is broken as a proof against forgers. */
+enum { WEFT_SHA1_HEX = 41 };
+struct weft_sha1 {
+    void *state;
+};
+WEFT_MUST_USE enum weft_status weft_sha1_init(struct weft_sha1 *h, struct weft_err *err);
+void weft_sha1_add(struct weft_sha1 *h, const void *p, size_t n);
+void weft_sha1_hex(struct weft_sha1 *h, char out[WEFT_SHA1_HEX]); /* finishes and clears */
+void weft_sha1_clear(struct weft_sha1 *h);
+
 uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed);
 
 /* CRC-32C (Castagnoli) of more bytes after `crc`, 0 at the start; "123456789" gives 0xE3069283. */

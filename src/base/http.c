@@ -176,7 +176,14 @@ static bool address_allowed(const struct weft_http *h, enum weft_address_kind ki
     return kind != WEFT_ADDRESS_FORBIDDEN && !(kind == WEFT_ADDRESS_PRIVATE && h->options.public_only);
 }
 
-static bool has_proxy(const struct weft_http *h) { return h->options.proxy && h->options.proxy[0]; }
+/* The proxy for the call's present address; "": none. */
+static const char *proxy_of(const struct weft_http_call *call)
+{
+    const struct weft_http_options *o = &call->http->options;
+    bool tls = strncasecmp(call->reply.url.s, "https:", 6) == 0;
+    const char *proxy = !tls && o->plain_proxy ? o->plain_proxy : o->proxy;
+    return proxy ? proxy : "";
+}
 
 /* The address checked here is the one connected to: nothing can change between. */
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
@@ -193,7 +200,7 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
         inet_ntop(AF_INET6, &in->sin6_addr, call->address, sizeof call->address);
     }
     /* A proxy was chosen by the user and is often private; what lies behind it is checked where it is an address. */
-    bool allowed = has_proxy(call->http) ? kind != WEFT_ADDRESS_FORBIDDEN : address_allowed(call->http, kind);
+    bool allowed = proxy_of(call)[0] ? kind != WEFT_ADDRESS_FORBIDDEN : address_allowed(call->http, kind);
     if (!allowed) {
         call->found = WEFT_HTTP_FORBIDDEN;
         return CURL_SOCKET_BAD;
@@ -453,7 +460,7 @@ static bool prepare(struct weft_http_call *call)
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L); /* a name server that does not answer must not hold up a Ctrl-C */
-    SET(PROXY, o->proxy ? o->proxy : "");
+    SET(PROXY, proxy_of(call));
     SET(NOPROXY, o->no_proxy ? o->no_proxy : "");
     SET(SUPPRESS_CONNECT_HEADERS, 1L);
     SET(SSL_VERIFYPEER, 1L);
@@ -554,7 +561,7 @@ static bool is_value(const char *s)
 /* Headers that may go to any host. */
 static bool harmless(const char *name)
 {
-    static const char *const names[] = { "accept", "accept-encoding", "accept-language", "range" };
+    static const char *const names[] = { "accept", "accept-encoding", "accept-language", "range", "if-range" };
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
         if (same_name(weft_str_c(name), weft_str_c(names[i]))) return true;
     return false;
@@ -698,7 +705,7 @@ static bool copy_options(struct weft_http *h, const struct weft_http_options *op
     struct weft_http_options *o = &h->options;
     *o = *options;
     o->resolve = NULL;
-    const char **const strings[] = { &o->proxy, &o->no_proxy, &o->ca_file, &o->user_agent };
+    const char **const strings[] = { &o->proxy, &o->plain_proxy, &o->no_proxy, &o->ca_file, &o->user_agent };
     for (size_t i = 0; i < WEFT_COUNT(strings); i++)
         if (*strings[i] && !copy_string(&h->arena, strings[i])) return false;
     for (size_t i = 0; i < options->n_resolve; i++)

@@ -30,6 +30,7 @@ struct weft_http_call;
 struct weft_http_options {
     enum weft_lang lang;        /* of the messages in replies */
     const char *proxy;          /* "http://host:port", "socks5h://..."; NULL or "": none */
+    const char *plain_proxy;    /* for http:// addresses instead of `proxy`; "": none; NULL: `proxy` */
     const char *no_proxy;       /* "localhost,.example.org": hosts reached directly; NULL: none */
     const char *ca_file;        /* certificates to trust instead of the system's; NULL: the system's */
     const char *user_agent;     /* NULL: "weft/VERSION" */

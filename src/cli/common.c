@@ -1,5 +1,6 @@
 /* What every verb needs: its options, its threads and kernels, the way to a model, and output. */
 #include "cli/cli.h"
+#include "cli/network.h"
 
 #include "base/file.h"
 
@@ -145,8 +146,22 @@ static const char *program_folder(struct weft_arena *a)
     return slash ? weft_arena_strndup(a, path, (size_t)(slash + 1 - path)) : NULL;
 }
 
+/* A repository that was pulled before; nothing is fetched here. */
+static enum weft_status path_in_hub_cache(struct weft_cli *cli, const char *model, const char **path)
+{
+    struct weft_hub_options options;
+    struct weft_hub_repo repo;
+    struct weft_hub_result found;
+    enum weft_status st = weft_cli_hub(cli, &options);
+    if (!st) st = weft_hub_parse(&cli->arena, model, false, &repo, &cli->err);
+    if (!st) st = weft_hub_find(&cli->arena, &repo, &options, &found, &cli->err);
+    if (!st) *path = found.path;
+    return st;
+}
+
 enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, const char **path)
 {
+    if (weft_cli_is_repo(model)) return path_in_hub_cache(cli, model, path);
     struct weft_arena *a = &cli->arena;
     const char *home = getenv("WEFT_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME"),
                *program = program_folder(a);

@@ -1,0 +1,599 @@
+/* Fetching files.  Each file is a small machine driven by the HTTP loop: lock, look what is there, ask for the rest, write
+ * as it comes, check, rename.  The digest runs along with the bytes, so that a large file is read from disk only when a
+ * part of it was there before.
+ *
+ * A reply is believed only after its head was looked at: 206 must begin where the part ends; 200 means that the range was
+ * ignored and the part is worth nothing; 416 on a part that is as long as the file means that nothing is missing. */
+#include "store/hub_parts.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/lang.h"
+#include "base/json.h"
+#include "base/retry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TRIES = 8, ASK_BYTES = 64 << 20, LOCK_MS = 500 };
+
+struct transfer;
+
+/* One file. */
+struct job {
+    struct transfer *all;
+    struct weft_hub_fetch *f;
+    int fd, lock_fd;
+    char *part;                     /* malloc */
+    uint64_t at;                    /* bytes in the part */
+    struct weft_sha256 sha256;
+    struct weft_sha1 sha1;
+    uint64_t sha1_size;             /* the size that was hashed in front of git's digest */
+    char etag[128];                 /* of the first reply, for If-Range; "" none */
+    int tries;                      /* since bytes arrived last */
+    int spoiled;                    /* digests that did not fit */
+    uint64_t timer;                 /* that wakes it; 0: none */
+    bool begun, over, from_zero;    /* from_zero: what came cannot be used, begin again */
+    enum weft_status failed;        /* of a callback */
+    int failed_errno;
+};
+
+struct transfer {
+    struct weft_http *http;
+    const struct weft_hub_options *options;
+    struct job *jobs;
+    size_t n, next, running;
+    uint64_t reported_ms;
+    struct weft_rng rng;
+    enum weft_status st;
+    struct weft_err *err;
+};
+
+static void start_more(struct transfer *t);
+static void begin(void *ctx);
+
+void weft_hub_sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd); /* some network mounts cannot; the rename stands all the same */
+        close(fd);
+    }
+    free(folder);
+}
+
+/* ---- what a site says ---- */
+
+enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *name, struct weft_err *err)
+{
+    struct weft_arena scratch = { .block_bytes = 4096 };
+    struct weft_api_error e;
+    struct weft_str code = weft_http_header(r, "x-error-code"), said = weft_http_header(r, "x-error-message");
+    char message[256] = "";
+    if (!said.len && weft_api_error_read(&scratch, r->body, &e)) said = e.message;
+    if (!said.len && r->body.len < 200) said = weft_str_trim_ascii(r->body);
+    weft_escape(message, sizeof message, said.s ? said : WEFT_STR(""));
+    if (weft_str_is(code, "GatedRepo"))
+        weft_fail(err, WEFT_EREMOTE, "%s is given only to those who accepted its licence: accept it on its page, and set "
+                  "HF_TOKEN to your token", name);
+    else if (weft_str_is(code, "RevisionNotFound"))
+        weft_fail(err, WEFT_EREMOTE, "%s has no such revision (HTTP %d); check what stands behind the @", name, r->status);
+    else if (weft_str_is(code, "EntryNotFound"))
+        weft_fail(err, WEFT_EREMOTE, "%s is not in the repository any more (HTTP %d)", name, r->status);
+    else if (r->status == 401 || r->status == 403 || r->status == 404)
+        weft_fail(err, WEFT_EREMOTE, "%s does not exist, or needs a token to be read (HTTP %d: %s); check its name, and "
+                  "HF_TOKEN or MODELSCOPE_API_TOKEN", name, r->status, message);
+    else weft_fail(err, WEFT_EREMOTE, "the site does not give %s (HTTP %d: %s)", name, r->status, message);
+    weft_arena_clear(&scratch);
+    return WEFT_EREMOTE;
+}
+
+static uint64_t pause_ms(struct weft_rng *rng, const struct weft_hub_options *o, int tries)
+{
+    return weft_backoff_ms(rng, tries, o->backoff_ms ? o->backoff_ms : 1000, o->max_backoff_ms ? o->max_backoff_ms : 30 * 1000);
+}
+
+/* Worth another try?  *wait_ms: when. */
+static bool try_again(const struct weft_http_reply *r, int tries, int max_tries, const struct weft_hub_options *o, struct weft_rng *rng,
+                      uint64_t *wait_ms)
+{
+    uint64_t asked = 0;
+    if (r->fault == WEFT_HTTP_CANCELLED || r->fault == WEFT_HTTP_FORBIDDEN || r->fault == WEFT_HTTP_TOO_LARGE) return false;
+    if (!r->fault && r->status != 408 && r->status != 429 && r->status < 500) return false;
+    if (tries >= max_tries) return false;
+    *wait_ms = pause_ms(rng, o, tries);
+    if (!r->fault && weft_retry_after_ms(weft_http_header(r, "retry-after"), time(NULL), &asked))
+        *wait_ms = asked < *wait_ms ? *wait_ms : asked < 600 * 1000 ? asked : 600 * 1000;
+    return true;
+}
+
+/* ---- one file ---- */
+
+static void close_job(struct job *j)
+{
+    if (j->fd >= 0) close(j->fd);
+    if (j->lock_fd >= 0) close(j->lock_fd); /* and unlocks */
+    j->fd = j->lock_fd = -1;
+    weft_sha256_clear(&j->sha256);
+    weft_sha1_clear(&j->sha1);
+    free(j->part);
+    j->part = NULL;
+}
+
+/* Calls end by themselves; who waits for a timer is ended here. */
+static void stop_all(struct transfer *t, enum weft_status st)
+{
+    if (!t->st) t->st = st;
+    weft_http_cancel_all(t->http);
+    for (size_t i = 0; i < t->n; i++) {
+        struct job *j = &t->jobs[i];
+        if (!j->timer) continue;
+        weft_http_timer_cancel(t->http, j->timer);
+        j->timer = 0;
+        j->over = true;
+        close_job(j);
+        t->running--;
+    }
+}
+
+static void end_job(struct job *j, enum weft_status st)
+{
+    struct transfer *t = j->all;
+    if (j->over) return;
+    j->over = true;
+    close_job(j);
+    t->running--;
+    if (st) stop_all(t, st);
+    else start_more(t);
+}
+
+static void fail_job(struct job *j, const char *operation, const char *path)
+{
+    end_job(j, weft_fail_errno(j->all->err, operation, path));
+}
+
+static void report(struct transfer *t, const char *name)
+{
+    uint64_t done = 0, total = 0, now = weft_http_now_ms(t->http);
+    if (now < t->reported_ms + 50 && t->running > 1) return;
+    t->reported_ms = now;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct job *j = &t->jobs[i];
+        uint64_t size = j->f->size == UINT64_MAX ? j->at : j->f->size;
+        total += size;
+        done += j->over ? size : j->at;
+    }
+    weft_progress_update(t->options->progress, "downloading", done, total, "bytes", name);
+}
+
+static enum weft_status start_digests(struct job *j)
+{
+    char head[64];
+    weft_sha256_clear(&j->sha256);
+    weft_sha1_clear(&j->sha1);
+    enum weft_status st = weft_sha256_init(&j->sha256, j->all->err);
+    if (!st) st = weft_sha1_init(&j->sha1, j->all->err);
+    if (st) return st;
+    j->sha1_size = j->f->size;
+    int n = snprintf(head, sizeof head, "blob %llu", (unsigned long long)j->f->size);
+    weft_sha1_add(&j->sha1, head, (size_t)n + 1); /* with its NUL */
+    return WEFT_OK;
+}
+
+static void add_digests(struct job *j, const void *p, size_t n)
+{
+    weft_sha256_add(&j->sha256, p, n);
+    if (j->f->sha1 && j->f->sha1[0]) weft_sha1_add(&j->sha1, p, n);
+}
+
+/* What is in the part already, up to its end. */
+static bool hash_part(struct job *j)
+{
+    char bytes[65536];
+    if (lseek(j->fd, 0, SEEK_SET) < 0) return false;
+    for (uint64_t left = j->at; left;) {
+        ssize_t n = read(j->fd, bytes, left < sizeof bytes ? (size_t)left : sizeof bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        add_digests(j, bytes, (size_t)n);
+        left -= (uint64_t)n;
+    }
+    return true;
+}
+
+static bool empty_part(struct job *j)
+{
+    j->at = 0;
+    j->from_zero = false;
+    return ftruncate(j->fd, 0) == 0 && lseek(j->fd, 0, SEEK_SET) == 0;
+}
+
+static bool digest_known(const struct weft_hub_fetch *f)
+{
+    return (f->sha256 && f->sha256[0]) || (f->sha1 && f->sha1[0]);
+}
+
+/* The part is as long as it should be: is it the file? */
+static void check_and_rename(struct job *j)
+{
+    struct weft_hub_fetch *f = j->f;
+    char sha1[WEFT_SHA1_HEX];
+    weft_sha256_hex(&j->sha256, f->got_sha256);
+    weft_sha1_hex(&j->sha1, sha1);
+    bool fits = !(f->sha256 && f->sha256[0]) || strcasecmp(f->sha256, f->got_sha256) == 0;
+    /* Git's digest begins with the size, which must have been known from the start. */
+    if (fits && f->sha1 && f->sha1[0]) fits = j->sha1_size == j->at && strcmp(f->sha1, sha1) == 0;
+    if (!fits) {
+        if (!empty_part(j)) {
+            fail_job(j, "write", j->part);
+            return;
+        }
+        if (j->spoiled++ == 0) { /* perhaps an old part was the wrong one: once more from the start */
+            begin(j);
+            return;
+        }
+        unlink(j->part);
+        end_job(j, weft_fail_rule(j->all->err, WEFT_EINPUT, "B7", "%s came twice with another content than announced (its "
+                                  "SHA-256 is %s); try again later, or another mirror", f->name, f->got_sha256));
+        return;
+    }
+    if (fsync(j->fd)) fail_job(j, "sync", j->part);
+    else if (rename(j->part, f->target)) fail_job(j, "rename to", f->target);
+    else {
+        weft_hub_sync_folder(f->target);
+        f->size = j->at;
+        report(j->all, f->name);
+        end_job(j, WEFT_OK);
+    }
+}
+
+/* "bytes 10-99/100"; a total of "*" leaves *total. */
+static bool read_content_range(struct weft_str value, uint64_t *from, uint64_t *total)
+{
+    char text[128];
+    unsigned long long a, b, all;
+    if (!value.len || value.len >= sizeof text) return false;
+    memcpy(text, value.s, value.len);
+    text[value.len] = '\0';
+    int n = sscanf(text, "bytes %llu-%llu/%llu", &a, &b, &all);
+    if (n < 2 || b < a) return false;
+    *from = a;
+    if (n == 3) *total = all;
+    return true;
+}
+
+static bool on_head(void *ctx, const struct weft_http_reply *r)
+{
+    struct job *j = ctx;
+    uint64_t from = 0, total = UINT64_MAX;
+    struct weft_str etag = weft_http_header(r, "etag");
+    if (r->status == 206) {
+        bool fits = read_content_range(weft_http_header(r, "content-range"), &from, &total) && from == j->at
+                    && (total == UINT64_MAX || j->f->size == UINT64_MAX || total == j->f->size);
+        if (!fits) {
+            j->from_zero = true;
+            return false;
+        }
+    } else if (r->status == 200 && j->at) { /* the range was ignored */
+        if (!empty_part(j)) {
+            j->failed = WEFT_ESYSTEM;
+            j->failed_errno = errno;
+            return false;
+        }
+        j->failed = start_digests(j);
+        if (j->failed) return false;
+    }
+    if (r->status >= 300) return true;
+    if (!j->etag[0] && etag.len && etag.len < sizeof j->etag && etag.s[0] == '"')
+        snprintf(j->etag, sizeof j->etag, "%.*s", (int)etag.len, etag.s);
+    struct weft_str length = weft_http_header(r, "content-length");
+    if (r->status == 200 && length.len && length.len < 20) {
+        uint64_t n = strtoull(length.s, NULL, 10);
+        if (j->f->size == UINT64_MAX) total = n;
+    }
+    if (j->f->size == UINT64_MAX && total != UINT64_MAX) j->f->size = total;
+    return true;
+}
+
+static bool on_piece(void *ctx, const struct weft_http_reply *r, struct weft_str piece)
+{
+    struct job *j = ctx;
+    if (j->f->size != UINT64_MAX && piece.len > j->f->size - j->at) { /* longer than announced */
+        j->from_zero = true;
+        return false;
+    }
+    for (size_t at = 0; at < piece.len;) {
+        ssize_t n = write(j->fd, piece.s + at, piece.len - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            j->failed = WEFT_ESYSTEM;
+            j->failed_errno = errno;
+            return false;
+        }
+        at += (size_t)n;
+    }
+    add_digests(j, piece.s, piece.len);
+    j->at += piece.len;
+    j->f->fetched += piece.len;
+    j->tries = 0;
+    report(j->all, j->f->name);
+    return true;
+}
+
+static void later(struct job *j, uint64_t wait_ms)
+{
+    j->timer = weft_http_timer(j->all->http, wait_ms, begin, j);
+    if (!j->timer)
+        end_job(j, weft_fail_nomem(j->all->err, 64, "the HTTP client"));
+}
+
+static void on_done(void *ctx, const struct weft_http_reply *r)
+{
+    struct job *j = ctx;
+    struct transfer *t = j->all;
+    uint64_t wait = 0;
+    if (j->failed) {
+        if (j->failed == WEFT_ESYSTEM) {
+            errno = j->failed_errno;
+            fail_job(j, "write", j->part);
+        } else end_job(j, j->failed);
+    } else if (t->st) end_job(j, t->st); /* another file failed */
+    else if (j->from_zero) {
+        if (++j->tries >= TRIES)
+            end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7", "%s comes with another length than announced; try again "
+                                      "later, or another mirror", j->f->name));
+        else if (!empty_part(j)) fail_job(j, "write", j->part);
+        else later(j, pause_ms(&t->rng, t->options, j->tries));
+    } else if (!r->fault && (r->status == 200 || r->status == 206)) {
+        if (j->f->size != UINT64_MAX && j->at < j->f->size) { /* a whole reply, and still something is missing */
+            if (++j->tries >= TRIES)
+                end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7", "%s ends before its announced length; try again later, "
+                                          "or another mirror", j->f->name));
+            else later(j, pause_ms(&t->rng, t->options, j->tries));
+        } else check_and_rename(j);
+    } else if (!r->fault && r->status == 416) {
+        if (j->at && j->at == j->f->size) check_and_rename(j);
+        else {
+            j->from_zero = true; /* the part is longer than the file */
+            on_done(ctx, r);
+        }
+    } else if (try_again(r, ++j->tries, TRIES, t->options, &t->rng, &wait)) later(j, wait);
+    else if (!r->fault) end_job(j, weft_hub_refused(r, j->f->name, t->err));
+    else end_job(j, weft_fail(t->err, r->err.status, "%s: %s", j->f->name, r->err.msg));
+}
+
+/* Locks, opens, and asks for what is missing.  Also the way back in after a pause. */
+static enum weft_status open_part(struct job *j, bool *busy)
+{
+    struct weft_hub_fetch *f = j->f;
+    struct weft_err *err = j->all->err;
+    struct stat info;
+    *busy = false;
+    if (f->lock && j->lock_fd < 0) {
+        j->lock_fd = open(f->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (j->lock_fd < 0) return weft_fail_errno(err, "create", f->lock);
+        if (flock(j->lock_fd, LOCK_EX | LOCK_NB)) {
+            *busy = errno == EWOULDBLOCK; /* a file system without locks is no reason to stop */
+            if (*busy) {
+                close(j->lock_fd);
+                j->lock_fd = -1;
+                return WEFT_OK;
+            }
+        }
+    }
+    if (stat(f->target, &info) == 0 && S_ISREG(info.st_mode)
+        && (f->size == UINT64_MAX || (uint64_t)info.st_size == f->size)) {
+        f->present = true;
+        f->size = j->at = (uint64_t)info.st_size;
+        return WEFT_OK;
+    }
+    j->fd = open(j->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (j->fd < 0) return weft_fail_errno(err, "create", j->part);
+    if (fstat(j->fd, &info)) return weft_fail_errno(err, "examine", j->part);
+    if (!S_ISREG(info.st_mode)) {
+        errno = EINVAL;
+        return weft_fail_errno(err, "write", j->part);
+    }
+    j->at = (uint64_t)info.st_size;
+    bool usable = f->resume && digest_known(f) && (f->size == UINT64_MAX || j->at <= f->size);
+    if (!usable && j->at && !empty_part(j)) return weft_fail_errno(err, "write", j->part);
+    return WEFT_OK;
+}
+
+static void begin(void *ctx)
+{
+    struct job *j = ctx;
+    struct weft_hub_fetch *f = j->f;
+    struct transfer *t = j->all;
+    const struct weft_http_header headers[] = { { "Accept-Encoding", "identity" }, { "If-Range", j->etag } };
+    enum weft_status st = t->st;
+    bool busy = false;
+    j->timer = 0;
+    if (!st && j->fd < 0) st = open_part(j, &busy);
+    if (st) {
+        end_job(j, st);
+        return;
+    }
+    if (busy) {
+        if (!j->begun) {
+            char text[512];
+            snprintf(text, sizeof text, weft_tr(t->options->http.lang, "another program is fetching %s; waiting for it"),
+                     f->name);
+            weft_progress_message(t->options->progress, text);
+        }
+        j->begun = true;
+        later(j, LOCK_MS);
+        return;
+    }
+    if (f->present) {
+        end_job(j, WEFT_OK);
+        return;
+    }
+    if (!j->sha256.state || !j->at) { /* otherwise it has seen what is in the part */
+        st = start_digests(j);
+        if (!st && !hash_part(j)) st = weft_fail_errno(t->err, "read", j->part);
+    }
+    if (!st && f->size != UINT64_MAX && j->at == f->size) {
+        check_and_rename(j);
+        return;
+    }
+    struct weft_http_request r = {
+        .url = f->url,
+        .bearer = f->bearer,
+        .headers = headers,
+        .n_headers = j->etag[0] && j->at && !digest_known(f) ? 2 : 1,
+        .from = j->at,
+        .follow = WEFT_HTTP_ANYWHERE,
+        .max_body_bytes = UINT64_MAX,
+        .gap_ms = t->options->gap_ms,
+        .whole_ms = WEFT_HTTP_NEVER,
+        .ctx = j,
+        .head = on_head,
+        .piece = on_piece,
+        .done = on_done,
+    };
+    if (!st) st = weft_http_submit(t->http, &r, NULL, t->err);
+    if (st) end_job(j, st);
+}
+
+static void start_more(struct transfer *t)
+{
+    size_t parallel = t->options->parallel > 0 ? (size_t)t->options->parallel : 4;
+    while (!t->st && t->next < t->n && t->running < parallel) {
+        t->running++;
+        begin(&t->jobs[t->next++]);
+    }
+}
+
+/* Is there room for what is missing? */
+static enum weft_status check_room(const struct transfer *t)
+{
+    uint64_t need = 0;
+    struct statvfs disk;
+    struct stat info;
+    char path[4096];
+    if (!t->n) return WEFT_OK;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct weft_hub_fetch *f = t->jobs[i].f;
+        if (f->size == UINT64_MAX || stat(f->target, &info) == 0) continue;
+        uint64_t have = stat(t->jobs[i].part, &info) == 0 && f->resume ? (uint64_t)info.st_size : 0;
+        need += have < f->size ? f->size - have : 0;
+    }
+    snprintf(path, sizeof path, "%s", t->jobs[0].f->target);
+    char *slash = strrchr(path, '/');
+    if (slash) *slash = '\0';
+    if (statvfs(slash ? path : ".", &disk)) return WEFT_OK;
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (need > room)
+        return weft_fail(t->err, WEFT_ESYSTEM, "%llu MB are missing and %llu MB are free in %s; make room, or set the cache "
+                         "to another disk", (unsigned long long)(need / 1000000), (unsigned long long)(room / 1000000),
+                         slash ? path : ".");
+    return WEFT_OK;
+}
+
+enum weft_status weft_hub_fetch_all(struct weft_http *http, struct weft_hub_fetch *fetches, size_t n,
+                                    const struct weft_hub_options *options, struct weft_err *err)
+{
+    struct transfer t = { .http = http, .options = options, .n = n, .err = err };
+    struct weft_err own = { .lang = options->http.lang }; /* the loop runs on a message of its own */
+    enum weft_status st = WEFT_OK;
+    if (!err) t.err = &own;
+    t.jobs = calloc(n ? n : 1, sizeof *t.jobs);
+    if (!t.jobs) return weft_fail_nomem(err, n * sizeof *t.jobs, "the HTTP client");
+    /* Jitter only: which numbers come is of no importance, that two programs get different ones is. */
+    weft_rng_init(&t.rng, (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32), WEFT_RNG_SAMPLE, 0);
+    for (size_t i = 0; i < n; i++) {
+        t.jobs[i] = (struct job){ .all = &t, .f = &fetches[i], .fd = -1, .lock_fd = -1 };
+        if (asprintf(&t.jobs[i].part, "%s.incomplete", fetches[i].target) < 0) {
+            t.jobs[i].part = NULL;
+            st = weft_fail_nomem(err, strlen(fetches[i].target), "a path");
+        }
+    }
+    if (!st) st = check_room(&t);
+    if (!st) {
+        start_more(&t);
+        st = weft_http_run(http, options->progress, NULL);
+        if (t.st) st = t.st;
+        else if (st) st = weft_fail(t.err, st, "stopped");
+    }
+    for (size_t i = 0; i < n; i++) close_job(&t.jobs[i]);
+    free(t.jobs);
+    return st;
+}
+
+/* ---- short questions ---- */
+
+struct question {
+    struct weft_http *http;
+    struct weft_arena *a;
+    struct weft_http_request request;
+    const struct weft_hub_options *options;
+    struct weft_rng rng;
+    int tries, max_tries;
+    struct weft_str *body;
+    struct weft_http_reply *headers;
+    bool unreachable;
+    const char *name;
+    enum weft_status st;
+    struct weft_err *err;
+};
+
+static void submit_question(void *ctx)
+{
+    struct question *q = ctx;
+    q->st = weft_http_submit(q->http, &q->request, NULL, q->err);
+}
+
+static void on_answer(void *ctx, const struct weft_http_reply *r)
+{
+    struct question *q = ctx;
+    uint64_t wait;
+    if (!r->fault && (r->status == 200 || (q->headers && r->status < 400))) {
+        struct weft_str *const copies[] = { q->body, q->headers ? &q->headers->headers : NULL };
+        const struct weft_str texts[] = { r->body, r->headers };
+        for (size_t i = 0; i < WEFT_COUNT(copies); i++) {
+            if (!copies[i]) continue;
+            *copies[i] = weft_str_dup(q->a, texts[i]);
+            if (!copies[i]->s) q->st = weft_fail_nomem(q->err, texts[i].len, "a listing");
+        }
+        if (q->headers) q->headers->status = r->status;
+    } else if (try_again(r, ++q->tries, q->max_tries, q->options, &q->rng, &wait)) {
+        if (!weft_http_timer(q->http, wait, submit_question, q))
+            q->st = weft_fail_nomem(q->err, 64, "the HTTP client");
+    } else if (!r->fault) q->st = weft_hub_refused(r, q->name, q->err);
+    else {
+        q->unreachable = r->fault != WEFT_HTTP_CANCELLED;
+        q->st = weft_fail(q->err, r->err.status, "%s", r->err.msg);
+    }
+}
+
+enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name, const char *url,
+                              const char *bearer, bool head, int tries, const struct weft_hub_options *options,
+                              struct weft_str *body,
+                              struct weft_http_reply *headers, bool *unreachable, struct weft_err *err)
+{
+    const struct weft_http_header identity = { "Accept-Encoding", "identity" };
+    struct question q = { .http = http, .a = a, .options = options, .body = body, .headers = headers, .err = err,
+                          .name = name, .max_tries = tries };
+    /* Of a redirect to other storage the headers are wanted, not the storage. */
+    q.request = (struct weft_http_request){ .method = head ? "HEAD" : "GET", .url = url, .bearer = bearer,
+                                            .headers = &identity, .n_headers = 1, .follow = WEFT_HTTP_SAME_ORIGIN,
+                                            .max_body_bytes = ASK_BYTES, .gap_ms = options->gap_ms, .ctx = &q,
+                                            .done = on_answer };
+    weft_rng_init(&q.rng, (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32), WEFT_RNG_SAMPLE, 1);
+    submit_question(&q);
+    enum weft_status st = q.st;
+    if (!st) st = weft_http_run(http, options->progress, err);
+    if (!st) st = q.st;
+    if (unreachable) *unreachable = q.unreachable;
+    return st;
+}
