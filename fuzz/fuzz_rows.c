@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weft_rows_settings s = { 0 };
     if (!size) return 0;
     if (data[0] & 1) s.columns = (struct weft_str_list){ columns, 3 };
-    s.format = (data[0] >> 1) % 8 < 5 ? (data[0] >> 1) % 8 : 0;
+    s.format = (data[0] >> 1) % 8 < 6 ? (data[0] >> 1) % 8 : 0;
     enum weft_status st = weft_rows_parse(&a, "fuzz", (struct weft_str){ (const char *)data + 1, size - 1 },
                                           &s, &rows, &report, &shape, &err);
     check(st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0]));
@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(report.units_in == report.rows_out + report.blank + weft_report_dropped(&report)
               && report.rows_out == rows.n && rows.n);
         for (size_t i = 0; i < rows.n && i < 20; i++)
-            for (int f = WEFT_FORMAT_ALPACA; f <= WEFT_FORMAT_TEXT; f++)
+            for (int f = WEFT_FORMAT_ALPACA; f <= WEFT_FORMAT_DPO; f++)
                 round_trip(&a, &rows.items[i], (enum weft_format)f);
         struct weft_check c;
         struct weft_split split;

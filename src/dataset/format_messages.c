@@ -164,8 +164,8 @@ static bool is_answer(enum weft_role role)
     return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL;
 }
 
-static enum weft_status read_choice(struct weft_row_reader *r, const struct weft_json_value *v,
-                                    const char *reason, struct weft_turn *out)
+enum weft_status weft_row_answer_message(struct weft_row_reader *r, const struct weft_json_value *v, const char *reason,
+                                         struct weft_turn *out)
 {
     struct weft_str extra;
     enum weft_status st;
@@ -174,14 +174,9 @@ static enum weft_status read_choice(struct weft_row_reader *r, const struct weft
     return st || is_answer(out->role) ? st : weft_row_bad(r, v, "DS5", reason, NULL);
 }
 
-static enum weft_status read_messages(struct weft_row_reader *r, const struct weft_json_value *v,
-                                      struct weft_row *row)
+enum weft_status weft_row_messages(struct weft_row_reader *r, const struct weft_json_value *list, bool question,
+                                   struct weft_row *row)
 {
-    const struct weft_json_value *list = weft_row_member(r, v, "messages");
-    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"),
-                                 *rejected = weft_row_member(r, v, "rejected");
-    bool preference = chosen && rejected;
-    enum weft_status st = WEFT_OK;
     if (list->kind != WEFT_JSON_ARRAY)
         return weft_row_bad(r, list, "DS5", "messages is not a list", "found %s",
                             weft_tr(r->lang, weft_json_kind_name(list->kind)));
@@ -192,7 +187,7 @@ static enum weft_status read_messages(struct weft_row_reader *r, const struct we
     for (size_t i = 0; i < list->n; i++) {
         struct weft_turn turn = { 0 };
         struct weft_str extra = { NULL, 0 };
-        st = read_message(r, &list->items[i], i + 1, &turn, &extra);
+        enum weft_status st = read_message(r, &list->items[i], i + 1, &turn, &extra);
         if (st) return st;
         if (turn.role == WEFT_ROLE_SYSTEM) {
             if (i)
@@ -208,14 +203,22 @@ static enum weft_status read_messages(struct weft_row_reader *r, const struct we
         if (extra.s) row->turn_extras[row->n_turns] = extra;
         row->turns[row->n_turns++] = turn;
     }
-    if (!row->n_turns || is_answer(row->turns[row->n_turns - 1].role) == preference)
+    if (!row->n_turns || is_answer(row->turns[row->n_turns - 1].role) == question)
         return weft_row_bad(r, &list->items[list->n - 1], "DS5",
-                            preference
+                            question
                                 ? "the last message is not the question that chosen and rejected answer"
                                 : "the last message is not from the assistant",
                             "message %zu", list->n);
-    if (preference) st = read_choice(r, chosen, "chosen is not an answer", &row->chosen);
-    if (!st && preference) st = read_choice(r, rejected, "rejected is not an answer", &row->rejected);
+    return WEFT_OK;
+}
+
+static enum weft_status read_messages(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)
+{
+    const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"), *rejected = weft_row_member(r, v, "rejected");
+    bool preference = chosen && rejected;
+    enum weft_status st = weft_row_messages(r, weft_row_member(r, v, "messages"), preference, row);
+    if (!st && preference) st = weft_row_answer_message(r, chosen, "chosen is not an answer", &row->chosen);
+    if (!st && preference) st = weft_row_answer_message(r, rejected, "rejected is not an answer", &row->rejected);
     if (!st) st = weft_row_tools(r, weft_row_member(r, v, "tools"), row);
     if (!st) st = weft_row_kto(r, weft_row_member(r, v, "kto_tag"), row);
     return st ? st : weft_row_extra(r, v, preference ? known_preference : known, &row->extra);
@@ -295,18 +298,30 @@ static enum weft_status out_message(struct weft_json_out *o, const struct weft_t
     return st;
 }
 
-static enum weft_status write_messages(struct weft_json_out *o, const struct weft_row *row,
-                                       struct weft_err *err)
+enum weft_status weft_json_out_message(struct weft_json_out *o, const struct weft_turn *turn, struct weft_err *err)
+{
+    return out_message(o, turn, (struct weft_str){ NULL, 0 }, err);
+}
+
+enum weft_status weft_json_out_messages(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err)
 {
     const struct weft_str none = { NULL, 0 };
     enum weft_status st = WEFT_OK;
-    if (!row->n_turns) return weft_fail(err, WEFT_EINPUT, "messages needs turns; this row has none");
-    weft_json_out_key(o, "messages");
     weft_json_out_array(o);
     if (row->system.s) st = out_message(o, &(struct weft_turn){ WEFT_ROLE_SYSTEM, row->system }, none, err);
     for (size_t i = 0; i < row->n_turns && !st; i++)
         st = out_message(o, &row->turns[i], row->turn_extras ? row->turn_extras[i] : none, err);
     weft_json_out_array_end(o);
+    return st;
+}
+
+static enum weft_status write_messages(struct weft_json_out *o, const struct weft_row *row,
+                                       struct weft_err *err)
+{
+    const struct weft_str none = { NULL, 0 };
+    if (!row->n_turns) return weft_fail(err, WEFT_EINPUT, "messages needs turns; this row has none");
+    weft_json_out_key(o, "messages");
+    enum weft_status st = weft_json_out_messages(o, row, err);
     if (row->tools.s && !st) {
         weft_json_out_key(o, "tools");
         st = weft_json_out_text(o, row->tools, err);

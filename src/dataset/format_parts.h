@@ -70,7 +70,19 @@ WEFT_MUST_USE enum weft_status weft_origin_read(struct weft_row_reader *r, const
                                                 struct weft_row *row);
 void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool split);
 
-extern const struct weft_row_format weft_format_alpaca, weft_format_sharegpt, weft_format_messages,
-    weft_format_text;
+/* A list of messages into system, turns and turn_extras; the last is an answer, or with `question` it is not. */
+WEFT_MUST_USE enum weft_status weft_row_messages(struct weft_row_reader *r, const struct weft_json_value *list, bool question,
+                                                 struct weft_row *row);
+/* An answer: one message, or a list of one. */
+WEFT_MUST_USE enum weft_status weft_row_answer_message(struct weft_row_reader *r, const struct weft_json_value *v,
+                                                       const char *reason, struct weft_turn *out);
+/* The messages of a row as a list, and one turn as a message. */
+WEFT_MUST_USE enum weft_status weft_json_out_messages(struct weft_json_out *o, const struct weft_row *row,
+                                                      struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_json_out_message(struct weft_json_out *o, const struct weft_turn *turn,
+                                                     struct weft_err *err);
+
+extern const struct weft_row_format weft_format_alpaca, weft_format_sharegpt, weft_format_messages, weft_format_text,
+    weft_format_dpo;
 
 #endif

@@ -7,12 +7,14 @@
 
 #include "base/lang.h"
 #include "dataset/grow.h"
+#include "dataset/row_table.h"
 #include "text/magic.h"
+#include "text/read_txt.h"
 
 #include <inttypes.h>
 
 static const struct weft_row_format *const formats[] = { &weft_format_alpaca, &weft_format_sharegpt,
-                                                         &weft_format_messages, &weft_format_text };
+                                                         &weft_format_messages, &weft_format_text, &weft_format_dpo };
 
 const struct weft_row_format *const *weft_row_formats(size_t *n)
 {
@@ -351,6 +353,64 @@ static enum weft_status read_single(struct reader *r, struct weft_str text)
     return st ? st : take_tree(r, &j, &v);
 }
 
+/* ---- a table ---- */
+
+/* Excel saves Chinese as GB18030 unless told otherwise; what is not UTF-8 is decoded as any text is. */
+static enum weft_status table_text(struct reader *r, struct weft_str *text)
+{
+    struct weft_text decoded = { .name = weft_str_c(r->name), .bytes = text->len };
+    if (weft_utf8_check(*text) == text->len) return WEFT_OK;
+    enum weft_status st = weft_reader_txt.read(r->arena, *text, &(struct weft_text_settings){ 0 }, &decoded, r->err);
+    if (!st) *text = decoded.text;
+    return st;
+}
+
+static enum weft_status read_cells(struct reader *r, const struct weft_row_header *h, const struct weft_csv_row *cells)
+{
+    struct weft_arena_mark mark = weft_arena_mark(&r->scratch);
+    struct weft_row_reader fault = { .rule = "DS13", .reason = "a row has more cells than the table has columns" };
+    struct weft_json_value v;
+    /* A place is the row's first line: cells have no columns of their own. */
+    struct weft_json j = { .arena = &r->scratch, .name = r->name, .text = weft_str_sub(r->text, cells->begin, cells->end),
+                           .first_line = cells->line };
+    enum weft_status st;
+    r->report->units_in++;
+    for (size_t i = h->n; i < cells->n; i++)
+        if (cells->cells[i].len) return drop_row(r, &j, &fault);
+    if (!weft_table_tree(&r->scratch, h, cells, &v)) st = weft_fail_nomem(r->err, cells->n * sizeof v, "a row");
+    else {
+        j.at = j.text.len;
+        st = take_tree(r, &j, &v);
+    }
+    weft_arena_release(&r->scratch, mark);
+    return st;
+}
+
+/* units: rows below the header. */
+static enum weft_status read_table(struct reader *r, const struct weft_row_header *h, struct weft_str text)
+{
+    struct weft_csv csv;
+    struct weft_csv_row row = { 0 };
+    r->text = text;
+    r->shape->layout = h->separator == '\t' ? WEFT_LAYOUT_TSV : WEFT_LAYOUT_CSV;
+    if (r->index) {
+        r->index->text = text;
+        r->index->header = WEFT_NEW(r->arena, struct weft_row_header);
+        if (!r->index->header) return weft_fail_nomem(r->err, sizeof *h, "the index");
+        *r->index->header = *h;
+    }
+    weft_csv_init(&csv, r->name, text, h->separator);
+    enum weft_status st = weft_csv_next(&csv, &row, r->err);
+    for (size_t i = 0; !st && i < h->n; i++)
+        for (size_t k = 0; !st && k < i; k++)
+            if (weft_str_eq(h->names[i], h->names[k]))
+                st = weft_fail_rule(r->err, WEFT_EINPUT, "DS13", "%s: two columns are named %.*s", r->name, (int)h->names[i].len,
+                                    h->names[i].s);
+    while (!st && !r->full && !(st = weft_csv_next(&csv, &row, r->err)) && row.cells) st = read_cells(r, h, &row);
+    weft_csv_clear(&csv);
+    return st;
+}
+
 /* ---- what the file is ---- */
 
 /* Is this text one JSON value and nothing more? */
@@ -391,6 +451,14 @@ static enum weft_status read_text(struct reader *r)
     r->shape->bom = weft_str_starts(text, WEFT_STR("\xEF\xBB\xBF"));
     if (r->shape->bom) body = weft_str_skip(text, 3);
     struct weft_str trimmed = weft_str_trim_ascii(body), line = first_line(body, &rest);
+    struct weft_row_header header;
+    if (trimmed.len && trimmed.s[0] != '[' && trimmed.s[0] != '{' && !(text.len >= 2 && (!text.s[0] || !text.s[1]))) {
+        struct weft_err ignored = { 0 }, *err = r->err;
+        r->err = &ignored;
+        enum weft_status st = table_text(r, &body);
+        r->err = err;
+        if (!st && weft_table_sniff(r->arena, body, r->s, &header)) return read_table(r, &header, body);
+    }
     if (!trimmed.len)
         return weft_fail_rule(r->err, WEFT_EINPUT, "DS9", "%s: no row: the file is empty", r->name);
     /* An array is the whole file, unless its first line is a value by itself and another follows. */
@@ -517,11 +585,20 @@ enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft
     struct weft_json_value v;
     enum weft_format format;
     struct weft_str json = weft_str_sub(ix->text, (size_t)span->begin, (size_t)span->end);
+    struct weft_csv csv = { 0 };
+    struct weft_csv_row cells = { 0 };
+    enum weft_status st;
     *row = (struct weft_row){ .kto_tag = -1 };
-    enum weft_status st = weft_json_parse_row(&scratch, ix->name, span->line, json, &v, err);
+    if (!ix->header) st = weft_json_parse_row(&scratch, ix->name, span->line, json, &v, err);
+    else {
+        weft_csv_init(&csv, ix->name, json, ix->header->separator);
+        st = weft_csv_next(&csv, &cells, err);
+        if (!st && !weft_table_tree(&scratch, ix->header, &cells, &v)) st = weft_fail_nomem(err, cells.n * sizeof v, "a row");
+    }
     if (!st) st = read_object(&r, &v, row, &format);
     if (st == WEFT_EINPUT)      /* it was good when the index was made */
         st = weft_fail(err, WEFT_ESYSTEM, "%s:%" PRIu64 ": the file changed while it was read", ix->name, span->line);
+    weft_csv_clear(&csv);
     weft_arena_clear(&scratch);
     return st;
 }
@@ -546,7 +623,8 @@ enum weft_status weft_row_to_json(struct weft_json_out *o, const struct weft_row
         weft_json_out_key(o, "kto_tag");
         weft_json_out_bool(o, row->kto_tag);
     }
-    if (!st) st = weft_json_out_extra(o, row->extra, err);
+    /* dpo puts one of them where it belongs */
+    if (!st && format != WEFT_FORMAT_DPO) st = weft_json_out_extra(o, row->extra, err);
     if (!st && origin) weft_origin_write(o, row, format != WEFT_FORMAT_ALPACA);
     weft_json_out_object_end(o);
     return st;
@@ -558,7 +636,10 @@ enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *p
     static const struct weft_rows_writer_settings defaults;
     *w = (struct weft_rows_writer){ .s = s ? *s : defaults };
     if (w->s.layout == WEFT_LAYOUT_AUTO)
-        w->s.layout = ends_with_suffix(path, ".json") ? WEFT_LAYOUT_ARRAY : WEFT_LAYOUT_JSONL;
+        w->s.layout = ends_with_suffix(path, ".json")  ? WEFT_LAYOUT_ARRAY
+                      : ends_with_suffix(path, ".csv") ? WEFT_LAYOUT_CSV
+                      : ends_with_suffix(path, ".tsv") ? WEFT_LAYOUT_TSV
+                                                       : WEFT_LAYOUT_JSONL;
     if (!w->s.indent) w->s.indent = 4;
     weft_json_out_init(&w->json, &w->buf);
     enum weft_status st = weft_out_open(&w->out, path, err);
@@ -569,12 +650,18 @@ enum weft_status weft_rows_writer_open(struct weft_rows_writer *w, const char *p
     return st;
 }
 
+static bool is_table(const struct weft_rows_writer *w)
+{
+    return w->s.layout == WEFT_LAYOUT_CSV || w->s.layout == WEFT_LAYOUT_TSV;
+}
+
 /* Hands finished text on; the buffer keeps its memory. */
 static enum weft_status flush(struct weft_rows_writer *w, struct weft_err *err)
 {
     enum weft_status st = weft_buf_check(&w->buf, "a row", err);
     if (st) return st;
-    weft_out_str(&w->out, weft_buf_view(&w->buf));
+    if (is_table(w)) weft_buf_str(&w->table, weft_buf_view(&w->buf));
+    else weft_out_str(&w->out, weft_buf_view(&w->buf));
     weft_buf_reset(&w->buf);
     return WEFT_OK;
 }
@@ -592,7 +679,7 @@ enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, const struct w
         w->n_rows--;
         return st;
     }
-    if (w->s.layout == WEFT_LAYOUT_JSONL) {
+    if (w->s.layout != WEFT_LAYOUT_ARRAY) {
         weft_buf_char(&w->buf, '\n');
         weft_json_out_init(&w->json, &w->buf);
     }
@@ -603,6 +690,11 @@ enum weft_status weft_rows_writer_commit(struct weft_rows_writer *w, struct weft
 {
     if (w->s.layout == WEFT_LAYOUT_ARRAY) weft_json_out_array_end(&w->json);
     enum weft_status st = flush(w, err);
+    if (!st && is_table(w)) {
+        st = weft_buf_check(&w->table, "the table", err);
+        char separator = w->s.layout == WEFT_LAYOUT_TSV ? '\t' : ',';
+        if (!st) st = weft_table_write(&(struct weft_table_out){ w->table }, separator, &w->out, err);
+    }
     return st ? st : weft_out_commit(&w->out, err);
 }
 
@@ -610,6 +702,7 @@ void weft_rows_writer_close(struct weft_rows_writer *w)
 {
     weft_out_close(&w->out);
     weft_buf_clear(&w->buf);
+    weft_buf_clear(&w->table);
 }
 
 enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s,

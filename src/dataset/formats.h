@@ -1,7 +1,7 @@
 /* dataset/formats.h - dataset files <-> rows
  *
  * Reads and writes Alpaca, ShareGPT, OpenAI messages and plain text, with preference (chosen, rejected) and KTO
- * members kept, as a JSON array, JSON lines or a single object.  Content decides, never the file's name.  Rules
+ * members kept, as a JSON array, JSON lines, a single object or a table (CSV, TSV).  Content decides, never the file's name.  Rules
  * DS1-DS11 and JS1-JS7 (docs/dataset.md): a bad row is left out, named `file:line:column: rule: ...` and counted;
  * a file without a good row is an error.  Members nobody knows are kept in row.extra and written back.
  *
@@ -23,12 +23,14 @@ enum weft_format {
     WEFT_FORMAT_ALPACA,
     WEFT_FORMAT_SHAREGPT,
     WEFT_FORMAT_MESSAGES,
-    WEFT_FORMAT_TEXT
+    WEFT_FORMAT_TEXT,
+    WEFT_FORMAT_DPO             /* OpenAI's preference lines: input.messages, preferred_output, non_preferred_output */
 };
-#define WEFT_FORMAT_CHOICES "auto|alpaca|sharegpt|messages|text"
+#define WEFT_FORMAT_CHOICES "auto|alpaca|sharegpt|messages|text|dpo"
 
-enum weft_layout { WEFT_LAYOUT_AUTO, WEFT_LAYOUT_JSONL, WEFT_LAYOUT_ARRAY };
-#define WEFT_LAYOUT_CHOICES "auto|jsonl|json"
+/* CSV and TSV: tables for spreadsheets, one column a member (docs/dataset.md); UTF-8 with a byte order mark. */
+enum weft_layout { WEFT_LAYOUT_AUTO, WEFT_LAYOUT_JSONL, WEFT_LAYOUT_ARRAY, WEFT_LAYOUT_CSV, WEFT_LAYOUT_TSV };
+#define WEFT_LAYOUT_CHOICES "auto|jsonl|json|csv|tsv"
 
 struct weft_rows_settings {
     int format;             /* AUTO: each row shows its own shape (DS2); else rows of another shape are bad */
@@ -76,6 +78,8 @@ weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_se
 
 /* ---- rows by number, without holding them ---- */
 
+struct weft_row_header;             /* dataset/row_table.h */
+
 /* Where one good row stands in its file. */
 struct weft_row_span {
     uint64_t begin, end;            /* bytes of its JSON value, half open */
@@ -93,6 +97,7 @@ struct weft_row_index {
     struct weft_row_span *spans;    /* [n], in the arena, in file order */
     size_t n, cap;
     struct weft_rows_shape shape;
+    struct weft_row_header *header; /* of a table; else NULL */
 };
 /* Reads every row once, and keeps only its place; errors and report as weft_rows_read.  `path` must outlive it. */
 WEFT_MUST_USE enum weft_status weft_row_index_open(struct weft_arena *a, const char *path,
@@ -113,7 +118,7 @@ WEFT_MUST_USE enum weft_status weft_row_from_json(struct weft_arena *a, const st
 
 struct weft_rows_writer_settings {
     int format;             /* AUTO: alpaca, text for text rows */
-    int layout;             /* AUTO: JSON lines, but an array for a path ending in .json */
+    int layout;             /* AUTO: by the path: .json an array, .csv and .tsv tables, else JSON lines */
     int indent;             /* of an array; 0: 4, as json.dump(ensure_ascii=False, indent=4) */
     bool no_origin;         /* leave the member "weft" out */
 };
@@ -123,6 +128,7 @@ struct weft_rows_writer {
     struct weft_out out;
     struct weft_buf buf;
     struct weft_json_out json;
+    struct weft_buf table;                  /* rows of a table, until all columns are known */
     struct weft_rows_writer_settings s;     /* layout and indent decided */
     uint64_t n_rows;
 };

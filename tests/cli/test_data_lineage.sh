@@ -119,4 +119,21 @@ status 2 "$weft" data trace s999999 "$work/rows.jsonl"; has err 'no row "s999999
 [ $? -eq 4 ] || fail "a changed source is partial"
 has out "its lines are not shown"; has out "sha256 now"
 
+# convert: a table for spreadsheets and back, the same bytes; an entry in dataset_info.json, and a dataset read by its name.
+status 0 "$weft" data convert "$work/rows.jsonl" -o "$work/rows.csv"
+[ "$(head -c 3 "$work/rows.csv" | od -An -tx1 | tr -d ' ')" = efbbbf ] || fail "byte order mark of a table"
+status 0 "$weft" data convert "$work/rows.csv" -o "$work/back.jsonl"
+same "$work/rows.jsonl" "$work/back.jsonl"
+status 0 "$weft" data convert "$work/rows.jsonl" -o "$work/rows.tsv" --to sharegpt
+status 0 "$weft" data convert "$work/rows.tsv" -o "$work/back.jsonl"
+same "$work/rows.jsonl" "$work/back.jsonl"
+mkdir -p "$work/lf"
+status 0 "$weft" data convert "$work/rows.jsonl" -o "$work/lf/阿沅.json" --to messages --enter "$work/lf/dataset_info.json"; has err 'entry "阿沅" added'
+status 0 "$weft" data convert "$work/rows.jsonl" -o "$work/lf/阿沅.json" --to sharegpt --enter "$work/lf/dataset_info.json"; has err "replaced"
+grep -q '"file_name": "阿沅.json"' "$work/lf/dataset_info.json" || fail "file_name of an entry"
+status 0 "$weft" data convert 阿沅 --info "$work/lf/dataset_info.json" -o "$work/back.jsonl"
+same "$work/rows.jsonl" "$work/back.jsonl"
+status 3 "$weft" data show 阿源 --info "$work/lf/dataset_info.json"; has err 'did you mean "阿沅"'
+status 0 "$weft" data mix 阿沅:5 --info "$work/lf/dataset_info.json" --json; has out '"rows":5,'
+
 exit $failed
