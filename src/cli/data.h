@@ -13,7 +13,7 @@ extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_
     weft_verb_data_diff, weft_verb_data_review, weft_verb_data_apply,
     weft_verb_data_trace;
 
-extern const struct weft_verb weft_verb_data_dedup;
+extern const struct weft_verb weft_verb_data_clean, weft_verb_data_dedup, weft_verb_data_stats;
 extern const struct weft_verb weft_verb_data_ask, weft_verb_data_augment;
 extern const struct weft_verb weft_verb_data_chunk;
 

@@ -56,4 +56,40 @@ status 2 "$weft" data dedup
 status 2 "$weft" data dedup "$work/a.jsonl" --threshold 3
 status 0 env WEFT_LANG=zh "$weft" data dedup "$work/a.jsonl"; has out "近似重复"
 
+# ---- clean ----
+cat >"$work/dirty.jsonl" <<'END'
+{"instruction":"打13812345678 ","input":"","output":"（笑）好的呀"}
+{"instruction":"问","input":"","output":""}
+{"instruction":"问题","input":"","output":"作为一个AI，我不知道。"}
+{"instruction":"问题","input":"","output":"甲甲"}
+{"instruction":"问题","input":"","output":"乙乙"}
+{"instruction":" 问a@b.cn","input":"","output":"答","kto_tag":true}
+END
+cp "$work/dirty.jsonl" "$work/before.jsonl"
+status 0 "$weft" data clean "$work/dirty.jsonl" --repair all --mask all --drop all --keep-per-prompt 1 \
+    -o "$work/clean.jsonl" --log "$work/log.jsonl"
+has out "3 rows written"; has out "#1 turn 1: mask: 打13812345678 -> 打[PHONE]****"
+cat >"$work/want" <<'END'
+{"instruction":"打[PHONE]****","input":"","output":"好的呀","weft":{"flags":["cleaned","masked"]}}
+{"instruction":"问题","input":"","output":"甲甲"}
+{"instruction":" 问a@b.cn","input":"","output":"答","kto_tag":true}
+END
+same "$work/clean.jsonl" "$work/want"
+same "$work/dirty.jsonl" "$work/before.jsonl"           # the original stays
+lines "$work/log.jsonl" 6
+grep -qF '"row":1,"change":"directions","where":"turn 2","before":"（笑）好的呀","after":"好的呀"' "$work/log.jsonl" || fail "log of a repair"
+grep -qF '"row":5,"left_out":"enough answers to this prompt"' "$work/log.jsonl" || fail "log of a row left out"
+status 0 "$weft" data clean "$work/dirty.jsonl" --drop empty_answer,boilerplate --json
+has out '"rows_in":6,"rows_out":4,"changed":0,"judged":1,"left_out":{"quality: empty_answer":1,"quality: boilerplate":1}'
+status 0 "$weft" data clean "$work/dirty.jsonl" --mask mobile --judged -o - ; has out '打[PHONE]****'; has out '问a@b.cn'
+status 0 "$weft" data clean - --drop_pii all --judged --json <"$work/dirty.jsonl"; has out '"rows_out":4'; has out '"private data":2'
+printf '我不知道\n' >"$work/examples.txt"
+status 0 "$weft" data clean "$work/dirty.jsonl" --drop example --examples "$work/examples.txt" --json; has out '"quality: example":1'
+status 3 "$weft" data clean "$work/dirty.jsonl" --min-chars 1000 --judged -o "$work/none.jsonl"; has err "no row is left"
+[ -e "$work/none.jsonl" ] && fail "an empty set was written"
+status 2 "$weft" data clean "$work/dirty.jsonl"; has err "nothing is asked for"
+status 2 "$weft" data clean "$work/dirty.jsonl" --drop boilerplat; has err "boilerplate"
+status 2 "$weft" data clean "$work/dirty.jsonl" --mask phone
+status 0 env WEFT_LANG=zh "$weft" data clean "$work/dirty.jsonl" --drop all; has out "以 AI 自称或拒答的回答"
+
 exit $failed
