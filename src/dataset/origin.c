@@ -44,8 +44,13 @@ void weft_origin_of_span(const struct weft_text *t, size_t begin, size_t end, st
     if (!t->n_lines) return;
     first = (size_t)weft_text_line_of(t, begin) - 1;
     last = (size_t)weft_text_line_of(t, end > begin ? end - 1 : begin) - 1;
-    out->line = first + 1;
-    out->last_line = last + 1;
+    struct weft_text_span span = weft_text_span_of(t, first, last);
+    out->line = weft_text_source_line(t, first);
+    out->last_line = weft_text_source_line(t, last);
+    out->page = span.page;
+    out->part = span.part;
     out->byte_begin = place(t, first, begin, false);
     out->byte_end = end > begin ? place(t, last, end, true) : out->byte_begin;
+    const struct weft_text_section *s = weft_text_section_of(t, last);
+    if (s && !weft_str_eq(s->part, span.part)) out->byte_end = span.end;        /* bytes of one part only */
 }

@@ -92,9 +92,13 @@ printf '{"name": "weft"}\n' >"$work/other.json"
 status 0 "$weft" read "$work/other.json"; is '{"name": "weft"}\n'
 
 # The other verbs that take text read the same formats.
-printf '<!doctype html><h2>第1幕</h2><p>（河边）<p>阿沅：你好。<p>船夫：走吧。<p>阿沅：走。' >"$work/play.html"
+printf '<!doctype html><h2>第1幕</h2>\n\n<p>（河边）\n<p>阿沅：你好。<p>船夫：走吧。\n\n<p>阿沅：走。' >"$work/play.html"
 status 0 "$weft" data script "$work/play.html" --role 阿沅 -o "$work/rows.jsonl"
-grep -q '"船夫"' "$work/rows.jsonl" || grep -q '走吧' "$work/rows.jsonl" || fail "rows from a page"
+cp "$work/rows.jsonl" "$work/out"
+has out '"instruction":"走吧。","input":"","output":"走。"'
+has out '"line":4'; has out '"last_line":6'; has out '"bytes":[73,111]'
+status 0 "$weft" data chunk "$work/play.html" --max 20 -o "$work/chunks.jsonl"
+cp "$work/chunks.jsonl" "$work/out"; has out '"line":1'; has out '"last_line":6'
 
 # inspect says what it is.
 status 0 "$weft" inspect "$work/in/a.html"; has out "format: html"; has out "title: 河灯"
