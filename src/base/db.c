@@ -182,6 +182,7 @@ static enum weft_status refuse_damaged(struct weft_db *db, const struct weft_db_
                                        struct weft_err *err)
 {
     char copy[4200], shown[200];
+    sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);      /* closing must not write either */
     find_copy(db, s->n_steps, copy, sizeof copy);
     weft_escape(shown, sizeof shown, weft_str_c(what));
     if (copy[0])
@@ -217,23 +218,38 @@ static enum weft_status configure(struct weft_db *db, const struct weft_db_schem
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
-    enum weft_status st = weft_db_exec(db, "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0", err);
+    enum weft_status st = weft_db_exec(db, "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; "
+                                         "PRAGMA cache_size=-32768", err);
     if (!st && s->prepare) st = s->prepare(db->sql, s->ctx, err);
     return st;
 }
 
-/* The log, read back: a file system without shared memory says "delete". */
-static enum weft_status choose_journal(struct weft_db *db, const struct weft_db_schema *s, struct weft_err *err)
+static enum weft_status connect_to(struct weft_db *db, const struct weft_db_schema *s, struct weft_err *err)
 {
-    char sql[96];
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(db->path, &db->sql, flags, s->vfs) != SQLITE_OK) return weft_db_fail(db, "open", err);
+    return configure(db, s, err);
+}
+
+static enum weft_status set_journal(struct weft_db *db, const char *sql, struct weft_err *err)
+{
     struct sqlite3_stmt *st = NULL;
     bool row = false;
-    enum weft_status status =
-        prepare_once(db, &st, s->log ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", err);
+    enum weft_status status = prepare_once(db, &st, sql, err);
     if (!status) status = weft_db_step(db, st, &row, err);
     db->wal = row && weft_str_is(weft_db_str(st, 0), "wal");
     sqlite3_finalize(st);
-    if (status) return status;
+    return status;
+}
+
+/* The log, read back: a file system without shared memory says "delete", or fails. */
+static enum weft_status choose_journal(struct weft_db *db, const struct weft_db_schema *s, struct weft_err *err)
+{
+    char sql[96];
+    enum weft_status st = WEFT_ESYSTEM;
+    if (s->log) st = set_journal(db, "PRAGMA journal_mode=WAL", NULL);
+    if (st) st = set_journal(db, "PRAGMA journal_mode=DELETE", err);
+    if (st) return st;
     snprintf(sql, sizeof sql, "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=%d", LOG_BYTES);
     return weft_db_exec(db, sql, err);
 }
@@ -314,12 +330,7 @@ enum weft_status weft_db_open(struct weft_db *db, const char *path, const struct
     if (path) st = open_file(db, &alone, err);
     if (st) goto done;
     db->was_unclean = alone && log_is_left(db);
-    if (sqlite3_open_v2(db->path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL)
-        != SQLITE_OK) {
-        st = weft_db_fail(db, "open", err);
-        goto done;
-    }
-    st = configure(db, schema, err);
+    st = connect_to(db, schema, err);
     if (!st && db->was_unclean) st = check_pages(db, schema, err);
     /* A file that is none of ours must not even have its journal mode changed: first who it is, then the log. */
     if (!st) st = bring_up_to_date(db, schema, err);

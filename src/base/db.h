@@ -30,6 +30,7 @@ struct weft_db_schema {
     int n_steps;
     bool log;                   /* keep a write-ahead log; false: a rollback journal, for files written once */
     int busy_ms;                /* 0: 5,000 */
+    const char *vfs;            /* SQLite's way to the file system; NULL: the usual one */
     /* Called on a new connection before the schema is touched: functions and tokenizers.  NULL: nothing to add. */
     enum weft_status (*prepare)(struct sqlite3 *sql, void *ctx, struct weft_err *err);
     void *ctx;

@@ -1,0 +1,38 @@
+/* store/parts.h - what the files of the store share; inside store/ only */
+#ifndef WEFT_STORE_PARTS_H
+#define WEFT_STORE_PARTS_H
+
+#include "base/db.h"
+#include "store/store.h"
+
+/* Every statement of the store; store/store.c has the texts. */
+enum weft_store_query {
+    Q_PROJECT_FIND, Q_PROJECT_NAMES, Q_PROJECT_MAKE, Q_PROJECTS, Q_PROJECT_REMOVE,
+    Q_DATASET_NEWEST, Q_DATASET_NUMBER, Q_DATASET_MAKE, Q_DATASET_FINISH, Q_ROW_ADD,
+    Q_DATASET_GET, Q_DATASET_BY_HASH, Q_DATASETS, Q_DATASET_NAMES, Q_ROWS, Q_DATASET_REMOVE,
+    Q_PROMPT_NEWEST, Q_PROMPT_ADD, Q_PROMPT_GET,
+    Q_CALL_PUT, Q_CALL_GET,
+    Q_PATCH_ADD, Q_PATCHES,
+    Q_FILE_PUT, Q_FILE_GET,
+    Q_RUN_BEGIN, Q_RUN_ID, Q_RUN_END, Q_RUNS, Q_RUN_REMOVE, Q_RUNNING, Q_RUN_INTERRUPT,
+    N_QUERIES
+};
+
+struct weft_store {
+    struct weft_db db;
+    struct sqlite3_stmt *statements[N_QUERIES];
+    int interrupted;
+    bool writing;               /* a dataset is being written: its transaction is open */
+};
+
+/* The statement, prepared or reset. */
+WEFT_MUST_USE enum weft_status weft_store_use(struct weft_store *s, enum weft_store_query q, struct sqlite3_stmt **st,
+                                              struct weft_err *err);
+/* A name as users type it, checked.  `what` is a key of the catalogue ("project"). */
+WEFT_MUST_USE enum weft_status weft_store_check_name(struct weft_str name, const char *what, struct weft_err *err);
+/* A column of text in arena memory; null becomes "". */
+WEFT_MUST_USE enum weft_status weft_store_text(struct weft_arena *a, struct sqlite3_stmt *st, int column,
+                                               struct weft_str *out, struct weft_err *err);
+int64_t weft_store_now(void);
+
+#endif
