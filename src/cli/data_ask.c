@@ -5,7 +5,7 @@
 #include "cli/verbs.h"
 #include "dataset/chunk_options.h"
 #include "dataset/minhash.h"
-#include "dataset/retrieve.h"
+#include "dataset/search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -144,49 +144,71 @@ struct input {
     size_t n;
 };
 
-/* Each everyday row gets the lines of the persona that fit it. */
-static enum weft_status retrieve_lines(struct weft_cli *cli, const struct settings *s, struct input *in)
+/* Every line of the persona with what it answers: both may share a word with an everyday question. */
+static enum weft_status index_lines(struct weft_cli *cli, const struct weft_rows *persona, struct weft_search **out)
+{
+    struct weft_buf text = { 0 };
+    enum weft_status st = weft_search_open(out, NULL, &cli->err);
+    for (size_t i = 0; !st && i < persona->n; i++) {
+        struct weft_str q = weft_ask_question(&persona->items[i]), w = weft_ask_answer(&persona->items[i]);
+        weft_buf_reset(&text);
+        weft_buf_str(&text, q);
+        weft_buf_char(&text, '\n');
+        weft_buf_str(&text, w);
+        st = weft_buf_check(&text, "rows", &cli->err);
+        if (!st) st = weft_search_add(*out, &(struct weft_search_doc){ .text = weft_buf_view(&text) }, NULL, &cli->err);
+    }
+    if (!st) st = weft_search_commit(*out, &cli->err);
+    weft_buf_clear(&text);
+    return st;
+}
+
+/* The lines that fit one everyday row: shown to the model, and named as parents. */
+static enum weft_status lines_of(struct weft_cli *cli, const struct settings *s, const struct weft_rows *persona,
+                                 struct weft_search *index, struct weft_ask_unit *u)
 {
     struct weft_arena *a = &cli->arena, scratch = { 0 };
-    struct weft_report report = { 0 };
-    struct weft_retriever *index = NULL;
-    size_t *hits = WEFT_NEWS(a, size_t, (size_t)s->top_k);
-    enum weft_status st = hits ? WEFT_OK : weft_fail_nomem(&cli->err, (size_t)s->top_k * sizeof *hits, "rows");
-    if (!st && !s->persona.n)
-        return weft_fail(&cli->err, WEFT_EARG, "--persona is missing: rows in which %s speaks", s->role ? s->role : "?");
-    if (!st && !s->role) return weft_fail(&cli->err, WEFT_EARG, "--role is missing: who speaks in the new rows");
-    if (!st) st = weft_data_read(cli, &s->input, &s->persona, &in->persona, &report);
-    struct weft_str *texts = WEFT_NEWS(a, struct weft_str, in->persona.n);
-    if (!st && !texts) st = weft_fail_nomem(&cli->err, in->persona.n * sizeof *texts, "rows");
-    for (size_t i = 0; !st && i < in->persona.n; i++) {
-        struct weft_str q = weft_ask_question(&in->persona.items[i]), w = weft_ask_answer(&in->persona.items[i]);
-        texts[i] = weft_str_printf(a, "%.*s\n%.*s", (int)q.len, q.s ? q.s : "", (int)w.len, w.s ? w.s : "");
-        if (!texts[i].s) st = weft_fail_nomem(&cli->err, q.len, "rows");
+    struct weft_buf lines = { 0 }, ids = { 0 };
+    struct weft_search_hit *hits = NULL;
+    size_t n = 0;
+    enum weft_status st =
+        weft_search_query(index, &scratch, u->text, WEFT_SEARCH_ANY, (size_t)s->top_k, &hits, &n, NULL, &cli->err);
+    const struct weft_row **shown = WEFT_NEWS(a, const struct weft_row *, n);
+    if (!st && !shown) st = weft_fail_nomem(&cli->err, n * sizeof *shown, "rows");
+    for (size_t k = 0; !st && k < n; k++) {
+        const struct weft_row *row = shown[k] = &persona->items[hits[k].id - 1];
+        struct weft_str w = weft_ask_answer(row), id = row->origin.id;
+        weft_buf_printf(&lines, "%s%.*s", k ? "\n" : "", (int)w.len, w.s ? w.s : "");
+        if (id.s) weft_buf_printf(&ids, "%s%.*s", k ? "," : "", (int)id.len, id.s);
+        else weft_buf_printf(&ids, "%sr%06" PRId64, k ? "," : "", hits[k].id);
     }
-    if (!st) st = weft_retriever_new(a, texts, in->persona.n, &index, &cli->err);
-    for (size_t i = 0; !st && i < in->n; i++) {
-        struct weft_ask_unit *u = &in->units[i];
-        struct weft_buf lines = { 0 }, ids = { 0 };
-        size_t n = 0;
-        st = weft_retrieve(&scratch, index, u->text, (size_t)s->top_k, hits, &n, &cli->err);
-        const struct weft_row **shown = WEFT_NEWS(a, const struct weft_row *, n);
-        if (!st && !shown) st = weft_fail_nomem(&cli->err, n * sizeof *shown, "rows");
-        for (size_t k = 0; !st && k < n; k++) {
-            const struct weft_row *row = shown[k] = &in->persona.items[hits[k]];
-            struct weft_str w = weft_ask_answer(row), id = row->origin.id;
-            weft_buf_printf(&lines, "%s%.*s", k ? "\n" : "", (int)w.len, w.s ? w.s : "");
-            if (id.s) weft_buf_printf(&ids, "%s%.*s", k ? "," : "", (int)id.len, id.s);
-            else weft_buf_printf(&ids, "%sr%06zu", k ? "," : "", hits[k] + 1);
-        }
+    if (!st) st = weft_buf_check(&lines, "rows", &cli->err);
+    if (!st) st = weft_buf_check(&ids, "rows", &cli->err);
+    if (!st) {
+        struct weft_str shown_lines = weft_str_dup(a, weft_buf_view(&lines));
         u->examples = shown;
         u->n_examples = n;
         u->parents = weft_str_dup(a, weft_buf_view(&ids));
-        u->values[u->n_values++] = (struct weft_prompt_value){ "lines", weft_str_dup(a, weft_buf_view(&lines)) };
-        if (!st) st = weft_buf_check(&lines, "rows", &cli->err);
-        weft_buf_clear(&lines);
-        weft_buf_clear(&ids);
+        u->values[u->n_values++] = (struct weft_prompt_value){ "lines", shown_lines };
+        if (!u->parents.s || !shown_lines.s) st = weft_fail_nomem(&cli->err, lines.len, "rows");
     }
+    weft_buf_clear(&lines);
+    weft_buf_clear(&ids);
     weft_arena_clear(&scratch);
+    return st;
+}
+
+static enum weft_status retrieve_lines(struct weft_cli *cli, const struct settings *s, struct input *in)
+{
+    struct weft_report report = { 0 };
+    struct weft_search *index = NULL;
+    if (!s->persona.n)
+        return weft_fail(&cli->err, WEFT_EARG, "--persona is missing: rows in which %s speaks", s->role ? s->role : "?");
+    if (!s->role) return weft_fail(&cli->err, WEFT_EARG, "--role is missing: who speaks in the new rows");
+    enum weft_status st = weft_data_read(cli, &s->input, &s->persona, &in->persona, &report);
+    if (!st) st = index_lines(cli, &in->persona, &index);
+    for (size_t i = 0; !st && i < in->n; i++) st = lines_of(cli, s, &in->persona, index, &in->units[i]);
+    weft_search_close(index);
     return st;
 }
 

@@ -36,15 +36,6 @@ struct weft_tally_item *weft_tally_add(struct weft_tally *t, struct weft_str tex
     return &t->items[t->n - 1];
 }
 
-size_t weft_tally_find(const struct weft_tally *t, struct weft_str text)
-{
-    if (!t->n_slots) return SIZE_MAX;
-    size_t h = (size_t)weft_xxh3(text.s, text.len, 0) & (t->n_slots - 1);
-    for (; t->slots[h]; h = (h + 1) & (t->n_slots - 1))
-        if (weft_str_eq(t->items[t->slots[h] - 1].text, text)) return t->slots[h] - 1;
-    return SIZE_MAX;
-}
-
 static int by_count(const void *x, const void *y)
 {
     const struct weft_tally_item *a = x, *b = y;

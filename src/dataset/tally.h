@@ -21,8 +21,6 @@ struct weft_tally {
 
 /* Counts `text` once more and returns its item (valid until the next add), or NULL when memory is out. */
 WEFT_MUST_USE struct weft_tally_item *weft_tally_add(struct weft_tally *t, struct weft_str text, size_t at);
-/* The number of `text` in items, or SIZE_MAX. */
-size_t weft_tally_find(const struct weft_tally *t, struct weft_str text);
 /* Most first; then by first appearance.  No more adds after it. */
 void weft_tally_sort(struct weft_tally *t);
 
