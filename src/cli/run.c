@@ -1,7 +1,8 @@
-/* weft run RECIPE.yaml: the whole road.  A screenplay becomes a dataset, a base model learns it, base and tuned model
+/* weft run RECIPE.yaml: the whole road.  A screenplay, a novel or documents become a dataset, a base model learns it, base and tuned model
  * answer the same questions; each stage shows its numbers, and a finished one is skipped by content. */
 #include "cli/data.h"
 #include "cli/road.h"
+#include "cli/run_ask.h"
 #include "cli/session.h"
 #include "cli/train_stage.h"
 #include "cli/verbs.h"
@@ -18,6 +19,7 @@
 struct road {
     struct weft_recipe recipe;
     struct weft_script_settings script;
+    struct weft_road_ask asked;
     struct weft_text_settings text;
     struct {
         struct weft_str_list files;     /* key "script" */
@@ -50,6 +52,7 @@ static const struct weft_option own_rows[] = {
       .help_zh = "大于 1 时，已出现过的词概率降低" },
     { .key = "max_new_tokens", .type = WEFT_OPT_INT, .offset = offsetof(struct road, own.max_new_tokens), .def = "96", .min = 1,
       .max = 1e6, .unit = "tokens", .group = "Comparison", .help = "longest answer", .help_zh = "回答的最大长度" },
+    WEFT_ROAD_ASK_ROWS(struct road, asked),
     WEFT_TEXT_OPTION_ROWS(struct road, text),
     WEFT_CLI_COMMON_ROWS(struct road, common),
 };
@@ -94,6 +97,9 @@ static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_t
     if (!st) st = weft_beside_list(cli, *name, &road->own.files);
     if (!st) st = weft_beside_list(cli, *name, &road->recipe.dataset);
     if (!st) st = weft_beside_list(cli, *name, &road->recipe.eval_dataset);
+    if (!st) st = weft_beside_list(cli, *name, &road->asked.novel);
+    if (!st) st = weft_beside_list(cli, *name, &road->asked.documents);
+    if (!st) st = weft_beside(cli, *name, &road->asked.ask.prompt);
     if (!st) st = weft_beside(cli, *name, &road->own.questions);
     if (!st) st = weft_options_argv(table, road, &cli->arena, cli->argc, cli->argv, &words, &warn, &cli->err);
     if (!st && !road->recipe.output_dir) {
@@ -101,9 +107,15 @@ static enum weft_status read_settings(struct weft_cli *cli, struct weft_option_t
         size_t len = strcspn(base, ".");
         road->recipe.output_dir = weft_str_printf(&cli->arena, "runs/%.*s", (int)len, base).s;
     }
-    if (!st && !road->own.files.n && !road->recipe.dataset.n)
+    bool asks = weft_road_asks(&road->asked);
+    if (!st && !road->own.files.n && !asks && !road->recipe.dataset.n)
         st = weft_fail(&cli->err, WEFT_EARG,
-                       "%s names no input: expected \"script:\" (screenplays) or \"dataset:\" (rows)", *name);
+                       "%s names no input: expected \"script:\" (screenplays), \"novel:\", \"documents:\" or "
+                       "\"dataset:\" (rows)",
+                       *name);
+    if (!st && (road->own.files.n > 0) + (road->asked.novel.n > 0) + (road->asked.documents.n > 0) > 1)
+        st = weft_fail(&cli->err, WEFT_EARG, "%s names two kinds of input; expected one of script, novel, documents",
+                       *name);
     if (!st && warn.len) weft_note(cli, "%s", warn.s);
     weft_buf_clear(&warn);
     return st;
@@ -122,8 +134,9 @@ static enum weft_status dataset_key(struct weft_cli *cli, const struct road *roa
 {
     struct weft_buf settings = { 0 };
     struct weft_option_table script = weft_script_options();
-    enum weft_status st = weft_stage_key_begin(k, "dataset/1", &cli->err);
-    weft_options_dump(script, &road->script, &settings);
+    bool script_road = road->own.files.n > 0;
+    enum weft_status st = weft_stage_key_begin(k, script_road ? "dataset/1" : "dataset/ask/1", &cli->err);
+    if (script_road) weft_options_dump(script, &road->script, &settings);
     weft_buf_printf(&settings, "valid %.17g test %.17g seed %lld charset %d\n", road->own.valid, road->own.test,
                     (long long)road->recipe.seed, road->text.charset);
     if (!st) st = weft_buf_check(&settings, "settings", &cli->err);
@@ -132,6 +145,7 @@ static enum weft_status dataset_key(struct weft_cli *cli, const struct road *roa
         weft_stage_key_text(k, "name", weft_str_c(road->own.files.items[i]));
         st = weft_stage_key_file(k, road->own.files.items[i], &cli->err);
     }
+    if (!st && !script_road) st = weft_road_ask_key(cli, &road->asked, k);
     if (!st) weft_stage_key_finish(k);
     weft_buf_clear(&settings);
     return st;
@@ -151,6 +165,16 @@ static enum weft_status write_part(struct weft_cli *cli, const char *dir, const 
     return st;
 }
 
+static void split_members(struct weft_json_out *o, const struct weft_split *split)
+{
+    weft_json_out_key(o, "split");
+    weft_json_out_object(o);
+    weft_data_key_uint(o, "train", split->train.n);
+    weft_data_key_uint(o, "valid", split->valid.n);
+    weft_data_key_uint(o, "test", split->test.n);
+    weft_json_out_object_end(o);
+}
+
 static enum weft_status write_report(struct weft_cli *cli, const char *dir, const struct weft_script_funnel *f,
                                      const struct weft_report *r, const struct weft_split *split)
 {
@@ -160,12 +184,7 @@ static enum weft_status write_report(struct weft_cli *cli, const char *dir, cons
     o.indent = 2;
     weft_json_out_object(&o);
     weft_data_script_members(&o, f, r);
-    weft_json_out_key(&o, "split");
-    weft_json_out_object(&o);
-    weft_data_key_uint(&o, "train", split->train.n);
-    weft_data_key_uint(&o, "valid", split->valid.n);
-    weft_data_key_uint(&o, "test", split->test.n);
-    weft_json_out_object_end(&o);
+    split_members(&o, split);
     weft_json_out_object_end(&o);
     weft_buf_char(&buf, '\n');
     const char *path = weft_path_join(&cli->arena, dir, "report.json");
@@ -211,6 +230,41 @@ static enum weft_status build_dataset(struct weft_cli *cli, const struct road *r
     return st;
 }
 
+/* The same from a novel or documents, with answers of a model or by rule. */
+static enum weft_status build_asked(struct weft_cli *cli, const struct road *road, const char *dir)
+{
+    struct weft_rows rows = { 0 };
+    struct weft_split split = { 0 };
+    const struct weft_split_settings how = {
+        .valid = road->own.valid, .test = road->own.test, .seed = road->recipe.seed, .by = WEFT_SPLIT_SCENE
+    };
+    struct weft_buf buf = { 0 };
+    struct weft_json_out o;
+    const char *ledger = weft_path_join(&cli->arena, road->recipe.output_dir, "answers.calls"),
+               *path = weft_path_join(&cli->arena, dir, "report.json");
+    weft_json_out_init(&o, &buf);
+    o.indent = 2;
+    weft_json_out_object(&o);
+    enum weft_status st = ledger && path ? weft_dir_make(dir, &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    if (!st) st = weft_road_ask_rows(cli, &road->asked, &road->text, dir, ledger, &rows, &o);
+    if (!st) st = weft_split_rows(&cli->arena, &rows, &how, &split, &cli->err);
+    if (!st) st = write_part(cli, dir, "train.jsonl", &rows, &split.train);
+    if (!st) st = write_part(cli, dir, "valid.jsonl", &rows, &split.valid);
+    if (!st) st = write_part(cli, dir, "test.jsonl", &rows, &split.test);
+    if (!st) {
+        split_members(&o, &split);
+        weft_json_out_object_end(&o);
+        weft_buf_char(&buf, '\n');
+        st = weft_buf_check(&buf, "report", &cli->err);
+    }
+    if (!st) st = weft_file_write(path, weft_buf_view(&buf), &cli->err);
+    if (!st && !cli->json)
+        weft_say(cli, "split by chapter: %zu train, %zu validation, %zu test\n", split.train.n, split.valid.n,
+                 split.test.n);
+    weft_buf_clear(&buf);
+    return st;
+}
+
 static enum weft_status set_list(struct weft_cli *cli, struct weft_str_list *list, const char *path)
 {
     const char **items = WEFT_NEWS(&cli->arena, const char *, 1);
@@ -227,13 +281,14 @@ static enum weft_status dataset_stage(struct weft_cli *cli, struct road *road)
     struct weft_stage_key key = { 0 };
     struct weft_recipe *r = &road->recipe;
     enum weft_status st = WEFT_OK;
-    if (!road->own.files.n) return WEFT_OK;
+    bool asks = road->asked.novel.n || road->asked.documents.n;
+    if (!road->own.files.n && !asks) return WEFT_OK;
     const char *dir = weft_path_join(&cli->arena, r->output_dir, "dataset");
     heading(cli, 1, "dataset", dir);
     st = dataset_key(cli, road, &key);
     if (!st && weft_stage_is_done(cli, r->output_dir, "dataset", &key)) weft_note(cli, "  unchanged: skipped\n");
     else if (!st) {
-        st = build_dataset(cli, road, dir);
+        st = asks ? build_asked(cli, road, dir) : build_dataset(cli, road, dir);
         if (!st) st = weft_stage_record(cli, r->output_dir, "dataset", &key, outputs, WEFT_COUNT(outputs));
     }
     if (!st) st = set_list(cli, &r->dataset, weft_path_join(&cli->arena, dir, "train.jsonl"));

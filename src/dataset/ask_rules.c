@@ -67,6 +67,18 @@ static bool count_pairs(struct weft_tally *t, struct weft_str s, double *sum, si
     return true;
 }
 
+static bool quotes_match(struct weft_str s)
+{
+    int open = 0;
+    for (size_t at = 0; at < s.len;) {
+        uint32_t cp;
+        at += weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
+        if (cp == 0x201C || cp == 0x300C) open++;
+        if ((cp == 0x201D || cp == 0x300D) && --open < 0) return false;
+    }
+    return open == 0;
+}
+
 /* The longest beginning of at most `max` characters that ends before a pause. */
 static struct weft_str cut_at_pause(struct weft_str s, size_t max)
 {
@@ -101,6 +113,7 @@ enum weft_status ask_rule_summarise(struct ask_reading *r)
         ok = count_pairs(&pairs, sentence, &sum, &n);
         /* Shared pairs, damped by length so that neither a scrap nor the longest sentence always wins. */
         score = n ? sum / ((double)n + 6) * (number == 0 ? 1.1 : 1) : 0;
+        if (!quotes_match(sentence)) score /= 2; /* half of somebody's speech */
         if (score > best_score) {
             best_score = score;
             best = sentence;
