@@ -11,6 +11,7 @@ enum { LABEL_COLUMNS = 38 };
 static const struct weft_verb *const subverbs[] = {
     &weft_verb_data_script,
     &weft_verb_data_chunk,
+    &weft_verb_data_prose,
     &weft_verb_data_ask,
     &weft_verb_data_augment,
     &weft_verb_data_check,

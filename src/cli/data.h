@@ -15,7 +15,7 @@ extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_
 
 extern const struct weft_verb weft_verb_data_clean, weft_verb_data_dedup, weft_verb_data_stats;
 extern const struct weft_verb weft_verb_data_ask, weft_verb_data_augment;
-extern const struct weft_verb weft_verb_data_chunk;
+extern const struct weft_verb weft_verb_data_chunk, weft_verb_data_prose;
 
 /* ---- opening datasets (cli/data_input.c) ---- */
 

@@ -1,8 +1,8 @@
-/* weft data chunk FILE... --max 800 -o chunks.jsonl: a book becomes pieces of at most N characters.  Without -o nothing is
- * written: the figures and the first chunks show what would be. */
+/* weft data chunk FILE... --max 800 -o chunks.jsonl: a book becomes pieces of at most N characters.  Without -o
+ * nothing is written: the figures and the first chunks show what would be. */
+#include "base/file.h"
 #include "cli/data.h"
 #include "cli/verbs.h"
-#include "base/file.h"
 #include "dataset/chunk_options.h"
 #include "tokens/tokenizer.h"
 
@@ -18,18 +18,33 @@ struct settings {
 };
 
 static const struct weft_option rows[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
-      .group = "Output", .short_flag = 'o',
-      .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
+    { .key = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .group = "Output",
+      .short_flag = 'o',
+      .help =
+          "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
       .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },
-    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, layout), .def = "auto",
-      .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",
+    { .key = "layout",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, layout),
+      .def = "auto",
+      .choices = WEFT_LAYOUT_CHOICES,
+      .group = "Output",
+      .help = "JSON lines or one array (auto: by the name)",
       .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },
-    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, no_origin),
-      .group = "Output", .help = "leave the member \"weft\" out (where each chunk came from)",
+    { .key = "no_origin",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, no_origin),
+      .group = "Output",
+      .help = "leave the member \"weft\" out (where each chunk came from)",
       .help_zh = "不写 weft 成员（每块的出处）" },
     WEFT_CHUNK_OPTION_ROWS(struct settings, chunk.),
-    { .key = "model", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, model), .group = "Chunks",
+    { .key = "model",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, model),
+      .group = "Chunks",
       .help = "whose tokens max_tokens counts: a model folder or tokenizer.json",
       .help_zh = "max_tokens 按哪个模型的词元计数：模型目录或 tokenizer.json" },
     WEFT_TEXT_OPTION_ROWS(struct settings, text),
@@ -84,8 +99,8 @@ static void show(struct weft_cli *cli, const struct settings *s, const struct we
         weft_data_figure(cli, "cut inside a sentence without a pause", c->forced, c->n);
     }
     if (c->over_tokens)
-        weft_warn(cli, "%" PRIu64 " chunks of one character have more than %" PRId64 " tokens", c->over_tokens,
-                  s->chunk.max_tokens);
+        weft_warn(cli, "%" PRIu64 " chunks of one character have more than %" PRId64 " tokens",
+                  c->over_tokens, s->chunk.max_tokens);
 }
 
 static void show_first(struct weft_cli *cli, const struct weft_chunks *c, size_t n)
@@ -96,8 +111,8 @@ static void show_first(struct weft_cli *cli, const struct weft_chunks *c, size_t
     }
 }
 
-static enum weft_status show_json(struct weft_cli *cli, const struct settings *s, const struct weft_data_texts *texts,
-                                  const struct weft_chunks *c)
+static enum weft_status show_json(struct weft_cli *cli, const struct settings *s,
+                                  const struct weft_data_texts *texts, const struct weft_chunks *c)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -118,11 +133,13 @@ static enum weft_status show_json(struct weft_cli *cli, const struct settings *s
     return weft_data_print_json(cli, &b);
 }
 
-static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s, const struct weft_data_texts *texts,
-                                   const struct weft_chunks *chunks)
+static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s,
+                                   const struct weft_data_texts *texts, const struct weft_chunks *chunks)
 {
     struct weft_rows list = { 0 };
-    struct weft_rows_writer_settings w = { .format = WEFT_FORMAT_TEXT, .layout = s->layout, .no_origin = s->no_origin };
+    struct weft_rows_writer_settings w = { .format = WEFT_FORMAT_TEXT,
+                                           .layout = s->layout,
+                                           .no_origin = s->no_origin };
     enum weft_status st = weft_chunk_rows(&cli->arena, texts->items, chunks, s->chunk.mode, &list, &cli->err);
     return st ? st : weft_rows_write(s->output, &w, &list, &cli->err);
 }
@@ -147,8 +164,8 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st) st = weft_data_texts(cli, &files, &s.text, &texts);
     if (!st)
         st = weft_chunk_texts(&cli->arena, texts.items, texts.n, &s.chunk,
-                              s.model ? &(struct weft_chunk_counter){ count_tokens, &tokens } : NULL, &cli->progress,
-                              &chunks, &cli->err);
+                              s.model ? &(struct weft_chunk_counter){ count_tokens, &tokens } : NULL,
+                              &cli->progress, &chunks, &cli->err);
     weft_cli_progress_end(cli);
     if (!st && s.output) st = write_rows(cli, &s, &texts, &chunks);
     if (!st && cli->json) st = show_json(cli, &s, &texts, &chunks);

@@ -11,7 +11,7 @@ enum weft_status weft_data_texts(struct weft_cli *cli, const struct weft_str_lis
     for (size_t i = 0; i < files->n; i++) {
         enum weft_status st = weft_text_read(&cli->arena, files->items[i], s, &out->items[out->n], &cli->err);
         if (st && (files->n == 1 || (st != WEFT_EINPUT && st != WEFT_ELIMIT))) return st;
-        if (st) {       /* A12: a file that cannot be read is named and left out; the others go on */
+        if (st) { /* A12: a file that cannot be read is named and left out; the others go on */
             weft_warn(cli, "%s [%s]", cli->err.msg, cli->err.rule);
             weft_err_clear(&cli->err);
             out->n_failed++;
@@ -29,7 +29,8 @@ void weft_data_texts_show(struct weft_cli *cli, const struct weft_data_texts *te
 {
     for (size_t i = 0; i < texts->n; i++) {
         const struct weft_text *t = &texts->items[i];
-        weft_say(cli, "%.*s: %s, %zu lines\n", (int)t->name.len, t->name.s, weft_charset_name(t->charset), t->n_lines);
+        weft_say(cli, "%.*s: %s, %zu lines\n", (int)t->name.len, t->name.s, weft_charset_name(t->charset),
+                 t->n_lines);
     }
 }
 

@@ -7,8 +7,8 @@
 #include "dataset/screenplay.h"
 
 enum {
-    MAX_CHARS = 40,         /* of a Chinese heading */
-    MAX_BARE_CHARS = 24,    /* with nothing between unit and title */
+    MAX_CHARS = 40,      /* of a Chinese heading */
+    MAX_BARE_CHARS = 24, /* with nothing between unit and title */
     MAX_LATIN_CHARS = 80
 };
 
@@ -39,11 +39,13 @@ static bool is_title(struct weft_str s, bool bare)
     for (size_t i = 0; i < s.len;) {
         uint32_t cp;
         i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        if (cp == 0x3002 || cp == 0xFF1B || cp == ';' || mark_closer_of(cp) || mark_is_quote_closer(cp)) return false;
+        if (cp == 0x3002 || cp == 0xFF1B || cp == ';' || mark_closer_of(cp) || mark_is_quote_closer(cp))
+            return false;
         if (bare && (mark_is_end(cp) || mark_is_pause(cp) || mark_is_colon(cp))) return false;
         /* a title may ask or cry out at its end, not go on behind it */
-        if (mark_is_end(cp) && cp != 0x2026 && i < s.len && !mark_is_end(mark_at(s, i)) && mark_at(s, i) != 0xFF09 &&
-            mark_at(s, i) != ')') return false;
+        if (mark_is_end(cp) && cp != 0x2026 && i < s.len && !mark_is_end(mark_at(s, i))
+            && mark_at(s, i) != 0xFF09 && mark_at(s, i) != ')')
+            return false;
     }
     return true;
 }
@@ -60,7 +62,8 @@ static bool goes_on(uint32_t cp)
 static bool is_separator(uint32_t cp)
 {
     return weft_is_space(cp) || mark_is_colon(cp) || cp == 0x3001 || cp == '.' || cp == 0xFF0E || cp == 0xB7
-           || cp == '-' || cp == 0x2014 || cp == 0x2500 || cp == '_' || cp == 0x300A || cp == 0xFF08 || cp == '(';
+           || cp == '-' || cp == 0x2014 || cp == 0x2500 || cp == '_' || cp == 0x300A || cp == 0xFF08
+           || cp == '(';
 }
 
 /* The rest of a heading from `at`: nothing, or a title. */
@@ -76,9 +79,17 @@ static bool title_fits(struct weft_str s, size_t at)
 static int unit_level(uint32_t cp)
 {
     switch (cp) {
-    case 0x5377: case 0x90E8: case 0x7BC7: case 0x96C6: return 0;              /* 卷 部 篇 集 */
-    case 0x56DE: case 0x7AE0: case 0x6298: case 0x8BDD: case 0x8A71: return 1; /* 回 章 折 话 話 */
-    case 0x8282: case 0x7BC0: return 2;                                        /* 节 節 */
+    case 0x5377:
+    case 0x90E8:
+    case 0x7BC7:
+    case 0x96C6: return 0; /* 卷 部 篇 集 */
+    case 0x56DE:
+    case 0x7AE0:
+    case 0x6298:
+    case 0x8BDD:
+    case 0x8A71: return 1; /* 回 章 折 话 話 */
+    case 0x8282:
+    case 0x7BC0: return 2; /* 节 節 */
     default: return -1;
     }
 }
@@ -123,8 +134,9 @@ static bool unit_first(struct weft_str s, struct weft_heading *out)
 
 static bool named(struct weft_str s, struct weft_heading *out)
 {
-    static const char *const words[] = { "楔子", "序章", "序言", "自序", "序幕", "序", "前言", "引子", "引言", "尾声",
-                                         "终章", "后记", "後記", "跋", "番外篇", "番外", "大结局", "Prologue",
+    static const char *const words[] = { "楔子",     "序章",     "序言",     "自序",    "序幕",   "序",
+                                         "前言",     "引子",     "引言",     "尾声",    "终章",   "后记",
+                                         "後記",     "跋",       "番外篇",   "番外",    "大结局", "Prologue",
                                          "PROLOGUE", "Epilogue", "EPILOGUE", "Preface", "PREFACE" };
     for (size_t i = 0; i < WEFT_COUNT(words); i++) {
         struct weft_str word = weft_str_c(words[i]);
@@ -150,12 +162,14 @@ static bool same_word(struct weft_str s, size_t at, const char *word)
 /* The length of a number at `at`: 12, XIV, twelve; 0: none. */
 static size_t latin_number(struct weft_str s, size_t at, int64_t *number)
 {
-    static const char *const words[] = { "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-                                         "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen",
-                                         "seventeen", "eighteen", "nineteen", "twenty" };
+    static const char *const words[] = { "one",     "two",       "three",    "four",     "five",
+                                         "six",     "seven",     "eight",    "nine",     "ten",
+                                         "eleven",  "twelve",    "thirteen", "fourteen", "fifteen",
+                                         "sixteen", "seventeen", "eighteen", "nineteen", "twenty" };
     size_t n = 0;
     int64_t total = 0, before = 0;
-    while (at + n < s.len && s.s[at + n] >= '0' && s.s[at + n] <= '9' && n < 9) total = total * 10 + s.s[at + n++] - '0';
+    while (at + n < s.len && s.s[at + n] >= '0' && s.s[at + n] <= '9' && n < 9)
+        total = total * 10 + s.s[at + n++] - '0';
     if (n) {
         *number = total;
         return n;
@@ -165,7 +179,7 @@ static size_t latin_number(struct weft_str s, size_t at, int64_t *number)
             *number = (int64_t)i + 1;
             return strlen(words[i]);
         }
-    for (; at + n < s.len; n++) {           /* roman, from the left: a digit above the one before takes it off twice */
+    for (; at + n < s.len; n++) { /* roman, from the left: a digit above the one before takes it off twice */
         int64_t v;
         switch (s.s[at + n]) {
         case 'I': v = 1; break;
@@ -191,14 +205,15 @@ static bool latin(struct weft_str s, struct weft_heading *out)
     } words[] = { { "chapter", 1 }, { "part", 0 }, { "book", 0 }, { "volume", 0 }, { "section", 2 } };
     for (size_t i = 0; i < WEFT_COUNT(words); i++) {
         size_t n = strlen(words[i].word), at, digits;
-        if (!same_word(s, 0, words[i].word) || (s.s[0] & 0x20)) continue;   /* "part two of it": begins small */
+        if (!same_word(s, 0, words[i].word) || (s.s[0] & 0x20)) continue; /* "part two of it": begins small */
         at = skip_space(s, n);
         digits = at > n ? latin_number(s, at, &out->number) : 0;
         if (!digits || weft_utf8_chars(s) > MAX_LATIN_CHARS) continue;
         at += digits;
         /* a title behind a colon, a stop or a dash; "Chapter 3 was long." is a sentence */
-        if (at < s.len && !(s.s[at] == '.' || mark_is_colon(mark_at(s, at)) || mark_at(s, skip_space(s, at)) == '-' ||
-                            mark_at(s, skip_space(s, at)) == 0x2014 || mark_at(s, skip_space(s, at)) >= 0x2E80))
+        if (at < s.len
+            && !(s.s[at] == '.' || mark_is_colon(mark_at(s, at)) || mark_at(s, skip_space(s, at)) == '-'
+                 || mark_at(s, skip_space(s, at)) == 0x2014 || mark_at(s, skip_space(s, at)) >= 0x2E80))
             continue;
         out->level = words[i].level;
         return true;
@@ -244,13 +259,13 @@ static bool is_front(struct weft_str s)
     return true;
 }
 
-enum weft_status weft_chapters_find(struct weft_arena *a, const struct weft_text *t, struct weft_chapter **out,
-                                    size_t *n, struct weft_err *err)
+enum weft_status weft_chapters_find(struct weft_arena *a, const struct weft_text *t,
+                                    struct weft_chapter **out, size_t *n, struct weft_err *err)
 {
     struct weft_chapter *list = NULL;
     size_t len = 0, cap = 0;
     struct weft_str volume = { NULL, 0 };
-    bool in_run = false, deep = false;      /* deep: the run has met a chapter, so a volume opens the next one */
+    bool in_run = false, deep = false; /* deep: the run has met a chapter, so a volume opens the next one */
     for (size_t i = 0; i < t->n_lines; i++) {
         struct weft_str line = weft_text_line(t, i);
         struct weft_heading h;
@@ -260,7 +275,7 @@ enum weft_status weft_chapters_find(struct weft_arena *a, const struct weft_text
             bool front = !len && is_front(weft_str_sub(t->text, 0, t->lines[i].at));
             deep = false;
             if (!WEFT_GROW(a, list, len, cap)) return weft_fail_nomem(err, sizeof *list, "the chapters");
-            if (!len && !front) {           /* what stands before the first heading */
+            if (!len && !front) { /* what stands before the first heading */
                 list[len++] = (struct weft_chapter){ .begin = 0 };
                 if (!WEFT_GROW(a, list, len, cap)) return weft_fail_nomem(err, sizeof *list, "the chapters");
             }

@@ -25,23 +25,26 @@ struct weft_option_table weft_chunk_options(void)
 /* ---- where a chunk may end ---- */
 
 struct place {
-    size_t at;                  /* 0: none */
-    uint64_t chars;             /* from the beginning of the chunk */
-    uint32_t quote;             /* the closer of the quote that is open here; 0: none */
+    size_t at;      /* 0: none */
+    uint64_t chars; /* from the beginning of the chunk */
+    uint32_t quote; /* the closer of the quote that is open here; 0: none */
 };
 
 struct scan {
     struct weft_str text;
-    size_t end;                 /* of the chapter */
-    size_t visible_end;         /* behind its last visible character */
-    uint64_t min, max;          /* characters */
-    uint32_t quote;             /* the closer that the open quote waits for; 0: none */
+    size_t end;         /* of the chapter */
+    size_t visible_end; /* behind its last visible character */
+    uint64_t min, max;  /* characters */
+    uint32_t quote;     /* the closer that the open quote waits for; 0: none */
     /* the last places of each kind */
     struct place sentence, sentence_out, pause, pause_out, space, any, cluster, character;
 };
 
 /* Latin letters, digits: a quote between them is an apostrophe. */
-static bool is_latin(uint32_t cp) { return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || (cp >= 0xC0 && cp < 0x250); }
+static bool is_latin(uint32_t cp)
+{
+    return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || (cp >= 0xC0 && cp < 0x250);
+}
 
 /* Quotes do not nest here: within one kind the other kind is part of the text, and an opener met twice means that a
  * closer was lost. */
@@ -75,8 +78,8 @@ static uint32_t next_visible(struct weft_str s, size_t at, size_t *where)
 static bool stands_alone(uint32_t cp)
 {
     return (cp >= 0x20 && cp < 0x300) || (cp >= 0x2010 && cp <= 0x2027) || (cp >= 0x3000 && cp <= 0x3029)
-           || (cp >= 0x3031 && cp <= 0x3098) || (cp >= 0x309B && cp <= 0xA66E) || (cp >= 0xFF00 && cp <= 0xFF9D)
-           || (cp >= 0x20000 && cp <= 0x323AF);
+           || (cp >= 0x3031 && cp <= 0x3098) || (cp >= 0x309B && cp <= 0xA66E)
+           || (cp >= 0xFF00 && cp <= 0xFF9D) || (cp >= 0x20000 && cp <= 0x323AF);
 }
 
 /* Looks at most `max` characters ahead of `from`; places before `fresh` (overlap) do not count. */
@@ -101,7 +104,7 @@ static void scan_places(struct scan *x, size_t from, size_t fresh)
 
         /* Does a sentence end here?  Closers and white space behind its end belong to it. */
         bool space = weft_is_space(cp);
-        bool wrapped = false;           /* a line end inside a sentence: as good as a pause */
+        bool wrapped = false; /* a line end inside a sentence: as good as a pause */
         if (cp == '\n') {
             bool paragraph = !next || weft_is_space(next);
             wrapped = line_has_text && !ended && !latin_stop && !paragraph;
@@ -115,7 +118,9 @@ static void scan_places(struct scan *x, size_t from, size_t fresh)
 
         bool breaks = true;
         if (!stands_alone(cp) || !stands_alone(next))
-            breaks = next && utf8proc_grapheme_break_stateful((utf8proc_int32_t)cp, (utf8proc_int32_t)next, &joins);
+            breaks =
+                next
+                && utf8proc_grapheme_break_stateful((utf8proc_int32_t)cp, (utf8proc_int32_t)next, &joins);
         else joins = 0;
         before = cp;
         if (at <= fresh || at >= x->end) continue;
@@ -126,8 +131,9 @@ static void scan_places(struct scan *x, size_t from, size_t fresh)
         if (chars < x->min) continue;
         if (at > visible_at || !visible) visible = next_visible(x->text, at, &visible_at);
         /* A chunk does not begin with what closes a quote or ends a sentence, nor with white space alone. */
-        if (at >= x->visible_end || mark_is_closer(visible) || (visible && visible == quote) || mark_is_end(visible) ||
-            mark_is_pause(visible)) continue;
+        if (at >= x->visible_end || mark_is_closer(visible) || (visible && visible == quote)
+            || mark_is_end(visible) || mark_is_pause(visible))
+            continue;
         x->any = here;
         if (ended) {
             x->sentence = here;
@@ -156,10 +162,7 @@ static struct place choose(const struct scan *x, unsigned *flags)
         p = outside(x->pause, x->pause_out, x->max);
         *flags = WEFT_CHUNK_AT_PAUSE;
     } else {
-        p = x->space.at     ? x->space
-            : x->any.at     ? x->any
-            : x->cluster.at ? x->cluster
-                            : x->character;
+        p = x->space.at ? x->space : x->any.at ? x->any : x->cluster.at ? x->cluster : x->character;
         *flags = WEFT_CHUNK_FORCED;
     }
     if (p.quote) *flags |= WEFT_CHUNK_IN_QUOTE;
@@ -179,7 +182,8 @@ struct cutter {
 static enum weft_status add_chunk(struct cutter *c, struct weft_chunk chunk)
 {
     struct weft_chunks *out = c->out;
-    if (!WEFT_GROW(c->arena, out->items, out->n, out->cap)) return weft_fail_nomem(c->err, sizeof chunk, "the chunks");
+    if (!WEFT_GROW(c->arena, out->items, out->n, out->cap))
+        return weft_fail_nomem(c->err, sizeof chunk, "the chunks");
     out->items[out->n++] = chunk;
     out->in_quote += !!(chunk.flags & WEFT_CHUNK_IN_QUOTE);
     out->at_pause += !!(chunk.flags & WEFT_CHUNK_AT_PAUSE);
@@ -193,7 +197,9 @@ static enum weft_status count_tokens(struct cutter *c, struct weft_str text, uin
     *tokens = 0;
     if (!c->counter) return WEFT_OK;
     int64_t n = c->counter->count(c->counter->ctx, text, c->err);
-    if (n < 0) return c->err && c->err->status ? c->err->status : weft_fail(c->err, WEFT_EINPUT, "a token count failed");
+    if (n < 0)
+        return c->err && c->err->status ? c->err->status
+                                        : weft_fail(c->err, WEFT_EINPUT, "a token count failed");
     *tokens = (uint64_t)n;
     return WEFT_OK;
 }
@@ -202,13 +208,14 @@ static enum weft_status count_tokens(struct cutter *c, struct weft_str text, uin
 static size_t overlap_from(struct weft_str text, size_t begin, size_t end, uint64_t chars)
 {
     size_t at = end, sentence = end, pause = end;
-    bool text_behind = false;       /* something visible stands between here and the boundary looked at */
+    bool text_behind = false; /* something visible stands between here and the boundary looked at */
     for (uint64_t n = 0; n < chars && at > begin; n++) {
         size_t from, unused;
         uint32_t cp = mark_before(text, at, &from);
         uint32_t next = next_visible(text, at, &unused);
-        if (text_behind && at < end && !mark_is_closer(next) && !mark_is_end(next) && !weft_is_space(mark_at(text, at))) {
-            size_t k = at;          /* the character before, closers and white space skipped */
+        if (text_behind && at < end && !mark_is_closer(next) && !mark_is_end(next)
+            && !weft_is_space(mark_at(text, at))) {
+            size_t k = at; /* the character before, closers and white space skipped */
             uint32_t b = cp;
             while (k > begin && (mark_is_closer(b) || (weft_is_space(b) && b != '\n'))) {
                 size_t f;
@@ -248,13 +255,14 @@ static struct place end_of_chunk(const struct cutter *c, struct scan *x, size_t 
     x->max = max;
     x->min = min < max ? min : max;
     /* The last chunk of a chapter is not to be a scrap: this one ends early enough. */
-    if (old + left - max < min && old + left > 2 * x->min) x->max = old + left - x->min;
+    if (old + left - max < min && old + left - x->min < max && old + left > 2 * x->min)
+        x->max = old + left - x->min;
     scan_places(x, from, at);
     return choose(x, flags);
 }
 
-/* The same within the limit of tokens too: the fullest end that a few counts find.  One new character is taken even when
- * it has too many. */
+/* The same within the limit of tokens too: the fullest end that a few counts find.  One new character is taken even
+ * when it has too many. */
 static enum weft_status within_tokens(struct cutter *c, struct scan *x, size_t from, size_t at, uint64_t old,
                                       uint64_t left, struct place *p, uint64_t *tokens, unsigned *flags)
 {
@@ -265,7 +273,7 @@ static enum weft_status within_tokens(struct cutter *c, struct scan *x, size_t f
     *p = end_of_chunk(c, x, from, at, old, left, max, flags);
     st = count_tokens(c, weft_str_sub(x->text, from, p->at), tokens);
     if (st || !limit || *tokens <= limit) return st;
-    high = p->chars;                    /* too many */
+    high = p->chars; /* too many */
     max = (uint64_t)((double)high * (double)limit / (double)*tokens);
     while (high > old + 1) {
         uint64_t n;
@@ -297,12 +305,12 @@ static enum weft_status within_tokens(struct cutter *c, struct scan *x, size_t f
 }
 
 /* A chapter, or a whole text, from begin to end.  `chapters` are all of the text. */
-static enum weft_status cut(struct cutter *c, const struct weft_text *t, size_t text_idx, size_t begin, size_t end,
-                            const struct weft_chapter *chapter, size_t n_chapters)
+static enum weft_status cut(struct cutter *c, const struct weft_text *t, size_t text_idx, size_t begin,
+                            size_t end, const struct weft_chapter *chapter, size_t n_chapters)
 {
     struct weft_str trimmed = weft_trim(weft_str_sub(t->text, begin, end));
     struct scan x = { .text = weft_str_sub(t->text, 0, end), .end = end, .visible_end = begin };
-    uint64_t left = weft_utf8_chars(weft_str_sub(t->text, begin, end));     /* not yet in a chunk */
+    uint64_t left = weft_utf8_chars(weft_str_sub(t->text, begin, end)); /* not yet in a chunk */
     uint64_t old = 0;
     size_t at = begin, from = begin;
     if (trimmed.len) x.visible_end = (size_t)(trimmed.s + trimmed.len - t->text.s);
@@ -313,7 +321,7 @@ static enum weft_status cut(struct cutter *c, const struct weft_text *t, size_t 
         enum weft_status st = within_tokens(c, &x, from, at, old, left, &p, &tokens, &flags);
         if (st) return st;
         if (c->s->max_tokens && tokens > (uint64_t)c->s->max_tokens) {
-            if (from < at) {            /* without the overlap it may fit */
+            if (from < at) { /* without the overlap it may fit */
                 x.quote = quote_at(t->text, from, at, x.quote);
                 from = at;
                 old = 0;
@@ -322,10 +330,16 @@ static enum weft_status cut(struct cutter *c, const struct weft_text *t, size_t 
             c->out->over_tokens++;
         }
         while (n_chapters > 1 && chapter[1].begin <= at) chapter++, n_chapters--;
-        st = add_chunk(c, (struct weft_chunk){
-            .text_idx = text_idx, .begin = from, .end = p.at, .overlap_bytes = at - from, .chars = p.chars,
-            .tokens = tokens, .text = weft_str_sub(t->text, from, p.at), .chapter = chapter->title,
-            .volume = chapter->volume, .flags = flags });
+        st = add_chunk(c, (struct weft_chunk){ .text_idx = text_idx,
+                                               .begin = from,
+                                               .end = p.at,
+                                               .overlap_bytes = at - from,
+                                               .chars = p.chars,
+                                               .tokens = tokens,
+                                               .text = weft_str_sub(t->text, from, p.at),
+                                               .chapter = chapter->title,
+                                               .volume = chapter->volume,
+                                               .flags = flags });
         if (st) return st;
         left -= p.chars - old;
         size_t next = p.at;
@@ -372,7 +386,7 @@ static enum weft_status seed(struct cutter *c, const struct weft_text *t, size_t
     const struct weft_str stop = WEFT_STR("。");
     struct weft_buf buf = { 0 };
     uint64_t chars = 0;
-    size_t begin = 0, end = 0;          /* of the chunk so far */
+    size_t begin = 0, end = 0; /* of the chunk so far */
     bool last = false;
     enum weft_status st = WEFT_OK;
     for (size_t at = 0; !st;) {
@@ -393,8 +407,12 @@ static enum weft_status seed(struct cutter *c, const struct weft_text *t, size_t
             if (!copy.s) st = weft_fail_nomem(c->err, text.len, "the chunks");
             if (!st) st = count_tokens(c, copy, &tokens);
             if (!st)
-                st = add_chunk(c, (struct weft_chunk){ .text_idx = text_idx, .begin = begin, .end = end,
-                                                       .chars = weft_utf8_chars(copy), .tokens = tokens, .text = copy });
+                st = add_chunk(c, (struct weft_chunk){ .text_idx = text_idx,
+                                                       .begin = begin,
+                                                       .end = end,
+                                                       .chars = weft_utf8_chars(copy),
+                                                       .tokens = tokens,
+                                                       .text = copy });
             weft_buf_reset(&buf);
             chars = n;
             begin = at;
@@ -416,25 +434,29 @@ static enum weft_status seed(struct cutter *c, const struct weft_text *t, size_t
 
 /* ---- all ---- */
 
-static enum weft_status check_settings(const struct weft_chunk_settings *s, const struct weft_chunk_counter *counter,
-                                       struct weft_err *err)
+static enum weft_status check_settings(const struct weft_chunk_settings *s,
+                                       const struct weft_chunk_counter *counter, struct weft_err *err)
 {
-    if (s->max_chars < 8) return weft_fail(err, WEFT_EARG, "max is %" PRId64 "; expected at least 8", s->max_chars);
+    if (s->max_chars < 8)
+        return weft_fail(err, WEFT_EARG, "max is %" PRId64 "; expected at least 8", s->max_chars);
     if (s->min_chars > s->max_chars / 2)
-        return weft_fail(err, WEFT_EARG, "min is %" PRId64 "; expected at most half of max, %" PRId64, s->min_chars,
-                         s->max_chars / 2);
+        return weft_fail(err, WEFT_EARG, "min is %" PRId64 "; expected at most half of max, %" PRId64,
+                         s->min_chars, s->max_chars / 2);
     if (s->overlap_chars > s->max_chars / 2)
         return weft_fail(err, WEFT_EARG, "overlap is %" PRId64 "; expected at most half of max, %" PRId64,
                          s->overlap_chars, s->max_chars / 2);
-    if (s->max_tokens && !counter) return weft_fail(err, WEFT_EARG, "max_tokens needs a model that counts them");
+    if (s->max_tokens && !counter)
+        return weft_fail(err, WEFT_EARG, "max_tokens needs a model that counts them");
     if (s->mode == WEFT_CHUNK_SEED && (s->overlap_chars || s->min_chars || s->max_tokens))
         return weft_fail(err, WEFT_EARG, "mode seed knows only max");
     return WEFT_OK;
 }
 
 enum weft_status weft_chunk_texts(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
-                                  const struct weft_chunk_settings *s, const struct weft_chunk_counter *counter,
-                                  const struct weft_progress *progress, struct weft_chunks *out, struct weft_err *err)
+                                  const struct weft_chunk_settings *s,
+                                  const struct weft_chunk_counter *counter,
+                                  const struct weft_progress *progress, struct weft_chunks *out,
+                                  struct weft_err *err)
 {
     struct weft_chunks chunks = { 0 };
     struct cutter c = { a, s, counter, &chunks, err };
@@ -465,13 +487,15 @@ enum weft_status weft_chunk_texts(struct weft_arena *a, const struct weft_text *
     return st;
 }
 
-enum weft_status weft_chunk_rows(struct weft_arena *a, const struct weft_text *texts, const struct weft_chunks *chunks,
-                                 int mode, struct weft_rows *rows, struct weft_err *err)
+enum weft_status weft_chunk_rows(struct weft_arena *a, const struct weft_text *texts,
+                                 const struct weft_chunks *chunks, int mode, struct weft_rows *rows,
+                                 struct weft_err *err)
 {
     static const struct {
         unsigned flag;
         const char *name;
-    } names[] = { { WEFT_CHUNK_IN_QUOTE, "in-quote" }, { WEFT_CHUNK_AT_PAUSE, "at-pause" },
+    } names[] = { { WEFT_CHUNK_IN_QUOTE, "in-quote" },
+                  { WEFT_CHUNK_AT_PAUSE, "at-pause" },
                   { WEFT_CHUNK_FORCED, "forced" } };
     for (size_t i = 0; i < chunks->n; i++) {
         const struct weft_chunk *c = &chunks->items[i];
@@ -490,7 +514,8 @@ enum weft_status weft_chunk_rows(struct weft_arena *a, const struct weft_text *t
         row->origin.via = mode == WEFT_CHUNK_SEED ? WEFT_STR("chunk/seed@1") : WEFT_STR("chunk/default@1");
         row->origin.scene = c->chapter;
         row->origin.episode = c->volume;
-        if (!row->origin.id.s || (*flags && !row->origin.flags.s)) return weft_fail_nomem(err, 64, "the rows");
+        if (!row->origin.id.s || (*flags && !row->origin.flags.s))
+            return weft_fail_nomem(err, 64, "the rows");
     }
     return WEFT_OK;
 }

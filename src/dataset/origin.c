@@ -19,7 +19,7 @@ static uint64_t place(const struct weft_text *t, size_t i, size_t at, bool after
     const struct weft_text_line *line = &t->lines[i];
     struct weft_str s = weft_text_line(t, i);
     uint64_t total = 0, before = 0;
-    bool ends = at - line->at > s.len;      /* behind the line end: where the next line begins */
+    bool ends = at - line->at > s.len; /* behind the line end: where the next line begins */
     if (ends && i + 1 < t->n_lines) return t->lines[i + 1].begin;
     at -= line->at;
     if (!at) return line->begin;

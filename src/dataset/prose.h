@@ -83,7 +83,7 @@ struct weft_prose_speech {
     enum weft_prose_kind kind;
     struct weft_prose_part *parts;      /* each verbatim in the source */
     size_t n_parts;
-    struct weft_str text;               /* the parts, trimmed; several joined (by a line end where the source has one) */
+    struct weft_str text;               /* the parts, trimmed; several joined (a line end where the source has one) */
     uint64_t line, last_line;           /* 1-based */
     size_t scene;                       /* index into scenes */
     struct weft_str speaker;            /* after aliases; s == NULL: unknown */
@@ -161,7 +161,7 @@ WEFT_MUST_USE enum weft_status weft_prose_rows(struct weft_arena *a, const struc
                                                struct weft_err *err);
 
 /* One speech as a JSON object on one line: file, line, last_line, bytes, kind, text, speaker, written, confidence,
- * rule, flags, candidates, context, chapter. */
+ * rule, flags, scene, chapter, and for a doubtful one candidates and context (the text itself). */
 struct weft_json_out;
 void weft_prose_speech_json(struct weft_json_out *o, const struct weft_prose *p, size_t i);
 
