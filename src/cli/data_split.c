@@ -1,6 +1,7 @@
 /* weft data split FILE... -o DIR: train.jsonl, valid.jsonl, test.jsonl and report.json, whole or not at all. */
 #include "cli/data.h"
 #include "cli/verbs.h"
+#include "dataset/canon.h"
 #include "dataset/split.h"
 
 #include <inttypes.h>
@@ -11,6 +12,7 @@ struct settings {
     struct weft_split_settings split;
     const char *output;
     int format;
+    char hashes[WEFT_PARTS][WEFT_SHA256_HEX];       /* of the parts' rows; "" for an empty part */
 };
 
 static const struct weft_option rows_table[] = {
@@ -29,8 +31,11 @@ static const struct weft_option rows_table[] = {
       .help = "test part: a share below 1, or a number of rows", .help_zh = "测试集：小于 1 为比例，否则为行数" },
     { .key = "by", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, split.by), .def = "scene",
       .choices = WEFT_SPLIT_CHOICES,
-      .group = "Split", .help = "whole scenes, or single rows as LLaMA-Factory's val_size draws them",
-      .help_zh = "整场戏划分，或按单行划分（与 LLaMA-Factory 的 val_size 相同）" },
+      .group = "Split", .help = "what stays together: a scene, chapter, source file ...; row: single rows as LLaMA-Factory's val_size",
+      .help_zh = "哪些行不拆开：同一场戏、章节、源文件等；row：按单行划分（与 LLaMA-Factory 的 val_size 相同）" },
+    { .key = "near", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.near), .def = "0.8", .max = 1,
+      .group = "Split", .help = "held-out rows that are this near to a training row go to training (Jaccard; 0: not looked for)",
+      .help_zh = "与训练集某行的相似度（Jaccard）达到此值的验证、测试行移入训练集；0 为不检查" },
     { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, split.seed), .def = "42",
       .max = 9e18, .group = "Split",
       .help = "the same seed gives the same parts", .help_zh = "种子相同则划分相同" },
@@ -40,24 +45,33 @@ static const struct weft_option rows_table[] = {
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
 
 static enum weft_status write_part(struct weft_cli *cli, const char *dir, const char *name, int format,
-                                   const struct weft_rows *rows, const struct weft_part *part)
+                                   const struct weft_rows *rows, const struct weft_part *part, char hex[WEFT_SHA256_HEX])
 {
+    struct weft_dataset_hash hash = { 0 };
     struct weft_rows_writer w = { 0 };
     struct weft_rows_writer_settings s = { .format = format, .layout = WEFT_LAYOUT_JSONL };
     const char *path = weft_path_join(&cli->arena, dir, name);
     enum weft_status st =
         path ? weft_rows_writer_open(&w, path, &s, &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
-    for (size_t i = 0; !st && i < part->n; i++)
+    if (!st) st = weft_dataset_hash_init(&hash, &cli->err);
+    for (size_t i = 0; !st && i < part->n; i++) {
         st = weft_rows_writer_add(&w, &rows->items[part->rows[i]], &cli->err);
+        if (!st) st = weft_dataset_hash_add(&hash, &rows->items[part->rows[i]], &cli->err);
+    }
     if (!st) st = weft_rows_writer_commit(&w, &cli->err);
+    if (!st) weft_dataset_hash_finish(&hash, hex);
+    weft_dataset_hash_clear(&hash);
     weft_rows_writer_close(&w);
     return st;
 }
 
-static void describe(struct weft_buf *b, const struct settings *s, const struct weft_split *split,
+enum { MOVES_SHOWN = 1000 };
+
+static void describe(struct weft_buf *b, const struct settings *s, const struct weft_rows *rows, const struct weft_split *split,
                      const struct weft_report *r)
 {
-    static const char *const by[] = { "scene", "row" };
+    static const char *const by[] = { "scene", "row", "chapter", "source", "episode", "speaker", "asker", "page", "parent", "set" };
+    static const char *const parts[] = { "train", "valid", "test" };
     struct weft_json_out o;
     weft_json_out_init(&o, b);
     weft_json_out_object(&o);
@@ -69,13 +83,37 @@ static void describe(struct weft_buf *b, const struct settings *s, const struct 
     weft_json_out_int(&o, s->split.seed);
     weft_data_key_uint(&o, "groups", split->groups);
     weft_data_key_uint(&o, "moved", split->moved);
+    weft_json_out_key(&o, "near");
+    weft_json_out_double(&o, s->split.near);
+    weft_data_key_uint(&o, "moved_near", split->moved_near);
+    weft_data_key_uint(&o, "shared_prompts", split->shared_prompts);
+    weft_json_out_key(&o, "moves");     /* the first of them */
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < split->n_moves && i < MOVES_SHOWN; i++) {
+        const struct weft_split_move *m = &split->moves[i];
+        weft_json_out_object(&o);
+        weft_data_key_uint(&o, "row", m->row + 1);
+        weft_data_key_str(&o, "id", rows->items[m->row].origin.id);
+        weft_data_key_str(&o, "from", weft_str_c(parts[m->from]));
+        weft_data_key_str(&o, "to", weft_str_c(parts[m->to]));
+        weft_data_key_uint(&o, "because_row", m->because + 1);
+        weft_data_key_str(&o, "because_id", rows->items[m->because].origin.id);
+        weft_json_out_key(&o, "jaccard");
+        if (m->jaccard > 0) weft_json_out_double(&o, m->jaccard);
+        else weft_json_out_null(&o);
+        weft_json_out_object_end(&o);
+    }
+    weft_json_out_array_end(&o);
+    weft_data_key_str(&o, "hash_train", weft_str_c(s->hashes[0]));
+    weft_data_key_str(&o, "hash_valid", weft_str_c(s->hashes[1]));
+    weft_data_key_str(&o, "hash_test", weft_str_c(s->hashes[2]));
     weft_data_key_uint(&o, "units_in", r->units_in);
     weft_data_key_uint(&o, "blank", r->blank);
     weft_data_json_drops(&o, r);
     weft_json_out_object_end(&o);
 }
 
-static enum weft_status write_all(struct weft_cli *cli, const struct settings *s,
+static enum weft_status write_all(struct weft_cli *cli, struct settings *s,
                                   const struct weft_rows *rows, const struct weft_split *split,
                                   const struct weft_report *r)
 {
@@ -83,10 +121,10 @@ static enum weft_status write_all(struct weft_cli *cli, const struct settings *s
     struct weft_buf b = { 0 };
     enum weft_status st = weft_dir_begin(&cli->arena, s->output, &dir, &cli->err);
     if (st) return st;
-    st = write_part(cli, dir, "train.jsonl", s->format, rows, &split->train);
-    if (!st && split->valid.n) st = write_part(cli, dir, "valid.jsonl", s->format, rows, &split->valid);
-    if (!st && split->test.n) st = write_part(cli, dir, "test.jsonl", s->format, rows, &split->test);
-    describe(&b, s, split, r);
+    st = write_part(cli, dir, "train.jsonl", s->format, rows, &split->train, s->hashes[0]);
+    if (!st && split->valid.n) st = write_part(cli, dir, "valid.jsonl", s->format, rows, &split->valid, s->hashes[1]);
+    if (!st && split->test.n) st = write_part(cli, dir, "test.jsonl", s->format, rows, &split->test, s->hashes[2]);
+    describe(&b, s, rows, split, r);
     weft_buf_char(&b, '\n');
     path = weft_path_join(&cli->arena, dir, "report.json");
     if (!st) st = weft_buf_check(&b, "the report", &cli->err);
@@ -137,15 +175,17 @@ static enum weft_status run(struct weft_cli *cli)
     if (st) return st;
     if (cli->json) {
         struct weft_buf b = { 0 };
-        describe(&b, &s, &split, &report);
+        describe(&b, &s, &rows, &split, &report);
         st = weft_data_print_json(cli, &b);
     } else if (!cli->quiet) {
         weft_data_figure(cli, "train", split.train.n, rows.n);
         weft_data_figure(cli, "valid", split.valid.n, rows.n);
         if (split.test.n) weft_data_figure(cli, "test", split.test.n, rows.n);
-        if (s.split.by == WEFT_SPLIT_SCENE) {
-            weft_data_figure(cli, "scenes and single rows", split.groups, 0);
+        if (s.split.by != WEFT_SPLIT_ROW) {
+            weft_data_figure(cli, "groups and single rows", split.groups, 0);
             weft_data_figure(cli, "rows that followed an equal prompt", split.moved, 0);
+            weft_data_figure(cli, "near doubles moved to training", split.moved_near, 0);
+            weft_data_figure(cli, "prompts in several parts", split.shared_prompts, 0);
         }
         weft_data_drops(cli, &report, 8);
         weft_say(cli, "%s: written\n", s.output);
