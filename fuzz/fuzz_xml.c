@@ -1,5 +1,5 @@
-/* Any bytes as XML, by the rules of docx and by those of epub.  Elements close as they were opened, text is UTF-8, places
- * rise through the document; what docx accepts, epub accepts. */
+/* Any bytes as XML, by the rules of docx and by those of epub.  Elements close as they were opened, text is UTF-8,
+ * places rise through the document; what docx accepts, epub accepts. */
 #include "text/xml.h"
 
 #include <stdlib.h>
@@ -29,14 +29,17 @@ static void step(struct seen *s, struct weft_xml_place at)
     s->at = at.begin;
     s->n++;
 }
-static enum weft_status on_open(void *ctx, const struct weft_xml_element *e, struct weft_xml_place at, struct weft_err *err)
+static enum weft_status on_open(void *ctx, const struct weft_xml_element *e, struct weft_xml_place at,
+                               struct weft_err *err)
 {
     struct seen *s = ctx;
     step(s, at);
     check(s->depth < WEFT_XML_DEPTH && e->n_attrs <= WEFT_XML_ATTRS && e->name.local.len);
     s->hash[s->depth++] = hash_of(e->name);
-    for (size_t i = 0; i < e->n_attrs; i++)
-        check(weft_utf8_check(e->attrs[i].value) == e->attrs[i].value.len && weft_xml_attr(e, NULL, e->attrs[i].name.local.s).s);
+    for (size_t i = 0; i < e->n_attrs; i++) {
+        struct weft_str value = e->attrs[i].value;
+        check(weft_utf8_check(value) == value.len && weft_xml_attr(e, NULL, e->attrs[i].name.local.s).s);
+    }
     return WEFT_OK;
 }
 static enum weft_status on_close(void *ctx, struct weft_xml_name name, struct weft_xml_place at, struct weft_err *err)

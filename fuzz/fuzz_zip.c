@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_arena a = { 0 };
     struct weft_err err = { .lang = size & 1 ? WEFT_LANG_ZH : WEFT_LANG_EN };
-    const struct weft_zip_limits limits = { .max_entries = 100, .max_entry_bytes = 1 << 20, .max_total_bytes = 4 << 20 };
+    const struct weft_zip_limits limits = { .max_entries = 100, .max_entry_bytes = 1 << 20,
+                                            .max_total_bytes = 4 << 20 };
     struct weft_str bytes = { (const char *)data, size };
     struct weft_zip z;
     weft_zip_kind(bytes);

@@ -1,4 +1,4 @@
-/* fuzz/stored_zip.h - parts given as memory -> a container of stored parts, so that mutated parts keep right checksums */
+/* fuzz/stored_zip.h - parts in memory -> a container of stored parts, so that mutated parts have right checksums */
 #ifndef WEFT_FUZZ_STORED_ZIP_H
 #define WEFT_FUZZ_STORED_ZIP_H
 

@@ -392,8 +392,8 @@ static enum weft_status on_text(void *ctx, struct weft_str s, struct weft_xml_pl
     return WEFT_OK;
 }
 
-static enum weft_status read_part(struct weft_zip *z, struct weft_arena *a, const struct weft_zip_entry *part, bool notes,
-                                  struct weft_writer *w, struct counts *counts, struct weft_err *err)
+static enum weft_status read_part(struct weft_zip *z, struct weft_arena *a, const struct weft_zip_entry *part,
+                                  bool notes, struct weft_writer *w, struct counts *counts, struct weft_err *err)
 {
     struct docx *d = WEFT_NEW(a, struct docx);
     if (!d) return weft_fail_nomem(err, sizeof *d, "a Word document");

@@ -86,8 +86,8 @@ static enum weft_status leave_out(struct book *b, struct weft_str what, const ch
 }
 
 /* The bytes of a part and its place for messages, in `a`. */
-static enum weft_status load(struct book *b, struct weft_arena *a, const struct weft_zip_entry *e, struct weft_str *bytes,
-                             const char **place, struct weft_err *err)
+static enum weft_status load(struct book *b, struct weft_arena *a, const struct weft_zip_entry *e,
+                             struct weft_str *bytes, const char **place, struct weft_err *err)
 {
     char shown[256];
     *place = weft_str_printf(a, "%s: %s", b->t->name.s, weft_escape(shown, sizeof shown, e->name)).s;
@@ -274,8 +274,8 @@ static enum weft_status append(struct book *b, const struct weft_text *c, struct
 }
 
 /* EP6.  What the HTML reader changed is changed in the book. */
-static enum weft_status read_as_html(struct book *b, struct weft_arena *scratch, const char *place, struct weft_str bytes,
-                                     struct weft_text *c, struct weft_err *err)
+static enum weft_status read_as_html(struct book *b, struct weft_arena *scratch, const char *place,
+                                     struct weft_str bytes, struct weft_text *c, struct weft_err *err)
 {
     *c = (struct weft_text){ .name = weft_str_c(place), .bytes = bytes.len };
     enum weft_status st = weft_html_read(scratch, bytes, b->settings, c, err);
@@ -398,10 +398,9 @@ static enum weft_status read_parts(struct book *b, struct weft_str bytes, struct
     if (st) return st;
     const struct weft_zip_entry *encryption = weft_zip_find(&b->z, WEFT_STR("META-INF/encryption.xml"));
     if (encryption) st = parse(b, encryption, (struct weft_xml_calls){ .open = on_encryption }, err);
-    if (!st)
-        st = parse(b, package,
-                   (struct weft_xml_calls){ .open = on_package_open, .close = on_package_close, .text = on_package_text },
-                   err);
+    const struct weft_xml_calls calls = { .open = on_package_open, .close = on_package_close,
+                                          .text = on_package_text };
+    if (!st) st = parse(b, package, calls, err);
     if (!st) st = weft_buf_check(&b->title_text, "the title of a section", err);
     if (!st) st = keep(b, weft_str_trim_ascii(weft_buf_view(&b->title_text)), &b->t->title, err);
     if (st) return st;

@@ -378,7 +378,8 @@ static enum weft_status check_part(const struct weft_zip *z, const struct weft_z
                               "%s: byte %" PRIu64 ": part %s has %" PRIu64 " bytes unpacked; at most %" PRId64
                               " are allowed (max_zip_part_bytes)",
                               z->file, e->data_at, name, e->bytes, z->limits.max_entry_bytes);
-    if (e->bytes > (uint64_t)z->limits.max_total_bytes - weft_min_size(z->read_bytes, (size_t)z->limits.max_total_bytes))
+    uint64_t total = (uint64_t)z->limits.max_total_bytes;
+    if (e->bytes > total - weft_min_size(z->read_bytes, total))
         return weft_fail_rule(err, WEFT_ELIMIT, "ZP5",
                               "%s: byte %" PRIu64 ": with part %s, %" PRIu64 " bytes are unpacked in all; at most %" PRId64
                               " are allowed (max_zip_bytes)",

@@ -30,7 +30,7 @@ grep -q '略去 1 处修订删除的内容' err || fail "deletions are not told"
 
 # Origins: part and bytes, which another program finds in the file.
 expect 0 "$weft" read "$data/ebooklib.epub" --json
-grep -q '"line":1,"part":"EPUB/chap_0.xhtml","bytes":\[303,315\],"text":"渡口的灯"' out || fail "no origin: $(head -c 600 out)"
+grep -q '"part":"EPUB/chap_0.xhtml".*"bytes":\[303,315\],"text":"渡口的灯"' out || fail "no origin: $(head -c 600 out)"
 
 # The name says nothing: content decides.
 cp "$data/pandoc.docx" book.txt

@@ -14,7 +14,8 @@ static struct weft_str content(struct weft_arena *a, const char *name, struct we
 }
 
 /* Each line's range lies inside the part, and ranges rise through it. */
-static void check_places(struct weft_arena *a, struct weft_str container, const struct weft_text *t, struct weft_err *err)
+static void check_places(struct weft_arena *a, struct weft_str container, const struct weft_text *t,
+                         struct weft_err *err)
 {
     struct weft_zip z;
     struct weft_str part = { NULL, 0 }, bytes = { NULL, 0 };

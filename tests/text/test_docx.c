@@ -318,8 +318,9 @@ static void test_dx3_old_documents_are_named(void **state)
     struct fixture *f = *state;
     static const char ole[64] = "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
     weft_err_clear(&f->err);
-    check_fails(weft_text_from_memory(&f->arena, "t.docx", (struct weft_str){ ole, sizeof ole }, NULL, &f->text, &f->err), &f->err,
-                WEFT_EINPUT, "DX3", "old Office document (.doc, .xls) or one with a password");
+    struct weft_str bytes = { ole, sizeof ole };
+    check_fails(weft_text_from_memory(&f->arena, "t.docx", bytes, NULL, &f->text, &f->err), &f->err, WEFT_EINPUT,
+                "DX3", "old Office document (.doc, .xls) or one with a password");
 }
 
 static void test_dx4_a_document_without_text_is_refused(void **state)

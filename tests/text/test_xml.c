@@ -94,7 +94,8 @@ static void test_elements_text_and_places(void **state)
     struct fixture *f = *state;
     check_ok(parse(f, "<a x='1' y='&lt;2'>字<b/>t</a>"), &f->err);
     check_str(weft_buf_view(&f->log), "<a x=1 y=<2>字<b></b>t</a>");
-    static const struct weft_xml_place want[] = { { 0, 19 }, { 19, 22 }, { 22, 26 }, { 26, 26 }, { 26, 27 }, { 27, 31 } };
+    static const struct weft_xml_place want[] = { { 0, 19 },  { 19, 22 }, { 22, 26 },
+                                                  { 26, 26 }, { 26, 27 }, { 27, 31 } };
     assert_int_equal(f->n_places, WEFT_COUNT(want));
     for (size_t i = 0; i < WEFT_COUNT(want); i++) {
         assert_int_equal(f->places[i].begin, want[i].begin);
