@@ -15,6 +15,7 @@ static const struct weft_verb *const subverbs[] = {
     &weft_verb_data_ask,
     &weft_verb_data_augment,
     &weft_verb_data_check,
+    &weft_verb_data_stats,
     &weft_verb_data_clean,
     &weft_verb_data_dedup,
     &weft_verb_data_convert,

@@ -1,6 +1,7 @@
 /* weft data check FILE...: what a dataset looks like before hours go into it. */
-#include "cli/data.h"
+#include "cli/data_quality.h"
 #include "cli/verbs.h"
+#include "dataset/stats.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@ struct settings {
     struct weft_cli_common common;
     struct weft_rows_settings rows;
     struct weft_check_settings check;
+    struct weft_data_quality quality;
+    bool signs, pii;
     int64_t places;
 };
 
@@ -20,10 +23,11 @@ static const struct weft_option rows_table[] = {
       .group = "Input",
       .help = "renamed members: instruction=question,output=answer",
       .help_zh = "成员改名：instruction=question,output=answer" },
-    { .key = "short_answer", .type = WEFT_OPT_INT,
-      .offset = offsetof(struct settings, check.short_answer_chars), .def = "2", .max = 1e6,
-      .unit = "characters", .group = "Check", .help = "shorter answers are counted",
-      .help_zh = "短于此长度的回答计为过短" },
+    { .key = "quality", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, signs), .group = "Check",
+      .help = "look for signs of bad rows too", .help_zh = "也检查质量问题" },
+    { .key = "pii", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, pii), .group = "Check",
+      .help = "look for private data too: phones, identity cards, e-mail, IP, bank cards",
+      .help_zh = "也检查个人信息：电话、身份证、邮箱、IP、银行卡" },
     { .key = "long_row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, check.long_chars),
       .def = "0", .max = 1e9,
       .unit = "characters", .group = "Check", .help = "longer rows are counted; 0: none",
@@ -31,6 +35,7 @@ static const struct weft_option rows_table[] = {
     { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
       .max = 100, .group = "Output",
       .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
+    WEFT_DATA_QUALITY_ROWS(struct settings, quality),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
@@ -58,13 +63,73 @@ static void examples(struct weft_cli *cli, const char *heading, const struct wef
     }
 }
 
+/* ---- signs and private data ---- */
+
+static void finding_line(struct weft_cli *cli, const char *name, const char *help, const struct weft_finding *f, uint64_t rows)
+{
+    char text[96];
+    weft_put(cli, WEFT_STR("  "));
+    weft_data_cell(cli, name, 18);
+    snprintf(text, sizeof text, "%8" PRIu64 "  %5.1f %%  #%zu:%zu  ", f->rows, 100.0 * (double)f->rows / (double)rows,
+             f->first_row + 1, f->first_turn + 1);
+    weft_put(cli, weft_str_c(text));
+    weft_put(cli, weft_str_c(help));
+    weft_put(cli, WEFT_STR("\n"));
+}
+
+static void show_findings(struct weft_cli *cli, const struct settings *s, const struct weft_findings *f, uint64_t rows)
+{
+    const struct weft_quality_rule *rules = weft_quality_rules();
+    if (s->signs) {
+        weft_say(cli, "signs of quality: %" PRIu64 " rows with one; each with its first row and turn\n", f->rows_with_signs);
+        for (int i = 0; i < WEFT_N_QUALITY; i++) {
+            if (!f->signs[i].rows) continue;
+            finding_line(cli, rules[i].name, weft_tr(cli->lang, rules[i].help), &f->signs[i], rows);
+            weft_say(cli, "      fix: %s\n", weft_tr(cli->lang, rules[i].fix));
+        }
+    }
+    if (!s->pii) return;
+    weft_say(cli, "private data: %" PRIu64 " rows with some\n", f->rows_with_pii);
+    for (int i = 0; i < WEFT_N_PII; i++)
+        if (f->pii[i].rows) finding_line(cli, weft_pii_name((enum weft_pii_kind)i), "", &f->pii[i], rows);
+    if (f->rows_with_pii) weft_say(cli, "      fix: %s\n", weft_tr(cli->lang, "weft data clean --mask all, or --drop_pii all"));
+}
+
+static void json_finding(struct weft_json_out *o, const char *name, const struct weft_finding *f)
+{
+    weft_json_out_object(o);
+    weft_data_key_str(o, "name", weft_str_c(name));
+    weft_data_key_uint(o, "rows", f->rows);
+    if (f->pieces) weft_data_key_uint(o, "pieces", f->pieces);
+    weft_data_key_uint(o, "first_row", f->first_row + 1);
+    weft_data_key_uint(o, "first_turn", f->first_turn + 1);
+    weft_json_out_object_end(o);
+}
+
+static void json_findings(struct weft_json_out *o, const struct settings *s, const struct weft_findings *f)
+{
+    if (s->signs) {
+        weft_json_out_key(o, "quality");
+        weft_json_out_array(o);
+        for (int i = 0; i < WEFT_N_QUALITY; i++)
+            if (f->signs[i].rows) json_finding(o, weft_quality_rules()[i].name, &f->signs[i]);
+        weft_json_out_array_end(o);
+    }
+    if (!s->pii) return;
+    weft_json_out_key(o, "pii");
+    weft_json_out_array(o);
+    for (int i = 0; i < WEFT_N_PII; i++)
+        if (f->pii[i].rows) json_finding(o, weft_pii_name((enum weft_pii_kind)i), &f->pii[i]);
+    weft_json_out_array_end(o);
+}
+
 static const char *verdict_word(enum weft_verdict v)
 {
     return v == WEFT_VERDICT_GOOD ? "good" : v == WEFT_VERDICT_LOOK ? "worth a look" : "bad";
 }
 
 static void show(struct weft_cli *cli, const struct settings *s, const struct weft_check *c,
-                 const struct weft_report *r)
+                 const struct weft_findings *f, const struct weft_report *r)
 {
     weft_data_figure(cli, "rows", c->rows, 0);
     weft_data_figure(cli, "different rows", c->unique_rows, c->rows);
@@ -93,9 +158,13 @@ static void show(struct weft_cli *cli, const struct settings *s, const struct we
     weft_data_names(cli, "look like control tokens", c->lookalikes, c->n_lookalikes, 8);
     examples(cli, "most repeated:", c->duplicates, c->n_duplicates);
     examples(cli, "most answered in different ways:", c->conflicts, c->n_conflicts);
+    if (c->rows) show_findings(cli, s, f, c->rows);
     weft_data_drops(cli, r, (size_t)s->places);
     weft_say(cli, "verdict: %s\n", weft_tr(cli->lang, verdict_word(c->verdict)));
-    for (size_t i = 0; i < c->n_reasons; i++) weft_data_line(cli, "  - ", c->reasons[i], 300);
+    for (size_t i = 0; i < c->n_reasons; i++) {
+        weft_data_line(cli, "  - ", c->reasons[i], 300);
+        weft_say(cli, "      fix: %s\n", c->fixes[i].s);
+    }
 }
 
 static void json_lengths(struct weft_json_out *o, const char *key, const struct weft_lengths *l)
@@ -128,7 +197,8 @@ static void json_items(struct weft_json_out *o, const char *key, const struct we
     weft_json_out_array_end(o);
 }
 
-static enum weft_status show_json(struct weft_cli *cli, const struct weft_check *c, const struct weft_report *r)
+static enum weft_status show_json(struct weft_cli *cli, const struct settings *s, const struct weft_check *c,
+                                  const struct weft_findings *f, const struct weft_report *r)
 {
     const struct {
         const char *key;
@@ -175,6 +245,11 @@ static enum weft_status show_json(struct weft_cli *cli, const struct weft_check 
     weft_json_out_array(&o);
     for (size_t i = 0; i < c->n_reasons; i++) weft_json_out_str(&o, c->reasons[i]);
     weft_json_out_array_end(&o);
+    weft_json_out_key(&o, "fixes");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < c->n_reasons; i++) weft_json_out_str(&o, c->fixes[i]);
+    weft_json_out_array_end(&o);
+    json_findings(&o, s, f);
     weft_json_out_object_end(&o);
     return weft_data_print_json(cli, &b);
 }
@@ -186,6 +261,8 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_rows all = { 0 };
     struct weft_report report = { 0 };
     struct weft_check check;
+    struct weft_quality_settings quality;
+    struct weft_findings findings = { 0 };
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_check, &s, &s.common, &files, &done);
     if (st || done) return st;
@@ -201,16 +278,19 @@ static enum weft_status run(struct weft_cli *cli)
                      : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array"
                                                          : "JSON lines");
     }
+    s.check.short_answer_chars = s.quality.s.short_answer_chars;
     st = weft_check_rows(&cli->arena, &all, &s.check, &check, &cli->err);
+    if (!st) st = weft_data_quality_settings(cli, &s.quality, &quality);
     if (st) return st;
-    if (cli->json) st = show_json(cli, &check, &report);
-    else show(cli, &s, &check, &report);
+    if (s.signs || s.pii) weft_find_rows(&all, &quality, &findings);
+    if (cli->json) st = show_json(cli, &s, &check, &findings, &report);
+    else show(cli, &s, &check, &findings, &report);
     return st ? st : weft_data_partial(cli, &report);
 }
 
 const struct weft_verb weft_verb_data_check = {
     .name = "check",
-    .usage = "FILE...",
+    .usage = "FILE... [--quality] [--pii]",
     .help = "figures, duplicates, conflicts and a verdict",
     .help_zh = "统计、重复、冲突与结论",
     .options = &table,

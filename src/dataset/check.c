@@ -46,13 +46,28 @@ static uint64_t percentile(const uint32_t *sorted, size_t n, unsigned p)
     return sorted[(n * p + 99) / 100 - 1];
 }
 
-static void summarise(uint32_t *len, size_t n, struct weft_lengths *out)
+uint64_t weft_length_bin(size_t bin)
 {
+    static const unsigned char steps[3] = { 1, 2, 5 };
+    uint64_t first = 1;
+    if (!bin) return 0;
+    for (size_t i = 3; i <= bin - 1; i += 3) first *= 10;
+    return first * steps[(bin - 1) % 3];
+}
+
+void weft_lengths_of(uint32_t *len, size_t n, struct weft_lengths *out)
+{
+    size_t bin = 0;
     if (!n) return;
     qsort(len, n, sizeof *len, by_length);
-    for (size_t i = 0; i < n; i++) out->total += len[i];
+    for (size_t i = 0; i < n; i++) {
+        out->total += len[i];
+        while (bin + 1 < WEFT_LENGTH_BINS && len[i] >= weft_length_bin(bin + 1)) bin++;
+        out->bins[bin]++;
+    }
     out->n = n;
     out->min = len[0];
+    out->p5 = percentile(len, n, 5);
     out->p50 = percentile(len, n, 50);
     out->p90 = percentile(len, n, 90);
     out->p95 = percentile(len, n, 95);
@@ -256,10 +271,11 @@ static bool find_alike(struct counter *c, const struct weft_rows *rows)
 
 /* ---- the verdict ---- */
 
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fmt, ...)
-    WEFT_PRINTF(4, 5);
+/* `fix` is a key of the catalogue. */
+static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix, const char *fmt, ...)
+    WEFT_PRINTF(5, 6);
 
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fmt, ...)
+static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix, const char *fmt, ...)
 {
     struct weft_check *k = c->out;
     char text[256];
@@ -268,6 +284,7 @@ static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdic
     vsnprintf(text, sizeof text, weft_tr(lang, fmt), ap);
     va_end(ap);
     if (verdict > k->verdict) k->verdict = verdict;
+    k->fixes[k->n_reasons] = weft_str_c(weft_tr(lang, fix));
     k->reasons[k->n_reasons] = weft_str_dup(c->arena, weft_str_c(text));
     return k->reasons[k->n_reasons++].s != NULL;
 }
@@ -277,41 +294,42 @@ static bool judge(struct counter *c, uint64_t rows, enum weft_lang lang)
     struct weft_check *k = c->out;
     bool ok = true;
     k->reasons = WEFT_NEWS(c->arena, struct weft_str, REASONS);
-    if (!k->reasons) return false;
+    k->fixes = WEFT_NEWS(c->arena, struct weft_str, REASONS);
+    if (!k->reasons || !k->fixes) return false;
     if (k->empty_answers)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_BAD,
+             && say(c, lang, WEFT_VERDICT_BAD, "weft data clean --drop empty_answer leaves them out",
                     "%" PRIu64 " of %" PRIu64 " answers are empty: training on them teaches silence",
                     k->empty_answers, k->answers + k->text_rows);
     if (k->copied_answers * 50 > rows)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_BAD, "%" PRIu64 " of %" PRIu64 " rows answer with their own prompt",
+             && say(c, lang, WEFT_VERDICT_BAD, "weft data clean --drop same_as_prompt leaves them out", "%" PRIu64 " of %" PRIu64 " rows answer with their own prompt",
                     k->copied_answers, rows);
     if (k->duplicate_rows * 10 > rows)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_LOOK,
+             && say(c, lang, WEFT_VERDICT_LOOK, "weft data dedup keeps one of each, near doubles too",
                     "%" PRIu64 " of %" PRIu64
                     " rows are duplicates: they weigh double in training and leak into the validation part",
                     k->duplicate_rows, rows);
     if (k->conflicting_rows * 10 > rows)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_LOOK,
+             && say(c, lang, WEFT_VERDICT_LOOK, "weft data clean --keep-per-prompt K keeps K answers of each prompt",
                     "%" PRIu64 " of %" PRIu64
                     " rows give different answers to one prompt: keep a few of each (keep_per_prompt)",
                     k->conflicting_rows, rows);
     if (k->short_answers * 10 > k->answers)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_LOOK,
+             && say(c, lang, WEFT_VERDICT_LOOK, "weft data clean --drop short_answer, or more turns a row (--turns multi)",
                     "%" PRIu64 " of %" PRIu64 " answers are very short: the model will be too",
                     k->short_answers, k->answers);
     if (k->n_lookalikes)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_LOOK,
+             && say(c, lang, WEFT_VERDICT_LOOK, "harmless where they are meant as text; look at them",
                     "%zu kinds of text look like control tokens; they are trained as plain text",
                     k->n_lookalikes);
     if (rows < 50)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_LOOK,
+             && say(c, lang, WEFT_VERDICT_LOOK, "more source text, more speakers, or weft data augment",
                     "%" PRIu64 " rows are few: expect the model to learn them by heart", rows);
     return ok;
 }
@@ -336,9 +354,9 @@ enum weft_status weft_check_rows(struct weft_arena *a, const struct weft_rows *r
     ok = c.prompt_len && c.answer_len && c.row_len && c.hash;
     for (size_t i = 0; ok && i < rows->n; i++) ok = count_row(&c, &rows->items[i], i);
     if (ok) {
-        summarise(c.prompt_len, c.n_prompts, &out->prompt);
-        summarise(c.answer_len, c.n_answers, &out->answer);
-        summarise(c.row_len, rows->n, &out->row);
+        weft_lengths_of(c.prompt_len, c.n_prompts, &out->prompt);
+        weft_lengths_of(c.answer_len, c.n_answers, &out->answer);
+        weft_lengths_of(c.row_len, rows->n, &out->row);
     }
     ok = ok && list_items(a, &c.speakers, SIZE_MAX, &out->speakers, &out->n_speakers) &&
          list_items(a, &c.systems, LISTED, &out->systems, &out->n_systems) &&

@@ -14,12 +14,19 @@ struct weft_check_settings {
     int64_t long_chars;             /* a row with more is counted as long; 0: off */
 };
 
+enum { WEFT_LENGTH_BINS = 15 };
+
 /* min, median and so on of a length in characters (Unicode code points). */
 struct weft_lengths {
     uint64_t n, total;
-    uint64_t min, p50, p90, p95, p99, max;
+    uint64_t min, p5, p50, p90, p95, p99, max;
     double mean;
+    uint64_t bins[WEFT_LENGTH_BINS];    /* how many lie at or above the bin's first length and below the next one's */
 };
+/* The first length of a bin: 0, 1, 2, 5, 10, 20, 50 ... 20000. */
+uint64_t weft_length_bin(size_t bin);
+/* Sorts `len` and fills `out`, which must be zero. */
+void weft_lengths_of(uint32_t *len, size_t n, struct weft_lengths *out);
 
 struct weft_check_item {
     struct weft_str text;           /* a prompt, a speaker, a token look-alike */
@@ -52,6 +59,7 @@ struct weft_check {
     size_t n_flags;
     enum weft_verdict verdict;
     struct weft_str *reasons;               /* why the verdict is not good; whole sentences in err->lang */
+    struct weft_str *fixes;             /* [n_reasons] what to do about each, in err->lang */
     size_t n_reasons;
 };
 

@@ -92,4 +92,32 @@ status 2 "$weft" data clean "$work/dirty.jsonl" --drop boilerplat; has err "boil
 status 2 "$weft" data clean "$work/dirty.jsonl" --mask phone
 status 0 env WEFT_LANG=zh "$weft" data clean "$work/dirty.jsonl" --drop all; has out "以 AI 自称或拒答的回答"
 
+# ---- check: every finding with what to do about it ----
+status 0 "$weft" data check "$work/dirty.jsonl" --quality --pii
+has out "boilerplate              1   16.7 %  #3:2  answers that speak as an AI"
+has out "mobile                   1   16.7 %  #1:1"; has out "weft data clean --mask all"
+has out "fix: weft data clean --drop empty_answer leaves them out"
+hasnt out "13812345678  "
+status 0 "$weft" data check "$work/dirty.jsonl" --quality --pii --json
+has out '"quality":[{"name":"empty_answer","rows":1,"first_row":2,"first_turn":2}'
+has out '"pii":[{"name":"mobile","rows":1,"pieces":1,"first_row":1,"first_turn":1},{"name":"email"'
+has out '"fixes":["weft data clean --drop empty_answer leaves them out"'
+status 0 "$weft" data check "$work/dirty.jsonl"; hasnt out "signs of quality"
+status 0 env WEFT_LANG=zh "$weft" data check "$work/dirty.jsonl" --quality; has out "建议：舍去：clean --drop boilerplate"
+
+# ---- stats ----
+status 0 "$weft" data stats "$work/dirty.jsonl"
+has out "num_train_epochs 15: 10 to 20 are usual for 6 rows"; has out "answers by characters:"; has out "####"
+has out "rows mostly in: Han 5 Latin 1"
+status 0 "$weft" data stats "$work/dirty.jsonl" --json
+has out '"rows":6,"unique_rows":6'; has out '"rows_mostly":{"Han":5,"Latin":1}'; has out '"epochs_range":[10,20]'; hasnt out cutoff_len
+if [ -d models/tiny ]; then
+    status 0 "$weft" data stats "$work/dirty.jsonl" --model models/tiny
+    has out "cutoff_len 512: the smallest that cuts less than 1 %"; has out "rows longer than 2048"
+    status 4 "$weft" data stats "$work/rows.jsonl" --model models/tiny --json; has out '"not_counted":0,"cutoff_len":512'
+fi
+status 4 "$weft" data stats "$work/rows.jsonl" --json; has out '"units_in":9,"blank":1,"rows":7'; has out '"preference_rows":1,"kto_rows":2'
+status 2 "$weft" data stats
+status 0 env WEFT_LANG=zh "$weft" data stats "$work/dirty.jsonl"; has out "通常 10 到 20 轮"
+
 exit $failed
