@@ -1,5 +1,5 @@
-/* libcurl's multi interface by sockets: curl says which descriptors it waits for, epoll tells which are ready, so that a
- * turn costs as much as happened in it and not as many calls as there are.
+/* libcurl's multi interface by sockets: curl says which descriptors it waits for, epoll tells which are ready, so
+ * that a turn costs as much as happened in it and not as many calls as there are.
  *
  * What is not left to curl, and why:
  * - deadlines: curl knows one for connecting and one for all; a model may think for a minute and then write for five;
@@ -36,9 +36,9 @@ enum {
     FIRST_BYTE_MS = 120 * 1000,
     GAP_MS = 60 * 1000,
     WHOLE_MS = 600 * 1000,
-    MAX_HEADERS = 64 << 10,     /* of one reply, all lines */
+    MAX_HEADERS = 64 << 10, /* of one reply, all lines */
     MAX_ERROR_BODY = 1 << 20,
-    POLL_MS = 250,              /* how late the cancel flag may be seen */
+    POLL_MS = 250, /* how late the cancel flag may be seen */
     MAX_EVENTS = 64
 };
 
@@ -72,17 +72,17 @@ struct timer {
 struct weft_http_call {
     struct weft_http_call *next, *prev; /* in h->calls once it is in the multi handle, else in h->fresh */
     struct weft_http *http;
-    struct weft_arena arena;            /* copies of the request's strings */
+    struct weft_arena arena; /* copies of the request's strings */
     struct weft_http_request request;
-    struct curl_slist *all, *few;       /* headers for the first origin, and for any other */
+    struct curl_slist *all, *few; /* headers for the first origin, and for any other */
     CURL *easy;
     bool in_multi;
 
-    bool cancelled, crossed;            /* crossed: a redirect led to another origin */
-    bool following, head_done;          /* of the present hop */
-    int hops, sends;                    /* sends: of the present hop */
-    enum weft_http_fault found;         /* what a callback of curl's noticed; explains curl's own error */
-    char address[INET6_ADDRSTRLEN];     /* the address that was refused */
+    bool cancelled, crossed;        /* crossed: a redirect led to another origin */
+    bool following, head_done;      /* of the present hop */
+    int hops, sends;                /* sends: of the present hop */
+    enum weft_http_fault found;     /* what a callback of curl's noticed; explains curl's own error */
+    char address[INET6_ADDRSTRLEN]; /* the address that was refused */
 
     uint64_t started_ms, hop_ms, sent_ms, byte_ms; /* byte_ms: the last byte that came; 0: none yet */
     struct weft_buf headers, body;
@@ -95,13 +95,13 @@ struct weft_http {
     CURLM *multi;
     int epoll;
     struct weft_http_options options;
-    struct weft_arena arena;            /* copies of the options */
+    struct weft_arena arena; /* copies of the options */
     struct curl_slist *resolve;
     struct weft_http_call *calls, *fresh, *fresh_last; /* fresh: submitted since the last turn, in order */
     size_t n_calls;
     struct timer *timers;
     uint64_t next_timer;
-    int64_t curl_due_ms;                /* when curl wants to be called; -1: not */
+    int64_t curl_due_ms; /* when curl wants to be called; -1: not */
 };
 
 static uint64_t now_ms(void)
@@ -113,10 +113,7 @@ static uint64_t now_ms(void)
 
 uint64_t weft_http_now_ms(const struct weft_http *h) { return now_ms(); }
 
-size_t weft_http_calls(const struct weft_http *h)
-{
-    return h->n_calls;
-}
+size_t weft_http_calls(const struct weft_http *h) { return h->n_calls; }
 
 /* ---- headers of a reply ---- */
 
@@ -263,7 +260,8 @@ static void head_complete(struct weft_http_call *call)
         call->found = WEFT_HTTP_CANCELLED;
 }
 
-/* One line of the head, with its line end; "HTTP/..." begins another reply (after 100 Continue), an empty line ends it. */
+/* One line of the head, with its line end; "HTTP/..." begins another reply (after 100 Continue), an empty line ends
+ * it. */
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct weft_http_call *call = ctx;
@@ -274,7 +272,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         weft_buf_reset(&call->headers);
         call->head_done = false;
         call->reply.status = 0;
-        for (blank = blank ? blank + 1 : p + line.len; blank < p + line.len && *blank >= '0' && *blank <= '9'; blank++)
+        for (blank = blank ? blank + 1 : p + line.len; blank < p + line.len && *blank >= '0' && *blank <= '9';
+             blank++)
             if (call->reply.status < 1000) call->reply.status = call->reply.status * 10 + (*blank - '0');
         call->reply.first_byte_ms = call->byte_ms - call->started_ms;
         return line.len;
@@ -294,7 +293,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
     struct weft_str piece = { p, size * n };
     call->byte_ms = now_ms();
     if (call->found) return 0;
-    if (call->following) return piece.len;      /* the page that says "moved" */
+    if (call->following) return piece.len; /* the page that says "moved" */
     call->reply.body_bytes += piece.len;
     if (call->reply.status >= 300) {
         if (call->body.len < MAX_ERROR_BODY)
@@ -356,7 +355,8 @@ static void explain(struct weft_http_call *call, enum weft_http_fault fault)
     switch (fault) {
     case WEFT_HTTP_FINE: break;
     case WEFT_HTTP_DNS:
-        weft_fail(err, WEFT_EREMOTE, "the name %s was not found; check the address and the network (%s)", host, detail);
+        weft_fail(err, WEFT_EREMOTE, "the name %s was not found; check the address and the network (%s)", host,
+                  detail);
         break;
     case WEFT_HTTP_REFUSED:
         call->http->c.getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
@@ -492,8 +492,8 @@ static bool prepare(struct weft_http_call *call)
     return ok;
 }
 
-/* Puts a call that is prepared into the multi handle.  An address in digits is looked at here as well: behind a proxy no
- * socket to it will be opened. */
+/* Puts a call that is prepared into the multi handle.  An address in digits is looked at here as well: behind a
+ * proxy no socket to it will be opened. */
 static void start(struct weft_http_call *call)
 {
     struct weft_http *h = call->http;
@@ -512,7 +512,8 @@ static void follow(struct weft_http_call *call)
 {
     struct weft_http *h = call->http;
     struct weft_url here, there;
-    struct weft_str target = weft_url_join(&call->arena, call->reply.url, weft_http_header(&call->reply, "location"));
+    struct weft_str target =
+        weft_url_join(&call->arena, call->reply.url, weft_http_header(&call->reply, "location"));
     h->c.multi_remove(h->multi, call->easy);
     call->in_multi = false;
     if (!target.s) {
@@ -583,7 +584,8 @@ static enum weft_status add_header(struct weft_http_call *call, const char *name
         return weft_fail(err, WEFT_EARG, "\"%s\" is no name of an HTTP header",
                          weft_escape(shown, sizeof shown, weft_str_c(name)));
     if (!is_value(value))
-        return weft_fail(err, WEFT_EARG, "the value of the HTTP header %s holds a line break or control character", name);
+        return weft_fail(err, WEFT_EARG, "the value of the HTTP header %s holds a line break or control character",
+                         name);
     /* "Name;" is curl's way to send an empty one. */
     struct weft_str line = weft_str_printf(&call->arena, value[0] ? "%s: %s" : "%s;%s", name, value);
     if (!line.s || !append(h, &call->all, line.s) || (harmless(name) && !append(h, &call->few, line.s)))
@@ -591,7 +593,8 @@ static enum weft_status add_header(struct weft_http_call *call, const char *name
     return WEFT_OK;
 }
 
-static enum weft_status add_headers(struct weft_http_call *call, const struct weft_http_request *r, struct weft_err *err)
+static enum weft_status add_headers(struct weft_http_call *call, const struct weft_http_request *r,
+                                    struct weft_err *err)
 {
     struct weft_http *h = call->http;
     enum weft_status st = WEFT_OK;
@@ -607,12 +610,15 @@ static enum weft_status add_headers(struct weft_http_call *call, const struct we
         else st = add_header(call, "Authorization", value.s, err);
     }
     if (!st && (r->from || r->to)) {
-        if (r->to) snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)r->from, (unsigned long long)r->to);
+        if (r->to)
+            snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)r->from,
+                     (unsigned long long)r->to);
         else snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)r->from);
         st = add_header(call, "Range", range, err);
     }
     /* curl would wait a second for "100 Continue" with long bodies, and call every body a form. */
-    if (!st && r->body.s && (!append(h, &call->all, "Expect:") || (!type && !append(h, &call->all, "Content-Type:"))))
+    if (!st && r->body.s
+        && (!append(h, &call->all, "Expect:") || (!type && !append(h, &call->all, "Content-Type:"))))
         st = weft_fail_nomem(err, 16, "an HTTP header");
     return st;
 }
@@ -713,7 +719,8 @@ static bool copy_options(struct weft_http *h, const struct weft_http_options *op
     return true;
 }
 
-enum weft_status weft_http_new(struct weft_http **out, const struct weft_http_options *options, struct weft_err *err)
+enum weft_status weft_http_new(struct weft_http **out, const struct weft_http_options *options,
+                               struct weft_err *err)
 {
     *out = NULL;
     if (options->ca_file && access(options->ca_file, R_OK))
@@ -798,7 +805,8 @@ static uint64_t deadline(const struct weft_http_call *call)
     const struct weft_http_request *r = &call->request;
     uint64_t whole = r->whole_ms == WEFT_HTTP_NEVER ? UINT64_MAX : call->started_ms + r->whole_ms, other;
     if (call->byte_ms) other = r->gap_ms == WEFT_HTTP_NEVER ? UINT64_MAX : call->byte_ms + r->gap_ms;
-    else if (call->sent_ms) other = r->first_byte_ms == WEFT_HTTP_NEVER ? UINT64_MAX : call->sent_ms + r->first_byte_ms;
+    else if (call->sent_ms)
+        other = r->first_byte_ms == WEFT_HTTP_NEVER ? UINT64_MAX : call->sent_ms + r->first_byte_ms;
     else other = r->connect_ms == WEFT_HTTP_NEVER ? UINT64_MAX : call->hop_ms + r->connect_ms;
     return whole < other ? whole : other;
 }
@@ -848,8 +856,9 @@ static void run_timers(struct weft_http *h)
     for (;;) { /* a timer's function may change the list; the oldest of those that are due goes first */
         struct timer **first = NULL;
         for (struct timer **t = &h->timers; *t; t = &(*t)->next)
-            if ((*t)->due_ms <= now && (!first || (*t)->due_ms < (*first)->due_ms
-                                        || ((*t)->due_ms == (*first)->due_ms && (*t)->number < (*first)->number)))
+            if ((*t)->due_ms <= now
+                && (!first || (*t)->due_ms < (*first)->due_ms
+                    || ((*t)->due_ms == (*first)->due_ms && (*t)->number < (*first)->number)))
                 first = t;
         if (!first) return;
         struct timer due = **first, *gone = *first;

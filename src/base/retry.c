@@ -107,9 +107,10 @@ bool weft_api_error_read(struct weft_arena *a, struct weft_str json, struct weft
 
 bool weft_api_error_is_quota(const struct weft_api_error *e)
 {
-    static const char *const words[] = { "insufficient_quota", "insufficient_balance", "billing_not_active",
-                                         "billing_hard_limit_reached", "Arrearage", "exceeded_current_quota_error",
-                                         "quota_exceeded", "access_terminated" };
+    static const char *const words[] = { "insufficient_quota", "insufficient_balance",
+                                         "billing_not_active", "billing_hard_limit_reached",
+                                         "Arrearage",          "exceeded_current_quota_error",
+                                         "quota_exceeded",     "access_terminated" };
     for (size_t i = 0; i < WEFT_COUNT(words); i++)
         if (weft_str_is(e->code, words[i]) || weft_str_is(e->type, words[i])) return true;
     return weft_str_find(e->message, WEFT_STR("Insufficient Balance"), 0) != SIZE_MAX;
@@ -142,8 +143,8 @@ void weft_limiter_drop(struct weft_limiter *l)
     if (l->in_flight > 0) l->in_flight--;
 }
 
-/* A full window of answers makes it one larger, and only a tenth larger from just below where it was too large last time:
- * the service's limit is probably still there, and each touch of it costs everybody a pause. */
+/* A full window of answers makes it one larger, and only a tenth larger from just below where it was too large last
+ * time: the service's limit is probably still there, and each touch of it costs everybody a pause. */
 static void grow(struct weft_limiter *l)
 {
     double step = l->too_many > 0 && l->window > l->too_many - 1.5 ? 0.1 : 1;
@@ -190,9 +191,14 @@ static enum kind kind_of(const struct weft_try *t, bool quota)
     if (t->status >= 200 && t->status < 300) return t->broken ? MAYBE_PAID : ANSWERED;
     if (quota) return FATAL;
     switch (t->status) {
-    case 401: case 402: case 403: case 404: case 405: return FATAL;
+    case 401:
+    case 402:
+    case 403:
+    case 404:
+    case 405: return FATAL;
     case 429: return no ? HOPELESS : LIMITED;
-    case 408: case 409: return no ? HOPELESS : TRANSIENT;
+    case 408:
+    case 409: return no ? HOPELESS : TRANSIENT;
     default: break;
     }
     if (t->status >= 500) return no ? HOPELESS : TRANSIENT;
@@ -218,23 +224,31 @@ static void explain(const struct weft_retry_rules *r, const struct weft_retry *c
     if (t->fault == WEFT_HTTP_CANCELLED) weft_fail(err, WEFT_ECANCEL, "stopped");
     else if (t->fault == WEFT_HTTP_FORBIDDEN) weft_fail_rule(err, WEFT_EARG, "D9", "%s; check %s", why, url);
     else if (kind == FATAL && (quota || t->status == 402))
-        weft_fail_rule(err, WEFT_EREMOTE, "C3", "the quota or balance behind %s is used up (HTTP %d: %s)", key, t->status,
-                       why);
+        weft_fail_rule(err, WEFT_EREMOTE, "C3", "the quota or balance behind %s is used up (HTTP %d: %s)", key,
+                       t->status, why);
     else if (kind == FATAL && (t->status == 401 || t->status == 403))
-        weft_fail_rule(err, WEFT_EREMOTE, "C3", "the service refuses the key (HTTP %d: %s); check %s", t->status, why, key);
+        weft_fail_rule(err, WEFT_EREMOTE, "C3", "the service refuses the key (HTTP %d: %s); check %s", t->status,
+                       why, key);
     else if (kind == FATAL)
-        weft_fail_rule(err, WEFT_EREMOTE, "C3", "the service does not know this model or address (HTTP %d: %s); check %s "
-                       "and %s", t->status, why, model, url);
+        weft_fail_rule(err, WEFT_EREMOTE, "C3",
+                       "the service does not know this model or address (HTTP %d: %s); check %s "
+                       "and %s",
+                       t->status, why, model, url);
     else if (kind == LIMITED)
-        weft_fail_rule(err, WEFT_EREMOTE, "C2", "the service asks for slower calls, %d times (HTTP 429: %s); use fewer at "
-                       "once", call->limited, why);
+        weft_fail_rule(err, WEFT_EREMOTE, "C2",
+                       "the service asks for slower calls, %d times (HTTP 429: %s); use fewer at "
+                       "once",
+                       call->limited, why);
     else if (kind == MAYBE_PAID)
-        weft_fail_rule(err, WEFT_EREMOTE, t->broken ? "C6" : "C5", "%d tries were sent and none was answered whole; each "
-                       "may have to be paid: %s", call->maybe_paid, why);
+        weft_fail_rule(err, WEFT_EREMOTE, t->broken ? "C6" : "C5",
+                       "%d tries were sent and none was answered whole; each "
+                       "may have to be paid: %s",
+                       call->maybe_paid, why);
     else if (kind == TRANSIENT && t->fault)
         weft_fail_rule(err, WEFT_EREMOTE, "C4", "%d tries failed; the last: %s", call->tries, why);
     else if (kind == TRANSIENT)
-        weft_fail_rule(err, WEFT_EREMOTE, "C4", "%d tries failed; the last with HTTP %d: %s", call->tries, t->status, why);
+        weft_fail_rule(err, WEFT_EREMOTE, "C4", "%d tries failed; the last with HTTP %d: %s", call->tries,
+                       t->status, why);
     else weft_fail_rule(err, WEFT_EREMOTE, "C3", "the service refuses this request (HTTP %d: %s)", t->status, why);
 }
 
@@ -249,11 +263,13 @@ static bool asked_wait(const struct weft_retry_rules *r, const struct weft_try *
     return said;
 }
 
-enum weft_retry_verdict weft_retry_next(const struct weft_retry_rules *r, struct weft_limiter *l, struct weft_retry *call,
-                                        const struct weft_try *t, uint64_t now_ms, int64_t unix_now, struct weft_rng *rng,
-                                        uint64_t *wait_ms, struct weft_err *err)
+enum weft_retry_verdict weft_retry_next(const struct weft_retry_rules *r, struct weft_limiter *l,
+                                        struct weft_retry *call, const struct weft_try *t, uint64_t now_ms,
+                                        int64_t unix_now, struct weft_rng *rng, uint64_t *wait_ms,
+                                        struct weft_err *err)
 {
-    uint32_t first = r->backoff_ms ? r->backoff_ms : 1000, most = r->max_backoff_ms ? r->max_backoff_ms : 60 * 1000;
+    uint32_t first = r->backoff_ms ? r->backoff_ms : 1000,
+             most = r->max_backoff_ms ? r->max_backoff_ms : 60 * 1000;
     int max_tries = r->max_tries ? r->max_tries : 6, max_limited = r->max_limited ? r->max_limited : 30;
     int max_paid = r->max_paid_repeats < 0 ? 0 : r->max_paid_repeats ? r->max_paid_repeats : 2;
     struct weft_arena scratch = { .block_bytes = 4096 };
@@ -294,6 +310,8 @@ enum weft_retry_verdict weft_retry_next(const struct weft_retry_rules *r, struct
     }
     if (kind != ANSWERED && !again) explain(r, call, t, &e, kind, quota, err);
     weft_arena_clear(&scratch);
-    return kind == ANSWERED ? WEFT_RETRY_DONE : again ? WEFT_RETRY_AGAIN : kind == FATAL ? WEFT_RETRY_STOP
-                                                                                        : WEFT_RETRY_GIVE_UP;
+    return kind == ANSWERED ? WEFT_RETRY_DONE
+           : again          ? WEFT_RETRY_AGAIN
+           : kind == FATAL  ? WEFT_RETRY_STOP
+                            : WEFT_RETRY_GIVE_UP;
 }

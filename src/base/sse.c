@@ -2,8 +2,8 @@
 
 enum { MAX_BYTES = 16 << 20 };
 
-static enum weft_status dispatch(struct weft_sse *s, bool (*fn)(void *ctx, const struct weft_sse_event *event), void *ctx,
-                                 struct weft_err *err)
+static enum weft_status dispatch(struct weft_sse *s, bool (*fn)(void *ctx, const struct weft_sse_event *event),
+                                 void *ctx, struct weft_err *err)
 {
     struct weft_sse_event e = { weft_buf_view(&s->name), weft_buf_view(&s->data), weft_buf_view(&s->id) };
     enum weft_status st = WEFT_OK;
@@ -26,8 +26,8 @@ static enum weft_status dispatch(struct weft_sse *s, bool (*fn)(void *ctx, const
     return st;
 }
 
-static enum weft_status take_line(struct weft_sse *s, bool (*fn)(void *ctx, const struct weft_sse_event *event), void *ctx,
-                                  struct weft_err *err)
+static enum weft_status take_line(struct weft_sse *s, bool (*fn)(void *ctx, const struct weft_sse_event *event),
+                                  void *ctx, struct weft_err *err)
 {
     struct weft_str line = weft_buf_view(&s->line), value = { 0 };
     enum weft_status st = WEFT_OK;
@@ -54,7 +54,8 @@ static enum weft_status take_line(struct weft_sse *s, bool (*fn)(void *ctx, cons
 }
 
 enum weft_status weft_sse_feed(struct weft_sse *s, struct weft_str piece,
-                               bool (*fn)(void *ctx, const struct weft_sse_event *event), void *ctx, struct weft_err *err)
+                               bool (*fn)(void *ctx, const struct weft_sse_event *event), void *ctx,
+                               struct weft_err *err)
 {
     size_t max = s->max_bytes ? s->max_bytes : MAX_BYTES, at = 0;
     struct weft_buf *const bufs[] = { &s->line, &s->data, &s->name, &s->id };

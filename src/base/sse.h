@@ -1,8 +1,9 @@
 /* base/sse.h - server-sent events: a stream of text, cut anywhere, becomes whole events
  *
- * The grammar is WHATWG HTML, section 9.2.6: lines end in LF, CR or CR LF; "data:" lines of one event are joined with LF;
- * an empty line ends the event; a line that begins with ":" is a comment; one byte order mark in front is skipped.  An
- * event is handed over only when it is whole, so a character of several bytes is never cut, however the bytes came.
+ * The grammar is WHATWG HTML, section 9.2.6: lines end in LF, CR or CR LF; "data:" lines of one event are joined
+ * with LF; an empty line ends the event; a line that begins with ":" is a comment; one byte order mark in front is
+ * skipped.  An event is handed over only when it is whole, so a character of several bytes is never cut, however the
+ * bytes came.
  *
  * Language models end a stream with the event "[DONE]".  A stream without it was cut (rule C6), which is why `done` is
  * kept here: after the transfer, `s.done` tells whole from cut.
@@ -19,11 +20,11 @@ struct weft_sse_event {
 };
 
 struct weft_sse {
-    size_t max_bytes;                /* of one line and of one event; 0: 16 MiB */
+    size_t max_bytes; /* of one line and of one event; 0: 16 MiB */
     struct weft_buf line, data, name, id;
-    bool begun, after_cr, has_data;  /* begun: past the place of a byte order mark */
-    bool done;                       /* "[DONE]" came; what follows is not handed over */
-    uint64_t events, bytes;          /* handed over; fed */
+    bool begun, after_cr, has_data; /* begun: past the place of a byte order mark */
+    bool done;                      /* "[DONE]" came; what follows is not handed over */
+    uint64_t events, bytes;         /* handed over; fed */
 };
 
 /* A zeroed struct is ready.  Hands each event that becomes whole to fn, in order; false from fn ends the feeding with

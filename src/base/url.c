@@ -1,5 +1,6 @@
 /* The authority is cut at the first "/", "?" or "#" and then holds nothing but host and port: no "@", no backslash, no
- * percent sign.  Readers of URLs disagree about exactly those, and a check that disagrees with the connection is none. */
+ * percent sign.  Readers of URLs disagree about exactly those, and a check that disagrees with the connection is
+ * none. */
 #include "base/url.h"
 
 #include "base/lang.h"
@@ -23,7 +24,8 @@ static size_t scheme_length(struct weft_str s)
 {
     size_t i = 0;
     if (!s.len || !is_letter(s.s[0])) return 0;
-    while (i < s.len && (is_letter(s.s[i]) || is_digit(s.s[i]) || s.s[i] == '+' || s.s[i] == '-' || s.s[i] == '.')) i++;
+    while (i < s.len && (is_letter(s.s[i]) || is_digit(s.s[i]) || s.s[i] == '+' || s.s[i] == '-' || s.s[i] == '.'))
+        i++;
     return i < s.len && s.s[i] == ':' ? i + 1 : 0;
 }
 
@@ -48,8 +50,8 @@ static const char *shown(char *out, size_t bytes, struct weft_str text)
 static enum weft_status refuse(struct weft_str text, const char *why, struct weft_err *err)
 {
     char out[256];
-    return weft_fail_rule(err, WEFT_EARG, "D9", "the address \"%s\" cannot be used: %s", shown(out, sizeof out, text),
-                          weft_tr(err ? err->lang : WEFT_LANG_EN, why));
+    return weft_fail_rule(err, WEFT_EARG, "D9", "the address \"%s\" cannot be used: %s",
+                          shown(out, sizeof out, text), weft_tr(err ? err->lang : WEFT_LANG_EN, why));
 }
 
 static bool read_port(struct weft_str digits, int *port)
@@ -116,8 +118,7 @@ enum weft_status weft_url_parse(struct weft_str text, struct weft_url *out, stru
         size_t colon = weft_str_find(authority, WEFT_STR(":"), 0);
         if (colon != SIZE_MAX) host_end = colon;
         u.host = weft_str_sub(authority, 0, host_end);
-        if (!is_name(u.host))
-            return refuse(text, "expected a host of letters, digits, dots and hyphens", err);
+        if (!is_name(u.host)) return refuse(text, "expected a host of letters, digits, dots and hyphens", err);
     }
     u.port = u.tls ? 443 : 80;
     port = weft_str_skip(authority, host_end);
@@ -149,8 +150,8 @@ struct weft_str weft_url_join(struct weft_arena *a, struct weft_str base, struct
     if (weft_str_starts(ref, WEFT_STR("//"))) front.len = scheme;
     else if (weft_str_starts(ref, WEFT_STR("/"))) front.len = end;
     else if (weft_str_starts(ref, WEFT_STR("?")) || !ref.len) front.len = query;
-    else if (weft_str_starts(ref, WEFT_STR("#"))) front.len = weft_min_size(weft_str_find(base, WEFT_STR("#"), end),
-                                                                            base.len);
+    else if (weft_str_starts(ref, WEFT_STR("#")))
+        front.len = weft_min_size(weft_str_find(base, WEFT_STR("#"), end), base.len);
     else {
         front.len = slash;
         if (slash == end) between = "/";
@@ -192,10 +193,8 @@ enum weft_address_kind weft_address_kind4(uint32_t address)
         { 0xc0000a00, 24, WEFT_ADDRESS_FORBIDDEN }, /* 192.0.0/24 and its like are nobody's */
         { 0xe0000000, 3, WEFT_ADDRESS_FORBIDDEN },  /* 224/4 multicast, 240/4 reserved, broadcast */
         { 0x00000000, 8, WEFT_ADDRESS_PRIVATE },    /* 0.0.0.0 is this machine */
-        { 0x7f000000, 8, WEFT_ADDRESS_PRIVATE },
-        { 0x0a000000, 8, WEFT_ADDRESS_PRIVATE },
-        { 0xac100000, 12, WEFT_ADDRESS_PRIVATE },
-        { 0xc0a80000, 16, WEFT_ADDRESS_PRIVATE },
+        { 0x7f000000, 8, WEFT_ADDRESS_PRIVATE },    { 0x0a000000, 8, WEFT_ADDRESS_PRIVATE },
+        { 0xac100000, 12, WEFT_ADDRESS_PRIVATE },   { 0xc0a80000, 16, WEFT_ADDRESS_PRIVATE },
         { 0x64400000, 10, WEFT_ADDRESS_PRIVATE },
     };
     for (size_t i = 0; i < WEFT_COUNT(nets); i++)
@@ -205,7 +204,8 @@ enum weft_address_kind weft_address_kind4(uint32_t address)
 
 enum weft_address_kind weft_address_kind6(const unsigned char b[16])
 {
-    static const unsigned char zero[16] = { 0 }, metadata[16] = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 };
+    static const unsigned char zero[16] = { 0 },
+                               metadata[16] = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 };
     if (memcmp(b, metadata, 16) == 0) return WEFT_ADDRESS_FORBIDDEN;
     uint32_t last = (uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 | b[15];
     bool mapped = memcmp(b, zero, 10) == 0 && b[10] == 0xff && b[11] == 0xff;
@@ -216,7 +216,8 @@ enum weft_address_kind weft_address_kind6(const unsigned char b[16])
     if (memcmp(b, zero, 15) == 0 && b[15] <= 1) return WEFT_ADDRESS_PRIVATE; /* :: and ::1 */
     if (memcmp(b, zero, 12) == 0) return weft_address_kind4(last);
     if (b[0] == 0xff) return WEFT_ADDRESS_FORBIDDEN;
-    if (b[0] == 0xfe && b[1] >= 0x80) return WEFT_ADDRESS_FORBIDDEN; /* fe80::/10 and the old site-local fec0::/10 */
+    if (b[0] == 0xfe && b[1] >= 0x80)
+        return WEFT_ADDRESS_FORBIDDEN; /* fe80::/10 and the old site-local fec0::/10 */
     if ((b[0] & 0xfe) == 0xfc) return WEFT_ADDRESS_PRIVATE;
     return WEFT_ADDRESS_PUBLIC;
 }

@@ -13,7 +13,8 @@ static const char *first_of(const char *const *names, size_t n)
     }
     return NULL;
 }
-#define FIRST_OF(...) first_of((const char *const[]){ __VA_ARGS__ }, WEFT_COUNT(((const char *const[]){ __VA_ARGS__ })))
+#define FIRST_OF(...)                                                                                             \
+    first_of((const char *const[]){ __VA_ARGS__ }, WEFT_COUNT(((const char *const[]){ __VA_ARGS__ })))
 
 void weft_cli_network(struct weft_cli *cli, struct weft_http_options *out)
 {
@@ -74,7 +75,4 @@ enum weft_status weft_cli_hub(struct weft_cli *cli, struct weft_hub_options *out
     return read_token(cli, home, out);
 }
 
-bool weft_cli_is_repo(const char *word)
-{
-    return strncmp(word, "hf:", 3) == 0 || strncmp(word, "ms:", 3) == 0;
-}
+bool weft_cli_is_repo(const char *word) { return strncmp(word, "hf:", 3) == 0 || strncmp(word, "ms:", 3) == 0; }

@@ -18,23 +18,60 @@ struct settings {
 };
 
 static const struct weft_option rows[] = {
-    { .key = "dataset", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, dataset), .group = "What",
-      .help = "REPO is a dataset, not a model", .help_zh = "REPO 是数据集，不是模型" },
-    { .key = "all", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, all), .group = "What",
-      .help = "every file, not only what weft needs", .help_zh = "取全部文件，而不只是 weft 需要的" },
-    { .key = "sha256", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, sha256), .group = "What",
-      .help = "what the SHA-256 of a single file must be", .help_zh = "单个文件应有的 SHA-256" },
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Where",
+    { .key = "dataset",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, dataset),
+      .group = "What",
+      .help = "REPO is a dataset, not a model",
+      .help_zh = "REPO 是数据集，不是模型" },
+    { .key = "all",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, all),
+      .group = "What",
+      .help = "every file, not only what weft needs",
+      .help_zh = "取全部文件，而不只是 weft 需要的" },
+    { .key = "sha256",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, sha256),
+      .group = "What",
+      .help = "what the SHA-256 of a single file must be",
+      .help_zh = "单个文件应有的 SHA-256" },
+    { .key = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .group = "Where",
       .help = "where a single file goes; FILE.origin.json beside it says where it came from",
-      .help_zh = "单个文件的存放位置；旁边的 FILE.origin.json 记录来源", .short_flag = 'o' },
-    { .key = "offline", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, offline), .group = "Network",
-      .help = "only look into the cache (HF_HUB_OFFLINE)", .help_zh = "只查看本地缓存（HF_HUB_OFFLINE）" },
-    { .key = "parallel", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, parallel), .def = "4", .min = 1, .max = 64,
-      .group = "Network", .help = "files at a time", .help_zh = "同时下载的文件数" },
-    { .key = "retry_ms", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, retry_ms), .def = "1000", .min = 1,
-      .max = 600000, .unit = "ms", .group = "Network", .help = "shortest pause before another try",
+      .help_zh = "单个文件的存放位置；旁边的 FILE.origin.json 记录来源",
+      .short_flag = 'o' },
+    { .key = "offline",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, offline),
+      .group = "Network",
+      .help = "only look into the cache (HF_HUB_OFFLINE)",
+      .help_zh = "只查看本地缓存（HF_HUB_OFFLINE）" },
+    { .key = "parallel",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, parallel),
+      .def = "4",
+      .min = 1,
+      .max = 64,
+      .group = "Network",
+      .help = "files at a time",
+      .help_zh = "同时下载的文件数" },
+    { .key = "retry_ms",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, retry_ms),
+      .def = "1000",
+      .min = 1,
+      .max = 600000,
+      .unit = "ms",
+      .group = "Network",
+      .help = "shortest pause before another try",
       .help_zh = "再次尝试之前的最短等待" },
-    { .key = "ca_file", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, ca_file), .group = "Network",
+    { .key = "ca_file",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, ca_file),
+      .group = "Network",
       .help = "certificates to trust instead of the system's (SSL_CERT_FILE)",
       .help_zh = "代替系统证书的受信证书文件（SSL_CERT_FILE）" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
@@ -52,13 +89,15 @@ static const char *name_in(struct weft_cli *cli, const char *url)
     size_t end = strcspn(url, "?#"), from = end;
     while (from && url[from - 1] != '/') from--;
     struct weft_str name = { url + from, end - from };
-    if (strcspn(strstr(url, "//") + 2, "/?#") == strlen(strstr(url, "//") + 2) || !weft_hub_path_ok(name)) return NULL;
+    if (strcspn(strstr(url, "//") + 2, "/?#") == strlen(strstr(url, "//") + 2) || !weft_hub_path_ok(name))
+        return NULL;
     return weft_arena_strndup(&cli->arena, name.s, name.len);
 }
 
 /* FILE.origin.json: where a file came from and what it was, for whoever finds it in a year. */
 static enum weft_status write_origin(struct weft_cli *cli, const char *path, const char *url,
-                                     const struct weft_hub_repo *repo, const struct weft_hub_result *r, const char *sha256)
+                                     const struct weft_hub_repo *repo, const struct weft_hub_result *r,
+                                     const char *sha256)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -113,8 +152,8 @@ static enum weft_status pull_address(struct weft_cli *cli, const struct settings
 }
 
 /* One file of a repository, checked against --sha256 and copied to -o. */
-static enum weft_status finish_file(struct weft_cli *cli, const struct settings *set, const struct weft_hub_repo *repo,
-                                    struct weft_hub_result *r)
+static enum weft_status finish_file(struct weft_cli *cli, const struct settings *set,
+                                    const struct weft_hub_repo *repo, struct weft_hub_result *r)
 {
     char sha256[WEFT_SHA256_HEX];
     struct weft_map m = { 0 };
@@ -122,7 +161,8 @@ static enum weft_status finish_file(struct weft_cli *cli, const struct settings 
         return weft_fail(&cli->err, WEFT_EARG, "--sha256 and -o take one file; name it behind the repository");
     enum weft_status st = weft_sha256_file(r->path, sha256, &cli->err);
     if (!st && set->sha256 && strcasecmp(set->sha256, sha256) != 0)
-        st = weft_fail_rule(&cli->err, WEFT_EINPUT, "B7", "%s has the SHA-256 %s, another one than asked for", r->path, sha256);
+        st = weft_fail_rule(&cli->err, WEFT_EINPUT, "B7", "%s has the SHA-256 %s, another one than asked for",
+                            r->path, sha256);
     if (st || !set->output) return st;
     st = weft_map_open(&m, r->path, &cli->err);
     if (!st) st = weft_file_write(set->output, (struct weft_str){ (const char *)m.p, m.len }, &cli->err);
@@ -201,7 +241,8 @@ static enum weft_status run(struct weft_cli *cli)
     char bytes[32], fetched[32];
     enum weft_status st = weft_cli_options(cli, &weft_verb_pull, &set, &set.common, &words, &done);
     if (st || done) return st;
-    if (!words.n) return weft_fail(&cli->err, WEFT_EARG, "usage: weft pull REPO [FILE...]; as in weft pull Qwen/Qwen3-0.6B");
+    if (!words.n)
+        return weft_fail(&cli->err, WEFT_EARG, "usage: weft pull REPO [FILE...]; as in weft pull Qwen/Qwen3-0.6B");
     cli->progress.cancel = weft_cli_signals();
     st = weft_cli_hub(cli, &o);
     if (st) return st;
@@ -229,8 +270,8 @@ static enum weft_status run(struct weft_cli *cli)
     }
     if (r.from_cache) weft_say(cli, "%s  (from the cache)\n", r.path);
     else
-        weft_say(cli, "%s  (%zu files, %s, of which %s were fetched now)\n", r.path, r.n_files, weft_cli_bytes(bytes, r.bytes),
-                 weft_cli_bytes(fetched, r.fetched_bytes));
+        weft_say(cli, "%s  (%zu files, %s, of which %s were fetched now)\n", r.path, r.n_files,
+                 weft_cli_bytes(bytes, r.bytes), weft_cli_bytes(fetched, r.fetched_bytes));
     if (address && !cli->quiet) weft_say(cli, "SHA-256 %s\n", r.files[0].sha256);
     if (!cli->quiet) print_next(cli, &set, &r);
     return WEFT_OK;

@@ -1,6 +1,6 @@
-/* Pulling a repository: ask for its list, choose, learn the digests the list does not tell, fetch, link.  The order makes
- * a stop at any point harmless: blobs appear under their digest when they are whole, links point to whole blobs only, and
- * refs/<revision>, which says that a commit is here, is written last. */
+/* Pulling a repository: ask for its list, choose, learn the digests the list does not tell, fetch, link.  The order
+ * makes a stop at any point harmless: blobs appear under their digest when they are whole, links point to whole
+ * blobs only, and refs/<revision>, which says that a commit is here, is written last. */
 #include "store/hub_parts.h"
 
 #include "base/file.h"
@@ -68,7 +68,8 @@ static enum weft_status check_endpoint(struct pull *p)
     if (weft_address_kind(url.host) == WEFT_ADDRESS_PRIVATE || weft_str_is(url.host, "localhost")) return WEFT_OK;
     p->token = NULL;
     char text[512];
-    snprintf(text, sizeof text, weft_tr(p->o->http.lang, "%s is not https: the token is not sent there"), p->endpoint);
+    snprintf(text, sizeof text, weft_tr(p->o->http.lang, "%s is not https: the token is not sent there"),
+             p->endpoint);
     weft_progress_message(p->o->progress, text);
     return WEFT_OK;
 }
@@ -80,9 +81,10 @@ static enum weft_status find_places(struct pull *p)
     const char *cache = hf ? p->o->hf_cache : p->o->ms_cache, *kind = p->repo->dataset ? "datasets" : "models";
     enum weft_status st = WEFT_OK;
     struct weft_buf b = { 0 };
-    if (!cache || !cache[0]) return weft_fail(p->err, WEFT_EARG, "no folder is known for downloads; set HF_HOME or HOME");
-    p->endpoint = hf ? or_else(p->o->hf_endpoint, "https://huggingface.co") : or_else(p->o->ms_endpoint,
-                                                                                      "https://www.modelscope.cn");
+    if (!cache || !cache[0])
+        return weft_fail(p->err, WEFT_EARG, "no folder is known for downloads; set HF_HOME or HOME");
+    p->endpoint = hf ? or_else(p->o->hf_endpoint, "https://huggingface.co")
+                     : or_else(p->o->ms_endpoint, "https://www.modelscope.cn");
     p->token = hf ? p->o->hf_token : p->o->ms_token;
     if (p->token && !p->token[0]) p->token = NULL;
     size_t n = strlen(p->endpoint);
@@ -108,8 +110,10 @@ static const char *list_url(struct pull *p, enum weft_status *st, size_t page)
     if (r->site == WEFT_HUB_HF)
         return format(p, st, "%s/api/%s/%s/revision/%s?blobs=true", p->endpoint, kind, r->id, revision);
     if (!r->dataset)
-        return format(p, st, "%s/api/v1/models/%s/repo/files?Revision=%s&Recursive=true", p->endpoint, r->id, revision);
-    return format(p, st, "%s/api/v1/datasets/%s/repo/tree?Revision=%s&Recursive=True&Root=/&PageNumber=%zu&PageSize=%d",
+        return format(p, st, "%s/api/v1/models/%s/repo/files?Revision=%s&Recursive=true", p->endpoint, r->id,
+                      revision);
+    return format(p, st,
+                  "%s/api/v1/datasets/%s/repo/tree?Revision=%s&Recursive=True&Root=/&PageNumber=%zu&PageSize=%d",
                   p->endpoint, r->id, revision, page, PAGE);
 }
 
@@ -120,8 +124,9 @@ static const char *file_url(struct pull *p, enum weft_status *st, const char *co
     if (r->site == WEFT_HUB_HF)
         return format(p, st, "%s/%s%s/resolve/%s/%s", p->endpoint, r->dataset ? "datasets/" : "", r->id, revision,
                       encoded(p, st, path, true));
-    return format(p, st, "%s/api/v1/%s/%s/repo?%sRevision=%s&FilePath=%s", p->endpoint, r->dataset ? "datasets" : "models",
-                  r->id, r->dataset ? "Source=SDK&" : "", revision, encoded(p, st, path, false));
+    return format(p, st, "%s/api/v1/%s/%s/repo?%sRevision=%s&FilePath=%s", p->endpoint,
+                  r->dataset ? "datasets" : "models", r->id, r->dataset ? "Source=SDK&" : "", revision,
+                  encoded(p, st, path, false));
 }
 
 /* ---- the cache ---- */
@@ -144,12 +149,14 @@ static bool has_weights(struct weft_arena *a, const char *folder)
             if (weft_str_ends(weft_str_c(names[i]), WEFT_STR(".gguf"))) return true;
         return false;
     }
-    if (weft_file_read(a, index, 256 << 20, &text, NULL) || weft_json_parse(a, index, text, &v, NULL)) return false;
+    if (weft_file_read(a, index, 256 << 20, &text, NULL) || weft_json_parse(a, index, text, &v, NULL))
+        return false;
     const struct weft_json_value *map = weft_json_get(&v, "weight_map");
     if (!map || map->kind != WEFT_JSON_OBJECT) return false;
     for (size_t i = 0; i < map->n; i++) {
         if (map->items[i].kind != WEFT_JSON_STRING || !weft_hub_path_ok(map->items[i].text)) return false;
-        if (i && map->items[i - 1].kind == WEFT_JSON_STRING && weft_str_eq(map->items[i].text, map->items[i - 1].text))
+        if (i && map->items[i - 1].kind == WEFT_JSON_STRING
+            && weft_str_eq(map->items[i].text, map->items[i - 1].text))
             continue; /* thousands of tensors, a handful of files */
         const char *shard = weft_path_join(a, folder, weft_str_dup(a, map->items[i].text).s);
         if (!shard || !weft_file_exists(shard)) return false;
@@ -157,10 +164,7 @@ static bool has_weights(struct weft_arena *a, const char *folder)
     return true;
 }
 
-static bool is_commit(const char *s)
-{
-    return strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40;
-}
+static bool is_commit(const char *s) { return strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }
 
 /* The folder of files at the wanted revision, or NULL. */
 static const char *snapshot_of(struct pull *p, const char **commit)
@@ -198,7 +202,8 @@ static bool wanted_are_there(struct pull *p, const char *folder)
         size_t n;
         if (weft_dir_list(a, folder, &names, &n, NULL)) return false;
         for (size_t i = 0; i < n; i++)
-            if (weft_str_ends(weft_str_c(names[i]), WEFT_STR(".gguf")) && strcasestr(names[i], p->repo->quant)) return true;
+            if (weft_str_ends(weft_str_c(names[i]), WEFT_STR(".gguf")) && strcasestr(names[i], p->repo->quant))
+                return true;
         return false;
     }
     return has_weights(a, folder);
@@ -208,7 +213,8 @@ static enum weft_status take_from_cache(struct pull *p, struct weft_hub_result *
 {
     const char *commit, *folder = snapshot_of(p, &commit);
     if (!folder || !wanted_are_there(p, folder))
-        return weft_fail(p->err, WEFT_EARG, "%s is not in the cache, or not all of it (%s); fetch it with: weft pull %s%s",
+        return weft_fail(p->err, WEFT_EARG,
+                         "%s is not in the cache, or not all of it (%s); fetch it with: weft pull %s%s",
                          p->repo->id, p->folder, p->repo->site == WEFT_HUB_MS ? "ms:" : "hf:", p->repo->id);
     *out = (struct weft_hub_result){ .path = folder, .commit = commit, .from_cache = true };
     if (p->repo->file) out->path = weft_path_join(p->a, folder, p->repo->file);
@@ -216,7 +222,8 @@ static enum weft_status take_from_cache(struct pull *p, struct weft_hub_result *
 }
 
 enum weft_status weft_hub_find(struct weft_arena *a, const struct weft_hub_repo *repo,
-                               const struct weft_hub_options *options, struct weft_hub_result *out, struct weft_err *err)
+                               const struct weft_hub_options *options, struct weft_hub_result *out,
+                               struct weft_err *err)
 {
     struct pull p = { .a = a, .repo = repo, .o = options, .err = err };
     enum weft_status st = find_places(&p);
@@ -234,7 +241,9 @@ static enum weft_status list_files(struct pull *p, struct weft_hub_list *list, b
         struct weft_hub_list part;
         struct weft_str body = { 0 };
         const char *url = list_url(p, &st, page);
-        if (!st) st = weft_hub_ask(p->http, p->a, p->repo->id, url, p->token, false, p->tries, p->o, &body, NULL, unreachable, p->err);
+        if (!st)
+            st = weft_hub_ask(p->http, p->a, p->repo->id, url, p->token, false, p->tries, p->o, &body, NULL,
+                              unreachable, p->err);
         if (!st) st = weft_hub_list_read(p->a, p->repo->site, p->repo->id, body, &part, p->err);
         if (st) return st;
         if (!pages) {
@@ -274,7 +283,8 @@ static enum weft_status learn(struct pull *p, const char *commit, struct weft_hu
     if (f->size == UINT64_MAX && size.len && size.len < 18 && (linked || r.status == 200)) {
         f->size = 0;
         for (size_t i = 0; i < size.len && f->size != UINT64_MAX; i++)
-            f->size = size.s[i] >= '0' && size.s[i] <= '9' ? f->size * 10 + (uint64_t)(size.s[i] - '0') : UINT64_MAX;
+            f->size =
+                size.s[i] >= '0' && size.s[i] <= '9' ? f->size * 10 + (uint64_t)(size.s[i] - '0') : UINT64_MAX;
     }
     return WEFT_OK;
 }
@@ -387,9 +397,13 @@ static enum weft_status fetch_ms(struct pull *p, struct weft_hub_list *list, str
     if (!f) return weft_fail_nomem(p->err, list->n * sizeof *f, "a listing");
     for (size_t i = 0; !st && i < list->n; i++) {
         struct weft_hub_file *file = &list->files[i];
-        f[i] = (struct weft_hub_fetch){ .name = file->path, .url = file_url(p, &st, "", file->path), .bearer = p->token,
-                                        .target = format(p, &st, "%s/%s", p->folder, file->path), .size = file->size,
-                                        .sha256 = file->sha256, .resume = true };
+        f[i] = (struct weft_hub_fetch){ .name = file->path,
+                                        .url = file_url(p, &st, "", file->path),
+                                        .bearer = p->token,
+                                        .target = format(p, &st, "%s/%s", p->folder, file->path),
+                                        .size = file->size,
+                                        .sha256 = file->sha256,
+                                        .resume = true };
         if (!st) st = make_parent(p, f[i].target);
         /* The branch may have moved on: a file of the same length with another digest is fetched again. */
         char have[WEFT_SHA256_HEX];
@@ -404,7 +418,8 @@ static enum weft_status fetch_ms(struct pull *p, struct weft_hub_list *list, str
 }
 
 enum weft_status weft_hub_pull(struct weft_arena *a, const struct weft_hub_repo *repo,
-                               const struct weft_hub_options *options, struct weft_hub_result *out, struct weft_err *err)
+                               const struct weft_hub_options *options, struct weft_hub_result *out,
+                               struct weft_err *err)
 {
     struct pull p = { .a = a, .repo = repo, .o = options, .err = err };
     struct weft_hub_list list = { 0 };
@@ -480,17 +495,22 @@ enum weft_status weft_hub_fetch_url(struct weft_arena *a, const char *url, const
     enum weft_status st = weft_url_parse(weft_str_c(url), &parsed, err);
     if (!st && !file) st = weft_fail_nomem(err, sizeof *file, "a path");
     if (!st && sha256 && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdefABCDEF") != 64))
-        st = weft_fail(err, WEFT_EARG, "a SHA-256 has 64 digits 0-9 and a-f, this one has %zu characters", strlen(sha256));
+        st = weft_fail(err, WEFT_EARG, "a SHA-256 has 64 digits 0-9 and a-f, this one has %zu characters",
+                       strlen(sha256));
     if (st) return st;
     if (weft_file_exists(path)) { /* what is here stays unless its digest is another one */
         st = weft_sha256_file(path, have, err);
         if (!st && sha256 && strcasecmp(have, sha256) != 0)
-            st = weft_fail_rule(err, WEFT_EINPUT, "B7", "%s is here already and has another SHA-256 (%s); remove it, or name "
-                                "another place with -o", path, have);
+            st = weft_fail_rule(err, WEFT_EINPUT, "B7",
+                                "%s is here already and has another SHA-256 (%s); remove it, or name "
+                                "another place with -o",
+                                path, have);
         if (!st && !sha256 && !options->offline)
-            st = weft_fail(err, WEFT_EARG, "%s is here already; remove it, name another place with -o, or give --sha256",
-                           path);
-        *out = (struct weft_hub_result){ .path = path, .commit = "", .files = file, .n_files = 1, .from_cache = true };
+            st = weft_fail(err, WEFT_EARG,
+                           "%s is here already; remove it, name another place with -o, or give --sha256", path);
+        *out = (struct weft_hub_result){
+            .path = path, .commit = "", .files = file, .n_files = 1, .from_cache = true
+        };
         struct stat info;
         if (stat(path, &info) == 0) out->bytes = file->size = (uint64_t)info.st_size;
         file->path = path;
@@ -499,8 +519,12 @@ enum weft_status weft_hub_fetch_url(struct weft_arena *a, const char *url, const
     }
     if (options->offline)
         return weft_fail(err, WEFT_EARG, "%s is not here, and no connection may be made (offline)", path);
-    struct weft_hub_fetch f = { .name = path, .url = file_behind_page(&p, &st, url), .target = path, .size = UINT64_MAX,
-                                .sha256 = sha256, .resume = sha256 != NULL };
+    struct weft_hub_fetch f = { .name = path,
+                                .url = file_behind_page(&p, &st, url),
+                                .target = path,
+                                .size = UINT64_MAX,
+                                .sha256 = sha256,
+                                .resume = sha256 != NULL };
     if (!st && strchr(path, '/')) st = make_parent(&p, path);
     if (!st) st = weft_http_new(&p.http, &options->http, err);
     if (st) return st;
@@ -509,7 +533,8 @@ enum weft_status weft_hub_fetch_url(struct weft_arena *a, const char *url, const
     if (st) return st;
     *file = (struct weft_hub_file){ .path = path, .size = f.size };
     memcpy(file->sha256, f.got_sha256, sizeof file->sha256);
-    *out = (struct weft_hub_result){ .path = path, .commit = "", .files = file, .n_files = 1, .bytes = f.size,
-                                     .fetched_bytes = f.fetched };
+    *out = (struct weft_hub_result){
+        .path = path, .commit = "", .files = file, .n_files = 1, .bytes = f.size, .fetched_bytes = f.fetched
+    };
     return WEFT_OK;
 }

@@ -3,7 +3,8 @@
  * A repository is listed, its files chosen, fetched side by side, verified, and put where the Python tools of the site
  * look too, so that nothing is fetched twice by two programs.  Layouts:
  *
- *     hf   CACHE/models--owner--name/blobs/<etag>, snapshots/<commit>/<path> -> blob, refs/<revision> holding the commit
+ *     hf   CACHE/models--owner--name/blobs/<etag>, snapshots/<commit>/<path> -> blob, refs/<revision> holding the
+ * commit
  *     ms   CACHE/models/owner/name/<path>, dots of the name written "___"
  *
  * A file being fetched is NAME.incomplete; it is renamed only after its size and digest (SHA-256 of LFS files, git's
@@ -35,31 +36,32 @@ WEFT_MUST_USE enum weft_status weft_hub_parse(struct weft_arena *a, const char *
 struct weft_hub_options {
     const char *hf_endpoint, *hf_token, *hf_cache; /* NULL endpoint: https://huggingface.co; cache: ".../hub" */
     const char *ms_endpoint, *ms_token, *ms_cache; /* NULL endpoint: https://www.modelscope.cn */
-    bool offline;                 /* no connection: what is in the cache, or an error */
-    bool all;                     /* every file of the repository */
-    const char *const *files;     /* [n_files] paths or patterns ("train-*.jsonl") to take; none: what a model needs, or
+    bool offline;                                  /* no connection: what is in the cache, or an error */
+    bool all;                                      /* every file of the repository */
+    const char *const
+        *files; /* [n_files] paths or patterns ("train-*.jsonl") to take; none: what a model needs, or
                                      everything of a dataset */
     size_t n_files;
-    int parallel;                 /* files at a time; 0: 4 */
+    int parallel;                        /* files at a time; 0: 4 */
     uint32_t backoff_ms, max_backoff_ms; /* between tries; 0: 1 s and 30 s */
-    uint32_t gap_ms;              /* silence that ends a transfer; 0: 60 s */
+    uint32_t gap_ms;                     /* silence that ends a transfer; 0: 60 s */
     struct weft_http_options http;
     const struct weft_progress *progress; /* stage "downloading", in bytes; messages about what is odd */
 };
 
 struct weft_hub_file {
-    const char *path;             /* in the repository */
-    uint64_t size;                /* UINT64_MAX: not told */
-    char sha256[65], sha1[41];    /* "" where not told; sha1 is git's, of a blob */
+    const char *path;          /* in the repository */
+    uint64_t size;             /* UINT64_MAX: not told */
+    char sha256[65], sha1[41]; /* "" where not told; sha1 is git's, of a blob */
 };
 
 struct weft_hub_result {
-    const char *path;             /* the folder, or the file when one was asked for */
-    const char *commit;           /* "" where the site tells none */
+    const char *path;                  /* the folder, or the file when one was asked for */
+    const char *commit;                /* "" where the site tells none */
     const struct weft_hub_file *files; /* [n_files] what is there now, of what was asked for */
     size_t n_files;
     uint64_t bytes, fetched_bytes; /* of all these files; of those that came over the network */
-    bool from_cache;              /* the site was not asked, or did not answer */
+    bool from_cache;               /* the site was not asked, or did not answer */
 };
 
 /* WEFT_EREMOTE: the site says no or does not answer; the message says what to change.  WEFT_EINPUT (B7): a digest that
@@ -73,8 +75,8 @@ WEFT_MUST_USE enum weft_status weft_hub_find(struct weft_arena *a, const struct 
                                              const struct weft_hub_options *options, struct weft_hub_result *out,
                                              struct weft_err *err);
 
-/* One file from any http or https address to `path`.  `sha256`: 64 digits that its content must have, or NULL; an address
- * of a page about a file (github.com/.../blob/...) means the file.  result->files[0].sha256 is what came. */
+/* One file from any http or https address to `path`.  `sha256`: 64 digits that its content must have, or NULL; an
+ * address of a page about a file (github.com/.../blob/...) means the file.  result->files[0].sha256 is what came. */
 WEFT_MUST_USE enum weft_status weft_hub_fetch_url(struct weft_arena *a, const char *url, const char *sha256,
                                                   const char *path, const struct weft_hub_options *options,
                                                   struct weft_hub_result *out, struct weft_err *err);
@@ -82,15 +84,17 @@ WEFT_MUST_USE enum weft_status weft_hub_fetch_url(struct weft_arena *a, const ch
 /* ---- listings, separate for tests and fuzzing ---- */
 
 struct weft_hub_list {
-    const char *commit;           /* "" where there is none */
-    struct weft_hub_file *files;  /* [n] paths are checked, unique and sorted */
+    const char *commit;          /* "" where there is none */
+    struct weft_hub_file *files; /* [n] paths are checked, unique and sorted */
     size_t n;
-    size_t seen;                  /* entries of a page, folders too: a short page is the last */
+    size_t seen; /* entries of a page, folders too: a short page is the last */
 };
 /* Reads an answer of the site. WEFT_EINPUT: no listing, or a path that leaves the folder (B7). */
 WEFT_MUST_USE enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site site, const char *name,
-                                                  struct weft_str json, struct weft_hub_list *out, struct weft_err *err);
-/* Keeps what `repo` and `options` ask for. WEFT_EARG: nothing, or several where one is wanted; the message names them. */
+                                                  struct weft_str json, struct weft_hub_list *out,
+                                                  struct weft_err *err);
+/* Keeps what `repo` and `options` ask for. WEFT_EARG: nothing, or several where one is wanted; the message names
+ * them. */
 WEFT_MUST_USE enum weft_status weft_hub_choose(struct weft_arena *a, const struct weft_hub_repo *repo,
                                                const struct weft_hub_options *options, struct weft_hub_list *list,
                                                struct weft_err *err);

@@ -1,15 +1,16 @@
-/* Fetching files.  Each file is a small machine driven by the HTTP loop: lock, look what is there, ask for the rest, write
- * as it comes, check, rename.  The digest runs along with the bytes, so that a large file is read from disk only when a
- * part of it was there before.
+/* Fetching files.  Each file is a small machine driven by the HTTP loop: lock, look what is there, ask for the rest,
+ * write as it comes, check, rename.  The digest runs along with the bytes, so that a large file is read from disk
+ * only when a part of it was there before.
  *
- * A reply is believed only after its head was looked at: 206 must begin where the part ends; 200 means that the range was
- * ignored and the part is worth nothing; 416 on a part that is as long as the file means that nothing is missing. */
+ * A reply is believed only after its head was looked at: 206 must begin where the part ends; 200 means that the
+ * range was ignored and the part is worth nothing; 416 on a part that is as long as the file means that nothing is
+ * missing. */
 #include "store/hub_parts.h"
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/lang.h"
 #include "base/json.h"
+#include "base/lang.h"
 #include "base/retry.h"
 
 #include <errno.h>
@@ -31,17 +32,17 @@ struct job {
     struct transfer *all;
     struct weft_hub_fetch *f;
     int fd, lock_fd;
-    char *part;                     /* malloc */
-    uint64_t at;                    /* bytes in the part */
+    char *part;  /* malloc */
+    uint64_t at; /* bytes in the part */
     struct weft_sha256 sha256;
     struct weft_sha1 sha1;
-    uint64_t sha1_size;             /* the size that was hashed in front of git's digest */
-    char etag[128];                 /* of the first reply, for If-Range; "" none */
-    int tries;                      /* since bytes arrived last */
-    int spoiled;                    /* digests that did not fit */
-    uint64_t timer;                 /* that wakes it; 0: none */
-    bool begun, over, from_zero;    /* from_zero: what came cannot be used, begin again */
-    enum weft_status failed;        /* of a callback */
+    uint64_t sha1_size;          /* the size that was hashed in front of git's digest */
+    char etag[128];              /* of the first reply, for If-Range; "" none */
+    int tries;                   /* since bytes arrived last */
+    int spoiled;                 /* digests that did not fit */
+    uint64_t timer;              /* that wakes it; 0: none */
+    bool begun, over, from_zero; /* from_zero: what came cannot be used, begin again */
+    enum weft_status failed;     /* of a callback */
     int failed_errno;
 };
 
@@ -83,15 +84,20 @@ enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *n
     if (!said.len && r->body.len < 200) said = weft_str_trim_ascii(r->body);
     weft_escape(message, sizeof message, said.s ? said : WEFT_STR(""));
     if (weft_str_is(code, "GatedRepo"))
-        weft_fail(err, WEFT_EREMOTE, "%s is given only to those who accepted its licence: accept it on its page, and set "
-                  "HF_TOKEN to your token", name);
+        weft_fail(err, WEFT_EREMOTE,
+                  "%s is given only to those who accepted its licence: accept it on its page, and set "
+                  "HF_TOKEN to your token",
+                  name);
     else if (weft_str_is(code, "RevisionNotFound"))
-        weft_fail(err, WEFT_EREMOTE, "%s has no such revision (HTTP %d); check what stands behind the @", name, r->status);
+        weft_fail(err, WEFT_EREMOTE, "%s has no such revision (HTTP %d); check what stands behind the @", name,
+                  r->status);
     else if (weft_str_is(code, "EntryNotFound"))
         weft_fail(err, WEFT_EREMOTE, "%s is not in the repository any more (HTTP %d)", name, r->status);
     else if (r->status == 401 || r->status == 403 || r->status == 404)
-        weft_fail(err, WEFT_EREMOTE, "%s does not exist, or needs a token to be read (HTTP %d: %s); check its name, and "
-                  "HF_TOKEN or MODELSCOPE_API_TOKEN", name, r->status, message);
+        weft_fail(err, WEFT_EREMOTE,
+                  "%s does not exist, or needs a token to be read (HTTP %d: %s); check its name, and "
+                  "HF_TOKEN or MODELSCOPE_API_TOKEN",
+                  name, r->status, message);
     else weft_fail(err, WEFT_EREMOTE, "the site does not give %s (HTTP %d: %s)", name, r->status, message);
     weft_arena_clear(&scratch);
     return WEFT_EREMOTE;
@@ -99,15 +105,17 @@ enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *n
 
 static uint64_t pause_ms(struct weft_rng *rng, const struct weft_hub_options *o, int tries)
 {
-    return weft_backoff_ms(rng, tries, o->backoff_ms ? o->backoff_ms : 1000, o->max_backoff_ms ? o->max_backoff_ms : 30 * 1000);
+    return weft_backoff_ms(rng, tries, o->backoff_ms ? o->backoff_ms : 1000,
+                           o->max_backoff_ms ? o->max_backoff_ms : 30 * 1000);
 }
 
 /* Worth another try?  *wait_ms: when. */
-static bool try_again(const struct weft_http_reply *r, int tries, int max_tries, const struct weft_hub_options *o, struct weft_rng *rng,
-                      uint64_t *wait_ms)
+static bool try_again(const struct weft_http_reply *r, int tries, int max_tries, const struct weft_hub_options *o,
+                      struct weft_rng *rng, uint64_t *wait_ms)
 {
     uint64_t asked = 0;
-    if (r->fault == WEFT_HTTP_CANCELLED || r->fault == WEFT_HTTP_FORBIDDEN || r->fault == WEFT_HTTP_TOO_LARGE) return false;
+    if (r->fault == WEFT_HTTP_CANCELLED || r->fault == WEFT_HTTP_FORBIDDEN || r->fault == WEFT_HTTP_TOO_LARGE)
+        return false;
     if (!r->fault && r->status != 408 && r->status != 429 && r->status < 500) return false;
     if (tries >= max_tries) return false;
     *wait_ms = pause_ms(rng, o, tries);
@@ -242,8 +250,10 @@ static void check_and_rename(struct job *j)
             return;
         }
         unlink(j->part);
-        end_job(j, weft_fail_rule(j->all->err, WEFT_EINPUT, "B7", "%s came twice with another content than announced (its "
-                                  "SHA-256 is %s); try again later, or another mirror", f->name, f->got_sha256));
+        end_job(j, weft_fail_rule(j->all->err, WEFT_EINPUT, "B7",
+                                  "%s came twice with another content than announced (its "
+                                  "SHA-256 is %s); try again later, or another mirror",
+                                  f->name, f->got_sha256));
         return;
     }
     if (fsync(j->fd)) fail_job(j, "sync", j->part);
@@ -332,8 +342,7 @@ static bool on_piece(void *ctx, const struct weft_http_reply *r, struct weft_str
 static void later(struct job *j, uint64_t wait_ms)
 {
     j->timer = weft_http_timer(j->all->http, wait_ms, begin, j);
-    if (!j->timer)
-        end_job(j, weft_fail_nomem(j->all->err, 64, "the HTTP client"));
+    if (!j->timer) end_job(j, weft_fail_nomem(j->all->err, 64, "the HTTP client"));
 }
 
 static void on_done(void *ctx, const struct weft_http_reply *r)
@@ -349,15 +358,19 @@ static void on_done(void *ctx, const struct weft_http_reply *r)
     } else if (t->st) end_job(j, t->st); /* another file failed */
     else if (j->from_zero) {
         if (++j->tries >= TRIES)
-            end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7", "%s comes with another length than announced; try again "
-                                      "later, or another mirror", j->f->name));
+            end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7",
+                                      "%s comes with another length than announced; try again "
+                                      "later, or another mirror",
+                                      j->f->name));
         else if (!empty_part(j)) fail_job(j, "write", j->part);
         else later(j, pause_ms(&t->rng, t->options, j->tries));
     } else if (!r->fault && (r->status == 200 || r->status == 206)) {
         if (j->f->size != UINT64_MAX && j->at < j->f->size) { /* a whole reply, and still something is missing */
             if (++j->tries >= TRIES)
-                end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7", "%s ends before its announced length; try again later, "
-                                          "or another mirror", j->f->name));
+                end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7",
+                                          "%s ends before its announced length; try again later, "
+                                          "or another mirror",
+                                          j->f->name));
             else later(j, pause_ms(&t->rng, t->options, j->tries));
         } else check_and_rename(j);
     } else if (!r->fault && r->status == 416) {
@@ -426,8 +439,8 @@ static void begin(void *ctx)
     if (busy) {
         if (!j->begun) {
             char text[512];
-            snprintf(text, sizeof text, weft_tr(t->options->http.lang, "another program is fetching %s; waiting for it"),
-                     f->name);
+            snprintf(text, sizeof text,
+                     weft_tr(t->options->http.lang, "another program is fetching %s; waiting for it"), f->name);
             weft_progress_message(t->options->progress, text);
         }
         j->begun = true;
@@ -494,8 +507,10 @@ static enum weft_status check_room(const struct transfer *t)
     if (statvfs(slash ? path : ".", &disk)) return WEFT_OK;
     uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
     if (need > room)
-        return weft_fail(t->err, WEFT_ESYSTEM, "%llu MB are missing and %llu MB are free in %s; make room, or set the cache "
-                         "to another disk", (unsigned long long)(need / 1000000), (unsigned long long)(room / 1000000),
+        return weft_fail(t->err, WEFT_ESYSTEM,
+                         "%llu MB are missing and %llu MB are free in %s; make room, or set the cache "
+                         "to another disk",
+                         (unsigned long long)(need / 1000000), (unsigned long long)(room / 1000000),
                          slash ? path : ".");
     return WEFT_OK;
 }
@@ -578,16 +593,28 @@ static void on_answer(void *ctx, const struct weft_http_reply *r)
 
 enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name, const char *url,
                               const char *bearer, bool head, int tries, const struct weft_hub_options *options,
-                              struct weft_str *body,
-                              struct weft_http_reply *headers, bool *unreachable, struct weft_err *err)
+                              struct weft_str *body, struct weft_http_reply *headers, bool *unreachable,
+                              struct weft_err *err)
 {
     const struct weft_http_header identity = { "Accept-Encoding", "identity" };
-    struct question q = { .http = http, .a = a, .options = options, .body = body, .headers = headers, .err = err,
-                          .name = name, .max_tries = tries };
+    struct question q = { .http = http,
+                          .a = a,
+                          .options = options,
+                          .body = body,
+                          .headers = headers,
+                          .err = err,
+                          .name = name,
+                          .max_tries = tries };
     /* Of a redirect to other storage the headers are wanted, not the storage. */
-    q.request = (struct weft_http_request){ .method = head ? "HEAD" : "GET", .url = url, .bearer = bearer,
-                                            .headers = &identity, .n_headers = 1, .follow = WEFT_HTTP_SAME_ORIGIN,
-                                            .max_body_bytes = ASK_BYTES, .gap_ms = options->gap_ms, .ctx = &q,
+    q.request = (struct weft_http_request){ .method = head ? "HEAD" : "GET",
+                                            .url = url,
+                                            .bearer = bearer,
+                                            .headers = &identity,
+                                            .n_headers = 1,
+                                            .follow = WEFT_HTTP_SAME_ORIGIN,
+                                            .max_body_bytes = ASK_BYTES,
+                                            .gap_ms = options->gap_ms,
+                                            .ctx = &q,
                                             .done = on_answer };
     weft_rng_init(&q.rng, (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32), WEFT_RNG_SAMPLE, 1);
     submit_question(&q);

@@ -1,5 +1,5 @@
-/* Names of repositories, their listings, and the choice of files.  Whatever comes from a listing becomes a path on this
- * disk, so every name is checked here, once, before anything else sees it. */
+/* Names of repositories, their listings, and the choice of files.  Whatever comes from a listing becomes a path on
+ * this disk, so every name is checked here, once, before anything else sees it. */
 #include "store/hub.h"
 
 #include "base/json.h"
@@ -34,7 +34,8 @@ static bool is_part(struct weft_str s)
     if (!s.len || s.len > MAX_NAME || s.s[0] == '.' || s.s[0] == '-') return false;
     for (size_t i = 0; i < s.len; i++) {
         char c = s.s[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
         if (!plain && !(c == '.' && s.s[i - 1] != '.')) return false;
     }
     return true;
@@ -43,8 +44,10 @@ static bool is_part(struct weft_str s)
 static enum weft_status bad_name(const char *text, struct weft_err *err)
 {
     char shown[200];
-    return weft_fail(err, WEFT_EARG, "\"%s\" names no repository; expected hf:OWNER/NAME, ms:OWNER/NAME, with /FILE, "
-                     ":QUANT or @REVISION behind it where wanted", weft_escape(shown, sizeof shown, weft_str_c(text)));
+    return weft_fail(err, WEFT_EARG,
+                     "\"%s\" names no repository; expected hf:OWNER/NAME, ms:OWNER/NAME, with /FILE, "
+                     ":QUANT or @REVISION behind it where wanted",
+                     weft_escape(shown, sizeof shown, weft_str_c(text)));
 }
 
 enum weft_status weft_hub_parse(struct weft_arena *a, const char *text, bool dataset, struct weft_hub_repo *out,
@@ -93,7 +96,8 @@ static bool is_hex(struct weft_str s, size_t len)
 {
     if (s.len != len) return false;
     for (size_t i = 0; i < len; i++)
-        if (!((s.s[i] >= '0' && s.s[i] <= '9') || (s.s[i] >= 'a' && s.s[i] <= 'f') || (s.s[i] >= 'A' && s.s[i] <= 'F')))
+        if (!((s.s[i] >= '0' && s.s[i] <= '9') || (s.s[i] >= 'a' && s.s[i] <= 'f')
+              || (s.s[i] >= 'A' && s.s[i] <= 'F')))
             return false;
     return true;
 }
@@ -121,7 +125,8 @@ static uint64_t size_of(const struct weft_json_value *v)
 
 /* One entry of a listing; a folder leaves file->path NULL. */
 static enum weft_status read_entry(struct weft_arena *a, enum weft_hub_site site, const char *name,
-                                   const struct weft_json_value *v, struct weft_hub_file *file, struct weft_err *err)
+                                   const struct weft_json_value *v, struct weft_hub_file *file,
+                                   struct weft_err *err)
 {
     bool hf = site == WEFT_HUB_HF;
     struct weft_str path = text_of(v, hf ? "rfilename" : "Path");
@@ -130,8 +135,10 @@ static enum weft_status read_entry(struct weft_arena *a, enum weft_hub_site site
     *file = (struct weft_hub_file){ .size = UINT64_MAX };
     if (!hf && weft_str_is(text_of(v, "Type"), "tree")) return WEFT_OK;
     if (!weft_hub_path_ok(path))
-        return weft_fail_rule(err, WEFT_EINPUT, "B7", "the listing of %s has the file name \"%s\"; expected a path inside "
-                              "the repository", name, weft_escape(shown, sizeof shown, path));
+        return weft_fail_rule(err, WEFT_EINPUT, "B7",
+                              "the listing of %s has the file name \"%s\"; expected a path inside "
+                              "the repository",
+                              name, weft_escape(shown, sizeof shown, path));
     file->size = size_of(weft_json_get(v, hf ? "size" : "Size"));
     if (hf) {
         copy_hex(file->sha1, text_of(v, "blobId"), 40);
@@ -152,8 +159,8 @@ static int by_path(const void *x, const void *y)
     return strcmp(((const struct weft_hub_file *)x)->path, ((const struct weft_hub_file *)y)->path);
 }
 
-enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site site, const char *name, struct weft_str json,
-                                    struct weft_hub_list *out, struct weft_err *err)
+enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site site, const char *name,
+                                    struct weft_str json, struct weft_hub_list *out, struct weft_err *err)
 {
     struct weft_json_value v;
     enum weft_status st = weft_json_parse(a, name, json, &v, err);
@@ -161,8 +168,10 @@ enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site sit
     const struct weft_json_value *data = site == WEFT_HUB_HF ? &v : weft_json_get(&v, "Data"),
                                  *entries = weft_json_get(data, site == WEFT_HUB_HF ? "siblings" : "Files");
     if (!entries || entries->kind != WEFT_JSON_ARRAY || entries->n > MAX_FILES)
-        return weft_fail_rule(err, WEFT_EINPUT, "B7", "the answer about %s holds no list of files; is the address of the "
-                              "site right?", name);
+        return weft_fail_rule(err, WEFT_EINPUT, "B7",
+                              "the answer about %s holds no list of files; is the address of the "
+                              "site right?",
+                              name);
     struct weft_hub_list list = { .commit = "", .seen = entries->n };
     struct weft_str commit = text_of(&v, "sha");
     if (site == WEFT_HUB_HF && commit.len) {
@@ -188,18 +197,24 @@ enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site sit
 
 /* ---- the choice ---- */
 
-static bool ends(const char *s, const char *suffix)
-{
-    return weft_str_ends(weft_str_c(s), weft_str_c(suffix));
-}
+static bool ends(const char *s, const char *suffix) { return weft_str_ends(weft_str_c(s), weft_str_c(suffix)); }
 
 /* What a model needs to be used, and what one should read about it. */
 static bool belongs_to_model(const char *path)
 {
     static const char *const names[] = {
-        "config.json",       "generation_config.json", "tokenizer.json",         "tokenizer_config.json",
-        "tokenizer.model",   "vocab.json",             "merges.txt",             "special_tokens_map.json",
-        "added_tokens.json", "chat_template.jinja",    "chat_template.json",     "adapter_config.json",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "tokenizer.model",
+        "vocab.json",
+        "merges.txt",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "adapter_config.json",
         "model.safetensors.index.json",
     };
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
@@ -230,7 +245,8 @@ static void name_files(struct weft_buf *b, const struct weft_hub_list *list, con
             weft_buf_cstr(b, " ...");
             return;
         }
-        weft_buf_printf(b, "%s%s", n > 1 ? ", " : "", weft_escape(shown, sizeof shown, weft_str_c(list->files[i].path)));
+        weft_buf_printf(b, "%s%s", n > 1 ? ", " : "",
+                        weft_escape(shown, sizeof shown, weft_str_c(list->files[i].path)));
     }
 }
 
@@ -242,7 +258,8 @@ static enum weft_status choose_gguf(const struct weft_hub_repo *repo, const stru
     bool several = false;
     for (size_t i = 0; i < list->n; i++) {
         const char *path = list->files[i].path;
-        take[i] = ends(path, ".gguf") && !strstr(path, "mmproj") && (!repo->quant || strcasestr(path, repo->quant));
+        take[i] =
+            ends(path, ".gguf") && !strstr(path, "mmproj") && (!repo->quant || strcasestr(path, repo->quant));
         if (!take[i]) continue;
         if (!first) first = path;
         else if (!same_split(first, path)) several = true;
@@ -252,8 +269,8 @@ static enum weft_status choose_gguf(const struct weft_hub_repo *repo, const stru
         if (!first)
             for (size_t i = 0; i < list->n; i++) take[i] = ends(list->files[i].path, ".gguf");
         name_files(&names, list, take);
-        st = weft_fail(err, WEFT_EARG, "%s: name one of the GGUF files, as in %s:Q4_K_M; there are %s", repo->id, repo->id,
-                       names.s ? names.s : "-");
+        st = weft_fail(err, WEFT_EARG, "%s: name one of the GGUF files, as in %s:Q4_K_M; there are %s", repo->id,
+                       repo->id, names.s ? names.s : "-");
     }
     for (size_t i = 0; !st && i < list->n; i++)
         if (!strchr(list->files[i].path, '/') && belongs_to_model(list->files[i].path)) take[i] = true;
@@ -261,8 +278,8 @@ static enum weft_status choose_gguf(const struct weft_hub_repo *repo, const stru
     return st;
 }
 
-static enum weft_status choose_model(const struct weft_hub_repo *repo, const struct weft_hub_list *list, bool *take,
-                                     struct weft_err *err)
+static enum weft_status choose_model(const struct weft_hub_repo *repo, const struct weft_hub_list *list,
+                                     bool *take, struct weft_err *err)
 {
     bool safetensors = false, gguf = false, plain = false, pickle = false;
     for (size_t i = 0; i < list->n; i++) {
@@ -275,15 +292,18 @@ static enum weft_status choose_model(const struct weft_hub_repo *repo, const str
     }
     if (repo->quant || (gguf && !safetensors)) return choose_gguf(repo, list, take, err);
     if (!safetensors && pickle)
-        return weft_fail(err, WEFT_EARG, "%s has no safetensors files, only pickles, which can run code when they are read; "
-                         "choose another repository, or --all to fetch it as it is", repo->id);
+        return weft_fail(err, WEFT_EARG,
+                         "%s has no safetensors files, only pickles, which can run code when they are read; "
+                         "choose another repository, or --all to fetch it as it is",
+                         repo->id);
     for (size_t i = 0; i < list->n; i++)
         take[i] = belongs_to_model(list->files[i].path) && !(plain && is_extra(list->files[i].path));
     return WEFT_OK;
 }
 
 enum weft_status weft_hub_choose(struct weft_arena *a, const struct weft_hub_repo *repo,
-                                 const struct weft_hub_options *o, struct weft_hub_list *list, struct weft_err *err)
+                                 const struct weft_hub_options *o, struct weft_hub_list *list,
+                                 struct weft_err *err)
 {
     enum weft_status st = WEFT_OK;
     bool *take = WEFT_NEWS(a, bool, list->n);
@@ -305,13 +325,15 @@ enum weft_status weft_hub_choose(struct weft_arena *a, const struct weft_hub_rep
                            weft_escape(shown, sizeof shown, weft_str_c(wanted)), names.s ? names.s : "-");
         }
     } else if (o->all || repo->dataset) {
-        for (size_t i = 0; i < list->n; i++) take[i] = o->all || strcmp(list->files[i].path, ".gitattributes") != 0;
+        for (size_t i = 0; i < list->n; i++)
+            take[i] = o->all || strcmp(list->files[i].path, ".gitattributes") != 0;
     } else st = choose_model(repo, list, take, err);
     for (size_t i = 0; !st && i < list->n; i++)
         if (take[i]) list->files[n++] = list->files[i];
     if (!st && !n) {
         name_files(&names, list, NULL);
-        st = weft_fail(err, WEFT_EARG, "%s holds nothing that a model needs; name the files, or take --all; there are %s",
+        st = weft_fail(err, WEFT_EARG,
+                       "%s holds nothing that a model needs; name the files, or take --all; there are %s",
                        repo->id, names.s ? names.s : "-");
     }
     if (!st) list->n = n;

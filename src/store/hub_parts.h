@@ -5,28 +5,29 @@
 #include "store/hub.h"
 
 struct weft_hub_fetch {
-    const char *name;           /* for messages */
-    const char *url, *bearer;   /* bearer NULL: none */
-    const char *target;         /* the final name; TARGET.incomplete beside it while it is fetched */
-    const char *lock;           /* a file to lock while fetching, or NULL */
-    uint64_t size;              /* UINT64_MAX: not known */
-    const char *sha256, *sha1;  /* what the content must have; NULL or "": not known */
-    bool resume;                /* an .incomplete of an earlier run may be continued (the digest will tell) */
-    bool present;               /* out: the target was there already */
-    uint64_t fetched;           /* out: bytes that came over the network */
-    char got_sha256[65];        /* out */
+    const char *name;          /* for messages */
+    const char *url, *bearer;  /* bearer NULL: none */
+    const char *target;        /* the final name; TARGET.incomplete beside it while it is fetched */
+    const char *lock;          /* a file to lock while fetching, or NULL */
+    uint64_t size;             /* UINT64_MAX: not known */
+    const char *sha256, *sha1; /* what the content must have; NULL or "": not known */
+    bool resume;               /* an .incomplete of an earlier run may be continued (the digest will tell) */
+    bool present;              /* out: the target was there already */
+    uint64_t fetched;          /* out: bytes that came over the network */
+    char got_sha256[65];       /* out */
 };
 
 /* Fetches all, `options->parallel` at a time.  The first failure stops the others; what came is kept. */
 WEFT_MUST_USE enum weft_status weft_hub_fetch_all(struct weft_http *http, struct weft_hub_fetch *fetches, size_t n,
                                                   const struct weft_hub_options *options, struct weft_err *err);
 
-/* One short reply about `name`, tried again like a file, but at most `tries` times; statuses other than 200 are errors explained by weft_hub_refused.  With
- * `head` the reply to a HEAD request; its headers are copied to *headers.  Strings in `a`. */
+/* One short reply about `name`, tried again like a file, but at most `tries` times; statuses other than 200 are errors
+ * explained by weft_hub_refused.  With `head` the reply to a HEAD request; its headers are copied to *headers.
+ * Strings in `a`. */
 WEFT_MUST_USE enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name,
                                             const char *url, const char *bearer, bool head, int tries,
-                                            const struct weft_hub_options *options,
-                                            struct weft_str *body, struct weft_http_reply *headers, bool *unreachable,
+                                            const struct weft_hub_options *options, struct weft_str *body,
+                                            struct weft_http_reply *headers, bool *unreachable,
                                             struct weft_err *err);
 /* Why a site did not give `name`. */
 enum weft_status weft_hub_refused(const struct weft_http_reply *reply, const char *name, struct weft_err *err);

@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-
 struct world {
     struct mock_server mock;
     struct weft_http *http;
@@ -100,13 +99,13 @@ static void call(struct world *w, struct weft_http_request r, struct seen *s)
     r.ctx = s;
     r.done = on_done;
     check_ok(weft_http_submit(w->http, &r, NULL, &w->err), &w->err);
-    assert_int_equal(s->calls, 0);      /* never from submit */
+    assert_int_equal(s->calls, 0); /* never from submit */
     check_ok(weft_http_run(w->http, NULL, &w->err), &w->err);
     assert_int_equal(s->calls, 1);
     assert_int_equal(weft_http_calls(w->http), 0);
 }
 
-static struct seen seen;        /* large; each test begins by overwriting it in call() */
+static struct seen seen; /* large; each test begins by overwriting it in call() */
 
 static void test_a_reply_comes_whole(void **state)
 {
@@ -128,8 +127,13 @@ static void test_a_post_sends_its_body_headers_and_key(void **state)
 {
     struct world *w = *state;
     const struct weft_http_header headers[] = { { "Content-Type", "application/json" }, { "X-Empty", "" } };
-    call(w, (struct weft_http_request){ .url = url_of(w, 0, "/echo"), .headers = headers, .n_headers = 2,
-                                        .bearer = "secret-1", .body = WEFT_STR("{\"a\":1}") }, &seen);
+    call(w,
+         (struct weft_http_request){ .url = url_of(w, 0, "/echo"),
+                                     .headers = headers,
+                                     .n_headers = 2,
+                                     .bearer = "secret-1",
+                                     .body = WEFT_STR("{\"a\":1}") },
+         &seen);
     assert_int_equal(seen.status, 200);
     check_contains(seen.body, "POST /echo");
     check_contains(seen.body, "Content-Type: application/json\r\n");
@@ -194,12 +198,12 @@ static void test_a_large_reply_is_refused(void **state)
     assert_int_equal(seen.body_len, 5000);
     call(w, (struct weft_http_request){ .url = url_of(w, 0, "/bytes/5001"), .max_body_bytes = 5000 }, &seen);
     assert_int_equal(seen.fault, WEFT_HTTP_TOO_LARGE);
-    assert_int_equal(seen.body_bytes, 0);       /* the length alone was enough */
+    assert_int_equal(seen.body_bytes, 0); /* the length alone was enough */
     check_contains(seen.message, "larger than 5000 bytes");
     call(w, (struct weft_http_request){ .url = url_of(w, 0, "/chunked"), .max_body_bytes = 10 }, &seen);
     assert_int_equal(seen.fault, WEFT_HTTP_TOO_LARGE);
     call(w, (struct weft_http_request){ .url = url_of(w, 0, "/bytes/17000000") }, &seen);
-    assert_int_equal(seen.fault, WEFT_HTTP_TOO_LARGE);  /* 16 MiB when nothing is said */
+    assert_int_equal(seen.fault, WEFT_HTTP_TOO_LARGE); /* 16 MiB when nothing is said */
 }
 
 static void test_faults_have_their_class(void **state)
@@ -210,9 +214,9 @@ static void test_faults_have_their_class(void **state)
         enum weft_http_fault fault;
         int status;
     } rows[] = {
-        { "/reset", WEFT_HTTP_RESET, 0 },          { "/close", WEFT_HTTP_RESET, 0 },
-        { "/reset/body", WEFT_HTTP_RESET, 200 },   { "/head/100", WEFT_HTTP_RESET, 200 },
-        { "/garbage", WEFT_HTTP_BAD_REPLY, 0 },    { "/status/404", WEFT_HTTP_FINE, 404 },
+        { "/reset", WEFT_HTTP_RESET, 0 },        { "/close", WEFT_HTTP_RESET, 0 },
+        { "/reset/body", WEFT_HTTP_RESET, 200 }, { "/head/100", WEFT_HTTP_RESET, 200 },
+        { "/garbage", WEFT_HTTP_BAD_REPLY, 0 },  { "/status/404", WEFT_HTTP_FINE, 404 },
     };
     for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
         call(w, (struct weft_http_request){ .url = url_of(w, 0, rows[i].target) }, &seen);
@@ -284,14 +288,16 @@ static void test_no_connection_within_its_time(void **state)
 static void test_redirects_are_followed_only_when_asked(void **state)
 {
     struct world *w = *state;
-    struct weft_http_request r = { .url = url_of(w, 0, "/redirect/302//echo"), .bearer = "secret-2", .head = on_head };
+    struct weft_http_request r = { .url = url_of(w, 0, "/redirect/302//echo"),
+                                   .bearer = "secret-2",
+                                   .head = on_head };
     call(w, r, &seen);
     assert_int_equal(seen.status, 302);
     assert_string_equal(seen.body, "moved");
     r.follow = WEFT_HTTP_SAME_ORIGIN;
     call(w, r, &seen);
     assert_int_equal(seen.status, 200);
-    assert_int_equal(seen.heads, 1);            /* of the reply that counts */
+    assert_int_equal(seen.heads, 1); /* of the reply that counts */
     assert_int_equal(seen.head_status, 200);
     assert_string_equal(seen.url, url_of(w, 0, "/echo"));
     check_contains(seen.body, "Bearer secret-2");
@@ -307,12 +313,17 @@ static void test_the_key_never_goes_to_another_origin(void **state)
     struct world *w = *state;
     char there[700], back[700];
     snprintf(there, sizeof there, "/redirect/307/%s", url_of(w, 1, "/echo"));
-    const struct weft_http_header headers[] = { { "Cookie", "secret-3" }, { "X-Api-Key", "secret-4" },
+    const struct weft_http_header headers[] = { { "Cookie", "secret-3" },
+                                                { "X-Api-Key", "secret-4" },
                                                 { "Accept-Encoding", "identity" } };
-    struct weft_http_request r = { .url = url_of(w, 0, there), .bearer = "secret-2", .headers = headers, .n_headers = 3,
-                                   .follow = WEFT_HTTP_SAME_ORIGIN, .from = 5 };
+    struct weft_http_request r = { .url = url_of(w, 0, there),
+                                   .bearer = "secret-2",
+                                   .headers = headers,
+                                   .n_headers = 3,
+                                   .follow = WEFT_HTTP_SAME_ORIGIN,
+                                   .from = 5 };
     call(w, r, &seen);
-    assert_int_equal(seen.status, 307);         /* another port is another origin */
+    assert_int_equal(seen.status, 307); /* another port is another origin */
     r.follow = WEFT_HTTP_ANYWHERE;
     call(w, r, &seen);
     assert_int_equal(seen.status, 200);
@@ -343,8 +354,10 @@ static void test_redirects_end(void **state)
         assert_int_equal(seen.fault, WEFT_HTTP_BAD_REPLY);
         check_contains(seen.message, "cannot be used");
     }
-    call(w, (struct weft_http_request){ .url = url_of(w, 0, "/redirect/302/http://169.254.169.254/latest"),
-                                        .follow = WEFT_HTTP_ANYWHERE }, &seen);
+    call(w,
+         (struct weft_http_request){ .url = url_of(w, 0, "/redirect/302/http://169.254.169.254/latest"),
+                                     .follow = WEFT_HTTP_ANYWHERE },
+         &seen);
     assert_int_equal(seen.fault, WEFT_HTTP_FORBIDDEN);
 }
 
@@ -371,7 +384,8 @@ static void test_addresses_that_are_never_called(void **state)
     struct world *w = *state;
     struct weft_http *h = NULL;
     static const char *const bad[] = { "http://169.254.169.254/latest/meta-data", "http://[fe80::1]/",
-                                       "http://100.100.100.200/", "http://0xa9fea9fe/", "http://[::ffff:169.254.1.1]/" };
+                                       "http://100.100.100.200/", "http://0xa9fea9fe/",
+                                       "http://[::ffff:169.254.1.1]/" };
     for (size_t i = 0; i < WEFT_COUNT(bad); i++) {
         call(w, (struct weft_http_request){ .url = bad[i] }, &seen);
         if (seen.fault != WEFT_HTTP_FORBIDDEN) fail_msg("%s: fault %d: %s", bad[i], seen.fault, seen.message);
@@ -402,7 +416,8 @@ static void test_bad_requests_are_refused_at_once(void **state)
     const struct weft_http_header split = { "X-A", "1\r\nX-B: 2" }, name = { "X A", "1" };
     struct weft_http_request r = { .url = "ftp://127.0.0.1/", .done = on_done, .ctx = &seen };
     seen = (struct seen){ 0 };
-    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, "D9", "expected http:// or https://");
+    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, "D9",
+                  "expected http:// or https://");
     r.url = "http://me:hunter2@127.0.0.1/";
     assert_int_equal(weft_http_submit(w->http, &r, NULL, &w->err), WEFT_EARG);
     assert_null(strstr(w->err.msg, "hunter2"));
@@ -410,12 +425,15 @@ static void test_bad_requests_are_refused_at_once(void **state)
     r.url = "http://127.0.0.1/";
     r.headers = &split;
     r.n_headers = 1;
-    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, NULL, "X-A holds a line break");
+    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, NULL,
+                  "X-A holds a line break");
     r.headers = &name;
-    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, NULL, "no name of an HTTP header");
+    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, NULL,
+                  "no name of an HTTP header");
     r.n_headers = 0;
     r.bearer = "a\nb";
-    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, NULL, "Authorization holds a line");
+    check_refuses(weft_http_submit(w->http, &r, NULL, &w->err), &w->err, WEFT_EARG, NULL,
+                  "Authorization holds a line");
     assert_int_equal(seen.calls, 0);
     assert_int_equal(weft_http_calls(w->http), 0);
 }
@@ -451,7 +469,7 @@ static void test_hundreds_of_calls_at_once(void **state)
     }
     assert_int_equal(weft_http_calls(w->http), 300);
     check_ok(weft_http_run(w->http, NULL, &w->err), &w->err);
-    assert_int_equal(m.done, 600);      /* each of the first 300 submitted another one */
+    assert_int_equal(m.done, 600); /* each of the first 300 submitted another one */
     assert_int_equal(m.fine, 600);
 }
 
@@ -520,6 +538,40 @@ static void test_freeing_with_calls_in_flight(void **state)
     assert_int_equal(m.done, 0);
 }
 
+/* Certificates: an unknown one, one for another name, and one that the user says to trust. */
+static void test_certificates_are_always_verified(void **state)
+{
+    struct world *w = *state;
+    const char *folder = check_folder(), *pem = check_path(folder, "cert.pem");
+    const char *const arguments[] = { pem, NULL };
+    struct mock_server tls = mock_start("mock_tls", arguments);
+    struct world other = { .http = NULL };
+    char url[64], answer[64], named[64], wrong[64];
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", tls.ports[0]);
+    snprintf(named, sizeof named, "https://trusted.example:%d/", tls.ports[0]);
+    snprintf(wrong, sizeof wrong, "https://other.example:%d/", tls.ports[0]);
+    call(w, (struct weft_http_request){ .url = url, .bearer = "secret" }, &seen);
+    assert_int_equal(seen.fault, WEFT_HTTP_TLS);
+    assert_false(seen.sent);
+    check_contains(seen.message, "cannot be trusted");
+    char other_answer[64];
+    snprintf(answer, sizeof answer, "trusted.example:%d:127.0.0.1", tls.ports[0]);
+    snprintf(other_answer, sizeof other_answer, "other.example:%d:127.0.0.1", tls.ports[0]);
+    const char *const answers[] = { answer, other_answer };
+    struct weft_http_options o = { .ca_file = pem, .resolve = answers, .n_resolve = 2 };
+    check_ok(weft_http_new(&other.http, &o, &w->err), &w->err);
+    call(&other, (struct weft_http_request){ .url = url }, &seen);
+    assert_int_equal(seen.fault, WEFT_HTTP_FINE);
+    assert_string_equal(seen.body, "secret");
+    call(&other, (struct weft_http_request){ .url = named }, &seen);
+    assert_int_equal(seen.fault, WEFT_HTTP_FINE);
+    call(&other, (struct weft_http_request){ .url = wrong }, &seen);
+    assert_int_equal(seen.fault, WEFT_HTTP_TLS);
+    weft_http_free(other.http);
+    mock_stop(&tls);
+    check_folder_gone(folder);
+}
+
 static void test_messages_in_chinese(void **state)
 {
     struct world *w = *state;
@@ -557,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_one_call_is_cancelled_and_the_others_go_on),
         cmocka_unit_test(test_the_users_stop_ends_all),
         cmocka_unit_test(test_freeing_with_calls_in_flight),
+        cmocka_unit_test(test_certificates_are_always_verified),
         cmocka_unit_test(test_messages_in_chinese),
     };
     return cmocka_run_group_tests_name("base/http", tests, start, stop);

@@ -2,8 +2,8 @@
 #include "base/retry.h"
 #include "check.h"
 
-static enum weft_retry_verdict judge(struct weft_limiter *l, struct weft_retry *call, struct weft_try t, uint64_t now,
-                                     uint64_t *wait, struct weft_err *err)
+static enum weft_retry_verdict judge(struct weft_limiter *l, struct weft_retry *call, struct weft_try t,
+                                     uint64_t now, uint64_t *wait, struct weft_err *err)
 {
     struct weft_rng rng;
     weft_rng_init(&rng, 7, WEFT_RNG_TEST, now);
@@ -46,14 +46,17 @@ static void test_each_ending_has_its_verdict(void **state)
         { WEFT_HTTP_TLS, 0, false, false, WEFT_RETRY_AGAIN, "", "", "" },
         { WEFT_HTTP_TIMEOUT, 0, true, false, WEFT_RETRY_AGAIN, "", "", "" },
         { WEFT_HTTP_LOCAL, 0, false, false, WEFT_RETRY_AGAIN, "", "", "" },
-        { 0, 401, true, false, WEFT_RETRY_STOP, "C3", "{\"error\":{\"message\":\"bad key\"}}", "bad key); check api_key" },
+        { 0, 401, true, false, WEFT_RETRY_STOP, "C3", "{\"error\":{\"message\":\"bad key\"}}",
+          "bad key); check api_key" },
         { 0, 402, true, false, WEFT_RETRY_STOP, "C3", "{\"error\":{\"message\":\"pay\"}}", "used up" },
         { 0, 403, true, false, WEFT_RETRY_STOP, "C3", "no", "(HTTP 403: no); check api_key" },
-        { 0, 404, true, false, WEFT_RETRY_STOP, "C3", "{\"error\":\"no such model\"}", "no such model); check model" },
-        { 0, 429, true, false, WEFT_RETRY_STOP, "C3", "{\"error\":{\"message\":\"q\",\"code\":\"insufficient_quota\"}}",
-          "used up (HTTP 429" },
+        { 0, 404, true, false, WEFT_RETRY_STOP, "C3", "{\"error\":\"no such model\"}",
+          "no such model); check model" },
+        { 0, 429, true, false, WEFT_RETRY_STOP, "C3",
+          "{\"error\":{\"message\":\"q\",\"code\":\"insufficient_quota\"}}", "used up (HTTP 429" },
         { 0, 301, true, false, WEFT_RETRY_STOP, "C3", "moved", "base_url" },
-        { 0, 400, true, false, WEFT_RETRY_GIVE_UP, "C3", "{\"error\":{\"message\":\"too long\",\"code\":\"x\"}}", "too long" },
+        { 0, 400, true, false, WEFT_RETRY_GIVE_UP, "C3", "{\"error\":{\"message\":\"too long\",\"code\":\"x\"}}",
+          "too long" },
         { 0, 413, true, false, WEFT_RETRY_GIVE_UP, "C3", "", "refuses this request" },
         { 0, 422, true, false, WEFT_RETRY_GIVE_UP, "C3", "{\"detail\":\"n\"}", "HTTP 422: n" },
         { WEFT_HTTP_FORBIDDEN, 0, false, false, WEFT_RETRY_STOP, "D9", "", "base_url" },
@@ -62,12 +65,17 @@ static void test_each_ending_has_its_verdict(void **state)
     for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
         uint64_t wait;
         struct weft_err err;
-        struct weft_try t = { .fault = rows[i].fault, .status = rows[i].status, .sent = rows[i].sent,
-                              .broken = rows[i].broken, .body = weft_str_c(rows[i].body) };
+        struct weft_try t = { .fault = rows[i].fault,
+                              .status = rows[i].status,
+                              .sent = rows[i].sent,
+                              .broken = rows[i].broken,
+                              .body = weft_str_c(rows[i].body) };
         enum weft_retry_verdict v = verdict(t, &wait, &err);
         if (v != rows[i].want || strcmp(err.rule, rows[i].rule) != 0 || !strstr(err.msg, rows[i].part))
-            fail_msg("row %zu (%d, %d): verdict %d, rule %s: %s", i, rows[i].fault, rows[i].status, v, err.rule, err.msg);
-        if (v == WEFT_RETRY_AGAIN && (wait < 1000 || wait > 60000)) fail_msg("row %zu: wait %llu", i, (unsigned long long)wait);
+            fail_msg("row %zu (%d, %d): verdict %d, rule %s: %s", i, rows[i].fault, rows[i].status, v, err.rule,
+                     err.msg);
+        if (v == WEFT_RETRY_AGAIN && (wait < 1000 || wait > 60000))
+            fail_msg("row %zu: wait %llu", i, (unsigned long long)wait);
     }
 }
 
@@ -100,8 +108,9 @@ static void test_tries_end_after_six_and_paid_ones_after_two_repeats(void **stat
     call = (struct weft_retry){ 0 };
     do {
         assert_true(weft_limiter_take(&l, &call, now));
-        v = judge(&l, &call, (struct weft_try){ .fault = WEFT_HTTP_TIMEOUT, .sent = true, .message = WEFT_STR("silent") }, now,
-                  &wait, &err);
+        v = judge(&l, &call,
+                  (struct weft_try){ .fault = WEFT_HTTP_TIMEOUT, .sent = true, .message = WEFT_STR("silent") },
+                  now, &wait, &err);
     } while (v == WEFT_RETRY_AGAIN);
     assert_int_equal(call.tries, 3);
     assert_int_equal(call.maybe_paid, 3);
@@ -111,7 +120,8 @@ static void test_tries_end_after_six_and_paid_ones_after_two_repeats(void **stat
     /* What broke after an error's head came is not billed. */
     call = (struct weft_retry){ 0 };
     assert_true(weft_limiter_take(&l, &call, now));
-    v = judge(&l, &call, (struct weft_try){ .fault = WEFT_HTTP_RESET, .status = 500, .sent = true }, now, &wait, &err);
+    v = judge(&l, &call, (struct weft_try){ .fault = WEFT_HTTP_RESET, .status = 500, .sent = true }, now, &wait,
+              &err);
     assert_int_equal(v, WEFT_RETRY_AGAIN);
     assert_int_equal(call.maybe_paid, 0);
 }
@@ -128,8 +138,8 @@ static void test_backoff_doubles_jitters_and_stays_in_its_bounds(void **state)
             if (ms > high) high = ms;
         }
         if (low < 1000 || high > top || low > 1000 + top / 50 || high < top - top / 50)
-            fail_msg("n %d: %llu to %llu, expected 1000 to %llu", n, (unsigned long long)low, (unsigned long long)high,
-                     (unsigned long long)top);
+            fail_msg("n %d: %llu to %llu, expected 1000 to %llu", n, (unsigned long long)low,
+                     (unsigned long long)high, (unsigned long long)top);
     }
     assert_int_equal(weft_backoff_ms(&rng, 3, 500, 500), 500);
 }
@@ -145,7 +155,7 @@ static void test_retry_after_is_seconds_or_a_date(void **state)
         { "0", true, 0 },
         { "0.5", true, 500 },
         { "99999999999999999999", true, UINT64_C(9000000000000000) },
-        { "Wed, 21 Oct 2015 07:28:05 GMT", true, 5000 },    /* 1445412485 */
+        { "Wed, 21 Oct 2015 07:28:05 GMT", true, 5000 }, /* 1445412485 */
         { "Wednesday, 21-Oct-15 07:29:00 GMT", true, 60000 },
         { "Wed, 21 Oct 2015 07:00:00 GMT", true, 0 },
         { "Mon, 29 Feb 2016 00:00:00 GMT", true, UINT64_C(11291520000) },
@@ -162,7 +172,8 @@ static void test_retry_after_is_seconds_or_a_date(void **state)
     for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
         uint64_t ms = 0;
         bool ok = weft_retry_after_ms(weft_str_c(rows[i].value), 1445412480, &ms);
-        if (ok != rows[i].ok || (ok && ms != rows[i].ms)) fail_msg("\"%s\": %d %llu", rows[i].value, ok, (unsigned long long)ms);
+        if (ok != rows[i].ok || (ok && ms != rows[i].ms))
+            fail_msg("\"%s\": %d %llu", rows[i].value, ok, (unsigned long long)ms);
     }
 }
 
@@ -194,7 +205,8 @@ static void test_429_closes_the_door_for_all(void **state)
     assert_int_equal((int)l.window, 25);
     assert_int_equal(weft_limiter_wait(&l, 20600), 600000);
     /* The other 49 answers let it grow slowly: one for each full window. */
-    for (int i = 1; i < 50; i++) assert_int_equal(judge(&l, &call[i], (struct weft_try){ .status = 200 }, 20700, &wait, &err), 0);
+    for (int i = 1; i < 50; i++)
+        assert_int_equal(judge(&l, &call[i], (struct weft_try){ .status = 200 }, 20700, &wait, &err), 0);
     assert_int_equal((int)l.window, 26);
 }
 
@@ -217,8 +229,8 @@ static void test_429_for_ever_ends(void **state)
     assert_true(l.window >= 1);
 }
 
-/* A service that allows `rate` calls a second and refuses the rest, for an hour: nobody may be lost, no refused call may
- * come back too early, and most of what is possible must get through. */
+/* A service that allows `rate` calls a second and refuses the rest, for an hour: nobody may be lost, no refused call
+ * may come back too early, and most of what is possible must get through. */
 static void test_an_hour_behind_a_rate_limit(void **state)
 {
     enum { CALLS = 20000, RATE = 10, TAKES_MS = 700 };
@@ -251,8 +263,8 @@ static void test_an_hour_behind_a_rate_limit(void **state)
                 if (!ok) t.retry_after = WEFT_STR("1");
                 refused += !ok;
                 e[i].in_flight = false;
-                enum weft_retry_verdict v = weft_retry_next(&(struct weft_retry_rules){ .max_limited = 1000 }, &l, &call[i],
-                                                            &t, now, 0, &rng, &wait, &err);
+                enum weft_retry_verdict v = weft_retry_next(&(struct weft_retry_rules){ .max_limited = 1000 }, &l,
+                                                            &call[i], &t, now, 0, &rng, &wait, &err);
                 if (v == WEFT_RETRY_DONE) e[i].over = true, done++;
                 else {
                     assert_int_equal(v, WEFT_RETRY_AGAIN);
@@ -261,7 +273,8 @@ static void test_an_hour_behind_a_rate_limit(void **state)
                     if (now + 1000 > closed_until) closed_until = now + 1000;
                 }
             }
-            if (!e[i].in_flight && !e[i].over && (!e[i].waiting || e[i].due <= now) && weft_limiter_take(&l, &call[i], now)) {
+            if (!e[i].in_flight && !e[i].over && (!e[i].waiting || e[i].due <= now)
+                && weft_limiter_take(&l, &call[i], now)) {
                 early += now < closed_until;
                 e[i] = (struct event){ .due = now + TAKES_MS, .in_flight = true };
                 asked++;
@@ -271,9 +284,9 @@ static void test_an_hour_behind_a_rate_limit(void **state)
     assert_int_equal(done, CALLS);
     assert_int_equal(early, 0);
     assert_int_equal(asked, CALLS + refused);
-    double possible = CALLS / (double)RATE * 1000;      /* milliseconds at the service's full rate */
-    print_message("rate limit: %d calls in %.0f s (%.0f s possible), %d refused, window %.1f\n", done, now / 1000.0,
-                  possible / 1000, refused, l.window);
+    double possible = CALLS / (double)RATE * 1000; /* milliseconds at the service's full rate */
+    print_message("rate limit: %d calls in %.0f s (%.0f s possible), %d refused, window %.1f\n", done,
+                  now / 1000.0, possible / 1000, refused, l.window);
     assert_true(now < possible * 1.8);
     assert_true(refused < CALLS);
     free(e);
@@ -306,10 +319,10 @@ static void test_errors_of_services_are_read(void **state)
         struct weft_arena a = { 0 };
         struct weft_api_error e;
         bool ok = weft_api_error_read(&a, weft_str_c(rows[i].json), &e);
-        if (ok != rows[i].ok || weft_api_error_is_quota(&e) != rows[i].quota || !weft_str_is(e.message, rows[i].message)
-            || !weft_str_is(e.code, rows[i].code))
-            fail_msg("%s: %d, \"%.*s\", \"%.*s\"", rows[i].json, ok, (int)e.message.len, e.message.s, (int)e.code.len,
-                     e.code.s);
+        if (ok != rows[i].ok || weft_api_error_is_quota(&e) != rows[i].quota
+            || !weft_str_is(e.message, rows[i].message) || !weft_str_is(e.code, rows[i].code))
+            fail_msg("%s: %d, \"%.*s\", \"%.*s\"", rows[i].json, ok, (int)e.message.len, e.message.s,
+                     (int)e.code.len, e.code.s);
         weft_arena_clear(&a);
     }
 }

@@ -25,7 +25,8 @@ static void feed(const char *text, size_t len, size_t first, size_t n, const cha
         if (end > len) end = len;
         check_ok(weft_sse_feed(&s, (struct weft_str){ text + at, end - at }, on_event, &seen, &err), &err);
     }
-    if (!weft_str_is(weft_buf_view(&seen.log), want) || s.done != done || weft_sse_left(&s) != left || s.bytes != len)
+    if (!weft_str_is(weft_buf_view(&seen.log), want) || s.done != done || weft_sse_left(&s) != left
+        || s.bytes != len)
         fail_msg("first %zu, pieces of %zu: \"%s\", expected \"%s\"; done %d, left %zu", first, n,
                  seen.log.s ? seen.log.s : "", want, s.done, weft_sse_left(&s));
     weft_buf_clear(&seen.log);
@@ -47,7 +48,8 @@ static void test_events_come_whole_however_they_are_cut(void **state)
 
 static void test_fields(void **state)
 {
-    feed_everyhow("\xef\xbb\xbf" "event: delta\nid: 7\ndata: a\ndata: b\ndata\n\n: ping\n\nretry: 10\nother: x\ndata: c\n\n",
+    feed_everyhow("\xef\xbb\xbf"
+                  "event: delta\nid: 7\ndata: a\ndata: b\ndata\n\n: ping\n\nretry: 10\nother: x\ndata: c\n\n",
                   "[delta|a\nb\n|7][|c|7]", false, 0);
     /* No data, no event; an empty data line is an empty event. */
     feed_everyhow("event: x\n\ndata:\n\n", "[||]", false, 0);
@@ -72,8 +74,8 @@ static void test_bad_utf8_is_refused(void **state)
     struct weft_sse s = { 0 };
     struct seen seen = { 0 };
     struct weft_err err = { 0 };
-    check_refuses(weft_sse_feed(&s, WEFT_STR("data: ok\n\ndata: \xe4\xb8\n\n"), on_event, &seen, &err), &err, WEFT_EINPUT,
-                  "C6", "event 2 of the stream");
+    check_refuses(weft_sse_feed(&s, WEFT_STR("data: ok\n\ndata: \xe4\xb8\n\n"), on_event, &seen, &err), &err,
+                  WEFT_EINPUT, "C6", "event 2 of the stream");
     check_str(weft_buf_view(&seen.log), "[|ok|]");
     weft_sse_clear(&s);
     weft_buf_clear(&seen.log);

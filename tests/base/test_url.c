@@ -60,7 +60,8 @@ static void test_addresses_that_cannot_be_used(void **state)
     for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
         struct weft_err err = { 0 };
         enum weft_status st = weft_url_parse(weft_str_c(rows[i].text), &u, &err);
-        if (st != WEFT_EARG || strcmp(err.rule, "D9") != 0 || !strstr(err.msg, rows[i].part) || strstr(err.msg, "secret"))
+        if (st != WEFT_EARG || strcmp(err.rule, "D9") != 0 || !strstr(err.msg, rows[i].part)
+            || strstr(err.msg, "secret"))
             fail_msg("%s: status %d: %s", rows[i].text, st, err.msg);
     }
     char *text = malloc(WEFT_URL_BYTES + 2);
@@ -69,7 +70,8 @@ static void test_addresses_that_cannot_be_used(void **state)
     memcpy(text, "http://h/", 9);
     struct weft_err err = { 0 };
     check_ok(weft_url_parse((struct weft_str){ text, WEFT_URL_BYTES }, &u, &err), &err);
-    check_refuses(weft_url_parse((struct weft_str){ text, WEFT_URL_BYTES + 1 }, &u, &err), &err, WEFT_EARG, "D9", "8 KiB");
+    check_refuses(weft_url_parse((struct weft_str){ text, WEFT_URL_BYTES + 1 }, &u, &err), &err, WEFT_EARG, "D9",
+                  "8 KiB");
     free(text);
 }
 
@@ -79,9 +81,9 @@ static void test_origins(void **state)
         const char *a, *b;
         bool same;
     } rows[] = {
-        { "http://a/x", "http://A:80/y", true },     { "https://a", "https://a:443", true },
-        { "http://a", "https://a", false },          { "http://a", "http://a:81", false },
-        { "http://a.b", "http://b", false },         { "https://a", "https://a.evil", false },
+        { "http://a/x", "http://A:80/y", true }, { "https://a", "https://a:443", true },
+        { "http://a", "https://a", false },      { "http://a", "http://a:81", false },
+        { "http://a.b", "http://b", false },     { "https://a", "https://a.evil", false },
     };
     for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
         struct weft_url a, b;
@@ -131,21 +133,36 @@ static void test_kinds_of_addresses(void **state)
         const char *host;
         enum weft_address_kind kind;
     } rows[] = {
-        { "8.8.8.8", WEFT_ADDRESS_PUBLIC },          { "127.0.0.1", WEFT_ADDRESS_PRIVATE },
-        { "127.1", WEFT_ADDRESS_PRIVATE },           { "2130706433", WEFT_ADDRESS_PRIVATE },
-        { "0x7f000001", WEFT_ADDRESS_PRIVATE },      { "0.0.0.0", WEFT_ADDRESS_PRIVATE },
-        { "10.255.0.1", WEFT_ADDRESS_PRIVATE },      { "11.0.0.1", WEFT_ADDRESS_PUBLIC },
-        { "172.15.0.1", WEFT_ADDRESS_PUBLIC },       { "172.31.255.255", WEFT_ADDRESS_PRIVATE },
-        { "192.168.1.1", WEFT_ADDRESS_PRIVATE },     { "100.64.0.1", WEFT_ADDRESS_PRIVATE },
-        { "100.128.0.1", WEFT_ADDRESS_PUBLIC },      { "100.100.100.200", WEFT_ADDRESS_FORBIDDEN },
-        { "169.254.169.254", WEFT_ADDRESS_FORBIDDEN }, { "169.253.1.1", WEFT_ADDRESS_PUBLIC },
-        { "224.0.0.1", WEFT_ADDRESS_FORBIDDEN },     { "255.255.255.255", WEFT_ADDRESS_FORBIDDEN },
-        { "::1", WEFT_ADDRESS_PRIVATE },             { "::", WEFT_ADDRESS_PRIVATE },
-        { "fe80::1", WEFT_ADDRESS_FORBIDDEN },       { "fd00:ec2::254", WEFT_ADDRESS_FORBIDDEN },
-        { "fd00::1", WEFT_ADDRESS_PRIVATE },         { "ff02::1", WEFT_ADDRESS_FORBIDDEN },
-        { "2001:4860::8888", WEFT_ADDRESS_PUBLIC },  { "::ffff:10.0.0.1", WEFT_ADDRESS_PRIVATE },
-        { "::ffff:169.254.169.254", WEFT_ADDRESS_FORBIDDEN }, { "64:ff9b::a9fe:a9fe", WEFT_ADDRESS_FORBIDDEN },
-        { "2002:a9fe:a9fe::", WEFT_ADDRESS_FORBIDDEN }, { "example.org", WEFT_ADDRESS_NONE },
+        { "8.8.8.8", WEFT_ADDRESS_PUBLIC },
+        { "127.0.0.1", WEFT_ADDRESS_PRIVATE },
+        { "127.1", WEFT_ADDRESS_PRIVATE },
+        { "2130706433", WEFT_ADDRESS_PRIVATE },
+        { "0x7f000001", WEFT_ADDRESS_PRIVATE },
+        { "0.0.0.0", WEFT_ADDRESS_PRIVATE },
+        { "10.255.0.1", WEFT_ADDRESS_PRIVATE },
+        { "11.0.0.1", WEFT_ADDRESS_PUBLIC },
+        { "172.15.0.1", WEFT_ADDRESS_PUBLIC },
+        { "172.31.255.255", WEFT_ADDRESS_PRIVATE },
+        { "192.168.1.1", WEFT_ADDRESS_PRIVATE },
+        { "100.64.0.1", WEFT_ADDRESS_PRIVATE },
+        { "100.128.0.1", WEFT_ADDRESS_PUBLIC },
+        { "100.100.100.200", WEFT_ADDRESS_FORBIDDEN },
+        { "169.254.169.254", WEFT_ADDRESS_FORBIDDEN },
+        { "169.253.1.1", WEFT_ADDRESS_PUBLIC },
+        { "224.0.0.1", WEFT_ADDRESS_FORBIDDEN },
+        { "255.255.255.255", WEFT_ADDRESS_FORBIDDEN },
+        { "::1", WEFT_ADDRESS_PRIVATE },
+        { "::", WEFT_ADDRESS_PRIVATE },
+        { "fe80::1", WEFT_ADDRESS_FORBIDDEN },
+        { "fd00:ec2::254", WEFT_ADDRESS_FORBIDDEN },
+        { "fd00::1", WEFT_ADDRESS_PRIVATE },
+        { "ff02::1", WEFT_ADDRESS_FORBIDDEN },
+        { "2001:4860::8888", WEFT_ADDRESS_PUBLIC },
+        { "::ffff:10.0.0.1", WEFT_ADDRESS_PRIVATE },
+        { "::ffff:169.254.169.254", WEFT_ADDRESS_FORBIDDEN },
+        { "64:ff9b::a9fe:a9fe", WEFT_ADDRESS_FORBIDDEN },
+        { "2002:a9fe:a9fe::", WEFT_ADDRESS_FORBIDDEN },
+        { "example.org", WEFT_ADDRESS_NONE },
         { "", WEFT_ADDRESS_NONE },
     };
     for (size_t i = 0; i < WEFT_COUNT(rows); i++)
@@ -155,9 +172,12 @@ static void test_kinds_of_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_of_an_address), cmocka_unit_test(test_addresses_that_cannot_be_used),
-        cmocka_unit_test(test_origins),             cmocka_unit_test(test_joining),
-        cmocka_unit_test(test_encoding),            cmocka_unit_test(test_kinds_of_addresses),
+        cmocka_unit_test(test_parts_of_an_address),
+        cmocka_unit_test(test_addresses_that_cannot_be_used),
+        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_joining),
+        cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_kinds_of_addresses),
     };
     return cmocka_run_group_tests_name("base/url", tests, NULL, NULL);
 }

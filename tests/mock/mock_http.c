@@ -42,7 +42,8 @@ static void handle(void *ctx, struct mock_conn *c, const struct mock_request *r)
         weft_buf_str(&b, r->body);
         mock_reply(c, 200, "text/plain", "X-One: 1\r\nx-two:  two words \r\n", weft_buf_view(&b));
         weft_buf_clear(&b);
-    } else if (sscanf(path, "/status/%u", &number) == 1) mock_reply(c, (int)number, "text/plain", "", WEFT_STR("no\n"));
+    } else if (sscanf(path, "/status/%u", &number) == 1)
+        mock_reply(c, (int)number, "text/plain", "", WEFT_STR("no\n"));
     else if (sscanf(path, "/bytes/%u", &number) == 1) {
         mock_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", number);
         for (unsigned left = weft_str_is(r->method, "HEAD") ? 0 : number; left;) {
@@ -57,13 +58,15 @@ static void handle(void *ctx, struct mock_conn *c, const struct mock_request *r)
         for (unsigned i = 0; i < number / 2; i++) mock_say(c, "y");
         mock_close(c);
     } else if (strcmp(path, "/chunked") == 0)
-        mock_say(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n");
+        mock_say(
+            c,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n");
     else if (strcmp(path, "/until-close") == 0) {
         mock_say(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall there is");
         mock_close(c);
     } else if (sscanf(path, "/redirect/%u/%n", &number, &at) == 1 && at)
-        mock_printf(c, "HTTP/1.1 %u Moved\r\nLocation: %s\r\nX-Hop: first\r\nContent-Length: 5\r\n\r\nmoved", number,
-                    path + at);
+        mock_printf(c, "HTTP/1.1 %u Moved\r\nLocation: %s\r\nX-Hop: first\r\nContent-Length: 5\r\n\r\nmoved",
+                    number, path + at);
     else if (strcmp(path, "/loop") == 0)
         mock_say(c, "HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n");
     else if (strcmp(path, "/hang") == 0) mock_hang(c);

@@ -1,8 +1,8 @@
 /* mock_hub --root DIR [OPTIONS] - Hugging Face and ModelScope over a folder of files
  *
- * DIR/owner/name/... are the repositories, models and datasets alike; branch main (master) is the one that exists.  Files
- * ending in .safetensors or .gguf, and those named by --lfs, are "large": Hugging Face's side sends them by a redirect to
- * the second port, another origin.  Two ports are printed: the site's and the storage's.
+ * DIR/owner/name/... are the repositories, models and datasets alike; branch main (master) is the one that exists.
+ * Files ending in .safetensors or .gguf, and those named by --lfs, are "large": Hugging Face's side sends them by a
+ * redirect to the second port, another origin.  Two ports are printed: the site's and the storage's.
  *
  *   --root DIR      --token T      needed for repositories whose name begins with "private" (401) or "gated" (403)
  *   --log FILE      one JSON line per request: method, target, port, range, authorization, sent bytes
@@ -57,7 +57,8 @@ static struct weft_str content_of(struct hub *h, const char *repo, const char *p
 {
     struct weft_str text = { 0 };
     const char *name = weft_str_printf(&h->arena, "%s/%s/%s", h->root, repo, path).s;
-    if (!name || strstr(path, "..") || weft_file_read(&h->arena, name, 0, &text, NULL)) return (struct weft_str){ 0 };
+    if (!name || strstr(path, "..") || weft_file_read(&h->arena, name, 0, &text, NULL))
+        return (struct weft_str){ 0 };
     return text;
 }
 
@@ -194,8 +195,8 @@ static void send_body(struct hub *h, struct mock_conn *c, struct weft_str body)
     } else mock_send(c, body);
 }
 
-static void send_file(struct hub *h, struct mock_conn *c, const struct mock_request *r, const char *repo, const char *path,
-                      const char *etag)
+static void send_file(struct hub *h, struct mock_conn *c, const struct mock_request *r, const char *repo,
+                      const char *path, const char *etag)
 {
     struct weft_str text = content_of(h, repo, path), range = mock_header(r, "range");
     unsigned long long from = 0;
@@ -203,22 +204,26 @@ static void send_file(struct hub *h, struct mock_conn *c, const struct mock_requ
         mock_reply(c, 404, "text/plain", "X-Error-Code: EntryNotFound\r\n", WEFT_STR("Entry not found"));
         return;
     }
-    bool head = weft_str_is(r->method, "HEAD"), part = range.s && !h->no_range && sscanf(range.s, "bytes=%llu-", &from) == 1;
+    bool head = weft_str_is(r->method, "HEAD"),
+         part = range.s && !h->no_range && sscanf(range.s, "bytes=%llu-", &from) == 1;
     if (part && from >= text.len) {
         mock_printf(c, "HTTP/1.1 416 Mock\r\nContent-Range: bytes */%zu\r\nContent-Length: 0\r\n\r\n", text.len);
         return;
     }
     if (part && h->short_range && from) from--;
     if (part)
-        mock_printf(c, "HTTP/1.1 206 Mock\r\nETag: \"%s\"\r\nContent-Range: bytes %llu-%zu/%zu\r\nContent-Length: %llu\r\n\r\n",
-                    etag, from, text.len - 1, text.len, text.len - from);
+        mock_printf(
+            c,
+            "HTTP/1.1 206 Mock\r\nETag: \"%s\"\r\nContent-Range: bytes %llu-%zu/%zu\r\nContent-Length: %llu\r\n\r\n",
+            etag, from, text.len - 1, text.len, text.len - from);
     else
-        mock_printf(c, "HTTP/1.1 200 Mock\r\nETag: \"%s\"\r\nX-Repo-Commit: %s\r\nContent-Length: %zu\r\n\r\n", etag, commit,
-                    text.len);
+        mock_printf(c, "HTTP/1.1 200 Mock\r\nETag: \"%s\"\r\nX-Repo-Commit: %s\r\nContent-Length: %zu\r\n\r\n",
+                    etag, commit, text.len);
     if (!head) send_body(h, c, weft_str_skip(text, (size_t)from));
 }
 
-static void resolve(struct hub *h, struct mock_conn *c, const struct mock_request *r, const char *repo, const char *path)
+static void resolve(struct hub *h, struct mock_conn *c, const struct mock_request *r, const char *repo,
+                    const char *path)
 {
     struct weft_str text = content_of(h, repo, path);
     if (!text.s || !is_large(h, path)) {
@@ -226,9 +231,11 @@ static void resolve(struct hub *h, struct mock_conn *c, const struct mock_reques
         return;
     }
     const char *digest = sha256(h, text);
-    mock_printf(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/plain/%s/%s?sig=1\r\nX-Linked-Etag: \"%s\"\r\n"
-                "X-Linked-Size: %zu\r\nX-Repo-Commit: %s\r\nContent-Length: 0\r\n\r\n",
-                h->storage, repo, path, digest, text.len, commit);
+    mock_printf(
+        c,
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/plain/%s/%s?sig=1\r\nX-Linked-Etag: \"%s\"\r\n"
+        "X-Linked-Size: %zu\r\nX-Repo-Commit: %s\r\nContent-Length: 0\r\n\r\n",
+        h->storage, repo, path, digest, text.len, commit);
 }
 
 /* ---- requests ---- */
@@ -260,7 +267,8 @@ static bool may_read(struct hub *h, struct mock_conn *c, const struct mock_reque
 {
     char bearer[256];
     const char *name = strchr(repo, '/');
-    bool gated = name && strncmp(name, "/gated", 6) == 0, closed = gated || (name && strncmp(name, "/private", 8) == 0);
+    bool gated = name && strncmp(name, "/gated", 6) == 0,
+         closed = gated || (name && strncmp(name, "/private", 8) == 0);
     snprintf(bearer, sizeof bearer, "Bearer %s", h->token ? h->token : "");
     if (!closed || (h->token && weft_str_is(mock_header(r, "authorization"), bearer))) {
         if (weft_dir_exists(weft_str_printf(&h->arena, "%s/%s", h->root, repo).s)) return true;
@@ -292,7 +300,8 @@ static void answer(struct hub *h, struct mock_conn *c, const struct mock_request
     else if (!may_read(h, c, r, repo)) return;
     else if (ms && (is(rest, "repo/files") || is(rest, "repo/tree"))) {
         char *page = strstr(query, "PageNumber=");
-        if (page && atoi(page + 11) > 1) mock_reply(c, 200, "application/json", "", WEFT_STR("{\"Data\":{\"Files\":[]}}"));
+        if (page && atoi(page + 11) > 1)
+            mock_reply(c, 200, "application/json", "", WEFT_STR("{\"Data\":{\"Files\":[]}}"));
         else send_list(h, c, repo, true);
     } else if (ms && is(rest, "repo")) {
         char *file = strstr(query, "FilePath=");
@@ -318,7 +327,8 @@ static void handle(void *ctx, struct mock_conn *c, const struct mock_request *r)
     struct weft_str range = mock_header(r, "range"), auth = mock_header(r, "authorization");
     snprintf(path, sizeof path, "%.*s", (int)r->target.len, r->target.s);
     if (h->log_fd >= 0)
-        dprintf(h->log_fd, "{\"method\":\"%.*s\",\"target\":\"%s\",\"port\":\"%s\",\"range\":\"%.*s\",\"auth\":\"%.*s\"}\n",
+        dprintf(h->log_fd,
+                "{\"method\":\"%.*s\",\"target\":\"%s\",\"port\":\"%s\",\"range\":\"%.*s\",\"auth\":\"%.*s\"}\n",
                 (int)r->method.len, r->method.s, path, r->port == h->port ? "site" : "storage", (int)range.len,
                 range.s ? range.s : "", (int)auth.len, auth.s ? auth.s : "");
     if (strchr(path, '?')) {

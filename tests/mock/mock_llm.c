@@ -9,8 +9,8 @@
  *                        text:T   T, always
  *   --answers FILE     rows {"match": "part of the last user message", "answer": "..."}: the first that matches goes
  *                      before the rule.  An answer may hold {hash}, replaced by 16 digits of the message's SHA-256
- *   --fault KIND=RATE  may come often; each request falls into at most one kind, by its key, its count and --seed, so that
- *                      the order of arrival does not matter
+ *   --fault KIND=RATE  may come often; each request falls into at most one kind, by its key, its count and
+ *                      --seed, so that the order of arrival does not matter
  *   --script A,B,...   the first requests end so, one after the other ("ok" answers); then as without a script
  *   --max-faults N     one key gets at most so many faults, then its answer (default 2)
  *   --seed N           --delay MS   before each reply       --piece MS   between the pieces of a stream
@@ -63,7 +63,7 @@ struct llm {
     int bill_fd;
     struct entry *table[4096];
     size_t requests, answered;
-    struct weft_arena arena;    /* for good */
+    struct weft_arena arena; /* for good */
 };
 
 static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
@@ -89,10 +89,12 @@ static struct entry *find_entry(struct llm *m, const char *key)
 }
 
 /* One write, so that the line is whole whatever happens to this program. */
-static void write_bill(struct llm *m, const char *event, size_t n, const struct entry *e, const char *kind, const char *more)
+static void write_bill(struct llm *m, const char *event, size_t n, const struct entry *e, const char *kind,
+                       const char *more)
 {
     if (m->bill_fd >= 0)
-        dprintf(m->bill_fd, "{\"event\":\"%s\",\"n\":%zu,\"key\":\"%s\",\"kind\":\"%s\"%s}\n", event, n, e->key, kind, more);
+        dprintf(m->bill_fd, "{\"event\":\"%s\",\"n\":%zu,\"key\":\"%s\",\"kind\":\"%s\"%s}\n", event, n, e->key,
+                kind, more);
 }
 
 struct answered {
@@ -119,8 +121,9 @@ static void send_bill(struct llm *m, struct mock_conn *c)
             if (e->answered > 1) repeated++;
         }
     struct weft_buf b = { 0 };
-    weft_buf_printf(&b, "{\"requests\":%zu,\"answered\":%zu,\"keys\":%zu,\"max_answered\":%zu,\"answered_again\":%zu}\n",
-                    m->requests, m->answered, keys, max, repeated);
+    weft_buf_printf(
+        &b, "{\"requests\":%zu,\"answered\":%zu,\"keys\":%zu,\"max_answered\":%zu,\"answered_again\":%zu}\n",
+        m->requests, m->answered, keys, max, repeated);
     mock_reply(c, 200, "application/json", "", weft_buf_view(&b));
     weft_buf_clear(&b);
 }
@@ -140,7 +143,8 @@ static const char *choose(struct llm *m, struct entry *e, size_t n_user)
     uint64_t h = weft_xxh3(e->key, 64, m->seed * 1000003 + e->asked);
     double u = (double)(h >> 11) / 9007199254740992.0;
     for (size_t i = 0; i < m->n_faults; i++) {
-        if (u < m->faults[i].rate) return spoils_answer(m->faults[i].kind) && n_user > 1 ? "ok" : m->faults[i].kind;
+        if (u < m->faults[i].rate)
+            return spoils_answer(m->faults[i].kind) && n_user > 1 ? "ok" : m->faults[i].kind;
         u -= m->faults[i].rate;
     }
     return "ok";
@@ -195,7 +199,8 @@ static void answer_of(const struct llm *m, struct weft_str user, struct weft_buf
 static void send_error(struct mock_conn *c, int status, const char *more, const char *message, const char *code)
 {
     struct weft_buf b = { 0 };
-    weft_buf_printf(&b, "{\"error\":{\"message\":\"%s\",\"type\":\"mock\",\"param\":null,\"code\":\"%s\"}}", message, code);
+    weft_buf_printf(&b, "{\"error\":{\"message\":\"%s\",\"type\":\"mock\",\"param\":null,\"code\":\"%s\"}}",
+                    message, code);
     mock_reply(c, status, "application/json", more, weft_buf_view(&b));
     weft_buf_clear(&b);
 }
@@ -209,7 +214,8 @@ static bool refuse(struct llm *m, struct mock_conn *c, const char *kind)
         struct tm parts;
         gmtime_r(&then, &parts);
         if (is(kind, "429")) snprintf(more, sizeof more, "Retry-After: %u\r\n", m->retry_after);
-        if (is(kind, "429-date")) strftime(more, sizeof more, "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+        if (is(kind, "429-date"))
+            strftime(more, sizeof more, "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
         send_error(c, 429, more, "too many requests", "rate_limit_exceeded");
     } else if (is(kind, "quota")) send_error(c, 429, "", "quota used up", "insufficient_quota");
     else if (is(kind, "401")) send_error(c, 401, "", "no such key", "invalid_api_key");
@@ -227,11 +233,13 @@ static bool refuse(struct llm *m, struct mock_conn *c, const char *kind)
 
 static void begin_chunk(struct weft_buf *b, const char *model)
 {
-    weft_buf_printf(b, "data: {\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"%s\",",
-                    model);
+    weft_buf_printf(
+        b, "data: {\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"%s\",",
+        model);
 }
 
-static void add_delta(struct weft_buf *b, const char *model, const char *key, struct weft_str text, const char *finish)
+static void add_delta(struct weft_buf *b, const char *model, const char *key, struct weft_str text,
+                      const char *finish)
 {
     struct weft_json_out o;
     begin_chunk(b, model);
@@ -263,10 +271,12 @@ static void send_stream(struct llm *m, struct mock_conn *c, const struct reply *
     if (r->refusal) add_delta(&b, r->model, "refusal", r->content, NULL);
     /* Eight characters each; a client that cuts characters would be seen. */
     for (size_t at = 0; !r->refusal && at < r->content.len;) {
-        struct weft_str left = weft_str_skip(r->content, at), piece = weft_str_sub(left, 0, weft_utf8_offset(left, 8));
+        struct weft_str left = weft_str_skip(r->content, at),
+                        piece = weft_str_sub(left, 0, weft_utf8_offset(left, 8));
         add_delta(&b, r->model, "content", piece, NULL);
         at += piece.len;
-        if ((is(r->kind, "errorevent") || is(r->kind, "cut") || is(r->kind, "nodone")) && at * 2 >= r->content.len) break;
+        if ((is(r->kind, "errorevent") || is(r->kind, "cut") || is(r->kind, "nodone")) && at * 2 >= r->content.len)
+            break;
         if (m->piece_ms) {
             mock_send(c, weft_str_skip(weft_buf_view(&b), sent));
             sent = b.len;
@@ -274,17 +284,21 @@ static void send_stream(struct llm *m, struct mock_conn *c, const struct reply *
         }
     }
     if (is(r->kind, "errorevent")) {
-        weft_buf_cstr(&b, "data: {\"error\":{\"message\":\"the model fell over\",\"type\":\"server_error\",\"code\":null}}\n\n");
+        weft_buf_cstr(
+            &b,
+            "data: {\"error\":{\"message\":\"the model fell over\",\"type\":\"server_error\",\"code\":null}}\n\n");
     } else if (is(r->kind, "cut")) b.len -= 5;
-    else if (is(r->kind, "utf8")) weft_buf_cstr(&b, "data: {\"choices\":[{\"delta\":{\"content\":\"\xe4\xb8\"}}]}\n\n");
+    else if (is(r->kind, "utf8"))
+        weft_buf_cstr(&b, "data: {\"choices\":[{\"delta\":{\"content\":\"\xe4\xb8\"}}]}\n\n");
     else if (is(r->kind, "json")) weft_buf_cstr(&b, "data: {\"choices\":[{\"delta\":\n\n");
     else if (!is(r->kind, "nodone")) {
         add_delta(&b, r->model, NULL, (struct weft_str){ 0 }, r->finish);
         if (r->usage) {
             begin_chunk(&b, r->model);
-            weft_buf_printf(&b, "\"choices\":[],\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,"
-                            "\"total_tokens\":%zu}}\n\n", r->prompt_tokens, r->answer_tokens,
-                            r->prompt_tokens + r->answer_tokens);
+            weft_buf_printf(&b,
+                            "\"choices\":[],\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,"
+                            "\"total_tokens\":%zu}}\n\n",
+                            r->prompt_tokens, r->answer_tokens, r->prompt_tokens + r->answer_tokens);
         }
         weft_buf_cstr(&b, "data: [DONE]\n\n");
     }
@@ -298,8 +312,11 @@ static void send_whole(struct mock_conn *c, const struct reply *r)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
-    weft_buf_printf(&b, "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"%s\",\"choices\":[{"
-                    "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":", r->model);
+    weft_buf_printf(
+        &b,
+        "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"%s\",\"choices\":[{"
+        "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":",
+        r->model);
     weft_json_out_init(&o, &b);
     if (r->refusal) weft_json_out_null(&o);
     else weft_json_out_str(&o, r->content);
@@ -307,16 +324,19 @@ static void send_whole(struct mock_conn *c, const struct reply *r)
     weft_json_out_init(&o, &b);
     if (r->refusal) weft_json_out_str(&o, r->content);
     else weft_json_out_null(&o);
-    weft_buf_printf(&b, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,"
-                    "\"total_tokens\":%zu}}", r->finish, r->prompt_tokens, r->answer_tokens,
-                    r->prompt_tokens + r->answer_tokens);
+    weft_buf_printf(
+        &b,
+        "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,"
+        "\"total_tokens\":%zu}}",
+        r->finish, r->prompt_tokens, r->answer_tokens, r->prompt_tokens + r->answer_tokens);
     if (is(r->kind, "utf8")) {
         char *quote = strstr(b.s, "\"content\":\"");
-        if (quote) quote[11] = '\xe4'; /* over the first byte of the answer */
+        if (quote) quote[11] = '\xff'; /* over the first byte of the answer */
     }
     if (is(r->kind, "errorevent")) {
         weft_buf_reset(&b);
-        weft_buf_cstr(&b, "{\"error\":{\"message\":\"the model fell over\",\"type\":\"server_error\",\"code\":null}}");
+        weft_buf_cstr(&b,
+                      "{\"error\":{\"message\":\"the model fell over\",\"type\":\"server_error\",\"code\":null}}");
     }
     if (is(r->kind, "json") || is(r->kind, "nodone")) b.len = b.len / 2;
     if (is(r->kind, "cut") || is(r->kind, "drip")) {
@@ -332,21 +352,18 @@ static void send_whole(struct mock_conn *c, const struct reply *r)
 
 static void send_big(struct mock_conn *c)
 {
-    static const size_t total = 64 << 20, piece = 1 << 20;
-    char *spaces = malloc(piece);
-    if (!spaces) die("memory", "");
-    memset(spaces, ' ', piece);
+    char spaces[16384];
+    memset(spaces, ' ', sizeof spaces);
     mock_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{");
-    for (size_t at = 0; at < total; at += piece) mock_send(c, (struct weft_str){ spaces, piece });
+    mock_repeat(c, (struct weft_str){ spaces, sizeof spaces }, (64 << 20) / sizeof spaces);
     mock_close(c);
-    free(spaces);
 }
 
 /* ---- a request ---- */
 
 struct asked {
     const char *model;
-    struct weft_str user;       /* the last user message */
+    struct weft_str user; /* the last user message */
     size_t n_user, prompt_chars;
     bool stream, usage;
 };
@@ -354,7 +371,7 @@ struct asked {
 static struct weft_str content_of(const struct weft_json_value *content)
 {
     if (content && content->kind == WEFT_JSON_STRING) return content->text;
-    if (content && content->kind == WEFT_JSON_ARRAY && content->n) {    /* parts: the last one's text */
+    if (content && content->kind == WEFT_JSON_ARRAY && content->n) { /* parts: the last one's text */
         const struct weft_json_value *text = weft_json_get(&content->items[content->n - 1], "text");
         if (text && text->kind == WEFT_JSON_STRING) return text->text;
     }
@@ -366,11 +383,13 @@ static bool read_request(struct weft_arena *a, struct weft_str body, struct aske
     struct weft_json_value v;
     if (weft_json_parse(a, "request", body, &v, NULL)) return false;
     const struct weft_json_value *messages = weft_json_get(&v, "messages"), *model = weft_json_get(&v, "model"),
-                                 *stream = weft_json_get(&v, "stream"), *options = weft_json_get(&v, "stream_options"),
+                                 *stream = weft_json_get(&v, "stream"),
+                                 *options = weft_json_get(&v, "stream_options"),
                                  *usage = weft_json_get(options, "include_usage");
     if (!messages || messages->kind != WEFT_JSON_ARRAY || !model || model->kind != WEFT_JSON_STRING) return false;
     *q = (struct asked){ .model = weft_arena_strndup(a, model->text.s, model->text.len),
-                         .stream = stream && stream->boolean, .usage = usage && usage->boolean };
+                         .stream = stream && stream->boolean,
+                         .usage = usage && usage->boolean };
     for (size_t i = 0; i < messages->n; i++) {
         const struct weft_json_value *role = weft_json_get(&messages->items[i], "role");
         struct weft_str text = content_of(weft_json_get(&messages->items[i], "content"));
@@ -383,8 +402,9 @@ static bool read_request(struct weft_arena *a, struct weft_str body, struct aske
 }
 
 /* A form that is asked for is broken by words around it, an upper bound by their length. */
-static const char chatter[] = "Sure! Here is what you asked for, written with great pleasure and at considerable length, "
-                              "because that is what I like to do:\n\n";
+static const char chatter[] =
+    "Sure! Here is what you asked for, written with great pleasure and at considerable length, "
+    "because that is what I like to do:\n\n";
 
 static void complete(struct llm *m, struct mock_conn *c, const struct mock_request *r)
 {
@@ -408,16 +428,21 @@ static void complete(struct llm *m, struct mock_conn *c, const struct mock_reque
     else if (!readable) send_error(c, 400, "", "the body is no chat completion request", "invalid_json");
     else if (m->model && !is(m->model, q.model)) send_error(c, 404, "", "no such model", "model_not_found");
     else if (!is(kind, "ok") && refuse(m, c, kind)) e->faults++;
-    else if (is(kind, "html")) e->faults++, mock_reply(c, 200, "text/html", "", WEFT_STR("<html>proxy login</html>"));
+    else if (is(kind, "html"))
+        e->faults++, mock_reply(c, 200, "text/html", "", WEFT_STR("<html>proxy login</html>"));
     else if (is(kind, "big")) e->faults++, send_big(c);
     else {
-        struct reply reply = { .kind = kind, .model = q.model, .finish = is(kind, "length") ? "length" : "stop",
-                               .refusal = is(kind, "refusal"), .usage = q.usage, .prompt_tokens = q.prompt_chars };
+        struct reply reply = { .kind = kind,
+                               .model = q.model,
+                               .finish = is(kind, "length") ? "length" : "stop",
+                               .refusal = is(kind, "refusal"),
+                               .usage = q.usage,
+                               .prompt_tokens = q.prompt_chars };
         if (is(kind, "form")) weft_buf_cstr(&content, chatter);
         if (is(kind, "refusal")) weft_buf_cstr(&content, "I cannot help with that.");
         else if (!is(kind, "empty")) answer_of(m, q.user, &content);
-        if (is(kind, "length")) content.len = weft_utf8_offset(weft_buf_view(&content),
-                                                               weft_utf8_chars(weft_buf_view(&content)) / 2);
+        if (is(kind, "length"))
+            content.len = weft_utf8_offset(weft_buf_view(&content), weft_utf8_chars(weft_buf_view(&content)) / 2);
         reply.content = weft_buf_view(&content);
         reply.answer_tokens = weft_utf8_chars(reply.content);
         if (!is(kind, "ok")) e->faults++;
@@ -438,10 +463,12 @@ static void complete(struct llm *m, struct mock_conn *c, const struct mock_reque
 static void handle(void *ctx, struct mock_conn *c, const struct mock_request *r)
 {
     struct llm *m = ctx;
-    if (weft_str_is(r->method, "POST") && weft_str_ends(r->target, WEFT_STR("/chat/completions"))) complete(m, c, r);
+    if (weft_str_is(r->method, "POST") && weft_str_ends(r->target, WEFT_STR("/chat/completions")))
+        complete(m, c, r);
     else if (weft_str_ends(r->target, WEFT_STR("/models")))
-        mock_reply(c, 200, "application/json", "", WEFT_STR("{\"object\":\"list\",\"data\":[{\"id\":\"mock\",\"object\":\"model\","
-                                                            "\"created\":1,\"owned_by\":\"mock\"}]}"));
+        mock_reply(c, 200, "application/json", "",
+                   WEFT_STR("{\"object\":\"list\",\"data\":[{\"id\":\"mock\",\"object\":\"model\","
+                            "\"created\":1,\"owned_by\":\"mock\"}]}"));
     else if (weft_str_is(r->target, "/bill")) send_bill(m, c);
     else send_error(c, 404, "", "no such path", "not_found");
 }
@@ -468,7 +495,8 @@ static void read_answers(struct llm *m, const char *path)
 static void read_script(struct llm *m, char *list)
 {
     char *save = NULL;
-    for (char *word = strtok_r(list, ",", &save); word && m->n_script < MAX_SCRIPT; word = strtok_r(NULL, ",", &save))
+    for (char *word = strtok_r(list, ",", &save); word && m->n_script < MAX_SCRIPT;
+         word = strtok_r(NULL, ",", &save))
         m->script[m->n_script++] = word;
 }
 

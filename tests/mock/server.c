@@ -21,7 +21,7 @@ struct step {
     struct step *next;
     enum step_kind kind;
     struct weft_buf bytes;
-    size_t sent;
+    size_t sent, times; /* sent of the present time; times it is still to be sent */
     unsigned ms;
     void (*fn)(void *ctx, size_t number);
     void *ctx;
@@ -84,7 +84,14 @@ static struct step *add_step(struct mock_conn *c, enum step_kind kind)
     return s;
 }
 
-void mock_send(struct mock_conn *c, struct weft_str bytes) { weft_buf_str(&add_step(c, SEND)->bytes, bytes); }
+void mock_repeat(struct mock_conn *c, struct weft_str bytes, size_t times)
+{
+    struct step *s = add_step(c, SEND);
+    weft_buf_str(&s->bytes, bytes);
+    s->times = times;
+}
+
+void mock_send(struct mock_conn *c, struct weft_str bytes) { mock_repeat(c, bytes, 1); }
 void mock_say(struct mock_conn *c, const char *text) { mock_send(c, weft_str_c(text)); }
 void mock_wait(struct mock_conn *c, unsigned ms) { add_step(c, WAIT)->ms = ms; }
 void mock_close(struct mock_conn *c) { add_step(c, CLOSE); }
@@ -121,7 +128,8 @@ void mock_then(struct mock_conn *c, void (*fn)(void *ctx, size_t number), void *
 
 void mock_reply(struct mock_conn *c, int status, const char *type, const char *more, struct weft_str body)
 {
-    mock_printf(c, "HTTP/1.1 %d Mock\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n", status, type, body.len, more);
+    mock_printf(c, "HTTP/1.1 %d Mock\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n", status, type, body.len,
+                more);
     mock_send(c, body);
 }
 
@@ -168,7 +176,8 @@ static bool take_request(struct mock_conn *c)
     size_t n = length.s ? (size_t)strtoull(length.s, NULL, 10) : 0;
     if (in.len < end + 4 + n) return false;
     struct weft_str start = weft_str_sub(in, 0, line);
-    size_t one = weft_str_find(start, WEFT_STR(" "), 0), two = one == SIZE_MAX ? one : weft_str_find(start, WEFT_STR(" "), one + 1);
+    size_t one = weft_str_find(start, WEFT_STR(" "), 0),
+           two = one == SIZE_MAX ? one : weft_str_find(start, WEFT_STR(" "), one + 1);
     if (two == SIZE_MAX) {
         c->gone = true;
         return false;
@@ -201,7 +210,12 @@ static void advance(struct mock_conn *c)
         if (!s) continue;
         switch (s->kind) {
         case SEND:
-            while (s->sent < s->bytes.len) {
+            while (s->times) {
+                if (s->sent == s->bytes.len) {
+                    s->sent = 0;
+                    s->times--;
+                    continue;
+                }
                 ssize_t n = send(c->fd, s->bytes.s + s->sent, s->bytes.len - s->sent, MSG_NOSIGNAL);
                 if (n < 0 && errno == EAGAIN) {
                     c->blocked = true;
@@ -250,7 +264,8 @@ struct mock *mock_new(mock_handler *handler, void *ctx)
 
 void mock_listen(struct mock *m, int *port)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)*port),
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)*port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof at;
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -21,7 +21,7 @@ struct mock_request {
     struct weft_str method, target; /* "POST", "/v1/chat/completions?x=1" */
     struct weft_str headers;        /* all lines, with their ends */
     struct weft_str body;
-    int port;                       /* of the listener it came through */
+    int port; /* of the listener it came through */
 };
 struct weft_str mock_header(const struct mock_request *r, const char *name); /* s == NULL: none */
 
@@ -38,6 +38,7 @@ void mock_run(struct mock *m, int seconds);
 
 void mock_say(struct mock_conn *c, const char *text);
 void mock_send(struct mock_conn *c, struct weft_str bytes);
+void mock_repeat(struct mock_conn *c, struct weft_str bytes, size_t times);
 void mock_printf(struct mock_conn *c, const char *fmt, ...) WEFT_PRINTF(2, 3);
 void mock_wait(struct mock_conn *c, unsigned ms);
 void mock_drip(struct mock_conn *c, struct weft_str bytes, size_t each, unsigned ms); /* pieces with pauses */
