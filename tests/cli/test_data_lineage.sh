@@ -93,7 +93,7 @@ has err "does not fit: the row from this place reads differently now"; has err "
 echo '{"weft_patch":1}' >>"$work/p.jsonl"
 status 3 "$weft" data apply "$work/doubt.jsonl" --patches "$work/p.jsonl"; has err "[DP1]"; has err "p.jsonl:4"
 # At a terminal (script makes one): d drops the first, k keeps the second, q ends.
-if command -v script >/dev/null; then
+if [ -c /dev/ptmx ] && command -v script >/dev/null; then
     printf 'dkq' | TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/tty.jsonl" /dev/null >"$work/out" 2>&1
     [ "$(grep -c '"do":"drop"' "$work/tty.jsonl")" -eq 1 ] && [ "$(grep -c '"do":"keep"' "$work/tty.jsonl")" -eq 1 ] ||
         fail "decisions at a terminal"
