@@ -27,6 +27,9 @@ static const struct weft_verb *const subverbs[] = {
     &weft_verb_data_apply,
     &weft_verb_data_trace,
     &weft_verb_data_show,
+    &weft_verb_data_search,
+    &weft_verb_data_import,
+    &weft_verb_data_export,
     NULL,
 };
 

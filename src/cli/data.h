@@ -8,7 +8,8 @@
 #include "dataset/row.h"
 #include "dataset/screenplay.h"
 
-extern const struct weft_verb weft_verb_data_script, weft_verb_data_check, weft_verb_data_convert,
+extern const struct weft_verb weft_verb_data_script, weft_verb_data_search, weft_verb_data_import,
+    weft_verb_data_export, weft_verb_data_check, weft_verb_data_convert,
     weft_verb_data_split, weft_verb_data_show, weft_verb_data_mix, weft_verb_data_sample,
     weft_verb_data_diff, weft_verb_data_review, weft_verb_data_apply,
     weft_verb_data_trace;

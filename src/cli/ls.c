@@ -1,0 +1,236 @@
+/* weft ls: what is in the store, each thing by the word that other verbs take. */
+#include "cli/data.h"
+#include "cli/store.h"
+#include "cli/verbs.h"
+#include "base/file.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { WORD_COLUMNS = 34 };
+
+struct settings {
+    struct weft_cli_common common;
+    const char *project;
+};
+
+static const struct weft_option rows[] = {
+    { .key = "project", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, project), .group = "Store",
+      .help = "only what belongs to this project", .help_zh = "只列出这个项目的内容" },
+    WEFT_CLI_COMMON_ROWS(struct settings, common),
+};
+static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
+
+struct listing {
+    struct weft_store_project *projects;
+    struct weft_store_dataset *datasets;
+    struct weft_store_run *runs;
+    const char **models;        /* folders of HOME/models that hold a config.json */
+    size_t n_projects, n_datasets, n_runs, n_models;
+};
+
+static const char *day(char out[32], int64_t seconds)
+{
+    time_t t = (time_t)seconds;
+    struct tm parts;
+    if (!gmtime_r(&t, &parts) || !strftime(out, 32, "%Y-%m-%d", &parts)) snprintf(out, 32, "-");
+    return out;
+}
+
+static enum weft_status find_models(struct weft_cli *cli, const char *home, struct listing *l)
+{
+    const char *folder = weft_path_join(&cli->arena, home, "models"), **names;
+    size_t n = 0;
+    if (!folder) return weft_fail_nomem(&cli->err, strlen(home), "the store");
+    if (!weft_dir_exists(folder)) return WEFT_OK;
+    enum weft_status st = weft_dir_list(&cli->arena, folder, &names, &n, &cli->err);
+    for (size_t i = 0; i < n && !st; i++) {
+        const char *model = weft_path_join(&cli->arena, folder, names[i]);
+        const char *config = model ? weft_path_join(&cli->arena, model, "config.json") : NULL;
+        if (config && weft_file_exists(config)) names[l->n_models++] = names[i];
+    }
+    if (!st) l->models = names;
+    return st;
+}
+
+/* The version that a run was trained on, as a word; else the head of the hash. */
+static void put_source(struct weft_store *s, struct weft_arena *a, struct weft_str hash, struct weft_buf *b)
+{
+    struct weft_store_dataset d;
+    bool found = false;
+    if (!hash.len) return;
+    if (!weft_store_dataset_by_hash(s, a, hash, &d, &found, NULL) && found) {
+        weft_buf_str(b, d.project);
+        weft_buf_char(b, '/');
+        weft_buf_str(b, d.name);
+        weft_buf_printf(b, "@%" PRId64, d.version);
+    } else weft_buf_escaped(b, hash, 12);
+}
+
+static void put_line(struct weft_cli *cli, struct weft_buf *word, const char *fmt, ...) WEFT_PRINTF(3, 4);
+static void put_line(struct weft_cli *cli, struct weft_buf *word, const char *fmt, ...)
+{
+    char rest[512];
+    va_list ap;
+    va_start(ap, fmt);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    vsnprintf(rest, sizeof rest, weft_tr(cli->lang, fmt), ap);
+#pragma GCC diagnostic pop
+    va_end(ap);
+    weft_put(cli, WEFT_STR("  "));
+    weft_data_cell(cli, word->s ? word->s : "", WORD_COLUMNS);
+    weft_put(cli, WEFT_STR("  "));
+    weft_put(cli, weft_str_c(rest));
+    weft_put(cli, WEFT_STR("\n"));
+    weft_buf_reset(word);
+}
+
+static void show(struct weft_cli *cli, struct weft_store *s, const struct listing *l)
+{
+    struct weft_buf word = { 0 }, source = { 0 };
+    char when[32];
+    if (l->n_projects) weft_say(cli, "projects\n");
+    for (size_t i = 0; i < l->n_projects; i++) {
+        const struct weft_store_project *p = &l->projects[i];
+        weft_buf_str(&word, p->name);
+        put_line(cli, &word, "%" PRIu64 " datasets, %" PRIu64 " versions, %" PRIu64 " rows, %" PRIu64 " runs", p->n_datasets,
+                 p->n_versions, p->n_rows, p->n_runs);
+    }
+    if (l->n_datasets) weft_say(cli, "datasets\n");
+    for (size_t i = 0; i < l->n_datasets; i++) {
+        const struct weft_store_dataset *d = &l->datasets[i];
+        weft_buf_str(&word, d->project);
+        weft_buf_char(&word, '/');
+        weft_buf_str(&word, d->name);
+        weft_buf_printf(&word, "@%" PRId64, d->version);
+        put_line(cli, &word, "%" PRIu64 " rows, %s, sha256 %.12s", d->n_rows, day(when, d->created), d->hash.s);
+    }
+    if (l->n_runs) weft_say(cli, "runs\n");
+    for (size_t i = 0; i < l->n_runs; i++) {
+        const struct weft_store_run *r = &l->runs[i];
+        weft_buf_cstr(&word, "run:");
+        weft_buf_str(&word, r->project);
+        weft_buf_char(&word, '/');
+        weft_buf_str(&word, r->name);
+        weft_buf_reset(&source);
+        put_source(s, &cli->arena, r->dataset_hash, &source);
+        put_line(cli, &word, "%s, %s, dataset %s", weft_tr(cli->lang, r->state.s), day(when, r->started),
+                 source.len ? source.s : "-");
+    }
+    if (l->n_models) weft_say(cli, "models\n");
+    for (size_t i = 0; i < l->n_models; i++) {
+        weft_buf_printf(&word, "model:%s", l->models[i]);
+        put_line(cli, &word, "%s", "");
+    }
+    if (!l->n_projects && !l->n_models) weft_say(cli, "nothing is in the store yet\n");
+    weft_buf_clear(&word);
+    weft_buf_clear(&source);
+}
+
+static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, const char *home, const struct listing *l)
+{
+    struct weft_buf b = { 0 }, source = { 0 };
+    struct weft_json_out o;
+    weft_json_out_init(&o, &b);
+    weft_json_out_object(&o);
+    weft_data_key_str(&o, "home", weft_str_c(home));
+    weft_json_out_key(&o, "projects");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < l->n_projects; i++) {
+        const struct weft_store_project *p = &l->projects[i];
+        weft_json_out_object(&o);
+        weft_data_key_str(&o, "name", p->name);
+        weft_data_key_uint(&o, "created", (uint64_t)p->created);
+        weft_data_key_uint(&o, "datasets", p->n_datasets);
+        weft_data_key_uint(&o, "versions", p->n_versions);
+        weft_data_key_uint(&o, "rows", p->n_rows);
+        weft_data_key_uint(&o, "runs", p->n_runs);
+        weft_json_out_object_end(&o);
+    }
+    weft_json_out_array_end(&o);
+    weft_json_out_key(&o, "datasets");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < l->n_datasets; i++) {
+        const struct weft_store_dataset *d = &l->datasets[i];
+        weft_json_out_object(&o);
+        weft_data_key_str(&o, "project", d->project);
+        weft_data_key_str(&o, "name", d->name);
+        weft_data_key_uint(&o, "version", (uint64_t)d->version);
+        weft_data_key_uint(&o, "rows", d->n_rows);
+        weft_data_key_uint(&o, "created", (uint64_t)d->created);
+        weft_data_key_str(&o, "sha256", d->hash);
+        weft_data_key_str(&o, "recipe", d->recipe);
+        weft_json_out_object_end(&o);
+    }
+    weft_json_out_array_end(&o);
+    weft_json_out_key(&o, "runs");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < l->n_runs; i++) {
+        const struct weft_store_run *r = &l->runs[i];
+        weft_buf_reset(&source);
+        put_source(s, &cli->arena, r->dataset_hash, &source);
+        weft_json_out_object(&o);
+        weft_data_key_str(&o, "project", r->project);
+        weft_data_key_str(&o, "name", r->name);
+        weft_data_key_str(&o, "state", r->state);
+        weft_data_key_str(&o, "dataset", weft_buf_view(&source));
+        weft_data_key_str(&o, "dataset_sha256", r->dataset_hash);
+        weft_data_key_str(&o, "parameters", r->parameters);
+        weft_data_key_str(&o, "result", r->result);
+        weft_data_key_uint(&o, "started", (uint64_t)r->started);
+        weft_data_key_uint(&o, "ended", (uint64_t)r->ended);
+        weft_json_out_object_end(&o);
+    }
+    weft_json_out_array_end(&o);
+    weft_json_out_key(&o, "models");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < l->n_models; i++) weft_json_out_cstr(&o, l->models[i]);
+    weft_json_out_array_end(&o);
+    weft_json_out_object_end(&o);
+    weft_buf_clear(&source);
+    return weft_data_print_json(cli, &b);
+}
+
+static enum weft_status run(struct weft_cli *cli)
+{
+    struct settings s = { 0 };
+    struct weft_str_list words = { 0 };
+    struct weft_store *store = NULL;
+    struct listing l = { 0 };
+    const char *home = NULL;
+    int64_t project = 0;
+    bool done;
+    enum weft_status st = weft_cli_options(cli, &weft_verb_ls, &s, &s.common, &words, &done);
+    if (st || done) return st;
+    if (words.n) return weft_fail(&cli->err, WEFT_EARG, "usage: weft ls [--project NAME]");
+    st = weft_cli_home(cli, &home);
+    if (!st) st = weft_cli_store_if_any(cli, &store);
+    if (!st && s.project && !store)
+        st = weft_fail(&cli->err, WEFT_EARG, "no project \"%s\" in the store; `weft ls` lists what there is", s.project);
+    if (!st && s.project) st = weft_store_project(store, weft_str_c(s.project), false, &project, &cli->err);
+    if (!st && store) st = weft_store_projects(store, &cli->arena, &l.projects, &l.n_projects, &cli->err);
+    if (!st && store) st = weft_store_datasets(store, &cli->arena, project, &l.datasets, &l.n_datasets, &cli->err);
+    if (!st && store) st = weft_store_runs(store, &cli->arena, project, &l.runs, &l.n_runs, &cli->err);
+    if (!st && !project) st = find_models(cli, home, &l);
+    for (size_t i = 0; project && i < l.n_projects; i++)
+        if (l.projects[i].id == project) {
+            l.projects[0] = l.projects[i];
+            l.n_projects = 1;
+        }
+    if (!st && cli->json) st = show_json(cli, store, home, &l);
+    else if (!st) show(cli, store, &l);
+    weft_store_close(store);
+    return st;
+}
+
+const struct weft_verb weft_verb_ls = {
+    .name = "ls",
+    .usage = "[--project NAME]",
+    .help = "what is in the store: projects, datasets, runs, models",
+    .help_zh = "列出仓库中的项目、数据集、运行和模型",
+    .options = &table,
+    .run = run,
+};
