@@ -1,5 +1,5 @@
-/* Any bytes as a web page.  Syntax never fails (HT1), so only charset and missing text may; what comes out is UTF-8 whose
- * lines cover it and whose byte ranges rise through the page; sections begin at lines that are there. */
+/* Any bytes as a web page.  Syntax never fails (HT1), so only charset and missing text may; what comes out is UTF-8
+ * whose lines cover it and whose byte ranges rise through the page; sections begin at lines that are there. */
 #include "text/html.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Any bytes as Markdown.  What comes out is UTF-8 whose lines cover it and whose byte ranges rise through the file; without
- * libmd4c there is nothing to test. */
+/* Any bytes as Markdown.  What comes out is UTF-8 whose lines cover it and whose byte ranges rise through the file;
+ * without libmd4c there is nothing to test. */
 #include "text/text.h"
 
 #include <stdlib.h>

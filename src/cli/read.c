@@ -139,7 +139,8 @@ static uint64_t count_ink(struct weft_str s)
         i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
         utf8proc_category_t c = cp < 0x80 ? UTF8PROC_CATEGORY_LO : utf8proc_category((utf8proc_int32_t)cp);
         n += cp < 0x80 ? cp > 0x20 || (cp < 0x20 && !(cp >= '\t' && cp <= '\r'))
-                       : c != UTF8PROC_CATEGORY_ZS && c != UTF8PROC_CATEGORY_ZL && c != UTF8PROC_CATEGORY_ZP && cp != 0x85;
+                       : c != UTF8PROC_CATEGORY_ZS && c != UTF8PROC_CATEGORY_ZL && c != UTF8PROC_CATEGORY_ZP &&
+                             cp != 0x85;
     }
     return n;
 }

@@ -1,7 +1,7 @@
 /* dataset/rows_text.h - a dataset file as text for people
  *
- * Alpaca, ShareGPT, messages, preference rows and plain texts in JSON or JSON lines, told by their content and not by the
- * file's name, become readable text: one line for each turn with its speaker in front, a blank line between rows.
+ * Alpaca, ShareGPT, messages, preference rows and plain texts in JSON or JSON lines, told by their content and not by
+ * the file's name, become readable text: one line for each turn with its speaker in front, a blank line between rows.
  * Every line knows the bytes and the line of its row.
  */
 #ifndef WEFT_DATASET_ROWS_TEXT_H

@@ -22,7 +22,7 @@ struct weft_csv_row {
     size_t n;
     uint64_t line, last_line;           /* of the text, 1-based; more than one where a cell holds line breaks */
     size_t begin, end;                  /* bytes of the text, without the line end */
-    bool loose;                         /* a quoted cell has more behind its closing quote; kept as a part of it (CS2) */
+    bool loose;                         /* a quoted cell has more behind its closing quote; it is kept (CS2) */
     bool ragged;                        /* not as many cells as the first row (CS4) */
 };
 

@@ -171,8 +171,8 @@ static size_t declaration(struct scan *p, size_t i)
     struct weft_str s = p->s;
     if (p->xhtml && starts_word(s, i, "<![CDATA[")) {
         size_t end = past(s, i, "]]>"), from = weft_min_size(i + 9, s.len);
-        put_text(p, from, end >= from + 3 && weft_str_ends(weft_str_sub(s, from, end), WEFT_STR("]]>")) ? end - 3 : end,
-                 false);
+        bool closed = weft_str_ends(weft_str_sub(s, from, end), WEFT_STR("]]>"));
+        put_text(p, from, closed ? end - 3 : end, false);
         return end;
     }
     if (!starts_word(s, i, "<!--")) return past(s, i, ">");

@@ -116,7 +116,7 @@ static bool joins(uint32_t x, uint32_t y)
     return (a && b) || (a && is_shared(y)) || (is_shared(x) && b);
 }
 
-/* A character that is written, n bytes at bytes [begin, end) of the source. */
+/* Characters that are written, the first of them cp: n bytes at bytes [begin, end) of the source. */
 static void put(struct weft_layout *l, const char *s, size_t n, uint32_t cp, uint64_t begin, uint64_t end)
 {
     if (l->want_break) newline(l, begin);
@@ -125,7 +125,7 @@ static void put(struct weft_layout *l, const char *s, size_t n, uint32_t cp, uin
     if (!l->line_used) l->line_begin = begin;
     l->line_end = end;
     l->line_used = l->inked = true;
-    l->last = cp;
+    l->last = cp;       /* of one character; the caller knows better for more */
     if (l->in_heading && l->heading_at == SIZE_MAX) {
         l->heading_at = l->out.len;
         l->heading_line = n_lines(l);
@@ -279,6 +279,23 @@ static bool is_blank(struct weft_str s)
     return true;
 }
 
+/* Bytes from i on, the first of them included, up to white space. */
+static size_t word_length(struct weft_str text, size_t i)
+{
+    size_t n = 1;
+    while (i + n < text.len && !is_space(text.s[i + n])) n++;
+    return n;
+}
+
+static uint32_t last_character(struct weft_str text, size_t end)
+{
+    size_t at = end - 1;
+    uint32_t cp;
+    while (at > 0 && end - at < 4 && ((unsigned char)text.s[at] & 0xC0) == 0x80) at--;
+    weft_utf8_decode(text.s + at, end - at, &cp, NULL);
+    return cp;
+}
+
 void weft_layout_text(struct weft_layout *l, struct weft_str text, uint64_t from, uint64_t to)
 {
     bool by_byte = text.len == to - from;
@@ -303,8 +320,10 @@ void weft_layout_text(struct weft_layout *l, struct weft_str text, uint64_t from
             }
         } else {
             uint32_t cp;
-            n = weft_utf8_decode(text.s + i, text.len - i, &cp, NULL);
+            weft_utf8_decode(text.s + i, text.len - i, &cp, NULL);
+            n = word_length(text, i);
             put(l, text.s + i, n, cp, begin, by_byte ? begin + n : to);
+            l->last = last_character(text, i + n);
         }
         l->skip_newline = false;
     }

@@ -1,5 +1,5 @@
-/* A row becomes a line with tabs between its cells.  A line break in a cell stays one, so that prose in a cell keeps its
- * paragraphs: such a row has several lines.
+/* A row becomes a line with tabs between its cells.  A line break in a cell stays one, so that prose in a cell keeps
+ * its paragraphs: such a row has several lines.
  *
  * Commas are no evidence: prose is full of them.  So only a name that says so makes a file a table. */
 #include "text/read_csv.h"

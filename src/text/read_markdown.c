@@ -1,8 +1,8 @@
 /* Markdown -> text: md4c finds the markup, the layout of text/layout.h makes lines.
  *
- * What must not happen is that a plain text loses characters because some of them look like markup.  So a file counts as
- * Markdown only when its name says so and a piece of markup stands in it that no plain text has by chance (is_evidence);
- * lines stay lines, also where Markdown would join them; strike-through ("~") and formulas ("$") keep their marks.
+ * What must not happen is that a plain text loses characters because some of them look like markup.  So a file counts
+ * as Markdown only when its name says so and a piece of markup stands in it that no plain text has by chance
+ * (is_evidence); lines stay lines, also where Markdown would join them; strike-through ("~") and formulas ("$") keep their marks.
  *
  * md4c is quadratic in two places (measured with 0.4.8: 240,000 lines "[a]" without a blank line take 26 s; a table of
  * n columns and n short rows gives n^2 cells).  Runs of lines are cut where they become long, and tables of more than
@@ -332,7 +332,8 @@ static size_t front_matter(struct weft_str s, struct weft_str *title)
         if (!key && words.len && !is_blank(line.s[0]) && words.s[0] != '-' && words.s[0] != '#') return 0;
         if (weft_str_starts(line, WEFT_STR("title:"))) {
             *title = trim(weft_str_skip(line, 6));
-            if (title->len > 1 && (title->s[0] == '"' || title->s[0] == '\'') && title->s[title->len - 1] == title->s[0])
+            char quote = title->len > 1 ? title->s[0] : 'x';
+            if ((quote == '"' || quote == '\'') && title->s[title->len - 1] == quote)
                 *title = weft_str_sub(*title, 1, title->len - 1);
         }
     }
