@@ -1,5 +1,5 @@
-/* Any text in chunks; the first bytes choose the limits.  Without overlap the chunks are the text, byte for byte; none is
- * longer than the limit, in characters and in tokens; with overlap what is new adds up to the text. */
+/* Any text in chunks; the first bytes choose the limits.  Without overlap the chunks are the text, byte for byte; none
+ * is longer than the limit, in characters and in tokens; with overlap what is new adds up to the text. */
 #include "dataset/chunk.h"
 
 #include <stdlib.h>

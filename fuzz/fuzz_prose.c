@@ -1,5 +1,5 @@
-/* Any text as a novel; the first bytes choose the settings, the first line is the role.  The accounts must balance, every
- * part of a speech must stand verbatim in its text, parts must not overlap, and rows must alternate. */
+/* Any text as a novel; the first bytes choose the settings, the first line is the role.  The accounts must balance,
+ * every part of a speech must stand verbatim in its text, parts must not overlap, and rows must alternate. */
 #include "dataset/prose.h"
 
 #include "base/json.h"

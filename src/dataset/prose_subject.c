@@ -38,6 +38,24 @@ static bool has_somebody(struct weft_str clause)
     return at != SIZE_MAX && is_tight(weft_str_skip(clause, at + strlen("有人")));
 }
 
+/* 猪八戒, when 八戒 is known: a family name and nothing else before it. */
+static bool with_family(const struct prose_names *names, struct weft_str s, size_t *n, size_t *known)
+{
+    uint32_t cp = s.len ? mark_at(s, 0) : 0;
+    bool person;
+    size_t first = cp >= 0x2E80 ? weft_utf8_offset(s, 1) : 0;
+    if (!first || prose_is_predicate(cp) || prose_is_blocked(s)) return false;
+    *known = prose_names_begins(names, weft_str_skip(s, first));
+    if (*known == SIZE_MAX || prose_is_person(names->items[*known].text)) {
+        *known = SIZE_MAX;
+        return false;
+    }
+    *n = first + names->items[*known].text.len;
+    if (prose_noun(s, false, &person) == *n) return true;
+    *known = SIZE_MAX;
+    return false;
+}
+
 /* A noun phrase that begins `s`; 0 when there is none, else its length. */
 static size_t phrase(const struct prose_names *names, struct weft_str s, struct prose_subject *out)
 {
@@ -85,16 +103,20 @@ static size_t phrase(const struct prose_names *names, struct weft_str s, struct 
             out->name_idx = known;
         }
     }
-    if (known == SIZE_MAX) {
+    if (known == SIZE_MAX && !determined && with_family(names, s, &n, &known)) {
+        out->kind = PROSE_NAME;
+        out->name_idx = known;
+    } else if (known == SIZE_MAX) {
         if (!determined && prose_is_blocked(s)) return 0;
         n = prose_noun(s, determined, &person);
         if (!n || (determined && !person && n < 6)) return 0;
         out->determined = determined && !weft_str_starts(all, WEFT_STR("有"));
         out->kind = !person ? PROSE_WORD : several ? PROSE_GROUP : PROSE_PERSON;
     }
-    out->name = weft_str_sub(s, 0, n);
+    out->name = out->name_idx == SIZE_MAX ? weft_str_sub(s, 0, n) : names->items[out->name_idx].text;
     out->written = weft_str_sub(all, 0, skipped + n);
     if (weft_str_starts(weft_str_skip(s, n), WEFT_STR("们"))) {
+        out->name_idx = SIZE_MAX;
         out->kind = PROSE_GROUP;
         n += strlen("们");
         out->name = weft_str_sub(s, 0, n);
@@ -103,17 +125,24 @@ static size_t phrase(const struct prose_names *names, struct weft_str s, struct 
     return skipped + n;
 }
 
-/* 甲和乙 with nothing but a verb behind: both speak. */
-static bool is_pair(const struct prose_names *names, struct weft_str rest, bool last)
+/* 甲、乙 and 甲和乙 as the subject: how far it goes behind 甲; 0: 甲 stands alone.  甲和乙打了起来 is no pair. */
+static size_t pair_end(const struct prose_names *names, struct weft_str rest, bool last)
 {
-    struct prose_subject second;
-    size_t n = prose_and(rest), m;
-    if (!n) return false;
-    m = phrase(names, weft_str_skip(rest, n), &second);
-    if (m && (second.kind == PROSE_NAME || second.kind == PROSE_PERSON)
-        && weft_str_starts(rest, WEFT_STR("、")))
-        return true;
-    return last && m && second.kind != PROSE_PRONOUN && is_tight(weft_str_skip(rest, n + m));
+    static const char against[] = "打斗战吵争拼交比";
+    struct prose_subject other;
+    size_t n = prose_and(rest), m, more;
+    char utf8[4];
+    if (!n) return 0;
+    m = phrase(names, weft_str_skip(rest, n), &other);
+    if (!m || other.kind == PROSE_PRONOUN || other.kind == PROSE_SOMEBODY) return 0;
+    bool comma = weft_str_starts(rest, WEFT_STR("、"));
+    bool person = other.kind == PROSE_NAME || other.kind == PROSE_PERSON;
+    if (!person && !(last && is_tight(weft_str_skip(rest, n + m)))) return 0;
+    more = pair_end(names, weft_str_skip(rest, n + m), last);
+    uint32_t behind = mark_at(weft_str_skip(rest, n + m + more), 0);
+    struct weft_str verb = { utf8, behind ? weft_utf8_encode(behind, utf8) : 0 };
+    if (!comma && !more && verb.len && weft_str_find(WEFT_STR(against), verb, 0) != SIZE_MAX) return 0;
+    return n + m + more;
 }
 
 /* 守门的小妖, 五庄观里的两个童子: a person behind 的.  last: near the end of the clause. */
@@ -143,11 +172,27 @@ static bool comes_in(const struct prose_names *names, struct weft_str s, bool la
 {
     static const char *const measures[] = { "一个", "一位", "一名", "一只", "一条", "一头",
                                             "一群", "个",   "位",   "两个", "几个" };
-    static const char *const verbs[] = { "出",   "出了", "来", "来了", "有",   "坐着", "站着",
-                                         "躺着", "走着", "进", "起",   "起了", "到了" };
+    static const char *const verbs[] = { "走出", "跳出", "钻出", "闪出", "转出", "跑出", "冲出", "飞出", "涌出", "迎出", "爬出", "走来", "跑来",
+                                         "飞来", "跳来", "走进", "闯进", "出来", "出现", "来了", "到了", "坐着", "站着", "躺着", "走着",
+                                         "跪着", "立着", "有", "走上", "跳起" };
     static const char *const sights[] = { "见",   "遇见", "遇到", "碰见", "碰到",
                                           "看见", "看到", "遇上", "碰上", "是" };
-    for (size_t i = 0; i < s.len; i++)
+    if (weft_str_starts(s, WEFT_STR("见"))) {      /* 见甲走进来，说 */
+        static const char *const comings[] = { "走来", "进来", "过来", "出来", "跑来", "来了", "走进", "站在", "坐在" };
+        struct weft_str rest = weft_str_skip(s, strlen("见"));
+        size_t i = prose_names_begins(names, rest);
+        for (size_t k = 0; i != SIZE_MAX && k < WEFT_COUNT(comings); k++) {
+            if (weft_str_find(rest, weft_str_c(comings[k]), 0) == SIZE_MAX) continue;
+            *out = (struct prose_subject){ .kind = PROSE_NAME, .name = names->items[i].text,
+                                           .written = names->items[i].text, .name_idx = i };
+            return true;
+        }
+    }
+    for (size_t i = 0, step; i < s.len; i += step) {
+        uint32_t cp;
+        step = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
+        /* the first characters of the measures */
+        if (cp != 0x4E00 && cp != 0x4E2A && cp != 0x4F4D && cp != 0x4E24 && cp != 0x51E0) continue;
         for (size_t m = 0; m < WEFT_COUNT(measures); m++) {
             struct weft_str rest = weft_str_skip(s, i), before = weft_str_sub(s, 0, i),
                             word = weft_str_c(measures[m]);
@@ -177,6 +222,7 @@ static bool comes_in(const struct prose_names *names, struct weft_str s, bool la
                                            .determined = true };
             return true;
         }
+    }
     *out = (struct prose_subject){ .name_idx = SIZE_MAX };
     return false;
 }
@@ -208,7 +254,11 @@ void prose_subject_of(const struct prose_names *names, struct weft_str clause, b
     /* A name of the roster may begin like an adverb (连生, 方才): names first. */
     if (prose_names_begins(names, s) == SIZE_MAX) {
         prose_skip_lead(&s);
-        if (prose_names_begins(names, s) == SIZE_MAX && prose_skip_hear(&s)) prose_skip_lead(&s);
+        if (prose_names_begins(names, s) == SIZE_MAX) {
+            /* 听甲如此说，便笑道: whoever is heard is not who answers */
+            if (!last && weft_str_starts(s, WEFT_STR("听"))) return;
+            if (prose_skip_hear(&s)) prose_skip_lead(&s);
+        }
     }
     if (!s.len) return;
     if (last && has_somebody(s)) {
@@ -218,18 +268,33 @@ void prose_subject_of(const struct prose_names *names, struct weft_str clause, b
     }
     n = phrase(names, s, out);
     rest = weft_str_skip(s, n);
+    if (!n) {                                           /* 村上的人都说 */
+        size_t at = weft_str_find(weft_str_sub(s, 0, 24), WEFT_STR("的人"), 0);
+        if (at != SIZE_MAX && !is_toward(s) && prose_is_predicate(mark_at(s, at + strlen("的人")))) {
+            *out = (struct prose_subject){ .kind = PROSE_SOMEBODY, .name_idx = SIZE_MAX,
+                                           .written = weft_str_sub(s, 0, at + strlen("的人")) };
+            return;
+        }
+    }
     if (n && weft_str_starts(rest, WEFT_STR("的")) && out->kind != PROSE_SOMEBODY) {
         if (is_own(weft_str_skip(rest, strlen("的")))) {
             if (out->kind != PROSE_WORD) return;
         } else { /* 甲的徒弟说, 驿馆的官员说 */
             bool place = out->kind == PROSE_WORD;
+            if (weft_str_starts(rest, WEFT_STR("的人")) && !weft_str_starts(rest, WEFT_STR("的人们"))) {
+                *out = (struct prose_subject){ .kind = PROSE_SOMEBODY, .written = weft_str_sub(s, 0, n + 6),
+                                               .name_idx = SIZE_MAX };
+                return;
+            }
             if ((last || place) && behind_de(names, s, last, out)) return;
         }
         *out = (struct prose_subject){ .name_idx = SIZE_MAX };
         return;
     }
-    if (n && out->kind != PROSE_SOMEBODY && is_pair(names, rest, last)) {
-        out->kind = PROSE_GROUP;
+    size_t pair = n && out->kind != PROSE_SOMEBODY && out->kind != PROSE_PRONOUN ? pair_end(names, rest, last) : 0;
+    if (pair && (out->kind != PROSE_WORD || last)) {
+        *out = (struct prose_subject){ .kind = PROSE_GROUP, .name = weft_str_sub(s, 0, n + pair),
+                                       .written = weft_str_sub(s, 0, n + pair), .name_idx = SIZE_MAX };
         return;
     }
     if (n && last && out->kind != PROSE_SOMEBODY) {

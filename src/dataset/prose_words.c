@@ -15,8 +15,11 @@ struct words {
 static size_t begins(struct weft_str s, struct words w)
 {
     size_t best = 0;
+    if (s.len < 3) return 0;                    /* every word has three bytes or more */
     for (size_t i = 0; i < w.n; i++) {
-        struct weft_str word = weft_str_c(w.items[i]);
+        const char *w0 = w.items[i];
+        if (w0[2] != s.s[2] || w0[1] != s.s[1] || w0[0] != s.s[0]) continue;
+        struct weft_str word = weft_str_c(w0);
         if (word.len > best && weft_str_starts(s, word)) best = word.len;
     }
     return best;
@@ -32,13 +35,21 @@ static size_t ends(struct weft_str s, struct words w)
     return best;
 }
 
-/* A list of single characters, as one text. */
+/* A list of characters of three bytes each, as one text in the order of their code points (and bytes). */
 static bool one_of(uint32_t cp, const char *list)
 {
     char utf8[4];
-    if (cp < 0x80) return false;
-    size_t n = weft_utf8_encode(cp, utf8);
-    return weft_str_find(weft_str_c(list), (struct weft_str){ utf8, n }, 0) != SIZE_MAX;
+    size_t low = 0, high = strlen(list) / 3;
+    if (cp < 0x800 || cp > 0xFFFF) return false;
+    weft_utf8_encode(cp, utf8);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = memcmp(utf8, list + 3 * mid, 3);
+        if (!order) return true;
+        if (order > 0) low = mid + 1;
+        else high = mid;
+    }
+    return false;
 }
 
 /* ---- cues ---- */
@@ -181,7 +192,9 @@ static bool verb_at_end(struct weft_str text, struct weft_str clause, struct wef
     if (weft_str_ends(s, WEFT_STR("道"))) {
         struct weft_str before = weft_str_sub(s, 0, s.len - 3);
         size_t verb = ends(before, WORDS(speech_verbs));
-        size_t sound = ends(before, WORDS(sound_verbs));
+        /* 湘云道: no 云道 */
+        if (weft_str_ends(before, WEFT_STR("云")) || weft_str_ends(before, WEFT_STR("言"))) verb = 0;
+        size_t sound = verb ? ends(before, WORDS(sound_verbs)) : 0;
         size_t most = verb > sound ? verb : sound;
         return found(text, clause, before.len - most, PROSE_CUE_SPEECH, out);
     }
@@ -264,7 +277,7 @@ static const char *const leads[] = {
     "要不是", "若不是", "即使", "甚至", "甚至连", "连", "谁", "不想", "不多时", "不多久", "少时", "少顷", "须臾", "俄而", "未几", "一面", "唬的",
     "吓的", "吓得", "急得",
     "急的", "气得", "气的", "喜得", "羞得", "慌得", "慌的", "喜的", "羞的", "惊得", "早有", "早", "便有", "又有", "还有", "另有", "自有", "刚好",
-    "碰巧", "痛得", "疼得", "之后" };
+    "碰巧", "痛得", "疼得", "之后", "赶快", "一下子" };
 static const char *const hears[] = {
     "只听得", "只听见", "只听到", "只听", "忽听得", "忽听见", "忽听", "忽闻", "听得", "听见", "听到", "就听", "便听", "猛听得", "又听", "却听",
     "但听", "只闻", "耳听",
@@ -332,17 +345,20 @@ static const char *const group_words[] = { "众人", "大家", "大伙", "大伙
 
 /* The last character of a word for a person or a creature that speaks. */
 static const char person_ends[] =
-    "刚郎人者王妖怪精魔僧道士帝妃公婆爷娘奶妈爸爹哥弟姐妹儿子女孩童官将军兵卒臣相佛仙神君主师徒尼客商农夫妇汉翁叟贼盗匪猴猪龙虎龟鬼使吏役差员长爵侯"
-    "伯叔姑嫂婶姨舅侄孙氏生医友伴们宗祖圣尊萨星星判丞护卫妾婢奴仆媪妪姬姥嬷监侠尚弟姊嫔家鼠狐狼蛇蟒鹿牛羊马犬狗猫鱼虾蟹鸟雀鹰";
+    "丞主人仆仙们伯伴佛使侄侠侯僧儿公兵军农刚判匪医卒卫友叔叟吏君员哥商圣士夫女奴奶妃妇妈妖妪妹妾姊姐姑姥姨姬娘婆婢婶"
+    "媪嫂嫔嬷子孙孩宗官客家将尊尚尼差师帝弟役徒怪护星氏汉爵爷爸爹牛犬狐狗狼猪猫猴王生监盗相祖神童精羊翁者臣舅萨虎虾蛇"
+    "蟒蟹贼道郎长雀马鬼魔鱼鸟鹰鹿鼠龙龟";
 /* The first character of what follows a subject. */
 static const char predicates[] =
-    "又也就便才都却则忙急赶连听见看一笑哭怒大高把将对向跟走跑上下站坐拿指拍叹想不没正在从被很十惊气吓慌回转摇点低抬伸拱跳飞变立接说道问答喊叫骂嚷吼劝"
-    "求告吩命的地得着了过是有为因用以给让使请派和与同及到来去进出起已刚还再仍依只仅先后忽突猛厉冷淡轻柔苦强微深满紧心眼手口身脸嘴边往朝冲当等如若虽"
-    "但而且或并于所其此每各某凑插应喝咬瞪皱挥甩抱搂抓拉推扶跪拜躬合念唱诵即遂乃亦皆俱便竟曾自觉得知认听感放打杀捉绑举提带领追逃躲藏装扮假故悄偷慢渐"
-    "恨默匆频纷哈呵嘿嘻呜最可能会要肯敢愿愣呆怔沉思疑怕恐愁忧喜乐羞恼发生解开关收取送还给找寻奇吃吐流落露这那我你他她它们闭睁张醒睡躺倒爬滚摔跌踢踩"
-    "踏敲砸捶捏揉摸扯拽拖撞扑奔闪避埋整理作施躬仰俯弯挺扬驾挑背牵骑扛冒趁借托含眯赔陪帮救见闻料猜完罢毕结继续随顺更越愈颇甚尤本原早晚今昨终究竟果"
-    "确实真总常往非未别莫勿必须需该应肯定无一二两三四五六七八九十几多少半每全尽够足由按照凭据经通靠挨埋抱抢夺抽拔掏取掀揭拆撕扔丢抛掷投射刺砍劈剁割"
-    "挖掘填堵塞挡拦截阻止住停留离开别辞谢恭敬庆祝贺送迎接待款挽拥拎捧捂掩揽搀扛拄倚靠偎依凑盯望瞅瞧瞄瞟瞥";
+    "一七三上下不与且丢两为举乃乐九也了二于五亦仅今仍从他以们仰会伸但低住作你使依便俯俱倒倚借假偎停偷先全八六关其再冒"
+    "冲冷凑几凭出则刚别到刺剁割劈劝勿匆十半即却厉原去又及发取变口只叫可叹吃各合同后吐向吓吩含听吼呆告呜呵命和咬哈哭唱"
+    "喊喜喝嘴嘻嘿嚷四回因在地坐埋堵塞填多够大夺奇奔她如它完定实对寻射将少尤就尽已带帮常并庆应开张弯强当往待很得微心必"
+    "忙忧念忽怒怔怕思急总恐恨恭恼悄惊想愁愈感愣愿慌慢我或截所手才扑打扔托扛扬扮扯扶找把抓投抛抢抬抱抽拄拆拉拍拎拔拖拜"
+    "拥拦拱拽拿指按挑挖挡挥挨挺挽捂捉捏捧据捶掀掏掘接推掩掷揉提插揭揽搀搂摇摔摸撕撞收放故救敢敬敲整料施无早昨是晚更曾"
+    "最有望朝未本杀来果某柔款止正此每毕气求沉没派流淡深渐滚满点照爬牵猛猜理甚生用甩由留疑的皆皱盯看真眯眼着睁睡瞄瞅瞟"
+    "瞥瞧瞪知砍砸确祝离究突立站竟笑等答紧纷终经绑结给继续罢羞而肯背能脸自若苦莫落藏虽被装要见觉解认让该说诵请谢贺赔走"
+    "赶起趁越足跌跑跟跪跳踏踢踩身躬躲躺转轻辞边过迎还这进连追送逃通遂道避那都醒闪闭问闻阻陪随需露非靠顺须领颇频飞驾骂"
+    "骑高默";
 
 /* Words for people that begin like an adverb or a verb. */
 static const char *const person_words[] = { "先生", "太子", "太太", "太后", "太监", "太医", "太守", "太师", "太君", "太上老君",
@@ -363,7 +379,7 @@ bool prose_skip_lead(struct weft_str *s)
     bool any = false;
     for (int i = 0; i < 6; i++) {
         size_t n = is_person_word(*s) ? 0 : begins(*s, WORDS(leads));
-        if (!n) break;
+        if (!n || begins(*s, WORDS(hears)) > n) break;      /* 忽见 is more than 忽 */
         *s = weft_trim_left(weft_str_skip(*s, n));
         any = true;
     }
@@ -372,9 +388,11 @@ bool prose_skip_lead(struct weft_str *s)
 
 bool prose_skip_hear(struct weft_str *s)
 {
+    static const char *const more[] = { "见", "得", "到" };
     size_t n = begins(*s, WORDS(hears));
     if (!n || n >= s->len) return false;
     *s = weft_str_skip(*s, n);
+    *s = weft_str_skip(*s, begins(*s, WORDS(more)));    /* 又听 and 又听见 */
     return true;
 }
 
@@ -449,7 +467,8 @@ static const char *const person_tails[] = { "大王", "大人", "大师", "大�
     "上校", "下士", "中尉", "少爷", "全家", "小姐", "教授", "主任", "经理", "同学", "师傅", "老师", "先生", "领导", "导师", "跟班", "随从" };
 
 /* Within 一个黑脸大汉 these begin no predicate. */
-static const char soft[] = "大高身脸眼口手嘴边心满深微强苦柔轻淡冷厉猛白长";
+static const char soft[] =
+    "冷厉口嘴大强微心手柔淡深满猛白眼脸苦身轻边长高";
 
 size_t prose_noun(struct weft_str s, bool determined, bool *person)
 {
@@ -472,13 +491,13 @@ size_t prose_noun(struct weft_str s, bool determined, bool *person)
         n++;
         /* 丫头, not 回头; 皇后, not 然后 */
         uint32_t second = at > len ? mark_before(s, at - len, &before) : 0;
-        if (one_of(cp, person_ends) || (cp == 0x5934 && one_of(second, "丫老魔工")) ||
-            (cp == 0x540E && one_of(second, "王皇太母"))) person_at = at;
+        if (one_of(cp, person_ends) || (cp == 0x5934 && one_of(second, "丫工老魔")) ||
+            (cp == 0x540E && one_of(second, "太母王皇"))) person_at = at;
     }
     /* 揪住, 现出, 溅得: a verb with what completes it */
     if (!determined && n >= 2) {
         uint32_t second = mark_at(s, weft_utf8_offset(s, 1));
-        if (one_of(second, "得着了上下到出去过起住断开掉完") && !(n == 2 && person_at == at) && !is_person_word(s)) return 0;
+        if (one_of(second, "上下了住出到去完开得掉断着起过") && !(n == 2 && person_at == at) && !is_person_word(s)) return 0;
     }
     /* 刘伯钦 is not 刘伯, and 牛角 no 牛: the word must end where its predicate begins */
     if (person_at == at && (n > 1 || determined || at == s.len)) {

@@ -1,0 +1,169 @@
+/* Screenplays, chunks and dialogue from prose against the beginner's Python on the same text, medians in one run.
+ * bench_prose [NOVEL [SCREENPLAY]]; without files, texts are generated.  Python's times are of its loops alone: files
+ * are read and modules loaded before the clock starts.  The dialogue of prose has no beginner's script: beside it stands
+ * the same split at sentence ends. */
+#include "base/file.h"
+#include "base/rng.h"
+#include "dataset/chunk.h"
+#include "dataset/prose.h"
+#include "dataset/screenplay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 15 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v)
+{
+    qsort(v, ROUNDS, sizeof *v, by_size);
+    return v[ROUNDS / 2];
+}
+
+static const char python[] =
+    "import sys,time,statistics\n"
+    "def novel(t,n=800):\n"
+    "    out=[];c=\"\"\n"
+    "    for s in t.split(\"。\"):\n"
+    "        if len(c)+len(s)<=n: c+=s+\"。\"\n"
+    "        else:\n"
+    "            out.append(c.strip());c=s\n"
+    "    if c: out.append(c.strip())\n"
+    "    return out\n"
+    "def script(t,role=\"甄嬛\"):\n"
+    "    acts=[];act=[]\n"
+    "    for line in t.split(\"\\n\"):\n"
+    "        line=line.strip()\n"
+    "        if not line or line[0] in \"(（\": continue\n"
+    "        if line.startswith(\"第\") and line.endswith(\"幕\"):\n"
+    "            acts.append(act);act=[];continue\n"
+    "        line=line.replace(\"：\",\":\")\n"
+    "        if \":\" in line:\n"
+    "            a,b=line.split(\":\",1)\n"
+    "            act.append({\"role\":a.strip(),\"text\":b.strip()})\n"
+    "    acts.append(act);rows=[]\n"
+    "    for act in acts:\n"
+    "        for i,l in enumerate(act):\n"
+    "            if role in l[\"role\"] and i>0: rows.append({\"instruction\":act[i-1][\"text\"],\"input\":\"\",\"output\":l[\"text\"]})\n"
+    "    return rows\n"
+    "for f,p in ((novel,sys.argv[1]),(script,sys.argv[2])):\n"
+    "    t=open(p,encoding=\"utf-8-sig\").read();r=[]\n"
+    "    for i in range(15):\n"
+    "        s=time.perf_counter();f(t);r.append(time.perf_counter()-s)\n"
+    "    print(statistics.median(r))\n";
+
+static bool python_seconds(const char *novel, const char *script, double *of_novel, double *of_script)
+{
+    char path[] = "/tmp/weft-bench-prose-XXXXXX", command[8192];
+    int fd = mkstemp(path);
+    struct weft_err err = { 0 };
+    if (fd < 0) return false;
+    close(fd);
+    bool ok = !weft_file_write(path, WEFT_STR(python), &err);
+    snprintf(command, sizeof command, "python3 '%s' '%s' '%s' 2>/dev/null", path, novel, script);
+    FILE *p = ok ? popen(command, "r") : NULL;
+    ok = p && fscanf(p, "%lf %lf", of_novel, of_script) == 2;
+    if (p) pclose(p);
+    unlink(path);
+    return ok;
+}
+
+/* Some 300 KB of each kind. */
+static enum weft_status generate(const char *novel, const char *script, struct weft_err *err)
+{
+    static const char *const names[] = { "阿沅", "老船夫", "货郎", "小满", "甄嬛" };
+    static const char *const words[] = { "江上起了雾", "灯还亮着", "船慢慢靠了岸", "没有人答话", "风从水面吹过来", "天快亮了" };
+    struct weft_buf n = { 0 }, s = { 0 };
+    struct weft_rng rng;
+    weft_rng_init(&rng, 7, WEFT_RNG_TEST, 0);
+    for (int i = 0; i < 3000; i++) {
+        const char *who = names[weft_rng_below(&rng, 5)], *a = words[weft_rng_below(&rng, 6)],
+                   *b = words[weft_rng_below(&rng, 6)];
+        if (i % 100 == 0) weft_buf_printf(&n, "第%d章 水\n\n", i / 100 + 1);
+        if (i % 60 == 0) weft_buf_printf(&s, "第%d幕\n（夜）\n", i / 60 + 1);
+        weft_buf_printf(&n, "%s，%s。%s走过来说：“%s，%s。”%s。\n\n", a, b, who, b, a, a);
+        weft_buf_printf(&s, "%s：%s，%s。\n", who, a, b);
+    }
+    enum weft_status st = weft_file_write(novel, weft_buf_view(&n), err);
+    if (!st) st = weft_file_write(script, weft_buf_view(&s), err);
+    weft_buf_clear(&n);
+    weft_buf_clear(&s);
+    return st;
+}
+
+enum work { CHUNKS, CHUNKS_SEED, PROSE, SCRIPT, SCRIPT_SEED, WORKS };
+
+static enum weft_status once(enum work w, const struct weft_text *novel, const struct weft_text *script,
+                             struct weft_err *err)
+{
+    struct weft_arena a = { 0 };
+    enum weft_status st;
+    if (w == CHUNKS || w == CHUNKS_SEED) {
+        struct weft_chunk_settings s;
+        struct weft_chunks c;
+        st = weft_options_defaults(weft_chunk_options(), &s, &a, err);
+        s.mode = w == CHUNKS_SEED ? WEFT_CHUNK_SEED : WEFT_CHUNK_DEFAULT;
+        if (!st) st = weft_chunk_texts(&a, novel, 1, &s, NULL, NULL, &c, err);
+    } else if (w == PROSE) {
+        struct weft_prose_settings s;
+        struct weft_prose p;
+        st = weft_options_defaults(weft_prose_options(), &s, &a, err);
+        if (!st) st = weft_prose_parse(&a, novel, 1, &s, NULL, &p, err);
+    } else {
+        struct weft_script_settings s;
+        struct weft_rows rows = { 0 };
+        struct weft_report report = { 0 };
+        struct weft_script_funnel funnel = { 0 };
+        st = weft_options_defaults(weft_script_options(), &s, &a, err);
+        s.role = "甄嬛";
+        s.mode = w == SCRIPT_SEED ? WEFT_SCRIPT_SEED : WEFT_SCRIPT_DEFAULT;
+        if (!st) st = weft_script_rows(&a, script, 1, &s, &rows, &report, &funnel, err);
+    }
+    weft_arena_clear(&a);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const names[WORKS] = { "chunks", "chunks, seed", "dialogue of prose", "screenplay",
+                                              "screenplay, seed" };
+    const char *novel_path = argc > 1 ? argv[1] : "/tmp/weft-bench-novel.txt";
+    const char *script_path = argc > 2 ? argv[2] : "/tmp/weft-bench-script.txt";
+    struct weft_arena a = { 0 };
+    struct weft_err err = { 0 };
+    struct weft_text novel, script;
+    double of_novel = 0, of_script = 0, t[ROUNDS];
+    enum weft_status st = argc > 2 ? WEFT_OK : generate("/tmp/weft-bench-novel.txt", "/tmp/weft-bench-script.txt", &err);
+    if (!st) st = weft_text_read(&a, novel_path, NULL, &novel, &err);
+    if (!st) st = weft_text_read(&a, script_path, NULL, &script, &err);
+    bool has_python = !st && python_seconds(novel_path, script_path, &of_novel, &of_script);
+    for (int w = 0; w < WORKS && !st; w++) {
+        bool on_script = w >= SCRIPT;
+        for (int i = 0; i < ROUNDS && !st; i++) {
+            double begin = now();
+            st = once((enum work)w, &novel, &script, &err);
+            t[i] = now() - begin;
+        }
+        double m = median(t), python_s = on_script ? of_script : of_novel;
+        printf("%-18s %7.0f MB/s", names[w], (double)(on_script ? script.bytes : novel.bytes) / m / 1e6);
+        if (has_python) printf("; %.1f times the beginner's loop", python_s / m);
+        printf("\n");
+    }
+    if (st) fprintf(stderr, "%s\n", err.msg);
+    weft_arena_clear(&a);
+    return weft_exit_code(st);
+}
