@@ -33,11 +33,13 @@ static enum weft_status write_rows(const char *path, size_t n, struct weft_err *
         uint32_t *row = old[i % KEPT];
         char text[4 * CHARS + 128];
         size_t len = 0;
-        if (i >= KEPT && i % 10 < 3) memcpy(row, old[(i + 1 + weft_rng_below(&rng, KEPT - 1)) % KEPT], sizeof old[0]);
+        if (i >= KEPT && i % 10 < 3)
+            memcpy(row, old[(i + 1 + weft_rng_below(&rng, KEPT - 1)) % KEPT], sizeof old[0]);
         else
             for (size_t k = 0; k < CHARS; k++) row[k] = 0x4E00 + (uint32_t)weft_rng_below(&rng, 2500);
         if (i % 10 < 2)
-            for (int k = 0; k < 3; k++) row[weft_rng_below(&rng, CHARS)] = 0x4E00 + (uint32_t)weft_rng_below(&rng, 2500);
+            for (int k = 0; k < 3; k++)
+                row[weft_rng_below(&rng, CHARS)] = 0x4E00 + (uint32_t)weft_rng_below(&rng, 2500);
         len += (size_t)snprintf(text, sizeof text, "{\"instruction\":\"");
         for (size_t k = 0; k < CHARS; k++) {
             if (k == CHARS / 2) len += (size_t)snprintf(text + len, sizeof text - len, "\",\"output\":\"");
@@ -56,8 +58,8 @@ static enum weft_status add_row(void *ctx, const struct weft_row *row, struct we
     return weft_dedup_add(ctx, row, err);
 }
 
-static enum weft_status search(const char *path, int64_t most, int threads, struct weft_dedup_result *r, double *seconds,
-                               struct weft_err *err)
+static enum weft_status search(const char *path, int64_t most, int threads, struct weft_dedup_result *r,
+                               double *seconds, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_dedup *d = NULL;
@@ -98,7 +100,8 @@ static const char python[] =
     "    sets.append(g)\n"
     "print(time.perf_counter()-s,exact,near)\n";
 
-static bool python_search(const char *path, const char *script, size_t most, double *seconds, size_t *exact, size_t *near)
+static bool python_search(const char *path, const char *script, size_t most, double *seconds, size_t *exact,
+                          size_t *near)
 {
     char command[256];
     struct weft_err err = { 0 };
@@ -113,7 +116,8 @@ static bool python_search(const char *path, const char *script, size_t most, dou
 
 int main(int argc, char **argv)
 {
-    size_t n = argc > 1 ? (size_t)atol(argv[1]) : 100000, few = argc > 3 ? (size_t)atol(argv[3]) : 1500, exact, near;
+    size_t n = argc > 1 ? (size_t)atol(argv[1]) : 100000, few = argc > 3 ? (size_t)atol(argv[3]) : 1500,
+           exact, near;
     int threads = argc > 2 ? atoi(argv[2]) : 0;
     char path[] = "/tmp/weft-bench-dedup-XXXXXX", script[64];
     struct weft_err err = { 0 };
@@ -126,15 +130,17 @@ int main(int argc, char **argv)
     if (!st) st = search(path, 0, threads, &r, &seconds, &err);
     if (st) goto done;
     getrusage(RUSAGE_SELF, &use);
-    printf("%zu rows: kept %zu, equal %zu, near %zu; %.2f s, %.0f rows/s; peak memory %.0f MiB with the mapped file, "
-           "%.0f bytes a row\n",
-           r.n, r.kept, r.exact, r.near, seconds, (double)r.n / seconds, (double)use.ru_maxrss / 1024,
-           (double)use.ru_maxrss * 1024 / (double)r.n);
+    printf(
+        "%zu rows: kept %zu, equal %zu, near %zu; %.2f s, %.0f rows/s; peak memory %.0f MiB with the mapped file, "
+        "%.0f bytes a row\n",
+        r.n, r.kept, r.exact, r.near, seconds, (double)r.n / seconds, (double)use.ru_maxrss / 1024,
+        (double)use.ru_maxrss * 1024 / (double)r.n);
     st = search(path, (int64_t)few, 1, &r, &ours, &err);
     snprintf(script, sizeof script, "%s.py", path);
     if (!st && python_search(path, script, few, &theirs, &exact, &near))
-        printf("first %zu rows on one thread: %.0f times plain Python (equal %zu against %zu, near %zu against %zu)\n", few,
-               theirs / ours, r.exact, exact, r.near, near);
+        printf(
+            "first %zu rows on one thread: %.0f times plain Python (equal %zu against %zu, near %zu against %zu)\n",
+            few, theirs / ours, r.exact, exact, r.near, near);
 done:
     if (st) fprintf(stderr, "%s\n", err.msg);
     unlink(path);

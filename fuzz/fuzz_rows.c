@@ -1,8 +1,12 @@
 /* Any bytes as a dataset file.  Every unit is accounted for; a row that was read can be written in a format that has a
- * place for it, and read again it is the same row; check and split take whatever was read. */
+ * place for it, and read again it is the same row; check, split,
+ * stats, clean and dedup take whatever was read. */
 #include "dataset/check.h"
+#include "dataset/clean.h"
+#include "dataset/dedup.h"
 #include "dataset/formats.h"
 #include "dataset/split.h"
+#include "dataset/stats.h"
 
 #include <stdlib.h>
 
@@ -39,6 +43,61 @@ static void round_trip(struct weft_arena *a, const struct weft_row *row, enum we
     weft_buf_clear(&twice);
 }
 
+/* Pieces lie in the text, in order; what is masked has as many characters and nothing left to find. */
+static void look_for_pii(struct weft_str s)
+{
+    struct weft_buf once = { 0 }, twice = { 0 };
+    struct weft_pii p;
+    size_t at = 0, end = 0, n = 0;
+    while (s.len && weft_pii_next(s, WEFT_PII_ALL, &at, &p)) {
+        check(p.from >= end && p.from < p.to && p.to <= s.len && at == p.to && p.kind < WEFT_N_PII);
+        end = p.to;
+        n++;
+    }
+    check(weft_pii_mask(&once, s, WEFT_PII_ALL, NULL) == n);
+    check(weft_utf8_chars(weft_buf_view(&once)) == weft_utf8_chars(s));
+    weft_pii_mask(&twice, weft_buf_view(&once), WEFT_PII_ALL, NULL);
+    check(twice.len == once.len);
+    weft_buf_clear(&once);
+    weft_buf_clear(&twice);
+}
+
+/* Rows to figures, findings, repairs and doubles: everything is accounted for. */
+static void care(struct weft_arena *a, const struct weft_rows *rows, unsigned choice, struct weft_err *err)
+{
+    struct weft_stats stats;
+    struct weft_findings findings;
+    struct weft_clean *clean = NULL;
+    struct weft_dedup *dedup = NULL;
+    struct weft_dedup_result doubles;
+    struct weft_clean_settings s = { .repairs = choice & 0xFF,
+                                     .mask = choice & 1 ? WEFT_PII_ALL : 0,
+                                     .drop = choice * 2654435761u,
+                                     .keep_per_prompt = choice & 3,
+                                     .judged = choice & 4 };
+    struct weft_dedup_settings near = { .field = (int)choice % 3, .keep = choice >> 3 & 1 };
+    check(!weft_stats_rows(a, rows, NULL, &stats, err) && stats.check.rows == rows->n);
+    weft_find_rows(rows, NULL, &findings);
+    check(findings.rows_with_signs <= rows->n && findings.rows_with_pii <= rows->n);
+    check(!weft_clean_new(&clean, &s, err));
+    check(!weft_dedup_new(&dedup, &near, err));
+    for (size_t i = 0; i < rows->n; i++) {
+        struct weft_clean_result r;
+        check(!weft_clean_row(clean, a, &rows->items[i], &r, err) && (r.kept || r.reason.len));
+        check(r.row.n_turns == rows->items[i].n_turns);
+        check(!weft_dedup_add(dedup, &r.row, err));
+        look_for_pii(rows->items[i].text);
+        for (size_t t = 0; t < rows->items[i].n_turns && t < 20; t++) look_for_pii(rows->items[i].turns[t].text);
+    }
+    const struct weft_clean_counts *k = weft_clean_counts(clean);
+    check(k->rows_in == rows->n && k->rows_in == k->rows_out + weft_report_dropped(&k->report));
+    check(!weft_dedup_finish(dedup, NULL, NULL, &doubles, err));
+    check(doubles.n == rows->n && doubles.n == doubles.kept + doubles.exact + doubles.near);
+    for (size_t i = 0; i < doubles.n; i++) check(doubles.fates[doubles.fates[i].row].kind == WEFT_ROW_KEPT);
+    weft_clean_free(clean);
+    weft_dedup_free(dedup);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_arena a = { 0 };
@@ -67,6 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         st = weft_split_rows(&a, &rows, &(struct weft_split_settings){ .valid = 0.3, .test = 0.1, .seed = 1 },
                              &split, &err);
         check(st == WEFT_EARG || split.train.n + split.valid.n + split.test.n == rows.n);
+        weft_err_clear(&err);
+        care(&a, &rows, (unsigned)data[0] | (unsigned)size << 8, &err);
     }
     weft_arena_clear(&a);
     return 0;

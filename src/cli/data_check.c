@@ -65,7 +65,8 @@ static void examples(struct weft_cli *cli, const char *heading, const struct wef
 
 /* ---- signs and private data ---- */
 
-static void finding_line(struct weft_cli *cli, const char *name, const char *help, const struct weft_finding *f, uint64_t rows)
+static void finding_line(struct weft_cli *cli, const char *name, const char *help, const struct weft_finding *f,
+                         uint64_t rows)
 {
     char text[96];
     weft_put(cli, WEFT_STR("  "));

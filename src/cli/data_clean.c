@@ -1,5 +1,6 @@
-/* weft data clean FILE... -o OUT: rows repaired, masked or left out.  The one verb that filters by what a row says (dedup
- * compares rows with each other, split and mix choose by chance).  Row by row; the files themselves stay as they are. */
+/* weft data clean FILE... -o OUT: rows repaired, masked or left out.  The one verb that filters by what a row says
+ * (dedup compares rows with each other, split and mix choose by chance).  Row by row; the files read stay as they
+ * are. */
 #include "cli/data_quality.h"
 #include "cli/verbs.h"
 #include "dataset/clean.h"
@@ -19,48 +20,121 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output",
+    { .key = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .group = "Output",
       .short_flag = 'o',
-      .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
+      .help =
+          "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
       .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },
-    { .key = "log", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, log), .group = "Output",
+    { .key = "log",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, log),
+      .group = "Output",
       .help = "file for every change (before and after) and every row left out, one JSON object a line",
       .help_zh = "把每处改动（改前与改后）和每个舍去的行写入此文件，每行一个 JSON 对象" },
-    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Output",
-      .help = "shape of the rows written (auto: each as it was read)", .help_zh = "写出的格式（auto：每行与读入时相同）" },
-    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.layout), .def = "auto",
-      .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",
+    { .key = "to",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, writer.format),
+      .def = "auto",
+      .choices = WEFT_FORMAT_CHOICES,
+      .group = "Output",
+      .help = "shape of the rows written (auto: each as it was read)",
+      .help_zh = "写出的格式（auto：每行与读入时相同）" },
+    { .key = "layout",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, writer.layout),
+      .def = "auto",
+      .choices = WEFT_LAYOUT_CHOICES,
+      .group = "Output",
+      .help = "JSON lines or one array (auto: by the name)",
       .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100,
-      .group = "Output", .help = "changes and rows left out to show", .help_zh = "显示多少处改动和舍去的行" },
-    { .key = "repair", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, repair), .group = "Change",
+    { .key = "places",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, places),
+      .def = "8",
+      .max = 100,
+      .group = "Output",
+      .help = "changes and rows left out to show",
+      .help_zh = "显示多少处改动和舍去的行" },
+    { .key = "repair",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, repair),
+      .group = "Change",
       .help = "repairs: trim, lines, stray, nfc, newlines, notes, directions, mojibake; all",
-      .help_zh = "要做的修复：trim（首尾空白）、lines（换行）、stray（控制与不可见字符）、nfc、newlines（字面的 \\n）、notes（【】注释）、"
-                 "directions（舞台提示）、mojibake（乱码）；all 为全部" },
-    { .key = "mask", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, mask), .group = "Change",
+      .help_zh =
+          "要做的修复：trim（首尾空白）、lines（换行）、stray（控制与不可见字符）、nfc、newlines（字面的 \\n）、notes（【】注释）、"
+          "directions（舞台提示）、mojibake（乱码）；all 为全部" },
+    { .key = "mask",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, mask),
+      .group = "Change",
       .help = "private data to mask: mobile, landline, id_card, email, ipv4, ipv6, bank_card; all",
       .help_zh = "要遮盖的个人信息：mobile、landline、id_card、email、ipv4、ipv6、bank_card；all 为全部" },
-    { .key = "judged", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, clean.judged), .group = "Change",
-      .help = "preference and KTO rows too; else they pass untouched", .help_zh = "偏好与 KTO 行也处理；不加则原样通过" },
-    { .key = "drop", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, drop), .group = "Leave out",
+    { .key = "judged",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, clean.judged),
+      .group = "Change",
+      .help = "preference and KTO rows too; else they pass untouched",
+      .help_zh = "偏好与 KTO 行也处理；不加则原样通过" },
+    { .key = "drop",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, drop),
+      .group = "Leave out",
       .help = "rows with these signs (names as in weft data check --quality); all",
       .help_zh = "舍去有这些问题的行（名称见 weft data check --quality）；all 为全部" },
-    { .key = "drop_pii", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, drop_pii), .group = "Leave out",
-      .help = "rows with private data of these kinds; all", .help_zh = "舍去含这些个人信息的行；all 为全部" },
-    { .key = "keep_per_prompt", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, clean.keep_per_prompt),
-      .def = "0", .max = 4e9, .unit = "answers", .group = "Leave out",
-      .help = "different answers kept for one prompt; 0: all", .help_zh = "同一提问最多保留几种不同的回答；0 为全部" },
-    { .key = "min_chars", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, clean.min_chars), .def = "0",
-      .max = 1e9, .unit = "characters", .group = "Leave out", .help = "shorter rows", .help_zh = "舍去更短的行" },
-    { .key = "max_chars", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, clean.max_chars), .def = "0",
-      .max = 1e9, .unit = "characters", .group = "Leave out", .help = "longer rows; 0: none", .help_zh = "舍去更长的行；0 为不限" },
-    { .key = "speaker", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, clean.speakers), .group = "Leave out",
-      .help = "keep only rows answered by these", .help_zh = "只保留由这些角色回答的行" },
-    { .key = "asked_by", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, clean.prompt_speakers),
-      .group = "Leave out", .help = "keep only rows asked by these", .help_zh = "只保留由这些角色提问的行" },
-    { .key = "without_flag", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, clean.flags),
-      .group = "Leave out", .help = "rows with one of these flags: self,review", .help_zh = "舍去带这些标记的行：self,review" },
+    { .key = "drop_pii",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, drop_pii),
+      .group = "Leave out",
+      .help = "rows with private data of these kinds; all",
+      .help_zh = "舍去含这些个人信息的行；all 为全部" },
+    { .key = "keep_per_prompt",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, clean.keep_per_prompt),
+      .def = "0",
+      .max = 4e9,
+      .unit = "answers",
+      .group = "Leave out",
+      .help = "different answers kept for one prompt; 0: all",
+      .help_zh = "同一提问最多保留几种不同的回答；0 为全部" },
+    { .key = "min_chars",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, clean.min_chars),
+      .def = "0",
+      .max = 1e9,
+      .unit = "characters",
+      .group = "Leave out",
+      .help = "shorter rows",
+      .help_zh = "舍去更短的行" },
+    { .key = "max_chars",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, clean.max_chars),
+      .def = "0",
+      .max = 1e9,
+      .unit = "characters",
+      .group = "Leave out",
+      .help = "longer rows; 0: none",
+      .help_zh = "舍去更长的行；0 为不限" },
+    { .key = "speaker",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, clean.speakers),
+      .group = "Leave out",
+      .help = "keep only rows answered by these",
+      .help_zh = "只保留由这些角色回答的行" },
+    { .key = "asked_by",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, clean.prompt_speakers),
+      .group = "Leave out",
+      .help = "keep only rows asked by these",
+      .help_zh = "只保留由这些角色提问的行" },
+    { .key = "without_flag",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, clean.flags),
+      .group = "Leave out",
+      .help = "rows with one of these flags: self,review",
+      .help_zh = "舍去带这些标记的行：self,review" },
     WEFT_DATA_QUALITY_ROWS(struct settings, quality),
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
@@ -75,16 +149,17 @@ struct run {
     struct weft_report report;
     struct weft_rows_writer writer;
     struct weft_out log;
-    struct weft_buf line, examples;     /* examples: what changed, for people */
+    struct weft_buf line, examples; /* examples: what changed, for people */
     const char *file;
-    uint64_t row;                       /* of this file */
+    uint64_t row; /* of this file */
     uint64_t all_rows;
     size_t shown;
 };
 
 /* ---- the log ---- */
 
-static void begin_entry(const struct run *r, const struct weft_row *row, struct weft_json_out *o, struct weft_buf *b)
+static void begin_entry(const struct run *r, const struct weft_row *row, struct weft_json_out *o,
+                        struct weft_buf *b)
 {
     weft_json_out_init(o, b);
     weft_json_out_object(o);
@@ -179,7 +254,8 @@ static void show(struct run *r)
     weft_data_figure(cli, "rows", k->rows_in, 0);
     weft_data_figure(cli, "kept", k->rows_out, k->rows_in);
     weft_data_figure(cli, "of these changed", k->changed, k->rows_in);
-    if (k->judged) weft_data_figure(cli, "of these preference and KTO rows, untouched", k->judged, k->rows_in);
+    if (k->judged)
+        weft_data_figure(cli, "of these preference and KTO rows, untouched", k->judged, k->rows_in);
     weft_data_figure(cli, "left out", weft_report_dropped(&k->report), k->rows_in);
     for (size_t i = 0; i < k->report.n_drops; i++) {
         struct weft_buf b = { 0 };
@@ -191,13 +267,15 @@ static void show(struct run *r)
     for (int i = 0; i < WEFT_N_REPAIRS; i++)
         if (k->repairs[i]) {
             char label[64];
-            snprintf(label, sizeof label, "%s %s", weft_tr(cli->lang, "texts repaired:"), weft_repair_name((enum weft_repair)i));
+            snprintf(label, sizeof label, "%s %s", weft_tr(cli->lang, "texts repaired:"),
+                     weft_repair_name((enum weft_repair)i));
             weft_data_figure(cli, label, k->repairs[i], 0);
         }
     for (int i = 0; i < WEFT_N_PII; i++)
         if (k->masked[i]) {
             char label[64];
-            snprintf(label, sizeof label, "%s %s", weft_tr(cli->lang, "masked:"), weft_pii_name((enum weft_pii_kind)i));
+            snprintf(label, sizeof label, "%s %s", weft_tr(cli->lang, "masked:"),
+                     weft_pii_name((enum weft_pii_kind)i));
             weft_data_figure(cli, label, k->masked[i], 0);
         }
     weft_put(cli, weft_buf_view(&r->examples));
@@ -256,8 +334,8 @@ static enum weft_status names_to_bits(struct weft_cli *cli, struct settings *s)
 
 static bool asks_for_nothing(const struct weft_clean_settings *c)
 {
-    return !c->repairs && !c->mask && !c->drop_pii && !c->drop && !c->keep_per_prompt && !c->min_chars && !c->max_chars &&
-           !c->speakers.n && !c->prompt_speakers.n && !c->flags.n;
+    return !c->repairs && !c->mask && !c->drop_pii && !c->drop && !c->keep_per_prompt && !c->min_chars
+           && !c->max_chars && !c->speakers.n && !c->prompt_speakers.n && !c->flags.n;
 }
 
 static enum weft_status clean_files(struct run *r, const struct weft_str_list *files)
@@ -276,7 +354,8 @@ static enum weft_status clean_files(struct run *r, const struct weft_str_list *f
     }
     weft_cli_progress_end(cli);
     if (!st && !weft_clean_counts(r->clean)->rows_out)
-        st = weft_fail(&cli->err, WEFT_EINPUT, "no row is left: %" PRIu64 " rows were all left out", r->all_rows);
+        st = weft_fail(&cli->err, WEFT_EINPUT, "no row is left: %" PRIu64 " rows were all left out",
+                       r->all_rows);
     if (!st && r->s->output) st = weft_rows_writer_commit(&r->writer, &cli->err);
     if (!st && r->s->log) st = weft_out_commit(&r->log, &cli->err);
     return st;
@@ -296,8 +375,9 @@ static enum weft_status run(struct weft_cli *cli)
         return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
     st = names_to_bits(cli, &s);
     if (!st && asks_for_nothing(&s.clean))
-        st = weft_fail(&cli->err, WEFT_EARG,
-                       "nothing is asked for: name --repair, --mask, --drop or another filter (weft help data clean)");
+        st = weft_fail(
+            &cli->err, WEFT_EARG,
+            "nothing is asked for: name --repair, --mask, --drop or another filter (weft help data clean)");
     if (!st) st = clean_files(&r, &files);
     if (!st && cli->json) st = show_json(&r);
     else if (!st && !to_stdout && !cli->quiet) show(&r);
@@ -312,7 +392,8 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_data_clean = {
     .name = "clean",
-    .usage = "FILE... -o OUT [--repair all] [--mask all] [--drop SIGNS] [--keep-per-prompt K] [--log CHANGES.jsonl]",
+    .usage =
+        "FILE... -o OUT [--repair all] [--mask all] [--drop SIGNS] [--keep-per-prompt K] [--log CHANGES.jsonl]",
     .help = "repairs, masks and leaves out rows, as asked",
     .help_zh = "按要求修复、遮盖或舍去行",
     .options = &table,

@@ -17,37 +17,95 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output",
+    { .key = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .group = "Output",
       .short_flag = 'o',
-      .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
+      .help =
+          "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
       .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },
-    { .key = "report", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, report), .group = "Output",
-      .help = "file for the groups of equal rows, one JSON object a line", .help_zh = "把各组重复的行写入此文件，每行一个 JSON 对象" },
-    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Output",
-      .help = "shape of the rows written (auto: each as it was read)", .help_zh = "写出的格式（auto：每行与读入时相同）" },
-    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.layout), .def = "auto",
-      .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",
+    { .key = "report",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, report),
+      .group = "Output",
+      .help = "file for the groups of equal rows, one JSON object a line",
+      .help_zh = "把各组重复的行写入此文件，每行一个 JSON 对象" },
+    { .key = "to",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, writer.format),
+      .def = "auto",
+      .choices = WEFT_FORMAT_CHOICES,
+      .group = "Output",
+      .help = "shape of the rows written (auto: each as it was read)",
+      .help_zh = "写出的格式（auto：每行与读入时相同）" },
+    { .key = "layout",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, writer.layout),
+      .def = "auto",
+      .choices = WEFT_LAYOUT_CHOICES,
+      .group = "Output",
+      .help = "JSON lines or one array (auto: by the name)",
       .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100,
-      .group = "Output", .help = "dropped rows to show", .help_zh = "显示多少行被舍去的行" },
-    { .key = "field", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, dedup.field), .def = "both",
-      .choices = WEFT_ROW_FIELD_CHOICES, .group = "Compare",
-      .help = "what is compared: prompt and answer, or one of them", .help_zh = "比较什么：提问和回答，或其中之一" },
-    { .key = "threshold", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, dedup.near.threshold),
-      .def = "0.7", .min = 0.1, .max = 1, .group = "Compare",
+    { .key = "places",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, places),
+      .def = "8",
+      .max = 100,
+      .group = "Output",
+      .help = "dropped rows to show",
+      .help_zh = "显示多少行被舍去的行" },
+    { .key = "field",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, dedup.field),
+      .def = "both",
+      .choices = WEFT_ROW_FIELD_CHOICES,
+      .group = "Compare",
+      .help = "what is compared: prompt and answer, or one of them",
+      .help_zh = "比较什么：提问和回答，或其中之一" },
+    { .key = "threshold",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, dedup.near.threshold),
+      .def = "0.7",
+      .min = 0.1,
+      .max = 1,
+      .group = "Compare",
       .help = "least share of common character runs (Jaccard) of near doubles",
       .help_zh = "近似重复的最低相似度（字符片段的 Jaccard 系数）" },
-    { .key = "ngram", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, dedup.near.ngram), .def = "3", .min = 1,
-      .max = 64, .unit = "characters", .group = "Compare", .help = "length of those runs", .help_zh = "字符片段的长度" },
-    { .key = "exact", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, dedup.exact), .group = "Compare",
-      .help = "only rows that are equal after normalising", .help_zh = "只去掉规范化之后完全相同的行" },
-    { .key = "keep", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, dedup.keep), .def = "first",
-      .choices = WEFT_DEDUP_KEEP_CHOICES, .group = "Compare",
-      .help = "which row of those alike stays", .help_zh = "相同的行里保留哪一行：第一行或最长的一行" },
-    { .key = "max_candidates", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, dedup.near.max_candidates),
-      .def = "10000", .min = 1, .max = 1e9, .unit = "rows", .group = "Compare",
-      .help = "most rows that one row is compared with", .help_zh = "每行最多与多少行比较" },
+    { .key = "ngram",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, dedup.near.ngram),
+      .def = "3",
+      .min = 1,
+      .max = 64,
+      .unit = "characters",
+      .group = "Compare",
+      .help = "length of those runs",
+      .help_zh = "字符片段的长度" },
+    { .key = "exact",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, dedup.exact),
+      .group = "Compare",
+      .help = "only rows that are equal after normalising",
+      .help_zh = "只去掉规范化之后完全相同的行" },
+    { .key = "keep",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, dedup.keep),
+      .def = "first",
+      .choices = WEFT_DEDUP_KEEP_CHOICES,
+      .group = "Compare",
+      .help = "which row of those alike stays",
+      .help_zh = "相同的行里保留哪一行：第一行或最长的一行" },
+    { .key = "max_candidates",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, dedup.near.max_candidates),
+      .def = "10000",
+      .min = 1,
+      .max = 1e9,
+      .unit = "rows",
+      .group = "Compare",
+      .help = "most rows that one row is compared with",
+      .help_zh = "每行最多与多少行比较" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -57,10 +115,10 @@ struct file {
     const char *path;
     struct weft_rows_settings how;
     struct weft_rows_shape shape;
-    size_t first_row;           /* number of its first row among all */
+    size_t first_row; /* number of its first row among all */
 };
 
-struct member {                 /* of a group: what the report says of a row */
+struct member { /* of a group: what the report says of a row */
     struct weft_str id, text;
 };
 
@@ -74,8 +132,8 @@ struct run {
     struct weft_report report;
     /* the second reading */
     size_t row;
-    bool *heads;                /* [rows] kept rows that others equal */
-    struct member *members;     /* [rows], of groups only; NULL without places or report */
+    bool *heads;            /* [rows] kept rows that others equal */
+    struct member *members; /* [rows], of groups only; NULL without places or report */
     struct weft_rows_writer writer;
     bool writing;
 };
@@ -99,7 +157,8 @@ static enum weft_status find_files(struct run *r, const struct weft_str_list *na
     if (!r->files) return weft_fail_nomem(&r->cli->err, names->n * sizeof *r->files, "the files");
     for (size_t i = 0; !st && i < names->n; i++) {
         if (strcmp(names->items[i], "-") == 0)
-            return weft_fail(&r->cli->err, WEFT_EARG, "the files are read twice, standard input cannot be; name a file");
+            return weft_fail(&r->cli->err, WEFT_EARG,
+                             "the files are read twice, standard input cannot be; name a file");
         st = weft_data_find(r->cli, &r->s->in, names->items[i], &r->files[i].path, &r->files[i].how);
     }
     return st;
@@ -134,7 +193,8 @@ static enum weft_status write_row(void *ctx, const struct weft_row *row, struct 
     size_t i = r->row++;
     if (i >= r->result.n) return weft_fail(err, WEFT_EINPUT, "a file changed while it was read");
     if (i % 1024 == 0) weft_progress_update(&r->cli->progress, "writing", i, r->result.n, "rows", "");
-    if (i % 1024 == 0 && weft_progress_cancelled(&r->cli->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
+    if (i % 1024 == 0 && weft_progress_cancelled(&r->cli->progress))
+        return weft_fail(err, WEFT_ECANCEL, "stopped");
     if (r->members && in_group(r, i)) {
         struct member *m = &r->members[i];
         m->id = weft_str_dup(&r->cli->arena, row->origin.id);
@@ -163,7 +223,8 @@ static enum weft_status second_reading(struct run *r)
     if (r->writing) st = weft_rows_writer_open(&r->writer, r->s->output, &r->s->writer, &cli->err);
     for (size_t i = 0; !st && i < r->n_files && (r->writing || r->members); i++) {
         struct weft_report again = { 0 };
-        st = weft_rows_each(&cli->arena, r->files[i].path, &r->files[i].how, write_row, r, &again, NULL, &cli->err);
+        st = weft_rows_each(&cli->arena, r->files[i].path, &r->files[i].how, write_row, r, &again, NULL,
+                            &cli->err);
     }
     if (!st && r->row && r->row != r->result.n)
         st = weft_fail(&cli->err, WEFT_EINPUT, "a file changed while it was read");
@@ -208,12 +269,13 @@ static enum weft_status write_report(struct run *r)
 {
     struct weft_cli *cli = r->cli;
     size_t n = r->result.n;
-    uint32_t *first = WEFT_NEWS(&cli->arena, uint32_t, n + 1), *next = WEFT_NEWS(&cli->arena, uint32_t, n + 1);
+    uint32_t *first = WEFT_NEWS(&cli->arena, uint32_t, n + 1),
+             *next = WEFT_NEWS(&cli->arena, uint32_t, n + 1);
     struct weft_out out = { 0 };
     struct weft_buf b = { 0 };
     enum weft_status st;
     if (!first || !next) return weft_fail_nomem(&cli->err, n * 8, "the report");
-    for (size_t i = n; i-- > 0;) {              /* from the end, so that each list is in row order */
+    for (size_t i = n; i-- > 0;) { /* from the end, so that each list is in row order */
         const struct weft_dedup_fate *f = &r->result.fates[i];
         if (f->kind == WEFT_ROW_KEPT) continue;
         next[i] = first[f->row];
@@ -255,8 +317,8 @@ static void show_places(const struct run *r)
         if (f->kind == WEFT_ROW_KEPT) continue;
         if (!shown++) weft_say(r->cli, "dropped, and the row each equals:\n");
         snprintf(prefix, sizeof prefix, "  #%zu = %s%s#%" PRIu64 "  %.2f  ", i - mine->first_row + 1,
-                 its == mine ? "" : its->path, its == mine ? "" : " ", (uint64_t)(f->row - its->first_row + 1),
-                 (double)f->jaccard);
+                 its == mine ? "" : its->path, its == mine ? "" : " ",
+                 (uint64_t)(f->row - its->first_row + 1), (double)f->jaccard);
         weft_data_line(r->cli, prefix, r->members[i].text, 40);
     }
 }

@@ -22,7 +22,8 @@ enum weft_status weft_data_quality_settings(struct weft_cli *cli, const struct w
 
 void weft_data_left_out(struct weft_buf *b, enum weft_lang lang, struct weft_str reason)
 {
-    struct weft_str sign = weft_str_starts(reason, WEFT_STR("quality: ")) ? weft_str_skip(reason, 9) : (struct weft_str){ 0 };
+    struct weft_str sign =
+        weft_str_starts(reason, WEFT_STR("quality: ")) ? weft_str_skip(reason, 9) : (struct weft_str){ 0 };
     for (size_t i = 0; sign.len && i < WEFT_N_QUALITY; i++)
         if (weft_str_is(sign, weft_quality_rules()[i].name)) {
             weft_buf_cstr(b, weft_tr(lang, weft_quality_rules()[i].help));

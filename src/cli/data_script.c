@@ -119,7 +119,8 @@ void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, 
                            const char *role, const struct weft_script_funnel *f,
                            const struct weft_report *report, size_t places)
 {
-    struct weft_check_item *names = WEFT_NEWS(&cli->arena, struct weft_check_item, f->n_speakers + 1);
+    size_t most = weft_max_size(f->n_speakers, weft_max_size(f->n_names, f->n_episodes));
+    struct weft_check_item *names = WEFT_NEWS(&cli->arena, struct weft_check_item, most + 1);
     for (size_t i = 0; i < n_texts; i++)
         weft_say(cli, "%.*s: %s, %zu lines\n", (int)texts[i].name.len, texts[i].name.s,
                  weft_charset_name(texts[i].charset), texts[i].n_lines);
@@ -140,7 +141,27 @@ void weft_data_script_show(struct weft_cli *cli, const struct weft_text *texts, 
     for (size_t i = 0; names && i < f->n_speakers; i++)
         names[i] = (struct weft_check_item){ f->speakers[i].name, f->speakers[i].count, 0 };
     if (names) weft_data_names(cli, "asked by", names, f->n_speakers, 10);
+    for (size_t i = 0; names && i < f->n_names; i++)
+        names[i] = (struct weft_check_item){ f->names[i].name, f->names[i].count, 0 };
+    if (names && f->n_names > 1) weft_data_names(cli, "lines by name", names, f->n_names, 10);
+    for (size_t i = 0; names && i < f->n_episodes; i++)
+        names[i] = (struct weft_check_item){ f->episodes[i].name, f->episodes[i].count, 0 };
+    if (names) weft_data_names(cli, "rows by episode", names, f->n_episodes, 12);
     weft_data_drops(cli, report, places);
+}
+
+static void json_names(struct weft_json_out *o, const char *key, const char *count,
+                       const struct weft_roster_name *names, size_t n)
+{
+    weft_json_out_key(o, key);
+    weft_json_out_array(o);
+    for (size_t i = 0; i < n; i++) {
+        weft_json_out_object(o);
+        weft_data_key_str(o, "name", names[i].name);
+        weft_data_key_uint(o, count, names[i].count);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
 }
 
 void weft_data_script_members(struct weft_json_out *o, const struct weft_script_funnel *f,
@@ -167,15 +188,9 @@ void weft_data_script_members(struct weft_json_out *o, const struct weft_script_
     weft_data_key_uint(o, "review", f->review);
     weft_data_key_uint(o, "self", f->self);
     weft_json_out_object_end(o);
-    weft_json_out_key(o, "prompt_speakers");
-    weft_json_out_array(o);
-    for (size_t i = 0; i < f->n_speakers; i++) {
-        weft_json_out_object(o);
-        weft_data_key_str(o, "name", f->speakers[i].name);
-        weft_data_key_uint(o, "rows", f->speakers[i].count);
-        weft_json_out_object_end(o);
-    }
-    weft_json_out_array_end(o);
+    json_names(o, "prompt_speakers", "rows", f->speakers, f->n_speakers);
+    json_names(o, "names", "lines", f->names, f->n_names);
+    json_names(o, "episodes", "rows", f->episodes, f->n_episodes);
 }
 
 static enum weft_status show_json(struct weft_cli *cli, const struct settings *s, const struct result *r)

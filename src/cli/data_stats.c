@@ -15,11 +15,20 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "model", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, model), .group = "Tokens",
+    { .key = "model",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, model),
+      .group = "Tokens",
       .help = "count tokens as a training of this model would: a folder, or tiny",
       .help_zh = "按训练此模型时的方式统计 token：模型目录，或 tiny" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8", .max = 100,
-      .group = "Output", .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
+    { .key = "places",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, places),
+      .def = "8",
+      .max = 100,
+      .group = "Output",
+      .help = "rows left out to show",
+      .help_zh = "显示多少处被舍去的行" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -59,7 +68,9 @@ static enum weft_status count_row(void *ctx, const struct weft_row *row, uint64_
 {
     struct counter *c = ctx;
     struct weft_arena_mark mark = weft_arena_mark(&c->scratch);
-    struct weft_collate_settings s = { .stage = WEFT_STAGE_SFT, .cutoff_len = (int64_t)1 << 30, .clean = true };
+    struct weft_collate_settings s = { .stage = WEFT_STAGE_SFT,
+                                       .cutoff_len = (int64_t)1 << 30,
+                                       .clean = true };
     struct weft_row whole = *row;
     struct weft_example example = { 0 };
     struct weft_err refused = { .lang = err->lang };
@@ -70,7 +81,8 @@ static enum weft_status count_row(void *ctx, const struct weft_row *row, uint64_
         whole.turns[whole.n_turns++] = row->chosen;
         whole.chosen = whole.rejected = (struct weft_turn){ 0 };
     }
-    enum weft_status st = weft_collate_row(&c->scratch, c->encoder, c->tokenizer, c->chat, &whole, &s, &example, &refused);
+    enum weft_status st =
+        weft_collate_row(&c->scratch, c->encoder, c->tokenizer, c->chat, &whole, &s, &example, &refused);
     weft_arena_release(&c->scratch, mark);
     *tokens = example.full_len;
     *counted = st == WEFT_OK;
@@ -85,7 +97,8 @@ static void lengths_line(struct weft_cli *cli, const char *label, const struct w
     if (!l->n) return;
     weft_put(cli, WEFT_STR("  "));
     weft_data_cell(cli, weft_tr(cli->lang, label), 20);
-    snprintf(text, sizeof text, "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%10.1f%12" PRIu64 "\n", l->min,
+    snprintf(text, sizeof text,
+             "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%8" PRIu64 "%10.1f%12" PRIu64 "\n", l->min,
              l->p5, l->p50, l->p95, l->max, l->mean, l->total);
     weft_put(cli, weft_str_c(text));
 }
@@ -130,7 +143,8 @@ static void letters(struct weft_cli *cli, const struct weft_stats *s)
     weft_buf_printf(&b, "\n  %s:", weft_tr(cli->lang, "rows mostly in"));
     for (int k = 0; k < WEFT_N_LETTERS; k++)
         if (s->mostly[k])
-            weft_buf_printf(&b, " %s %" PRIu64, weft_tr(cli->lang, weft_letter_name((enum weft_letter_kind)k)), s->mostly[k]);
+            weft_buf_printf(&b, " %s %" PRIu64,
+                            weft_tr(cli->lang, weft_letter_name((enum weft_letter_kind)k)), s->mostly[k]);
     weft_buf_char(&b, '\n');
     weft_put(cli, weft_buf_view(&b));
     weft_buf_clear(&b);
@@ -139,22 +153,28 @@ static void letters(struct weft_cli *cli, const struct weft_stats *s)
 static void hints(struct weft_cli *cli, const struct settings *set, const struct weft_stats *s)
 {
     weft_say(cli, "hints:\n");
-    weft_say(cli, "  num_train_epochs %d: %d to %d are usual for %" PRIu64 " rows (fewer rows, more epochs)\n", s->epochs,
-             s->epochs_from, s->epochs_to, s->check.rows);
+    weft_say(cli,
+             "  num_train_epochs %d: %d to %d are usual for %" PRIu64 " rows (fewer rows, more epochs)\n",
+             s->epochs, s->epochs_from, s->epochs_to, s->check.rows);
     if (!s->tokens.n) {
         if (!set->model) weft_say(cli, "  cutoff_len: --model MODEL counts tokens and proposes one\n");
         return;
     }
     for (int i = 0; i < WEFT_N_CUTOFFS; i++)
         if (weft_cutoffs[i] == s->cutoff_len && s->longer[i] * 100 < s->tokens.n)
-            weft_say(cli, "  cutoff_len %" PRIu64 ": the smallest that cuts less than 1 %% of the rows (%" PRIu64 " of %" PRIu64 ")\n",
+            weft_say(cli,
+                     "  cutoff_len %" PRIu64 ": the smallest that cuts less than 1 %% of the rows (%" PRIu64
+                     " of %" PRIu64 ")\n",
                      s->cutoff_len, s->longer[i], s->tokens.n);
         else if (weft_cutoffs[i] == s->cutoff_len)
-            weft_say(cli, "  cutoff_len %" PRIu64 " still cuts %" PRIu64 " of %" PRIu64 " rows: make them shorter, or train longer ones\n",
+            weft_say(cli,
+                     "  cutoff_len %" PRIu64 " still cuts %" PRIu64 " of %" PRIu64
+                     " rows: make them shorter, or train longer ones\n",
                      s->cutoff_len, s->longer[i], s->tokens.n);
 }
 
-static void show(struct weft_cli *cli, const struct settings *set, const struct weft_stats *s, const struct weft_report *r)
+static void show(struct weft_cli *cli, const struct settings *set, const struct weft_stats *s,
+                 const struct weft_report *r)
 {
     const struct weft_check *c = &s->check;
     weft_data_figure(cli, "rows", c->rows, 0);
@@ -169,7 +189,8 @@ static void show(struct weft_cli *cli, const struct settings *set, const struct 
     if (c->preference_rows) weft_data_figure(cli, "preference rows", c->preference_rows, c->rows);
     if (c->kto_rows) weft_data_figure(cli, "rows with a kto_tag", c->kto_rows, c->rows);
     if (c->text_rows) weft_data_figure(cli, "text rows", c->text_rows, c->rows);
-    weft_say(cli, "characters %18s%8s%8s%8s%8s%10s%12s\n", "min", "5 %", "50 %", "95 %", "max", "mean", "total");
+    weft_say(cli, "characters %18s%8s%8s%8s%8s%10s%12s\n", "min", "5 %", "50 %", "95 %", "max", "mean",
+             "total");
     lengths_line(cli, "prompt", &c->prompt);
     lengths_line(cli, "answer", &c->answer);
     lengths_line(cli, "row", &c->row);
@@ -178,7 +199,8 @@ static void show(struct weft_cli *cli, const struct settings *set, const struct 
         lengths_line(cli, "row", &s->tokens);
         for (int i = 0; i < WEFT_N_CUTOFFS; i++) {
             char label[64];
-            snprintf(label, sizeof label, "%s %" PRIu64, weft_tr(cli->lang, "rows longer than"), weft_cutoffs[i]);
+            snprintf(label, sizeof label, "%s %" PRIu64, weft_tr(cli->lang, "rows longer than"),
+                     weft_cutoffs[i]);
             weft_data_figure(cli, label, s->longer[i], s->tokens.n);
         }
         if (s->not_counted) weft_data_figure(cli, "rows that the template refuses", s->not_counted, c->rows);
@@ -202,8 +224,9 @@ static void json_lengths(struct weft_json_out *o, const char *key, const struct 
     const struct {
         const char *key;
         uint64_t n;
-    } members[] = { { "n", l->n },     { "total", l->total }, { "min", l->min }, { "p5", l->p5 },  { "p50", l->p50 },
-                    { "p90", l->p90 }, { "p95", l->p95 },     { "p99", l->p99 }, { "max", l->max } };
+    } members[] = { { "n", l->n },     { "total", l->total }, { "min", l->min },
+                    { "p5", l->p5 },   { "p50", l->p50 },     { "p90", l->p90 },
+                    { "p95", l->p95 }, { "p99", l->p99 },     { "max", l->max } };
     weft_json_out_key(o, key);
     weft_json_out_object(o);
     for (size_t i = 0; i < WEFT_COUNT(members); i++) weft_data_key_uint(o, members[i].key, members[i].n);
@@ -222,7 +245,8 @@ static void json_lengths(struct weft_json_out *o, const char *key, const struct 
     weft_json_out_object_end(o);
 }
 
-static void json_items(struct weft_json_out *o, const char *key, const struct weft_check_item *items, size_t n)
+static void json_items(struct weft_json_out *o, const char *key, const struct weft_check_item *items,
+                       size_t n)
 {
     weft_json_out_key(o, key);
     weft_json_out_array(o);
@@ -244,17 +268,27 @@ static void json_letters(struct weft_json_out *o, const char *key, const uint64_
     weft_json_out_object_end(o);
 }
 
-static enum weft_status show_json(struct weft_cli *cli, const struct weft_stats *s, const struct weft_report *r)
+static enum weft_status show_json(struct weft_cli *cli, const struct weft_stats *s,
+                                  const struct weft_report *r)
 {
     const struct weft_check *c = &s->check;
     const struct {
         const char *key;
         uint64_t n;
-    } figures[] = { { "units_in", r->units_in }, { "blank", r->blank }, { "rows", c->rows }, { "unique_rows", c->unique_rows },
-                    { "duplicate_rows", c->duplicate_rows }, { "conflicting_prompts", c->conflicting_prompts },
-                    { "conflicting_rows", c->conflicting_rows }, { "turns", c->turns }, { "answers", c->answers },
-                    { "history_rows", c->history_rows }, { "system_rows", c->system_rows },
-                    { "preference_rows", c->preference_rows }, { "kto_rows", c->kto_rows }, { "text_rows", c->text_rows } };
+    } figures[] = { { "units_in", r->units_in },
+                    { "blank", r->blank },
+                    { "rows", c->rows },
+                    { "unique_rows", c->unique_rows },
+                    { "duplicate_rows", c->duplicate_rows },
+                    { "conflicting_prompts", c->conflicting_prompts },
+                    { "conflicting_rows", c->conflicting_rows },
+                    { "turns", c->turns },
+                    { "answers", c->answers },
+                    { "history_rows", c->history_rows },
+                    { "system_rows", c->system_rows },
+                    { "preference_rows", c->preference_rows },
+                    { "kto_rows", c->kto_rows },
+                    { "text_rows", c->text_rows } };
     struct weft_buf b = { 0 };
     struct weft_json_out o;
     weft_json_out_init(&o, &b);

@@ -11,29 +11,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct answers {                /* of one prompt */
-    uint64_t prompt, both;      /* hashes; `both` 0: the entry counts, else it is one answer */
-    uint32_t n;                 /* 0: free */
+struct answers {           /* of one prompt */
+    uint64_t prompt, both; /* hashes; `both` 0: the entry counts, else it is one answer */
+    uint32_t n;            /* 0: free */
 };
 
 struct weft_clean {
     struct weft_clean_settings s;
-    struct weft_arena arena, scratch;   /* of the report; of hashing */
+    struct weft_arena arena, scratch; /* of the report; of hashing */
     struct weft_clean_counts counts;
-    struct answers *slots;      /* open addressing */
+    struct answers *slots; /* open addressing */
     size_t n_slots, n_used;
     struct weft_buf buf;
 };
 
 /* ---- names ---- */
 
-static const char *const repair_names[WEFT_N_REPAIRS] = { "trim",  "lines",      "stray",   "nfc", "newlines",
-                                                          "notes", "directions", "mojibake" };
+static const char *const repair_names[WEFT_N_REPAIRS] = { "trim",     "lines", "stray",      "nfc",
+                                                          "newlines", "notes", "directions", "mojibake" };
 
 const char *weft_repair_name(enum weft_repair r) { return repair_names[r]; }
 
-static enum weft_status bits_of(const struct weft_str_list *list, const char *const *names, size_t n, unsigned *bits,
-                                struct weft_err *err)
+static enum weft_status bits_of(const struct weft_str_list *list, const char *const *names, size_t n,
+                                unsigned *bits, struct weft_err *err)
 {
     *bits = 0;
     for (size_t i = 0; i < list->n; i++) {
@@ -45,7 +45,8 @@ static enum weft_status bits_of(const struct weft_str_list *list, const char *co
             char word[64];
             const char *nearest = weft_nearest(list->items[i], names, n);
             return weft_fail(err, WEFT_EARG, "nothing is called \"%s\" here; did you mean \"%s\"?",
-                             weft_escape(word, sizeof word, weft_str_c(list->items[i])), nearest ? nearest : "all");
+                             weft_escape(word, sizeof word, weft_str_c(list->items[i])),
+                             nearest ? nearest : "all");
         }
     }
     return WEFT_OK;
@@ -125,13 +126,17 @@ static void repair_mojibake(struct weft_buf *b, struct weft_str s)
 /* In the order of the work: what one repair leaves behind the next one sees. */
 static const struct {
     enum weft_repair id;
-    void (*repair)(struct weft_buf *b, struct weft_str s);      /* NULL: NFC, which has its own function */
+    void (*repair)(struct weft_buf *b, struct weft_str s); /* NULL: NFC, which has its own function */
     bool answers_only;
 } steps[] = {
-    { WEFT_REPAIR_MOJIBAKE, repair_mojibake, false }, { WEFT_REPAIR_STRAY, repair_stray, false },
-    { WEFT_REPAIR_NFC, NULL, false },                 { WEFT_REPAIR_NEWLINES, repair_newlines, false },
-    { WEFT_REPAIR_NOTES, repair_notes, false },       { WEFT_REPAIR_DIRECTIONS, repair_directions, true },
-    { WEFT_REPAIR_LINES, repair_lines, false },       { WEFT_REPAIR_TRIM, repair_trim, false },
+    { WEFT_REPAIR_MOJIBAKE, repair_mojibake, false },
+    { WEFT_REPAIR_STRAY, repair_stray, false },
+    { WEFT_REPAIR_NFC, NULL, false },
+    { WEFT_REPAIR_NEWLINES, repair_newlines, false },
+    { WEFT_REPAIR_NOTES, repair_notes, false },
+    { WEFT_REPAIR_DIRECTIONS, repair_directions, true },
+    { WEFT_REPAIR_LINES, repair_lines, false },
+    { WEFT_REPAIR_TRIM, repair_trim, false },
 };
 
 /* ---- the texts of a row ---- */
@@ -144,7 +149,8 @@ struct work {
     bool masked, repaired, failed;
 };
 
-static void changed(struct work *w, const char *what, const char *where, struct weft_str before, struct weft_str after)
+static void changed(struct work *w, const char *what, const char *where, struct weft_str before,
+                    struct weft_str after)
 {
     struct weft_clean_result *r = w->out;
     if (!WEFT_GROW(w->a, r->changes, r->n_changes, w->cap_changes)) {
@@ -192,7 +198,8 @@ static struct weft_str work_on(struct work *w, const char *where, struct weft_st
 }
 
 /* A question that was instruction and input is worked on in these two parts. */
-static struct weft_str work_on_split(struct work *w, const char *where, struct weft_str s, struct weft_row *row)
+static struct weft_str work_on_split(struct work *w, const char *where, struct weft_str s,
+                                     struct weft_row *row)
 {
     char place[48];
     snprintf(place, sizeof place, "%s, instruction", where);
@@ -204,7 +211,7 @@ static struct weft_str work_on_split(struct work *w, const char *where, struct w
     else both = weft_str_printf(w->a, "%.*s\n%.*s", (int)first.len, first.s, (int)second.len, second.s);
     w->failed |= !both.s;
     if (weft_str_eq(both, s)) return s;
-    row->split_input = second.len > 0;          /* an instruction of no length: all of it is input */
+    row->split_input = second.len > 0; /* an instruction of no length: all of it is input */
     row->instruction_len = one ? 0 : first.len;
     return both;
 }
@@ -223,8 +230,8 @@ static bool work_on_turns(struct work *w, struct weft_row *row)
         bool tool = t->role == WEFT_ROLE_TOOL_CALL || t->role == WEFT_ROLE_TOOL_RESULT;
         unsigned repairs = w->c->s.repairs;
         snprintf(where, sizeof where, "turn %zu", i + 1);
-        bool split = i == last_user && row->split_input && row->instruction_len &&
-                     row->instruction_len < t->text.len && t->text.s[row->instruction_len] == '\n';
+        bool split = i == last_user && row->split_input && row->instruction_len
+                     && row->instruction_len < t->text.len && t->text.s[row->instruction_len] == '\n';
         if (tool) w->c->s.repairs = 0;
         struct weft_str after = split ? work_on_split(w, where, t->text, row)
                                       : work_on(w, where, t->text, t->role == WEFT_ROLE_ASSISTANT);
@@ -254,8 +261,8 @@ static bool work_on_row(struct work *w, struct weft_row *row)
     row->text = work_on(w, "text", row->text, false);
     row->chosen.text = work_on(w, "chosen", row->chosen.text, true);
     row->rejected.text = work_on(w, "rejected", row->rejected.text, true);
-    return work_on_turns(w, row) && (!w->repaired || add_flag(w, row, "cleaned")) &&
-           (!w->masked || add_flag(w, row, "masked"));
+    return work_on_turns(w, row) && (!w->repaired || add_flag(w, row, "cleaned"))
+           && (!w->masked || add_flag(w, row, "masked"));
 }
 
 /* ---- reasons to leave a row out ---- */
@@ -269,8 +276,8 @@ static bool finds_pii(struct weft_str s, unsigned kinds)
 
 static bool row_has_pii(const struct weft_row *row, unsigned kinds)
 {
-    bool found = finds_pii(row->system, kinds) || finds_pii(row->text, kinds) || finds_pii(row->chosen.text, kinds) ||
-                 finds_pii(row->rejected.text, kinds);
+    bool found = finds_pii(row->system, kinds) || finds_pii(row->text, kinds)
+                 || finds_pii(row->chosen.text, kinds) || finds_pii(row->rejected.text, kinds);
     for (size_t i = 0; !found && i < row->n_turns; i++) found = finds_pii(row->turns[i].text, kinds);
     return found;
 }
@@ -321,7 +328,8 @@ static bool rehash(struct weft_clean *c)
 static struct answers *answers_of(struct weft_clean *c, uint64_t prompt, uint64_t both)
 {
     size_t h = (size_t)(prompt ^ both) & (c->n_slots - 1);
-    while (c->slots[h].n && (c->slots[h].prompt != prompt || c->slots[h].both != both)) h = (h + 1) & (c->n_slots - 1);
+    while (c->slots[h].n && (c->slots[h].prompt != prompt || c->slots[h].both != both))
+        h = (h + 1) & (c->n_slots - 1);
     if (!c->slots[h].n) {
         c->n_used++;
         c->slots[h] = (struct answers){ prompt, both, 1 };
@@ -329,13 +337,14 @@ static struct answers *answers_of(struct weft_clean *c, uint64_t prompt, uint64_
     return &c->slots[h];
 }
 
-/* Is this one answer too many?  The same answer again is no other answer.  The entry of a prompt holds the number of its
- * answers and one more; that of an answer NEW, KEPT or LEFT_OUT. */
+/* Is this one answer too many?  The same answer again is no other answer.  The entry of a prompt holds the number of
+ * its answers and one more; that of an answer NEW, KEPT or LEFT_OUT. */
 enum { NEW = 1, KEPT = 2, LEFT_OUT = 3 };
 
 static bool too_many_answers(struct weft_clean *c, const struct weft_row *row, bool *failed)
 {
-    uint64_t prompt = weft_row_hash(&c->scratch, row, true), both = weft_row_hash(&c->scratch, row, false) | 1;
+    uint64_t prompt = weft_row_hash(&c->scratch, row, true),
+             both = weft_row_hash(&c->scratch, row, false) | 1;
     if ((c->n_used + 2) * 2 >= c->n_slots && !rehash(c)) {
         *failed = true;
         return false;
@@ -349,8 +358,8 @@ static bool too_many_answers(struct weft_clean *c, const struct weft_row *row, b
 }
 
 /* NULL: the row stays. */
-static const char *reason_against(struct weft_clean *c, const struct weft_row *before, const struct weft_row *row,
-                                  char out[64], bool *failed)
+static const char *reason_against(struct weft_clean *c, const struct weft_row *before,
+                                  const struct weft_row *row, char out[64], bool *failed)
 {
     const struct weft_clean_settings *s = &c->s;
     uint32_t signs = s->drop ? weft_quality_row(row, &s->quality, NULL) & s->drop : 0;
@@ -366,13 +375,15 @@ static const char *reason_against(struct weft_clean *c, const struct weft_row *b
     if (s->flags.n && any_listed(row->origin.flags, &s->flags)) return "has a flag";
     if (s->min_chars > 0 && row_chars(row) < (size_t)s->min_chars) return "too short";
     if (s->max_chars > 0 && row_chars(row) > (size_t)s->max_chars) return "too long";
-    if (s->keep_per_prompt > 0 && !row->text.s && too_many_answers(c, row, failed)) return "enough answers to this prompt";
+    if (s->keep_per_prompt > 0 && !row->text.s && too_many_answers(c, row, failed))
+        return "enough answers to this prompt";
     return NULL;
 }
 
 /* ---- rows ---- */
 
-enum weft_status weft_clean_new(struct weft_clean **out, const struct weft_clean_settings *s, struct weft_err *err)
+enum weft_status weft_clean_new(struct weft_clean **out, const struct weft_clean_settings *s,
+                                struct weft_err *err)
 {
     struct weft_clean *c = calloc(1, sizeof *c);
     if (!c) return weft_fail_nomem(err, sizeof *c, "the cleaning");

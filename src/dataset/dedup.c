@@ -15,13 +15,13 @@ enum text_class { CLASS_FIELD, CLASS_WHOLE, CLASS_JUDGED };
 
 struct text {
     struct weft_str s;
-    uint32_t owner;             /* the row that was first to stand for it, or NOBODY */
-    unsigned char class;        /* enum text_class: texts of two classes are never equal */
+    uint32_t owner;      /* the row that was first to stand for it, or NOBODY */
+    unsigned char class; /* enum text_class: texts of two classes are never equal */
 };
 
 struct row {
-    uint32_t text;              /* index */
-    uint32_t chars;             /* of prompt and answer */
+    uint32_t text;  /* index */
+    uint32_t chars; /* of prompt and answer */
 };
 
 struct weft_dedup {
@@ -32,15 +32,16 @@ struct weft_dedup {
     size_t n_rows, cap_rows;
     struct text *texts;
     size_t n_texts, cap_texts;
-    uint32_t *slots;            /* open addressing, text + 1 */
+    uint32_t *slots; /* open addressing, text + 1 */
     size_t n_slots;
     struct weft_minhash *index;
-    uint32_t *row_of;           /* [texts in the index] */
+    uint32_t *row_of; /* [texts in the index] */
     struct weft_dedup_fate *fates;
     struct weft_dedup_result result;
 };
 
-enum weft_status weft_dedup_new(struct weft_dedup **out, const struct weft_dedup_settings *s, struct weft_err *err)
+enum weft_status weft_dedup_new(struct weft_dedup **out, const struct weft_dedup_settings *s,
+                                struct weft_err *err)
 {
     struct weft_dedup *d = calloc(1, sizeof *d);
     enum weft_status st;
@@ -194,7 +195,8 @@ static void sketch_chunk(void *ctx, size_t chunk, int thread)
 }
 
 /* A text that two rows of one batch share stands in it twice; its second sketch is not used. */
-static void fill_batch(struct batch *b, const struct ordered *order, size_t from, size_t to, struct weft_pool *pool)
+static void fill_batch(struct batch *b, const struct ordered *order, size_t from, size_t to,
+                       struct weft_pool *pool)
 {
     b->n = b->used = 0;
     for (size_t i = from; i < to; i++) {
@@ -220,7 +222,7 @@ static enum weft_status decide(struct weft_dedup *d, struct batch *b, uint32_t r
     size_t id;
     enum weft_status st;
     *fate = (struct weft_dedup_fate){ row, 1, WEFT_ROW_KEPT };
-    if (t->owner != NOBODY) {           /* its equal was kept, or dropped for a near row: then it is near that too */
+    if (t->owner != NOBODY) { /* its equal was kept, or dropped for a near row: then it is near that too */
         *fate = d->fates[t->owner];
         if (fate->kind == WEFT_ROW_KEPT) fate->kind = WEFT_ROW_EXACT;
         return WEFT_OK;
@@ -240,8 +242,9 @@ static enum weft_status decide(struct weft_dedup *d, struct batch *b, uint32_t r
     return st;
 }
 
-enum weft_status weft_dedup_finish(struct weft_dedup *d, struct weft_pool *pool, const struct weft_progress *progress,
-                                   struct weft_dedup_result *out, struct weft_err *err)
+enum weft_status weft_dedup_finish(struct weft_dedup *d, struct weft_pool *pool,
+                                   const struct weft_progress *progress, struct weft_dedup_result *out,
+                                   struct weft_err *err)
 {
     size_t n = d->n_rows;
     struct ordered *order = calloc(n + 1, sizeof *order);

@@ -25,24 +25,24 @@ enum weft_dedup_keep { WEFT_KEEP_FIRST, WEFT_KEEP_LONGEST };
 
 struct weft_dedup_settings {
     struct weft_minhash_settings near;
-    int field;                  /* enum weft_row_field */
-    int keep;                   /* LONGEST: the row with most characters of prompt and answer; of equal ones the first */
-    bool exact;                 /* exact doubles only */
+    int field;  /* enum weft_row_field */
+    int keep;   /* LONGEST: the row with most characters of prompt and answer; of equal ones the first */
+    bool exact; /* exact doubles only */
 };
 
 enum weft_dedup_kind { WEFT_ROW_KEPT, WEFT_ROW_EXACT, WEFT_ROW_NEAR };
 
 struct weft_dedup_fate {
-    uint32_t row;               /* the kept row it equals; of a kept row itself */
-    float jaccard;              /* of the field's texts; 1 for exact doubles and kept rows */
-    unsigned char kind;         /* enum weft_dedup_kind */
+    uint32_t row;       /* the kept row it equals; of a kept row itself */
+    float jaccard;      /* of the field's texts; 1 for exact doubles and kept rows */
+    unsigned char kind; /* enum weft_dedup_kind */
 };
 
 struct weft_dedup_result {
-    const struct weft_dedup_fate *fates;        /* [n], in the order the rows were added */
-    size_t n, kept, exact, near;                /* n == kept + exact + near */
-    size_t judged;              /* preference and KTO rows, compared as wholes */
-    size_t cut;                 /* rows that had more candidates than max_candidates */
+    const struct weft_dedup_fate *fates; /* [n], in the order the rows were added */
+    size_t n, kept, exact, near;         /* n == kept + exact + near */
+    size_t judged;                       /* preference and KTO rows, compared as wholes */
+    size_t cut;                          /* rows that had more candidates than max_candidates */
 };
 
 struct weft_dedup;

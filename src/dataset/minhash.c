@@ -17,11 +17,11 @@ enum {
     SLOTS = WEFT_SKETCH_BYTES,
     DEFAULT_NGRAM = 3,
     MAX_NGRAM = 64,
-    PACKED_NGRAM = 3,           /* up to three characters of 21 bits are their own number */
+    PACKED_NGRAM = 3, /* up to three characters of 21 bits are their own number */
     MAX_BAND_BYTES = 8,
     DEFAULT_CANDIDATES = 10000,
     FIRST_TEXTS = 1024,
-    NO_TEXT = 0                 /* chains hold number + 1 */
+    NO_TEXT = 0 /* chains hold number + 1 */
 };
 static const double DEFAULT_THRESHOLD = 0.7, MOST_MISSED = 1e-3;
 
@@ -29,18 +29,18 @@ struct weft_minhash {
     size_t ngram, band_bytes, n_bands;
     double threshold;
     size_t max_candidates;
-    int least_equal;            /* slots: fewer equal ones cannot be a near text */
+    int least_equal; /* slots: fewer equal ones cannot be a near text */
     uint64_t seed[SLOTS / 2];
     struct weft_arena texts_arena, scratch;
     size_t n, cap;
-    struct weft_str *texts;     /* [cap] */
+    struct weft_str *texts;       /* [cap] */
     struct weft_sketch *sketches; /* [cap] */
-    uint32_t *next;             /* [cap, n_bands] the text before it in its chain, + 1 */
-    uint32_t *seen;             /* [cap] the query that met it last */
+    uint32_t *next;               /* [cap, n_bands] the text before it in its chain, + 1 */
+    uint32_t *seen;               /* [cap] the query that met it last */
     uint32_t query;
-    uint32_t *heads;            /* [n_bands, n_heads] the newest text of a chain, + 1 */
-    size_t n_heads;             /* a power of two */
-    uint64_t *own, *other;      /* shingles of the query and of a candidate, sorted */
+    uint32_t *heads;       /* [n_bands, n_heads] the newest text of a chain, + 1 */
+    size_t n_heads;        /* a power of two */
+    uint64_t *own, *other; /* shingles of the query and of a candidate, sorted */
     size_t cap_own, cap_other;
 };
 
@@ -84,7 +84,7 @@ static bool next_shingle(struct shingles *s, uint64_t *value)
         return true;
     }
     if (s->filled == s->n || !s->filled || s->short_done) return false;
-    s->short_done = true;       /* a short text as a whole; no shingle of full length has this value */
+    s->short_done = true; /* a short text as a whole; no shingle of full length has this value */
     *value = ~weft_xxh3(s->text.s, s->text.len, 1);
     return true;
 }
@@ -144,7 +144,8 @@ enum weft_status weft_jaccard(struct weft_arena *scratch, struct weft_str a, str
                          (long long)ngram);
     a = weft_normalise(scratch, a);
     b = weft_normalise(scratch, b);
-    uint64_t *set_a = WEFT_NEWS(scratch, uint64_t, a.len + 1), *set_b = WEFT_NEWS(scratch, uint64_t, b.len + 1);
+    uint64_t *set_a = WEFT_NEWS(scratch, uint64_t, a.len + 1),
+             *set_b = WEFT_NEWS(scratch, uint64_t, b.len + 1);
     if (!a.s || !b.s || !set_a || !set_b) st = weft_fail_nomem(err, (a.len + b.len) * 8, "the shingles");
     else {
         size_t n_a = shingle_set(a, ngram_of(ngram), set_a), n_b = shingle_set(b, ngram_of(ngram), set_b);
@@ -171,7 +172,8 @@ void weft_minhash_sketch(const struct weft_minhash *m, struct weft_str normal, s
         }
         for (int i = 0; i < SLOTS; i++) least[i] = each[i] < least[i] ? each[i] : least[i];
     }
-    for (int i = 0; i < SLOTS; i++) out->v[i] = (unsigned char)((uint32_t)least[i] * UINT32_C(0x9E3779B1) >> 24);
+    for (int i = 0; i < SLOTS; i++)
+        out->v[i] = (unsigned char)((uint32_t)least[i] * UINT32_C(0x9E3779B1) >> 24);
 }
 
 static int equal_slots(const struct weft_sketch *a, const struct weft_sketch *b)
@@ -261,8 +263,7 @@ enum weft_status weft_minhash_new(struct weft_minhash **out, const struct weft_m
     m->band_bytes = band_bytes_for(m->threshold);
     m->n_bands = SLOTS / m->band_bytes;
     /* Four standard deviations below what the threshold lets expect. */
-    m->least_equal =
-        (int)floor(SLOTS * m->threshold - 4 * sqrt(SLOTS * m->threshold * (1 - m->threshold)));
+    m->least_equal = (int)floor(SLOTS * m->threshold - 4 * sqrt(SLOTS * m->threshold * (1 - m->threshold)));
     for (int i = 0; i < SLOTS / 2; i++)
         m->seed[i] = mix((uint64_t)i + UINT64_C(0x2545F4914F6CDD1D), UINT64_C(0xE7037ED1A0B428DB));
     m->texts_arena.block_bytes = (size_t)1 << 20;
@@ -294,7 +295,8 @@ enum weft_status weft_minhash_add_sketch(struct weft_minhash *m, struct weft_str
 {
     struct weft_str text = keep ? weft_str_dup(&m->texts_arena, normal) : normal;
     if ((keep && !text.s) || !make_room(m))
-        return weft_fail_nomem(err, (m->n + 1) * (sizeof *m->sketches + 8 * m->n_bands), "the index of near texts");
+        return weft_fail_nomem(err, (m->n + 1) * (sizeof *m->sketches + 8 * m->n_bands),
+                               "the index of near texts");
     m->texts[m->n] = text;
     m->sketches[m->n] = *sketch;
     link_text(m, m->n);
@@ -334,7 +336,8 @@ enum weft_status weft_minhash_nearest_sketch(struct weft_minhash *m, struct weft
         uint32_t at = m->heads[band * m->n_heads + chain_of(m, sketch, band)];
         for (; at != NO_TEXT; at = m->next[(size_t)(at - 1) * m->n_bands + band]) {
             size_t id = at - 1;
-            if (m->seen[id] == m->query || memcmp(m->sketches[id].v + from, sketch->v + from, m->band_bytes) != 0)
+            if (m->seen[id] == m->query
+                || memcmp(m->sketches[id].v + from, sketch->v + from, m->band_bytes) != 0)
                 continue;
             m->seen[id] = m->query;
             if (equal_slots(&m->sketches[id], sketch) < m->least_equal) continue;
@@ -360,7 +363,8 @@ enum weft_status weft_minhash_nearest_sketch(struct weft_minhash *m, struct weft
     return WEFT_OK;
 }
 
-enum weft_status weft_minhash_add(struct weft_minhash *m, struct weft_str text, size_t *id, struct weft_err *err)
+enum weft_status weft_minhash_add(struct weft_minhash *m, struct weft_str text, size_t *id,
+                                  struct weft_err *err)
 {
     struct weft_arena_mark mark = weft_arena_mark(&m->scratch);
     struct weft_str normal = weft_normalise(&m->scratch, text);

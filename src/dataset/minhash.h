@@ -21,9 +21,9 @@
 #include "base/str.h"
 
 struct weft_minhash_settings {
-    int64_t ngram;              /* characters a shingle; 0: 3 */
-    double threshold;           /* least Jaccard of a near text, 0 < t <= 1; 0: 0.7 */
-    int64_t max_candidates;     /* compared for one query; 0: 10,000.  See weft_near.cut */
+    int64_t ngram;          /* characters a shingle; 0: 3 */
+    double threshold;       /* least Jaccard of a near text, 0 < t <= 1; 0: 0.7 */
+    int64_t max_candidates; /* compared for one query; 0: 10,000.  See weft_near.cut */
 };
 
 enum { WEFT_SKETCH_BYTES = 128 };
@@ -35,9 +35,9 @@ struct weft_sketch {
 
 struct weft_near {
     bool found;
-    size_t id;                  /* the nearest text; of several equally near the one added first */
+    size_t id; /* the nearest text; of several equally near the one added first */
     double jaccard;
-    bool cut;                   /* there were more candidates than max_candidates: a nearer text may be among them */
+    bool cut; /* there were more candidates than max_candidates: a nearer text may be among them */
 };
 
 struct weft_minhash;
@@ -60,9 +60,9 @@ struct weft_str weft_minhash_text(const struct weft_minhash *m, size_t id);
 /* The same in two steps, so that many threads can make the sketches: `normal` is what weft_normalise gave. */
 void weft_minhash_sketch(const struct weft_minhash *m, struct weft_str normal, struct weft_sketch *out);
 /* keep: the text is copied; else it must outlive the handle. */
-WEFT_MUST_USE enum weft_status weft_minhash_add_sketch(struct weft_minhash *m, struct weft_str normal, bool keep,
-                                                       const struct weft_sketch *sketch, size_t *id,
-                                                       struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_minhash_add_sketch(struct weft_minhash *m, struct weft_str normal,
+                                                       bool keep, const struct weft_sketch *sketch,
+                                                       size_t *id, struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_minhash_nearest_sketch(struct weft_minhash *m, struct weft_str normal,
                                                            const struct weft_sketch *sketch,
                                                            struct weft_near *out, struct weft_err *err);

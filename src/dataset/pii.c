@@ -7,10 +7,12 @@
 
 #include <arpa/inet.h>
 
-enum { OTHER = 0x7F };          /* any character beyond ASCII */
+enum { OTHER = 0x7F }; /* any character beyond ASCII */
 
-static const char *const names[WEFT_N_PII] = { "mobile", "landline", "id_card", "email", "ipv4", "ipv6", "bank_card" };
-static const char *const tags[WEFT_N_PII] = { "[PHONE]", "[PHONE]", "[ID]", "[MAIL]", "[IPV4]", "[IPV6]", "[CARD]" };
+static const char *const names[WEFT_N_PII] = { "mobile", "landline", "id_card",  "email",
+                                               "ipv4",   "ipv6",     "bank_card" };
+static const char *const tags[WEFT_N_PII] = { "[PHONE]", "[PHONE]", "[ID]",  "[MAIL]",
+                                              "[IPV4]",  "[IPV6]",  "[CARD]" };
 
 const char *weft_pii_name(enum weft_pii_kind kind) { return names[kind]; }
 
@@ -143,7 +145,8 @@ static bool read_landline(struct weft_str s, size_t *end)
 static bool is_date(const unsigned char *d)
 {
     static const unsigned char days[12] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    unsigned year = d[0] * 1000u + d[1] * 100u + d[2] * 10u + d[3], month = d[4] * 10u + d[5], day = d[6] * 10u + d[7];
+    unsigned year = d[0] * 1000u + d[1] * 100u + d[2] * 10u + d[3], month = d[4] * 10u + d[5],
+             day = d[6] * 10u + d[7];
     return year >= 1900 && year <= 2099 && month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1];
 }
 
@@ -151,8 +154,9 @@ static bool is_date(const unsigned char *d)
 static bool read_id_card(struct weft_str s, size_t *end)
 {
     static const unsigned char weight[17] = { 7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2 };
-    static const char *const areas = "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 "
-                                     "61 62 63 64 65 71 81 82 83 91";
+    static const char *const areas =
+        "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 "
+        "61 62 63 64 65 71 81 82 83 91";
     unsigned char d[17];
     size_t at = *end, len;
     unsigned sum = 0;
@@ -171,7 +175,8 @@ static bool read_id_card(struct weft_str s, size_t *end)
 static unsigned card_lengths(const unsigned char *d)
 {
     unsigned two = d[0] * 10u + d[1], four = two * 100u + d[2] * 10u + d[3];
-    const unsigned l14 = 1u << 14, l15 = 1u << 15, l16 = 1u << 16, to19 = l16 | 1u << 17 | 1u << 18 | 1u << 19;
+    const unsigned l14 = 1u << 14, l15 = 1u << 15, l16 = 1u << 16,
+                   to19 = l16 | 1u << 17 | 1u << 18 | 1u << 19;
     if (two == 62 || two == 60 || two == 65) return to19;
     if (d[0] == 4) return l16 | 1u << 19;
     if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720)) return l16;
@@ -246,7 +251,8 @@ static bool read_ipv4(struct weft_str s, size_t *end)
         if (peek(s, at, &len) != '.') return false;
         at += len;
     }
-    if (!ends_here(s, at) || part[0] == 0 || part[0] == 127 || (part[0] == 255 && part[3] == 255)) return false;
+    if (!ends_here(s, at) || part[0] == 0 || part[0] == 127 || (part[0] == 255 && part[3] == 255))
+        return false;
     if (is_version(s, *end, largest)) return false;
     *end = at;
     return true;
@@ -265,18 +271,22 @@ static bool read_ipv6(struct weft_str s, size_t *end)
         before = c;
         at += len;
     }
-    if (before == '.') n--, at--;               /* the full stop of the sentence */
+    if (before == '.') n--, at--; /* the full stop of the sentence */
     text[n] = 0;
     if (colons < 2 || !ends_here(s, at) || peek(s, at, &len) == ':') return false;
     /* a::b is a name in a program; an address of two groups is one only where its first part says so */
-    bool routed = n > 4 && text[4] == ':' && (strncmp(text, "fe80", 4) == 0 || strncmp(text, "FE80", 4) == 0 ||
-                  text[0] == '2' || strncmp(text, "fd", 2) == 0 || strncmp(text, "FD", 2) == 0);
+    bool routed = n > 4 && text[4] == ':'
+                  && (strncmp(text, "fe80", 4) == 0 || strncmp(text, "FE80", 4) == 0 || text[0] == '2'
+                      || strncmp(text, "fd", 2) == 0 || strncmp(text, "FD", 2) == 0);
     if (groups < (routed ? 2u : 3u) || inet_pton(AF_INET6, text, &address) != 1) return false;
     *end = at;
     return true;
 }
 
-static bool is_local(int c) { return is_digit(c) || is_letter(c) || c == '.' || c == '_' || c == '%' || c == '+' || c == '-'; }
+static bool is_local(int c)
+{
+    return is_digit(c) || is_letter(c) || c == '.' || c == '_' || c == '%' || c == '+' || c == '-';
+}
 
 /* icon@2x.png is a file. */
 static bool is_file_suffix(const char *tld)
@@ -358,7 +368,8 @@ bool weft_pii_next(struct weft_str s, unsigned kinds, size_t *at, struct weft_pi
             if (weft_str_starts(rest, WEFT_STR("¥")) || weft_str_starts(rest, WEFT_STR("￥"))) c = '$';
             continue;
         }
-        if (i >= email_from && is_local(c) && c != '.' && !is_local(before) && (kinds >> WEFT_PII_EMAIL & 1)) {
+        if (i >= email_from && is_local(c) && c != '.' && !is_local(before)
+            && (kinds >> WEFT_PII_EMAIL & 1)) {
             size_t end = i;
             if (read_email(s, &end, &email_from)) {
                 *out = (struct weft_pii){ WEFT_PII_EMAIL, i, end };

@@ -13,20 +13,20 @@
 #include "base/str.h"
 
 enum weft_pii_kind {
-    WEFT_PII_MOBILE,            /* 13812345678, +86 138-1234-5678 */
-    WEFT_PII_LANDLINE,          /* 010-62751234, (0755)26731234 */
-    WEFT_PII_ID_CARD,           /* 18 characters with a valid date and check digit */
+    WEFT_PII_MOBILE,   /* 13812345678, +86 138-1234-5678 */
+    WEFT_PII_LANDLINE, /* 010-62751234, (0755)26731234 */
+    WEFT_PII_ID_CARD,  /* 18 characters with a valid date and check digit */
     WEFT_PII_EMAIL,
-    WEFT_PII_IPV4,              /* not loopback; one number of at least 20, or "IP" or 地址 before it: else a version */
+    WEFT_PII_IPV4, /* not loopback; one number of at least 20, or "IP" or 地址 before it: else a version */
     WEFT_PII_IPV6,
-    WEFT_PII_BANK_CARD,         /* 14 to 19 digits, a card network's prefix, Luhn */
+    WEFT_PII_BANK_CARD, /* 14 to 19 digits, a card network's prefix, Luhn */
     WEFT_N_PII
 };
 #define WEFT_PII_ALL ((1u << WEFT_N_PII) - 1)
 
 struct weft_pii {
     enum weft_pii_kind kind;
-    size_t from, to;            /* bytes */
+    size_t from, to; /* bytes */
 };
 
 /* "mobile", "landline", "id_card", "email", "ipv4", "ipv6", "bank_card" */

@@ -11,16 +11,20 @@ enum { NOTE_CHARS = 40, DIRECTION_CHARS = 16, LOOP_PERIOD = 64, LOOP_CHARS = 16 
 
 static const struct weft_quality_rule rules[WEFT_N_QUALITY] = {
     { "empty_answer", "answers without a character", "drop them: clean --drop empty_answer" },
-    { "short_answer", "answers of very few characters", "drop them, or raise --short_answer to see where they end" },
-    { "short_prompt", "prompts without a character, or with very few", "drop them: clean --drop short_prompt" },
+    { "short_answer", "answers of very few characters",
+      "drop them, or raise --short_answer to see where they end" },
+    { "short_prompt", "prompts without a character, or with very few",
+      "drop them: clean --drop short_prompt" },
     { "long_answer", "answers longer than --long_answer", "cut the source into smaller chunks" },
     { "same_as_prompt", "answers that are their prompt again", "drop them: clean --drop same_as_prompt" },
-    { "echo", "answers that begin with their whole prompt", "look at them: the prompt was copied into the answer" },
+    { "echo", "answers that begin with their whole prompt",
+      "look at them: the prompt was copied into the answer" },
     { "repeats", "answers that repeat themselves", "drop them: a model that looped wrote them" },
     { "marks", "answers of marks rather than letters", "drop them, or lower --letters for code and tables" },
     { "truncated", "answers that break off", "write them again with a higher max_tokens, or drop them" },
     { "mojibake", "text in the wrong charset", "clean --repair mojibake, or read the source with --charset" },
-    { "private_use", "characters without a meaning (private use)", "find out in the source what they stand for" },
+    { "private_use", "characters without a meaning (private use)",
+      "find out in the source what they stand for" },
     { "control", "control and invisible characters", "clean --repair stray" },
     { "quotes", "quotes or brackets that do not close", "look at them: sentences were cut inside a quote" },
     { "editor_note", "notes of an editor 【...】", "clean --repair notes" },
@@ -50,7 +54,8 @@ enum weft_status weft_quality_bits(const struct weft_str_list *list, uint32_t *b
             char word[64];
             const char *nearest = weft_nearest(list->items[i], names, WEFT_COUNT(names));
             return weft_fail(err, WEFT_EARG, "no sign is called \"%s\"; did you mean \"%s\"?",
-                             weft_escape(word, sizeof word, weft_str_c(list->items[i])), nearest ? nearest : names[0]);
+                             weft_escape(word, sizeof word, weft_str_c(list->items[i])),
+                             nearest ? nearest : names[0]);
         }
     }
     return WEFT_OK;
@@ -70,19 +75,22 @@ static bool is_letter(uint32_t cp)
     if (cp < 0x80) return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || (cp >= '0' && cp <= '9');
     if (cp >= 0x3400 && cp <= 0x9FFF) return true;
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO) ||
-           (c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_NO);
+    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO)
+           || (c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_NO);
 }
 
 static bool is_wide_letter(uint32_t cp) { return cp >= 0x3400 && is_letter(cp); }
 
 bool weft_is_stray(uint32_t cp)
 {
-    return (cp < 0x20 && cp != '\t' && cp != '\n' && cp != '\r') || (cp >= 0x7F && cp < 0xA0) || cp == 0xFEFF ||
-           cp == 0x200B || cp == 0x2060 || (cp >= 0xFDD0 && cp <= 0xFDEF) || (cp & 0xFFFE) == 0xFFFE;
+    return (cp < 0x20 && cp != '\t' && cp != '\n' && cp != '\r') || (cp >= 0x7F && cp < 0xA0) || cp == 0xFEFF
+           || cp == 0x200B || cp == 0x2060 || (cp >= 0xFDD0 && cp <= 0xFDEF) || (cp & 0xFFFE) == 0xFFFE;
 }
 
-static bool is_private_use(uint32_t cp) { return (cp >= 0xE000 && cp <= 0xF8FF) || (cp >= 0xF0000 && cp <= 0x10FFFD); }
+static bool is_private_use(uint32_t cp)
+{
+    return (cp >= 0xE000 && cp <= 0xF8FF) || (cp >= 0xF0000 && cp <= 0x10FFFD);
+}
 
 static bool any_char(struct weft_str s, bool (*is)(uint32_t cp))
 {
@@ -91,7 +99,10 @@ static bool any_char(struct weft_str s, bool (*is)(uint32_t cp))
     return false;
 }
 
-static bool has(struct weft_str s, const char *word) { return weft_str_find(s, weft_str_c(word), 0) != SIZE_MAX; }
+static bool has(struct weft_str s, const char *word)
+{
+    return weft_str_find(s, weft_str_c(word), 0) != SIZE_MAX;
+}
 
 static bool has_any(struct weft_str s, const char *const *words, size_t n)
 {
@@ -143,7 +154,8 @@ static double letter_share(struct weft_str s, size_t *visible)
 
 static bool ends_sentence(uint32_t cp)
 {
-    static const uint32_t marks[] = { 0x3002, 0xFF01, 0xFF1F, 0xFF1B, 0x2026, 0x2014, '.', '!', '?', ';', '~', 0xFF5E };
+    static const uint32_t marks[] = { 0x3002, 0xFF01, 0xFF1F, 0xFF1B, 0x2026, 0x2014,
+                                      '.',    '!',    '?',    ';',    '~',    0xFF5E };
     for (size_t i = 0; i < WEFT_COUNT(marks); i++)
         if (marks[i] == cp) return true;
     return false;
@@ -157,21 +169,23 @@ static bool breaks_off(struct weft_str s, size_t least)
     s = weft_trim(s);
     for (size_t at = 0; at < s.len; n++) {
         cp = next_char(s, &at);
-        sentences += cp == 0x3002 || cp == 0xFF01 || cp == 0xFF1F || ((cp == '.' || cp == '!' || cp == '?') && at < s.len);
+        sentences += cp == 0x3002 || cp == 0xFF01 || cp == 0xFF1F
+                     || ((cp == '.' || cp == '!' || cp == '?') && at < s.len);
     }
     if (n < least || !sentences || ends_sentence(cp)) return false;
     /* a list, a table or a line of code at the end needs no full stop */
     size_t line = s.len;
     while (line && s.s[line - 1] != '\n') line--;
     if (line && weft_utf8_chars(weft_str_skip(s, line)) < least / 2) return false;
-    return is_letter(cp) || cp == ',' || cp == 0xFF0C || cp == 0x3001 || cp == ':' || cp == 0xFF1A || cp == 0x201C ||
-           cp == 0xFF08 || cp == 0x300C || cp == '(';
+    return is_letter(cp) || cp == ',' || cp == 0xFF0C || cp == 0x3001 || cp == ':' || cp == 0xFF1A
+           || cp == 0x201C || cp == 0xFF08 || cp == 0x300C || cp == '(';
 }
 
 /* Bytes 0x80 to 0x9F of Windows-1252; 0: undefined there. */
-static const uint16_t cp1252[32] = { 0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-                                     0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-                                     0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178 };
+static const uint16_t cp1252[32] = { 0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
+                                     0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0,      0x017D, 0,
+                                     0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+                                     0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178 };
 
 /* The byte that was read as this character, or -1. */
 static int byte_of(uint32_t cp)
@@ -200,7 +214,7 @@ no:
     return false;
 }
 
-/* Bytes of a lead and its followers, as Latin letters and marks; or the characters that UTF-8 read as GBK is full of. */
+/* Bytes of a lead and its followers, as Latin letters and marks; or the characters that UTF-8 read as GBK shows. */
 static bool is_mojibake(struct weft_str s)
 {
     static const char *const words[] = { "锟斤拷", "烫烫烫", "屯屯屯", "\xEF\xBF\xBD" };
@@ -238,8 +252,8 @@ static bool is_unbalanced(struct weft_str s)
 }
 
 /* A span from one of `open` to its closing mark, without line end or another opening one. */
-static bool next_span(struct weft_str s, const uint32_t (*marks)[2], size_t n_marks, size_t most, size_t *at, size_t *from,
-                      size_t *to)
+static bool next_span(struct weft_str s, const uint32_t (*marks)[2], size_t n_marks, size_t most, size_t *at,
+                      size_t *from, size_t *to)
 {
     uint32_t close = 0;
     size_t chars = 0;
@@ -280,7 +294,8 @@ bool weft_next_direction(struct weft_str s, size_t *at, size_t *from, size_t *to
         for (end = inner.len - 1; ((unsigned char)inner.s[end] & 0xC0) == 0x80;) end--;
         while (i < end) {
             uint32_t cp = next_char(inner, &i);
-            bool mark = cp == 0xFF0C || cp == 0x3001 || cp == ',' || cp == ' ' || cp == 0x3002 || cp == 0x2026;
+            bool mark =
+                cp == 0xFF0C || cp == 0x3001 || cp == ',' || cp == ' ' || cp == 0x3002 || cp == 0x2026;
             wide += is_wide_letter(cp);
             other += !is_wide_letter(cp) && !mark;
         }
@@ -297,25 +312,51 @@ static bool has_direction(struct weft_str s)
 
 static bool has_note(struct weft_str s)
 {
-    static const char *const words[] = { "编者按", "译者注", "校对注", "（注：", "(注：", "（编者注", "[注：" };
+    static const char *const words[] = {
+        "编者按", "译者注", "校对注", "（注：", "(注：", "（编者注", "[注："
+    };
     size_t at = 0, from, to;
     return weft_next_note(s, &at, &from, &to) || has_any(s, words, WEFT_COUNT(words));
 }
 
 static bool speaks_as_ai(struct weft_str s)
 {
-    static const char *const words[] = {
-        "作为一个AI", "作为一个 AI", "作为一名AI", "作为一个人工智能", "作为人工智能", "作为AI", "作为一个语言模型", "作为语言模型",
-        "我是一个AI", "我是一个人工智能", "我是一个语言模型", "AI语言模型", "AI助手，", "我无法提供", "我不能提供", "很抱歉，我无法",
-        "抱歉，我无法", "抱歉，我不能", "As an AI", "as an AI", "as a language model", "As a language model", "I'm sorry, but I can",
-        "I cannot assist", "I can't assist", "I am an AI", "I'm an AI" };
+    static const char *const words[] = { "作为一个AI",
+                                         "作为一个 AI",
+                                         "作为一名AI",
+                                         "作为一个人工智能",
+                                         "作为人工智能",
+                                         "作为AI",
+                                         "作为一个语言模型",
+                                         "作为语言模型",
+                                         "我是一个AI",
+                                         "我是一个人工智能",
+                                         "我是一个语言模型",
+                                         "AI语言模型",
+                                         "AI助手，",
+                                         "我无法提供",
+                                         "我不能提供",
+                                         "很抱歉，我无法",
+                                         "抱歉，我无法",
+                                         "抱歉，我不能",
+                                         "As an AI",
+                                         "as an AI",
+                                         "as a language model",
+                                         "As a language model",
+                                         "I'm sorry, but I can",
+                                         "I cannot assist",
+                                         "I can't assist",
+                                         "I am an AI",
+                                         "I'm an AI" };
     return has_any(s, words, WEFT_COUNT(words));
 }
 
 static bool says_nothing(struct weft_str s)
 {
-    static const char *const words[] = { "无",   "无。",   "没有",     "没有。",   "（无）", "无对话", "（无对话）", "无内容", "略",   "（略）", "N/A",
-                                         "n/a",  "None",   "none",     "null",     "NULL",   "nan",    "NaN",        "TODO",   "待补充", "undefined" };
+    static const char *const words[] = { "无",         "无。",   "没有",     "没有。", "（无）", "无对话",
+                                         "（无对话）", "无内容", "略",       "（略）", "N/A",    "n/a",
+                                         "None",       "none",   "null",     "NULL",   "nan",    "NaN",
+                                         "TODO",       "待补充", "undefined" };
     s = weft_trim(s);
     for (size_t i = 0; i < WEFT_COUNT(words); i++)
         if (weft_str_is(s, words[i])) return true;
@@ -324,15 +365,17 @@ static bool says_nothing(struct weft_str s)
 
 static bool has_placeholder(struct weft_str s)
 {
-    static const char *const words[] = { "{{",     "{role}", "{speaker}", "{input}", "{text}", "{name}",   "[INSERT", "[Your ", "[你的", "<your ",
-                                         "【此处", "（此处填", "XXXX",     "xxxx",    "[插入",  "[填写",    "[姓名]",  "{0}" };
+    static const char *const words[] = { "{{",      "{role}", "{speaker}", "{input}", "{text}", "{name}",
+                                         "[INSERT", "[Your ", "[你的",     "<your ",  "【此处", "（此处填",
+                                         "XXXX",    "xxxx",   "[插入",     "[填写",   "[姓名]", "{0}" };
     return has_any(s, words, WEFT_COUNT(words));
 }
 
 static bool has_markup(struct weft_str s)
 {
-    static const char *const words[] = { "</p>", "<br", "</div>", "<div ", "</span>", "<span ", "</a>", "<a href", "&nbsp;", "&lt;", "&quot;",
-                                         "&amp;", "<img ", "</td>", "</b>", "</h1>", "</h2>", "<p>" };
+    static const char *const words[] = { "</p>",  "<br",     "</div>", "<div ", "</span>", "<span ",
+                                         "</a>",  "<a href", "&nbsp;", "&lt;",  "&quot;",  "&amp;",
+                                         "<img ", "</td>",   "</b>",   "</h1>", "</h2>",   "<p>" };
     return has_any(s, words, WEFT_COUNT(words));
 }
 
@@ -344,7 +387,9 @@ static bool has_literal_newline(struct weft_str s)
         size_t next = at + 2;
         if (at && s.s[at - 1] == '\\') continue;
         if (next < s.len) cp = next_char(s, &next);
-        if (cp == '\n' || cp >= 0x2E80 || cp == '\\' || weft_is_space(cp) || (cp >= '0' && cp <= '9') || cp == '-') return true;
+        if (cp == '\n' || cp >= 0x2E80 || cp == '\\' || weft_is_space(cp) || (cp >= '0' && cp <= '9')
+            || cp == '-')
+            return true;
     }
     return false;
 }
@@ -393,7 +438,8 @@ static void judge_answer(struct judge *j, struct weft_str s)
     const struct weft_quality_settings *q = j->s;
     size_t chars = weft_utf8_chars(weft_trim(s)), visible;
     note(j, WEFT_Q_EMPTY_ANSWER, chars == 0);
-    note(j, WEFT_Q_SHORT_ANSWER, chars > 0 && chars < (size_t)(q->short_answer_chars > 0 ? q->short_answer_chars : 2));
+    note(j, WEFT_Q_SHORT_ANSWER,
+         chars > 0 && chars < (size_t)(q->short_answer_chars > 0 ? q->short_answer_chars : 2));
     note(j, WEFT_Q_LONG_ANSWER, q->long_answer_chars > 0 && chars > (size_t)q->long_answer_chars);
     if (!chars) return;
     note(j, WEFT_Q_REPEATS,
@@ -409,7 +455,8 @@ static void judge_answer(struct judge *j, struct weft_str s)
 static void judge_prompt(struct judge *j, struct weft_str s)
 {
     size_t chars = weft_utf8_chars(weft_trim(s));
-    note(j, WEFT_Q_SHORT_PROMPT, chars < (size_t)(j->s->short_prompt_chars > 0 ? j->s->short_prompt_chars : 1));
+    note(j, WEFT_Q_SHORT_PROMPT,
+         chars < (size_t)(j->s->short_prompt_chars > 0 ? j->s->short_prompt_chars : 1));
 }
 
 uint32_t weft_quality_row(const struct weft_row *row, const struct weft_quality_settings *s, size_t *turn)
@@ -424,7 +471,8 @@ uint32_t weft_quality_row(const struct weft_row *row, const struct weft_quality_
     for (size_t i = 0; i < row->n_turns; i++) {
         const struct weft_turn *t = &row->turns[i];
         j.now = i;
-        if (t->role == WEFT_ROLE_TOOL_CALL || t->role == WEFT_ROLE_TOOL_RESULT) continue;  /* JSON, not prose */
+        if (t->role == WEFT_ROLE_TOOL_CALL || t->role == WEFT_ROLE_TOOL_RESULT)
+            continue; /* JSON, not prose */
         judge_text(&j, t->text);
         if (t->role == WEFT_ROLE_USER) judge_prompt(&j, t->text);
         if (t->role != WEFT_ROLE_ASSISTANT || weft_row_is_judged(row)) continue;

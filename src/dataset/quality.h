@@ -1,7 +1,7 @@
 /* dataset/quality.h - signs that a row is not what it should be, each with a name
  *
- * Heuristics: a sign says where to look, not that the row is bad.  What each looks for stands in its table row, with
- * what to do about it.  Preference and KTO rows are judged by their turns alone; their answers are often bad on purpose.
+ * Heuristics: a sign says where to look, not that the row is bad.  What each looks for stands in its table row,
+ * with what to do about it.  Preference and KTO rows are judged by their turns alone; their answers are often bad on purpose.
  *
  * Threads: pure functions; one scratch arena a thread.
  */
@@ -37,19 +37,19 @@ enum weft_quality {
 };
 
 struct weft_quality_rule {
-    const char *name;           /* "empty_answer" */
-    const char *help;           /* what it means: a key of the catalogue */
-    const char *fix;            /* what to do: a key of the catalogue */
+    const char *name; /* "empty_answer" */
+    const char *help; /* what it means: a key of the catalogue */
+    const char *fix;  /* what to do: a key of the catalogue */
 };
 /* [WEFT_N_QUALITY] */
 const struct weft_quality_rule *weft_quality_rules(void);
 
 struct weft_quality_settings {
     int64_t short_answer_chars, short_prompt_chars; /* fewer characters are short; 0: 2 and 1 */
-    int64_t long_answer_chars;  /* more are long; 0: off */
-    double repeats;             /* least share of an answer that repeats itself; 0: 0.3 */
-    double letters;             /* least share of letters among visible characters; 0: 0.4 */
-    int64_t sentence_chars;     /* shorter answers are not asked to end like a sentence; 0: 40 */
+    int64_t long_answer_chars;                      /* more are long; 0: off */
+    double repeats;                                 /* least share of an answer that repeats itself; 0: 0.3 */
+    double letters;         /* least share of letters among visible characters; 0: 0.4 */
+    int64_t sentence_chars; /* shorter answers are not asked to end like a sentence; 0: 40 */
     /* Lines that no row may hold: the examples of the prompt that rows were made with.  Of at least 4 characters. */
     const struct weft_str *examples;
     size_t n_examples;

@@ -13,7 +13,7 @@ static inline bool weft_role_answers(enum weft_role role)
     return role == WEFT_ROLE_ASSISTANT || role == WEFT_ROLE_TOOL_CALL;
 }
 
-/* Preference and KTO rows: their answers are judged, not simply learned, and what looks like a double is their point. */
+/* Preference and KTO rows: their answers are judged, not simply learned; what looks like a double is their point. */
 static inline bool weft_row_is_judged(const struct weft_row *row)
 {
     return row->chosen.text.s || row->rejected.text.s || row->kto_tag >= 0;

@@ -245,6 +245,7 @@ static bool open_scene(struct parser *p, struct weft_str heading, int64_t number
     out->scenes[out->n_scenes++] = (struct weft_scene){ .episode = p->episode,
                                                         .episode_number = p->episode_number,
                                                         .heading = heading,
+                                                        .number = number,
                                                         .first_turn = out->n_turns };
     p->scene_number = number;
     p->has_speaker = false;

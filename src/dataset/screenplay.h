@@ -30,6 +30,7 @@ struct weft_script_settings {
     int64_t min_prompt_chars, min_answer_chars;     /* shorter rows are left out and counted; 0: any */
     int64_t keep_per_prompt;        /* rows with the same prompt kept; 0: all */
     const char *episodes;           /* "1-20,33": only these; NULL: all */
+    const char *scenes;             /* the same of the numbers of scenes */
     bool chorus;                    /* lines spoken by several are answers too */
     bool review;                    /* doubtful lines (a known name and a comma) are used too */
     bool narration_prompt;          /* a turn that opens its scene is asked by the narration before it */
@@ -70,6 +71,7 @@ struct weft_script_turn {
 struct weft_scene {
     struct weft_str episode, heading;   /* as written; s == NULL: none */
     int64_t episode_number;             /* 0: none */
+    int64_t number;                     /* of the heading; below 1: none */
     size_t first_turn, n_turns;         /* into turns */
     struct weft_str narration;          /* the narration before its first turn; s == NULL: none */
     size_t first_ref, n_refs;           /* lines of that narration, in script.refs */
@@ -124,6 +126,10 @@ struct weft_script_funnel {
     uint64_t repaired, merged, review, chorus, self;    /* rows by flag */
     struct weft_roster_name *speakers;      /* who speaks to the role, most rows first */
     size_t n_speakers;
+    struct weft_roster_name *names;         /* mode default: what the role is called, most lines first */
+    size_t n_names;
+    struct weft_roster_name *episodes;      /* mode default: rows by episode, in order of the script */
+    size_t n_episodes;
 };
 bool weft_script_balanced(const struct weft_script_funnel *f, const struct weft_report *r);
 

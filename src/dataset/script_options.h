@@ -33,6 +33,8 @@
       .help = "rows kept of those with one prompt; 0: all", .help_zh = "同一提问最多保留几行；0 表示全部" }, \
     { .key = "episodes", .type = WEFT_OPT_STRING, .offset = offsetof(T, P episodes), .group = "Screenplay", \
       .help = "only these: 1-20,33", .help_zh = "只取这些集：1-20,33" }, \
+    { .key = "scenes", .type = WEFT_OPT_STRING, .offset = offsetof(T, P scenes), .group = "Screenplay", \
+      .help = "only scenes of these numbers: 1-20,33", .help_zh = "只取这些场次：1-20,33" }, \
     { .key = "chorus", .type = WEFT_OPT_BOOL, .offset = offsetof(T, P chorus), .group = "Screenplay", \
       .help = "lines spoken by several are answers too", .help_zh = "多人齐说的台词也作为回答" }, \
     { .key = "review", .type = WEFT_OPT_BOOL, .offset = offsetof(T, P review), .group = "Screenplay", \

@@ -21,7 +21,7 @@ static const char *const reasons[SCRIPT_REASONS] = {
     [SCRIPT_OWN_PROMPT] = "the role speaks before it",
     [SCRIPT_SHORT] = "prompt or answer too short",
     [SCRIPT_KEPT] = "prompt kept often enough",
-    [SCRIPT_OTHER_EPISODE] = "outside the chosen episodes",
+    [SCRIPT_OTHER_EPISODE] = "outside the chosen episodes or scenes",
 };
 
 /* ---- the account ---- */
@@ -494,7 +494,7 @@ static enum weft_status scene_sessions(struct builder *b, const struct weft_scen
 /* ---- the whole ---- */
 
 /* "1-20,33": is n among them?  A list that cannot be read is an error with its place. */
-static enum weft_status in_ranges(const char *list, int64_t n, bool *in, struct weft_err *err)
+static enum weft_status in_ranges(const char *name, const char *list, int64_t n, bool *in, struct weft_err *err)
 {
     *in = false;
     for (const char *p = list; *p;) {
@@ -513,7 +513,28 @@ static enum weft_status in_ranges(const char *list, int64_t n, bool *in, struct 
     }
     return WEFT_OK;
 bad:
-    return weft_fail(err, WEFT_EARG, "episodes: \"%s\" is no list of numbers; write 1-20,33", list);
+    return weft_fail(err, WEFT_EARG, "%s: \"%s\" is no list of numbers; write 1-20,33", name, list);
+}
+
+/* The names that mean the role, with their lines: what an alias brings. */
+static bool role_names(struct weft_arena *a, const struct weft_script *script, struct weft_script_funnel *f)
+{
+    f->names = WEFT_NEWS(a, struct weft_roster_name, script->n_roster + 1);
+    for (size_t i = 0; f->names && i < script->n_roster; i++)
+        if (weft_str_eq(script->roster[i].speaker, script->role)) f->names[f->n_names++] = script->roster[i];
+    return f->names != NULL;
+}
+
+static bool rows_by_episode(struct weft_arena *a, const struct weft_rows *rows, size_t first,
+                            struct weft_script_funnel *f)
+{
+    struct weft_tally t = { .arena = a };
+    for (size_t i = first; i < rows->n; i++)
+        if (rows->items[i].origin.episode.len && !weft_tally_add(&t, rows->items[i].origin.episode, i)) return false;
+    f->episodes = WEFT_NEWS(a, struct weft_roster_name, t.n + 1);
+    for (size_t i = 0; f->episodes && i < t.n; i++)
+        f->episodes[f->n_episodes++] = (struct weft_roster_name){ .name = t.items[i].text, .count = t.items[i].count };
+    return f->episodes != NULL;
 }
 
 enum weft_status script_default_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
@@ -525,13 +546,15 @@ enum weft_status script_default_rows(struct weft_arena *a, const struct weft_tex
     struct builder b = { .arena = a, .script = &script, .s = s, .rows = rows, .f = funnel, .err = err,
                          .via = WEFT_STR("script/default@1"), .prompts = { .arena = a },
       .speakers = { .arena = a } };
+    size_t first_row = rows->n;
     enum weft_status st = weft_script_parse(a, texts, n_texts, s, &script, err);
     if (st) return st;
     if (!script_fates_init(a, texts, n_texts, &b.fates)) return weft_fail_nomem(err, 0, "the line table");
     for (size_t i = 0; i < script.n_scenes; i++) {
         const struct weft_scene *scene = &script.scenes[i];
         bool in = true;
-        if (s->episodes) st = in_ranges(s->episodes, scene->episode_number, &in, err);
+        if (s->episodes) st = in_ranges("episodes", s->episodes, scene->episode_number, &in, err);
+        if (!st && in && s->scenes) st = in_ranges("scenes", s->scenes, scene->number, &in, err);
         if (st) return st;
         if (!in) {
             for (size_t k = scene->first_turn; k < scene->first_turn + scene->n_turns; k++) {
@@ -544,7 +567,9 @@ enum weft_status script_default_rows(struct weft_arena *a, const struct weft_tex
         st = s->turns == WEFT_SCRIPT_MULTI ? scene_sessions(&b, scene) : scene_pairs(&b, scene);
         if (st) return st;
     }
-    if (!script_speakers(a, &b.speakers, funnel)) return weft_fail_nomem(err, 0, "the speakers");
+    if (!script_speakers(a, &b.speakers, funnel) || !role_names(a, &script, funnel) ||
+        !rows_by_episode(a, rows, first_row, funnel))
+        return weft_fail_nomem(err, 0, "the speakers");
     return script_account(a, &b.fates, script.classes, report, funnel, err);
 }
 

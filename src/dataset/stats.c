@@ -21,16 +21,19 @@ static enum weft_letter_kind kind_of(uint32_t cp)
         if ((cp | 32) >= 'a' && (cp | 32) <= 'z') return WEFT_LETTER_LATIN;
         return cp >= '0' && cp <= '9' ? WEFT_LETTER_DIGIT : WEFT_LETTER_MARK;
     }
-    if ((cp >= 0x3400 && cp <= 0x9FFF) || (cp >= 0xF900 && cp <= 0xFAFF) || (cp >= 0x20000 && cp <= 0x323AF) || cp == 0x3007)
+    if ((cp >= 0x3400 && cp <= 0x9FFF) || (cp >= 0xF900 && cp <= 0xFAFF) || (cp >= 0x20000 && cp <= 0x323AF)
+        || cp == 0x3007)
         return WEFT_LETTER_HAN;
-    if ((cp >= 0x3041 && cp <= 0x30FF && cp != 0x30FB) || (cp >= 0x31F0 && cp <= 0x31FF) || (cp >= 0xFF66 && cp <= 0xFF9D))
+    if ((cp >= 0x3041 && cp <= 0x30FF && cp != 0x30FB) || (cp >= 0x31F0 && cp <= 0x31FF)
+        || (cp >= 0xFF66 && cp <= 0xFF9D))
         return WEFT_LETTER_KANA;
     if ((cp >= 0xAC00 && cp <= 0xD7A3) || (cp >= 0x1100 && cp <= 0x11FF) || (cp >= 0x3131 && cp <= 0x318E))
         return WEFT_LETTER_HANGUL;
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
     if (c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO) return WEFT_LETTER_DIGIT;
     if (c < UTF8PROC_CATEGORY_LU || c > UTF8PROC_CATEGORY_MC) return WEFT_LETTER_MARK;
-    if (cp <= 0x24F || (cp >= 0x1E00 && cp <= 0x1EFF) || (cp >= 0xFF21 && cp <= 0xFF5A)) return WEFT_LETTER_LATIN;
+    if (cp <= 0x24F || (cp >= 0x1E00 && cp <= 0x1EFF) || (cp >= 0xFF21 && cp <= 0xFF5A))
+        return WEFT_LETTER_LATIN;
     return cp >= 0x400 && cp <= 0x52F ? WEFT_LETTER_CYRILLIC : WEFT_LETTER_OTHER;
 }
 
@@ -70,7 +73,7 @@ static double between(const double at[3], double log_rows)
 
 void weft_suggest_epochs(uint64_t rows, int *from, int *to, int *middle)
 {
-    static const double least[3] = { 10, 5, 2 }, most[3] = { 20, 10, 5 };  /* at 100, 1,000 and 10,000 rows */
+    static const double least[3] = { 10, 5, 2 }, most[3] = { 20, 10, 5 }; /* at 100, 1,000 and 10,000 rows */
     double x = rows ? log10((double)rows) : 0, low = between(least, x), high = between(most, x);
     *from = rows ? (int)lround(low) : 0;
     *to = rows ? (int)lround(high) : 0;
@@ -97,8 +100,9 @@ static bool list_items(struct weft_arena *a, struct weft_tally *t, struct weft_c
     return *items != NULL;
 }
 
-static enum weft_status count_tokens(struct weft_arena *a, const struct weft_rows *rows, const struct weft_row_tokens *tokens,
-                                     struct weft_stats *out, struct weft_err *err)
+static enum weft_status count_tokens(struct weft_arena *a, const struct weft_rows *rows,
+                                     const struct weft_row_tokens *tokens, struct weft_stats *out,
+                                     struct weft_err *err)
 {
     uint32_t *len = WEFT_NEWS(a, uint32_t, rows->n + 1);
     size_t n = 0;
@@ -120,8 +124,9 @@ static enum weft_status count_tokens(struct weft_arena *a, const struct weft_row
     return st;
 }
 
-enum weft_status weft_stats_rows(struct weft_arena *a, const struct weft_rows *rows, const struct weft_row_tokens *tokens,
-                                 struct weft_stats *out, struct weft_err *err)
+enum weft_status weft_stats_rows(struct weft_arena *a, const struct weft_rows *rows,
+                                 const struct weft_row_tokens *tokens, struct weft_stats *out,
+                                 struct weft_err *err)
 {
     struct weft_tally speakers = { .arena = a }, vias = { .arena = a };
     bool ok = true;
@@ -134,7 +139,8 @@ enum weft_status weft_stats_rows(struct weft_arena *a, const struct weft_rows *r
         if (ok && row->origin.via.len) ok = weft_tally_add(&vias, row->origin.via, i) != NULL;
     }
     if (st) return st;
-    if (!ok || !list_items(a, &speakers, &out->speakers, &out->n_speakers) || !list_items(a, &vias, &out->vias, &out->n_vias))
+    if (!ok || !list_items(a, &speakers, &out->speakers, &out->n_speakers)
+        || !list_items(a, &vias, &out->vias, &out->n_vias))
         return weft_fail_nomem(err, rows->n, "the figures");
     weft_suggest_epochs(rows->n, &out->epochs_from, &out->epochs_to, &out->epochs);
     return tokens ? count_tokens(a, rows, tokens, out, err) : WEFT_OK;
@@ -159,7 +165,8 @@ static void find_pii(struct weft_findings *out, struct weft_str s, size_t row, s
     }
 }
 
-void weft_find_rows(const struct weft_rows *rows, const struct weft_quality_settings *quality, struct weft_findings *out)
+void weft_find_rows(const struct weft_rows *rows, const struct weft_quality_settings *quality,
+                    struct weft_findings *out)
 {
     *out = (struct weft_findings){ 0 };
     for (size_t i = 0; i < rows->n; i++) {

@@ -29,7 +29,8 @@ static int teardown(void **state)
 static void clean(struct fixture *f, const struct weft_clean_settings *s, const char *jsonl)
 {
     f->rows = (struct weft_rows){ 0 };
-    check_ok(weft_rows_parse(&f->arena, "t", weft_str_c(jsonl), NULL, &f->rows, NULL, NULL, &f->err), &f->err);
+    check_ok(weft_rows_parse(&f->arena, "t", weft_str_c(jsonl), NULL, &f->rows, NULL, NULL, &f->err),
+             &f->err);
     weft_clean_free(f->c);
     f->c = NULL;
     check_ok(weft_clean_new(&f->c, s, &f->err), &f->err);
@@ -82,8 +83,10 @@ static void test_each_repair_does_its_own_and_no_other(void **state)
 static void test_changes_are_handed_out_with_before_and_after(void **state)
 {
     struct fixture *f = *state;
-    clean(f, &(struct weft_clean_settings){ .repairs = ALL_REPAIRS },
-          "{\"instruction\":\"问 \",\"output\":\"（笑）答\",\"system\":\" 你\",\"weft\":{\"flags\":[\"merged\"]}}\n" ROW("问", "答"));
+    clean(
+        f, &(struct weft_clean_settings){ .repairs = ALL_REPAIRS },
+        "{\"instruction\":\"问 \",\"output\":\"（笑）答\",\"system\":\" 你\",\"weft\":{\"flags\":[\"merged\"]}}\n" ROW(
+            "问", "答"));
     assert_int_equal(f->results[0].n_changes, 3);
     const struct weft_change *c = f->results[0].changes;
     assert_string_equal(c[0].what, "trim");
@@ -93,7 +96,7 @@ static void test_changes_are_handed_out_with_before_and_after(void **state)
     check_str(c[1].where, "turn 1");
     assert_string_equal(c[2].what, "directions");
     check_str(f->results[0].row.origin.flags, "merged,cleaned");
-    check_str(f->rows.items[0].turns[1].text, "（笑）答");          /* the row given is as it was */
+    check_str(f->rows.items[0].turns[1].text, "（笑）答"); /* the row given is as it was */
     assert_int_equal(f->results[1].n_changes, 0);
     assert_ptr_equal(f->results[1].row.turns, f->rows.items[1].turns);
     assert_int_equal(weft_clean_counts(f->c)->changed, 1);
@@ -103,17 +106,20 @@ static void test_changes_are_handed_out_with_before_and_after(void **state)
 static void test_instruction_and_input_stay_two(void **state)
 {
     struct fixture *f = *state;
-    clean(f, &(struct weft_clean_settings){ .repairs = 1 << WEFT_REPAIR_TRIM },
-          "{\"instruction\":\" 翻译 \",\"input\":\" 你好 \",\"output\":\"hi\"}\n{\"instruction\":\"翻译\",\"input\":\" \",\"output\":\"hi\"}\n");
+    clean(
+        f, &(struct weft_clean_settings){ .repairs = 1 << WEFT_REPAIR_TRIM },
+        "{\"instruction\":\" 翻译 \",\"input\":\" 你好 \",\"output\":\"hi\"}\n{\"instruction\":\"翻译\",\"input\":\" \",\"output\":\"hi\"}\n");
     check_contains(row_json(f, &f->results[0].row, WEFT_FORMAT_ALPACA),
                    "{\"instruction\":\"翻译\",\"input\":\"你好\",\"output\":\"hi\"");
-    check_contains(row_json(f, &f->results[1].row, WEFT_FORMAT_ALPACA), "{\"instruction\":\"翻译\",\"input\":\"\",\"output\":\"hi\"");
+    check_contains(row_json(f, &f->results[1].row, WEFT_FORMAT_ALPACA),
+                   "{\"instruction\":\"翻译\",\"input\":\"\",\"output\":\"hi\"");
 }
 
 static void test_private_data_is_masked_everywhere_or_drops_the_row(void **state)
 {
     struct fixture *f = *state;
-    const char *rows = "{\"instruction\":\"打13812345678\",\"output\":\"好\",\"system\":\"a@b.cn\"}\n" ROW("问", "答");
+    const char *rows =
+        "{\"instruction\":\"打13812345678\",\"output\":\"好\",\"system\":\"a@b.cn\"}\n" ROW("问", "答");
     clean(f, &(struct weft_clean_settings){ .mask = WEFT_PII_ALL }, rows);
     check_str(f->results[0].row.turns[0].text, "打[PHONE]****");
     check_str(f->results[0].row.system, "[MAIL]");
@@ -145,7 +151,8 @@ static void test_so_many_answers_are_kept_for_one_prompt(void **state)
 {
     struct fixture *f = *state;
     clean(f, &(struct weft_clean_settings){ .keep_per_prompt = 2 },
-          ROW("问", "一") ROW(" 问", "二") ROW("问", "三") ROW("问", "一") ROW("另", "三") ROW("问", "三") ROW("问", "四"));
+          ROW("问", "一") ROW(" 问", "二") ROW("问", "三") ROW("问", "一") ROW("另", "三") ROW("问", "三")
+              ROW("问", "四"));
     static const bool want[] = { true, true, false, true, true, false, false };
     for (size_t i = 0; i < WEFT_COUNT(want); i++) assert_int_equal(f->results[i].kept, want[i]);
     check_str(f->results[2].reason, "enough answers to this prompt");
@@ -164,14 +171,18 @@ static void test_filters_by_origin_and_length(void **state)
     const char *rows =
         "{\"instruction\":\"问\",\"output\":\"答\",\"weft\":{\"speaker\":\"甄嬛\",\"prompt_speaker\":\"皇帝\"}}\n"
         "{\"instruction\":\"问\",\"output\":\"答\",\"weft\":{\"speaker\":\"甄嬛\",\"prompt_speaker\":\"眉庄\"}}\n"
-        "{\"instruction\":\"问\",\"output\":\"答\",\"weft\":{\"speaker\":\"甄嬛\",\"prompt_speaker\":\"皇后\",\"flags\":[\"merged\",\"self\"]}}\n"
-        ROW("问", "答");
-    clean(f, &(struct weft_clean_settings){ .speakers = { a, 1 }, .prompt_speakers = { b, 2 }, .flags = { flags, 1 } }, rows);
+        "{\"instruction\":\"问\",\"output\":\"答\",\"weft\":{\"speaker\":\"甄嬛\",\"prompt_speaker\":\"皇后\",\"flags\":[\"merged\",\"self\"]}}\n" ROW(
+            "问", "答");
+    clean(f,
+          &(struct weft_clean_settings){
+              .speakers = { a, 1 }, .prompt_speakers = { b, 2 }, .flags = { flags, 1 } },
+          rows);
     assert_true(f->results[0].kept);
     check_str(f->results[1].reason, "another speaker asks");
     check_str(f->results[2].reason, "has a flag");
     check_str(f->results[3].reason, "another speaker");
-    clean(f, &(struct weft_clean_settings){ .min_chars = 3, .max_chars = 4 }, ROW("问", "答") ROW("问", "答案") ROW("问", "答案很长"));
+    clean(f, &(struct weft_clean_settings){ .min_chars = 3, .max_chars = 4 },
+          ROW("问", "答") ROW("问", "答案") ROW("问", "答案很长"));
     check_str(f->results[0].reason, "too short");
     assert_true(f->results[1].kept);
     check_str(f->results[2].reason, "too long");
@@ -180,15 +191,20 @@ static void test_filters_by_origin_and_length(void **state)
 static void test_preference_and_kto_rows_pass_untouched(void **state)
 {
     struct fixture *f = *state;
-    struct weft_clean_settings s = { .repairs = ALL_REPAIRS, .mask = WEFT_PII_ALL, .drop_pii = WEFT_PII_ALL,
-                                     .drop = (1u << WEFT_N_QUALITY) - 1, .keep_per_prompt = 1, .min_chars = 1000 };
+    struct weft_clean_settings s = { .repairs = ALL_REPAIRS,
+                                     .mask = WEFT_PII_ALL,
+                                     .drop_pii = WEFT_PII_ALL,
+                                     .drop = (1u << WEFT_N_QUALITY) - 1,
+                                     .keep_per_prompt = 1,
+                                     .min_chars = 1000 };
     const char *rows = "{\"instruction\":\" 打13812345678 \",\"chosen\":\" 好\",\"rejected\":\"\"}\n"
                        "{\"instruction\":\" 打13812345678 \",\"output\":\"\",\"kto_tag\":false}\n";
     clean(f, &s, rows);
     for (size_t i = 0; i < 2; i++) {
         assert_true(f->results[i].kept);
         assert_int_equal(f->results[i].n_changes, 0);
-        assert_string_equal(row_json(f, &f->results[i].row, WEFT_FORMAT_ALPACA), row_json(f, &f->rows.items[i], WEFT_FORMAT_ALPACA));
+        assert_string_equal(row_json(f, &f->results[i].row, WEFT_FORMAT_ALPACA),
+                            row_json(f, &f->rows.items[i], WEFT_FORMAT_ALPACA));
     }
     assert_int_equal(weft_clean_counts(f->c)->judged, 2);
     /* asked for, they are worked on */
@@ -208,7 +224,8 @@ static void test_names_of_repairs_and_kinds(void **state)
     assert_int_equal(bits, 1 << WEFT_REPAIR_TRIM | 1 << WEFT_REPAIR_NOTES);
     check_ok(weft_pii_bits(&(struct weft_str_list){ all, 1 }, &bits, &err), &err);
     assert_int_equal(bits, WEFT_PII_ALL);
-    check_refuses(weft_pii_bits(&(struct weft_str_list){ wrong, 1 }, &bits, &err), &err, WEFT_EARG, NULL, "mobile");
+    check_refuses(weft_pii_bits(&(struct weft_str_list){ wrong, 1 }, &bits, &err), &err, WEFT_EARG, NULL,
+                  "mobile");
 }
 
 static void test_memory_that_runs_out_is_an_error(void **state)

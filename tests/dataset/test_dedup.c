@@ -51,14 +51,14 @@ static void test_the_first_of_equal_and_of_near_rows_stays(void **state)
     struct fixture *f = *state;
     dedup(f, &(struct weft_dedup_settings){ 0 },
           ROW("春眠不觉晓", "夜来风雨声，花落知多少") ROW("床前明月光", "疑是地上霜")
-          ROW(" 春眠不觉晓\\n", "夜来风雨声，花落知多少") ROW("春眠不觉晓", "夜来风雨声，花落知多少！")
-          ROW("春眠不觉晓", "夜来风雨声，花落知多少！"));
+              ROW(" 春眠不觉晓\\n", "夜来风雨声，花落知多少") ROW("春眠不觉晓", "夜来风雨声，花落知多少！")
+                  ROW("春眠不觉晓", "夜来风雨声，花落知多少！"));
     check_fate(f, 0, WEFT_ROW_KEPT, 0);
     check_fate(f, 1, WEFT_ROW_KEPT, 1);
     check_fate(f, 2, WEFT_ROW_EXACT, 0);
     check_fate(f, 3, WEFT_ROW_NEAR, 0);
     check_near((double)f->r.fates[3].jaccard, 15.0 / 16, 1e-6);
-    check_fate(f, 4, WEFT_ROW_NEAR, 0);         /* equal to a row that went: it names the one that stays */
+    check_fate(f, 4, WEFT_ROW_NEAR, 0); /* equal to a row that went: it names the one that stays */
     assert_int_equal(f->r.kept, 2);
 }
 
@@ -67,7 +67,7 @@ static void test_exact_alone_leaves_near_rows(void **state)
     struct fixture *f = *state;
     dedup(f, &(struct weft_dedup_settings){ .exact = true },
           ROW("春眠不觉晓", "夜来风雨声，花落知多少") ROW("春眠不觉晓", "夜来风雨声，花落知多少！")
-          ROW("春眠不觉晓", "夜来风雨声，花落知多少"));
+              ROW("春眠不觉晓", "夜来风雨声，花落知多少"));
     assert_int_equal(f->r.kept, 2);
     check_fate(f, 2, WEFT_ROW_EXACT, 0);
 }
@@ -77,8 +77,8 @@ static void test_the_longest_stays_when_asked_for(void **state)
     struct fixture *f = *state;
     struct weft_dedup_settings s = { .keep = WEFT_KEEP_LONGEST };
     dedup(f, &s,
-          ROW("春眠不觉晓", "夜来风雨声，花落知多少") ROW("春眠不觉晓", "夜来风雨声，花落知多少！！") ROW("甲", "乙")
-          ROW("春眠不觉晓       ", "夜来风雨声，花落知多少"));
+          ROW("春眠不觉晓", "夜来风雨声，花落知多少") ROW("春眠不觉晓", "夜来风雨声，花落知多少！！")
+              ROW("甲", "乙") ROW("春眠不觉晓       ", "夜来风雨声，花落知多少"));
     check_fate(f, 0, WEFT_ROW_NEAR, 1);
     check_fate(f, 1, WEFT_ROW_KEPT, 1);
     check_fate(f, 2, WEFT_ROW_KEPT, 2);
@@ -126,11 +126,11 @@ static void test_preference_and_kto_rows_are_doubles_only_as_wholes(void **state
     struct fixture *f = *state;
     dedup(f, &(struct weft_dedup_settings){ .field = WEFT_FIELD_PROMPT },
           ROW("问题在此", "答") "{\"instruction\":\"问题在此\",\"output\":\"答\",\"kto_tag\":true}\n"
-          "{\"instruction\":\"问题在此\",\"output\":\"答\",\"kto_tag\":false}\n"
-          "{\"instruction\":\"问题在此\",\"chosen\":\"好\",\"rejected\":\"坏\"}\n"
-          "{\"instruction\":\"问题在此\",\"chosen\":\"好\",\"rejected\":\"差\"}\n"
-          "{\"instruction\":\"问题在此\",\"chosen\":\"好\",\"rejected\":\"坏\"}\n"
-          "{\"instruction\":\"问题在此\",\"output\":\"答\",\"kto_tag\":true}\n");
+                                "{\"instruction\":\"问题在此\",\"output\":\"答\",\"kto_tag\":false}\n"
+                                "{\"instruction\":\"问题在此\",\"chosen\":\"好\",\"rejected\":\"坏\"}\n"
+                                "{\"instruction\":\"问题在此\",\"chosen\":\"好\",\"rejected\":\"差\"}\n"
+                                "{\"instruction\":\"问题在此\",\"chosen\":\"好\",\"rejected\":\"坏\"}\n"
+                                "{\"instruction\":\"问题在此\",\"output\":\"答\",\"kto_tag\":true}\n");
     assert_int_equal(f->r.kept, 5);
     assert_int_equal(f->r.judged, 6);
     check_fate(f, 5, WEFT_ROW_EXACT, 3);
@@ -140,8 +140,9 @@ static void test_preference_and_kto_rows_are_doubles_only_as_wholes(void **state
 static void test_text_rows_are_compared_by_their_text(void **state)
 {
     struct fixture *f = *state;
-    dedup(f, &(struct weft_dedup_settings){ .field = WEFT_FIELD_ANSWER },
-          "{\"text\":\"话说天下大势，分久必合\"}\n{\"text\":\"话说天下大势，分久必合。\"}\n{\"text\":\"却说\"}\n");
+    dedup(
+        f, &(struct weft_dedup_settings){ .field = WEFT_FIELD_ANSWER },
+        "{\"text\":\"话说天下大势，分久必合\"}\n{\"text\":\"话说天下大势，分久必合。\"}\n{\"text\":\"却说\"}\n");
     check_fate(f, 1, WEFT_ROW_NEAR, 0);
     check_fate(f, 2, WEFT_ROW_KEPT, 2);
 }
@@ -160,7 +161,8 @@ static void many(struct fixture *f, int threads, struct weft_dedup_fate *out, si
     char text[3 * 30 + 1] = "";
     for (size_t i = 0; i < n; i++) {
         if (i % 4 == 0)
-            for (size_t k = 0; k < 30; k++) weft_utf8_encode(0x4E00 + check_random(&seed) % 3000, text + 3 * k);
+            for (size_t k = 0; k < 30; k++)
+                weft_utf8_encode(0x4E00 + check_random(&seed) % 3000, text + 3 * k);
         else weft_utf8_encode(0x4E00 + check_random(&seed) % 3000, text + 3 * (check_random(&seed) % 30));
         turns[0] = (struct weft_turn){ WEFT_ROLE_USER, { text, 45 } };
         turns[1] = (struct weft_turn){ WEFT_ROLE_ASSISTANT, { text + 45, 45 } };
@@ -181,7 +183,7 @@ static void test_threads_do_not_change_the_result(void **state)
     for (size_t i = 0; i < ROWS; i++)
         if (one[i].row != four[i].row || one[i].kind != four[i].kind || one[i].jaccard != four[i].jaccard)
             fail_msg("row %zu differs", i);
-    assert_in_range(f->r.near, ROWS / 2, ROWS);         /* three of four are made from the row before */
+    assert_in_range(f->r.near, ROWS / 2, ROWS); /* three of four are made from the row before */
     assert_true(f->r.kept >= ROWS / 4);
 }
 

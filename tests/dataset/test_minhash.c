@@ -38,7 +38,7 @@ static void test_jaccard_is_shared_shingles_over_all(void **state)
     check_near(jaccard(f, "abcd", "bcde", 3), 1.0 / 3, 1e-12);
     /* 春眠不 眠不觉 不觉晓 | 春眠不 眠不知 不知晓: one of five */
     check_near(jaccard(f, "春眠不觉晓", "春眠不知晓", 0), 1.0 / 5, 1e-12);
-    check_near(jaccard(f, "aaaa", "aaaaaaaa", 3), 1, 0);        /* sets: repeats do not count */
+    check_near(jaccard(f, "aaaa", "aaaaaaaa", 3), 1, 0); /* sets: repeats do not count */
     check_near(jaccard(f, "ab", "cd", 1), 0, 0);
     check_near(jaccard(f, "abcdef", "abcdeg", 5), 1.0 / 3, 1e-12);
 }
@@ -51,7 +51,7 @@ static void test_short_and_empty_texts_are_equal_or_strangers(void **state)
     check_near(jaccard(f, "是", "是的呀", 3), 0, 0);
     check_near(jaccard(f, "", "", 3), 1, 0);
     check_near(jaccard(f, "", "是", 3), 0, 0);
-    check_near(jaccard(f, " 你  好吗 ", "你 好吗", 3), 1, 0);    /* after normalising */
+    check_near(jaccard(f, " 你  好吗 ", "你 好吗", 3), 1, 0); /* after normalising */
 }
 
 static void new_index(struct fixture *f, int64_t ngram, double threshold, int64_t most)
@@ -82,7 +82,7 @@ static void test_the_index_names_the_nearest_text_added_before(void **state)
     add(f, "床前明月光，疑是地上霜");
     add(f, "夜来风雨声，花落知多少。");
     add(f, "夜来风雨声，花落知几何");
-    add(f, "夜来风雨声，花落知多少。");       /* as near as number 1: the first counts */
+    add(f, "夜来风雨声，花落知多少。"); /* as near as number 1: the first counts */
     struct weft_near near = nearest(f, "夜来风雨声，花落知多少");
     assert_true(near.found);
     assert_int_equal(near.id, 1);
@@ -105,8 +105,7 @@ static void test_settings_out_of_range_are_refused(void **state)
 /* A random text of `n` characters of a small alphabet, and a copy with `changes` characters replaced. */
 static void random_text(uint64_t *seed, char *out, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        out += weft_utf8_encode(0x4E00 + check_random(seed) % 400, out);
+    for (size_t i = 0; i < n; i++) out += weft_utf8_encode(0x4E00 + check_random(seed) % 400, out);
     *out = 0;
 }
 
@@ -158,7 +157,8 @@ static void test_the_index_finds_what_comparing_each_with_each_finds(void **stat
         struct weft_near near = nearest(f, texts[i]);
         double best = 0;
         size_t best_id = 0;
-        for (size_t k = i - weft_min_size(i, 2); k < i; k++) {      /* strangers of other families share next to nothing */
+        for (size_t k = i - weft_min_size(i, 2); k < i;
+             k++) { /* strangers of other families share next to nothing */
             double j = jaccard(f, texts[i], texts[k], 3);
             if (j > best) best = j, best_id = k;
         }
@@ -168,8 +168,8 @@ static void test_the_index_finds_what_comparing_each_with_each_finds(void **stat
         add(f, texts[i]);
     }
     assert_true(wanted > 300);
-    assert_int_equal(found, right);             /* nothing wrong is ever found */
-    assert_true(found + 1 >= wanted);           /* one in a thousand may be missed */
+    assert_int_equal(found, right);   /* nothing wrong is ever found */
+    assert_true(found + 1 >= wanted); /* one in a thousand may be missed */
 }
 
 static void test_every_threshold_finds_pairs_above_it(void **state)

@@ -5,7 +5,8 @@
 
 static uint32_t signs(const char *prompt, const char *answer, const struct weft_quality_settings *s)
 {
-    struct weft_turn turns[2] = { { WEFT_ROLE_USER, weft_str_c(prompt) }, { WEFT_ROLE_ASSISTANT, weft_str_c(answer) } };
+    struct weft_turn turns[2] = { { WEFT_ROLE_USER, weft_str_c(prompt) },
+                                  { WEFT_ROLE_ASSISTANT, weft_str_c(answer) } };
     struct weft_row row = { .turns = turns, .n_turns = 2, .kto_tag = -1 };
     return weft_quality_row(&row, s, NULL);
 }
@@ -15,7 +16,8 @@ static void check_signs_at(const char *prompt, const char *answer, uint32_t want
     uint32_t got = signs(prompt, answer, NULL);
     if (got == want) return;
     for (int i = 0; i < WEFT_N_QUALITY; i++)
-        if ((got ^ want) >> i & 1) print_error("%s: %s\n", weft_quality_rules()[i].name, got >> i & 1 ? "found" : "missed");
+        if ((got ^ want) >> i & 1)
+            print_error("%s: %s\n", weft_quality_rules()[i].name, got >> i & 1 ? "found" : "missed");
     print_error("\"%s\" -> \"%s\"\n", prompt, answer);
     _fail(__FILE__, line);
 }
@@ -40,8 +42,10 @@ static void test_answers_that_say_too_little(void **state)
     check_signs("问", "无", BIT(SHORT_ANSWER) | BIT(NOTHING_SAID));
     check_signs("问", "（无对话）", BIT(NOTHING_SAID) | BIT(DIRECTION));
     check_signs("", "答案是这样", BIT(SHORT_PROMPT));
-    assert_int_equal(signs("问题", "好的呢", &(struct weft_quality_settings){ .short_answer_chars = 4 }), BIT(SHORT_ANSWER));
-    assert_int_equal(signs("问题", "好的好", &(struct weft_quality_settings){ .long_answer_chars = 2 }), BIT(LONG_ANSWER));
+    assert_int_equal(signs("问题", "好的呢", &(struct weft_quality_settings){ .short_answer_chars = 4 }),
+                     BIT(SHORT_ANSWER));
+    assert_int_equal(signs("问题", "好的好", &(struct weft_quality_settings){ .long_answer_chars = 2 }),
+                     BIT(LONG_ANSWER));
 }
 
 static void test_answers_that_copy(void **state)
@@ -71,10 +75,15 @@ static void test_marks_and_broken_ends(void **state)
 {
     (void)state;
     check_signs("说", "！！！？？？……", BIT(MARKS));
-    check_signs("说", "从前有座山，山里有座庙。庙里有个老和尚，他每天都给小和尚讲故事，讲的是很久以前有座", BIT(TRUNCATED));
+    check_signs("说", "从前有座山，山里有座庙。庙里有个老和尚，他每天都给小和尚讲故事，讲的是很久以前有座",
+                BIT(TRUNCATED));
     check_signs("说", "从前有座山，山里有座庙。庙里有个老和尚，他每天都给小和尚讲故事，讲的是从前的事。", 0);
-    check_signs("说", "从前有座山，山里有座庙。庙里有个老和尚，他每天都给小和尚讲故事，有一天他对小和尚说：", BIT(TRUNCATED));
-    check_signs("说", "步骤如下，请依次去做，不要着急。每一步都要看清楚以后再做下一步，然后告诉我结果。\n- 洗菜\n- 切菜", 0);
+    check_signs("说", "从前有座山，山里有座庙。庙里有个老和尚，他每天都给小和尚讲故事，有一天他对小和尚说：",
+                BIT(TRUNCATED));
+    check_signs(
+        "说",
+        "步骤如下，请依次去做，不要着急。每一步都要看清楚以后再做下一步，然后告诉我结果。\n- 洗菜\n- 切菜",
+        0);
 }
 
 static void test_damaged_text(void **state)
@@ -116,7 +125,8 @@ static void test_names_are_bits_and_unknown_ones_are_helped(void **state)
     assert_int_equal(bits, BIT(ECHO) | BIT(QUOTES));
     check_ok(weft_quality_bits(&(struct weft_str_list){ all, 1 }, &bits, &err), &err);
     assert_int_equal(bits, (1u << WEFT_N_QUALITY) - 1);
-    check_refuses(weft_quality_bits(&(struct weft_str_list){ wrong, 1 }, &bits, &err), &err, WEFT_EARG, NULL, "\"quotes\"");
+    check_refuses(weft_quality_bits(&(struct weft_str_list){ wrong, 1 }, &bits, &err), &err, WEFT_EARG, NULL,
+                  "\"quotes\"");
 }
 
 static void test_judged_rows_and_tools_are_not_called_bad(void **state)

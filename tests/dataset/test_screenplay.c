@@ -407,9 +407,34 @@ static void test_episode_ranges_choose(void **state)
     run(f, "乙", script);
     assert_int_equal(f->rows.n, 2);
     check_row(f, 1, "五", "六");
-    assert_int_equal(dropped(f, "outside the chosen episodes"), 2);
+    assert_int_equal(dropped(f, "outside the chosen episodes or scenes"), 2);
     f->s.episodes = "1-x,";
     check_fails(run_texts(f, read_traps(f), 1), &f->err, WEFT_EARG, NULL, "episodes");
+}
+
+static void test_scene_ranges_choose_and_names_and_episodes_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    const char *script = "第一集\n第1幕\n甲：一\n乙：二\n第2幕\n甲：三\n丙：四\n第二集\n第3幕\n甲：五\n乙：六\n";
+    set(f, "alias", "乙=丙");
+    run(f, "乙", script);
+    assert_int_equal(f->rows.n, 3);
+    assert_int_equal(f->funnel.n_names, 2);
+    check_str(f->funnel.names[0].name, "乙");
+    assert_int_equal(f->funnel.names[0].count, 2);
+    check_str(f->funnel.names[1].name, "丙");
+    assert_int_equal(f->funnel.n_episodes, 2);
+    check_str(f->funnel.episodes[0].name, "第一集");
+    assert_int_equal(f->funnel.episodes[0].count, 2);
+    set(f, "scenes", "2-3");
+    set(f, "episodes", "1");
+    run(f, "乙", script);
+    assert_int_equal(f->rows.n, 1);
+    check_row(f, 0, "三", "四");
+    assert_int_equal(dropped(f, "outside the chosen episodes or scenes"), 4);
+    f->s.scenes = "2;3";
+    f->s.episodes = NULL;
+    check_fails(run_texts(f, read_traps(f), 1), &f->err, WEFT_EARG, NULL, "scenes: \"2;3\"");
 }
 
 /* ---- modes of others ---- */
@@ -535,6 +560,7 @@ int main(void)
         TEST(test_directions_leave_no_gap_and_asides_cut_the_text),
         TEST(test_multi_turn_rows_hold_a_whole_scene),
         TEST(test_episode_ranges_choose),
+        TEST(test_scene_ranges_choose_and_names_and_episodes_are_counted),
         TEST(test_seed_mode_writes_what_python_writes),
         TEST(test_compat_mode_cuts_at_the_second_colon_and_breaks_at_narration),
         TEST(test_a_role_that_never_speaks_is_an_error_that_names_who_does),
