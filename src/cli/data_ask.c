@@ -3,8 +3,10 @@
 #include "cli/data_ask.h"
 #include "cli/road.h"
 #include "cli/verbs.h"
+#include "dataset/ask_dialogue.h"
 #include "dataset/chunk_options.h"
 #include "dataset/minhash.h"
+#include "dataset/prose_options.h"
 #include "dataset/search.h"
 
 #include <inttypes.h>
@@ -16,11 +18,12 @@ struct settings {
     struct weft_chunk_settings chunk;
     struct weft_text_settings text;
     struct weft_data_input input;
+    struct weft_prose_settings prose;
     struct weft_str_list files, against, persona;
-    const char *task, *model, *output, *doubtful, *compare, *copy_prompt, *role;
+    const char *task, *model, *output, *doubtful, *compare, *copy_prompt;
     int format;
     int64_t draws, examples, seed, top_k;
-    double near;
+    double near, below;
     bool dry_run, repair;
 };
 
@@ -64,10 +67,12 @@ static const struct weft_option rows[] = {
       .help_zh = "三字片段的重合度达到此值即视为相近" },
     { .key = "persona", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, persona), .group = "Augmentation",
       .help = "rows of the persona to retrieve lines from (task rag)", .help_zh = "从中检索台词的角色数据（任务 rag）" },
-    { .key = "role", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, role), .group = "Augmentation",
-      .help = "who speaks (tasks rag and dialogue)", .help_zh = "说话的角色（任务 rag 和 dialogue）" },
     { .key = "top_k", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, top_k), .def = "4", .min = 1, .max = 64,
       .group = "Augmentation", .help = "lines retrieved for each row", .help_zh = "每行检索的台词数" },
+    { .key = "below", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, below), .def = "0.8", .max = 1,
+      .group = "Prose", .help = "ask about speakers that the rules are less sure of (task dialogue)",
+      .help_zh = "规则的把握低于此值的说话人交给模型判断（任务 dialogue）" },
+    WEFT_PROSE_OPTION_ROWS(struct settings, prose.),
     WEFT_CHUNK_OPTION_ROWS(struct settings, chunk.),
     WEFT_TEXT_OPTION_ROWS(struct settings, text),
     WEFT_DATA_INPUT_ROWS(struct settings, input),
@@ -113,7 +118,7 @@ static enum weft_status settle_settings(struct weft_cli *cli, struct settings *s
         return weft_fail(&cli->err, WEFT_EARG, "--task is missing: summarise, qa, dialogue, augment, rag or judge");
     if (!weft_ask_task(s->task)) return weft_ask_task_unknown(s->task, &cli->err);
     s->ask.task = s->task;
-    s->ask.ask.role = s->role;
+    s->ask.ask.role = s->prose.role;
     return WEFT_OK;
 }
 
@@ -203,8 +208,8 @@ static enum weft_status retrieve_lines(struct weft_cli *cli, const struct settin
     struct weft_report report = { 0 };
     struct weft_search *index = NULL;
     if (!s->persona.n)
-        return weft_fail(&cli->err, WEFT_EARG, "--persona is missing: rows in which %s speaks", s->role ? s->role : "?");
-    if (!s->role) return weft_fail(&cli->err, WEFT_EARG, "--role is missing: who speaks in the new rows");
+        return weft_fail(&cli->err, WEFT_EARG, "--persona is missing: rows in which %s speaks", s->prose.role ? s->prose.role : "?");
+    if (!s->prose.role) return weft_fail(&cli->err, WEFT_EARG, "--role is missing: who speaks in the new rows");
     enum weft_status st = weft_data_read(cli, &s->input, &s->persona, &in->persona, &report);
     if (!st) st = index_lines(cli, &in->persona, &index);
     for (size_t i = 0; !st && i < in->n; i++) st = lines_of(cli, s, &in->persona, index, &in->units[i]);
@@ -339,21 +344,7 @@ static enum weft_status drop_near(struct weft_cli *cli, const struct settings *s
     return st;
 }
 
-/* ---- the verb ---- */
-
-static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s, const struct weft_ask_result *results,
-                                   size_t n)
-{
-    struct weft_rows_writer w = { 0 };
-    const struct weft_rows_writer_settings how = { .format = s->format };
-    enum weft_status st = weft_rows_writer_open(&w, s->output, &how, &cli->err);
-    for (size_t i = 0; i < n && !st; i++)
-        for (size_t k = 0; k < results[i].rows.n && !st; k++)
-            st = weft_rows_writer_add(&w, &results[i].rows.items[k], &cli->err);
-    if (!st) st = weft_rows_writer_commit(&w, &cli->err);
-    weft_rows_writer_close(&w);
-    return st;
-}
+/* ---- what it would take ---- */
 
 static enum weft_status preview(struct weft_cli *cli, const struct settings *s, struct weft_asking *k,
                                 const struct input *in)
@@ -386,6 +377,129 @@ static enum weft_status preview(struct weft_cli *cli, const struct settings *s, 
     weft_say(cli, "about %s tokens asked,", weft_cli_count(tokens, e.prompt_tokens));
     weft_say(cli, " %s answered, cost %.4f; corrective turns come on top\n", weft_cli_count(tokens, e.completion_tokens), e.cost);
     return WEFT_OK;
+}
+
+/* ---- dialogue ---- */
+
+struct spoken {
+    struct weft_data_texts texts;
+    struct weft_prose prose;
+    struct weft_ask_choices choices;
+    struct weft_rows rows;
+    struct weft_report report;
+    struct weft_prose_rows_funnel funnel;
+};
+
+/* With a role its rows; without one every speech, one JSON object a line. */
+static enum weft_status write_spoken(struct weft_cli *cli, const struct settings *s, struct spoken *d)
+{
+    const struct weft_rows_writer_settings how = { .format = s->format };
+    struct weft_out out = { 0 };
+    struct weft_buf b = { 0 };
+    if (!s->output) return WEFT_OK;
+    if (s->prose.role) return weft_rows_write(s->output, &how, &d->rows, &cli->err);
+    enum weft_status st = weft_out_open(&out, s->output, &cli->err);
+    for (size_t i = 0; !st && i < d->prose.n_speeches; i++) {
+        struct weft_json_out o;
+        weft_buf_reset(&b);
+        weft_json_out_init(&o, &b);
+        weft_prose_speech_json(&o, &d->prose, i);
+        weft_buf_char(&b, '\n');
+        st = weft_buf_check(&b, "rows", &cli->err);
+        if (!st) weft_out_str(&out, weft_buf_view(&b));
+    }
+    if (!st) st = weft_out_commit(&out, &cli->err);
+    weft_out_close(&out);
+    weft_buf_clear(&b);
+    return st;
+}
+
+static enum weft_status show_spoken(struct weft_cli *cli, const struct settings *s, const struct spoken *d,
+                                    const struct weft_asking *k, const struct weft_ask_report *r)
+{
+    uint64_t speeches = d->prose.funnel.kinds[WEFT_PROSE_SPEECH], unknown = d->prose.funnel.by_rule[WEFT_PROSE_UNKNOWN];
+    if (cli->json) {
+        struct weft_buf b = { 0 };
+        struct weft_json_out o;
+        weft_json_out_init(&o, &b);
+        weft_json_out_object(&o);
+        if (!s->ask.offline) weft_asking_members(&o, k, r);
+        weft_data_key_uint(&o, "speeches", speeches);
+        weft_data_key_uint(&o, "open", d->choices.open);
+        weft_data_key_uint(&o, "chosen", d->choices.chosen);
+        weft_data_key_uint(&o, "nobody", d->choices.nobody);
+        weft_data_key_uint(&o, "unanswered", d->choices.unanswered);
+        weft_data_key_uint(&o, "unknown", unknown);
+        weft_data_key_uint(&o, "role_rows", d->rows.n);
+        weft_json_out_object_end(&o);
+        return weft_data_print_json(cli, &b);
+    }
+    if (cli->quiet) return WEFT_OK;
+    if (!s->ask.offline) weft_asking_show(k, r);
+    weft_data_figure(cli, "speeches", speeches, 0);
+    weft_data_figure(cli, "speakers chosen by the model", d->choices.chosen, speeches);
+    if (d->choices.nobody) weft_data_figure(cli, "none of the candidates", d->choices.nobody, speeches);
+    if (d->choices.unanswered) weft_data_figure(cli, "left as the rules have it", d->choices.unanswered, speeches);
+    weft_data_figure(cli, "speaker unknown", unknown, speeches);
+    if (s->prose.role) {
+        weft_data_drops(cli, &d->report, 4);
+        weft_say(cli, s->output ? "%s: %zu rows written\n" : "%s: %zu rows; nothing written without -o FILE\n",
+                 s->output ? s->output : s->prose.role, d->rows.n);
+    } else if (s->output) weft_say(cli, "%s: %zu speeches written\n", s->output, d->prose.n_speeches);
+    if (!s->ask.offline) weft_asking_show_rest(k, r);
+    return WEFT_OK;
+}
+
+static enum weft_status ask_dialogue(struct weft_cli *cli, const struct settings *s)
+{
+    struct weft_arena *a = &cli->arena;
+    struct spoken d = { 0 };
+    struct input in = { 0 };
+    struct weft_asking k = { 0 };
+    struct weft_ask_result *results = NULL;
+    struct weft_ask_report report = { 0 };
+    const char *calls = s->output ? weft_str_printf(a, "%s.calls", s->output).s : NULL,
+               *doubtful = s->doubtful ? s->doubtful : s->output ? weft_str_printf(a, "%s.doubtful", s->output).s : NULL;
+    if (!s->files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a novel");
+    enum weft_status st = weft_data_texts(cli, &s->files, &s->text, &d.texts);
+    if (!st) st = weft_prose_parse(a, d.texts.items, d.texts.n, &s->prose, &cli->progress, &d.prose, &cli->err);
+    weft_cli_progress_end(cli);
+    if (!st && !s->ask.offline) st = weft_ask_units_of_speeches(a, &d.prose, s->below, &in.units, &in.n, &cli->err);
+    if (!st && !s->ask.offline) {
+        st = weft_asking_open(&k, cli, &s->ask, s->model, calls, sample_of(&in));
+        if (!st && s->dry_run) {
+            st = preview(cli, s, &k, &in);
+            goto done;
+        }
+        if (!st) st = weft_asking_run(&k, in.units, in.n, &results, &report);
+        if (!st) weft_ask_choose(&d.prose, in.units, in.n, results, &d.choices);
+        if (!st && doubtful) st = weft_asking_doubtful(cli, doubtful, in.units, in.n, results);
+    }
+    if (!st && s->prose.role) st = weft_prose_rows(a, &d.prose, &s->prose, &d.rows, &d.report, &d.funnel, &cli->err);
+    if (!st && s->prose.role && !s->ask.offline) weft_ask_mark_chosen(&d.prose, k.prompt.via, &d.rows);
+    if (!st) st = write_spoken(cli, s, &d);
+    if (!st) st = show_spoken(cli, s, &d, &k, &report);
+    if (!st && !s->ask.offline) st = weft_asking_verdict(cli, &report);
+    if (!st) st = weft_data_texts_verdict(cli, &d.texts);
+done:
+    weft_asking_close(&k);
+    return st;
+}
+
+/* ---- the verb ---- */
+
+static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s, const struct weft_ask_result *results,
+                                   size_t n)
+{
+    struct weft_rows_writer w = { 0 };
+    const struct weft_rows_writer_settings how = { .format = s->format };
+    enum weft_status st = weft_rows_writer_open(&w, s->output, &how, &cli->err);
+    for (size_t i = 0; i < n && !st; i++)
+        for (size_t k = 0; k < results[i].rows.n && !st; k++)
+            st = weft_rows_writer_add(&w, &results[i].rows.items[k], &cli->err);
+    if (!st) st = weft_rows_writer_commit(&w, &cli->err);
+    weft_rows_writer_close(&w);
+    return st;
 }
 
 static enum weft_status show(struct weft_cli *cli, const struct settings *s, const struct weft_asking *k,
@@ -460,6 +574,7 @@ static enum weft_status run_task(struct weft_cli *cli, const struct weft_verb *v
         if (!st && !s.files.n) return st;
     }
     if (!st && s.ask.local) st = weft_cli_compute(cli, &s.common);
+    if (!st && strcmp(s.task, "dialogue") == 0) return ask_dialogue(cli, &s);
     if (!st) st = make_units(cli, &s, &in);
     if (!st) st = s.compare ? compare(cli, &s, &in) : ask(cli, &s, &in);
     return st;

@@ -78,6 +78,7 @@ if [ -x "${WEFT_MOCKS:-build/mock}/mock_llm" ]; then
 {"match": "给下面这组数据打分", "answer": "{\"score\": 6, \"reasons\": \"切题。\"}"}
 {"match": "请仿照口吻另写", "answer": "[{\"instruction\":\"你从哪里来？\",\"output\":\"从河那边来。\"},{\"instruction\":\"你吃了么？\",\"output\":\"吃过了。\"}]"}
 {"match": "请写出秤婆会怎样回答", "answer": "<think>她自称老身</think>秤婆：老身不知{hash}"}
+{"match": "的编号：1、2、3\\n", "answer": "[{\\"id\\":1,\\"speaker\\":\\"老和尚\\"},{\\"id\\":2,\\"speaker\\":\\"？\\"},{\\"id\\":3,\\"speaker\\":\\"?\\"}]"}
 {"match": "写3组问答", "answer": "\`\`\`json\n[{\"question\":\"半斤是几两？\",\"answer\":\"半斤就是八两。\",\"evidence\":\"半斤就是八两\"},{\"question\":\"假的？\",\"answer\":\"假的。\",\"evidence\":\"半斤就是九两\"}]\n\`\`\`"}
 END
     "${WEFT_MOCKS:-build/mock}/mock_llm" --answers "$work/answers" --bill "$work/bill" >"$work/port" &
@@ -108,6 +109,18 @@ END
     has out "replies with thoughts"
     lines rag.jsonl 3
     grep -q '"output":"老身不知' "$work/rag.jsonl" || fail "name or thoughts stand in the row"
+
+    # A speaker is chosen among the candidates; the text stays the source's; what is not answered stays as the rules have it.
+    status 4 "$weft" data ask --task dialogue --below 0.9 examples/novelist/小说.txt --endpoint "$url" -m mock -o "$work/d.jsonl" --json
+    grep -q '"chosen":[1-9][0-9]*,"nobody":[1-9]' "$work/out" || { fail "nobody was chosen"; cat "$work/out"; }
+    grep -q '"speaker":"老和尚".*"rule":"chosen"' "$work/d.jsonl" || fail "the chosen speaker is not written"
+    grep -q '"problem":"有 1 个名字不在名单里"\|"problem":"不是合法的 JSON"' "$work/d.jsonl.doubtful" || fail "a wrong name was taken"
+    status 4 "$weft" data ask --task dialogue --below 0.9 examples/novelist/小说.txt --endpoint "$url" -m mock -o "$work/d2.jsonl" \
+        --ledger "$work/d.jsonl.calls" --role 宋小满
+    grep -q '"via":"ask/dialogue@1+' "$work/d2.jsonl" || fail "rows with chosen speakers do not name the prompt"
+    grep -q '"via":"prose/' "$work/d2.jsonl" || fail "rows without chosen speakers name the prompt"
+    status 0 "$weft" data ask --task dialogue --offline examples/novelist/小说.txt --role 老和尚 -o "$work/d0.jsonl"
+    grep -q '"via":"prose/' "$work/d0.jsonl" || fail "dialogue by rule"
 
     sed 's/^version: 1/version: 2/; s/四件事/几件事/' "$work/prompts/judge.zh.txt" >"$work/prompts/two.txt"
     status 0 "$weft" data ask --task judge "$work/talk.jsonl" --compare "$work/prompts/two.txt" --endpoint "$url" -m mock -o "$work/c.jsonl"

@@ -12,10 +12,16 @@ static struct weft_err err;
 
 enum { PARAGRAPHS = 150, KILLS = 20, IN_FLIGHT = 8 };
 
-/* A text of ours, every paragraph different. */
-static void write_text(const char *path)
+/* A text of ours, every paragraph different; by hand a whole novel: WEFT_NOVEL=FILE WEFT_KILLS=100. */
+static void write_text(struct weft_arena *a, const char *path)
 {
     struct weft_buf b = { 0 };
+    struct weft_str novel;
+    if (getenv("WEFT_NOVEL")) {
+        check_ok(weft_file_read(a, getenv("WEFT_NOVEL"), 0, &novel, &err), &err);
+        check_ok(weft_file_write(path, novel, &err), &err);
+        return;
+    }
     for (int i = 1; i <= PARAGRAPHS; i++)
         weft_buf_printf(&b, "第%d天，老张牵着驴进城，卖了%d斤炭。“今天第%d个买主是谁？”他问。没有人答话，驴叫了%d声。\n", i, i * 7 % 50 + 1,
                         i, i % 9 + 1);
@@ -46,7 +52,7 @@ static void job_init(struct job *j, const char *const *mock_arguments)
     j->bill = weft_path_join(&j->a, j->dir, "bill");
     argv[n++] = j->bill;
     for (; *mock_arguments; mock_arguments++) argv[n++] = *mock_arguments;
-    write_text(j->text);
+    write_text(&j->a, j->text);
     j->mock = mock_start("mock_llm", argv);
     j->url = weft_str_printf(&j->a, "http://127.0.0.1:%d/v1", j->mock.ports[0]).s;
 }
@@ -60,7 +66,8 @@ static void job_clear(struct job *j)
 
 static pid_t job_start(const struct job *j)
 {
-    const char *argv[32] = { WEFT_BINARY, "data", "ask", j->text, "--task", "summarise", "--max", "60", "--endpoint", j->url,
+    const char *argv[32] = { WEFT_BINARY, "data", "ask", j->text, "--task", "summarise", "--max",
+                             getenv("WEFT_NOVEL") ? "800" : "60", "--endpoint", j->url,
                              "--model", "mock", "--concurrency", "8", "-q", "-o", j->out };
     size_t n = 17;
     for (size_t i = 0; i < j->n_more; i++) argv[n++] = j->more[i];
@@ -207,8 +214,8 @@ static void test_killed_at_random_moments_nothing_is_bought_twice(void **state)
         read_bill(&j, &at, &answered, &asked, &again);
         read_ledger(&j, &answered);
     }
-    print_message("seed %llu: %zu kills in %zu runs, %zu requests, %zu answered ones asked again\n",
-                  (unsigned long long)seed, kills, runs, asked, again);
+    print_message("seed %llu: %zu rows, %zu kills in %zu runs, %zu requests, %zu answered ones asked again\n",
+                  (unsigned long long)seed, rows.n, kills, runs, asked, again);
     assert_int_equal(again, 0);
     check_rows(&j, &rows);
     check_ok(weft_file_read(&j.a, whole.out, 0, &first, &err), &err);
