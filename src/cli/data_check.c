@@ -1,6 +1,7 @@
 /* weft data check FILE...: what a dataset looks like before hours go into it. */
 #include "cli/data_quality.h"
 #include "cli/verbs.h"
+#include "dataset/canon.h"
 #include "dataset/stats.h"
 
 #include <inttypes.h>
@@ -8,7 +9,7 @@
 
 struct settings {
     struct weft_cli_common common;
-    struct weft_rows_settings rows;
+    struct weft_data_input in;
     struct weft_check_settings check;
     struct weft_data_quality quality;
     bool signs, pii;
@@ -16,13 +17,7 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "format", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, rows.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES, .group = "Input", .help = "shape of the rows (auto: each row shows it)",
-      .help_zh = "行的格式（auto 逐行识别）" },
-    { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, rows.columns),
-      .group = "Input",
-      .help = "renamed members: instruction=question,output=answer",
-      .help_zh = "成员改名：instruction=question,output=answer" },
+    WEFT_DATA_INPUT_ROWS(struct settings, in),
     { .key = "quality", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, signs), .group = "Check",
       .help = "look for signs of bad rows too", .help_zh = "也检查质量问题" },
     { .key = "pii", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, pii), .group = "Check",
@@ -199,7 +194,7 @@ static void json_items(struct weft_json_out *o, const char *key, const struct we
 }
 
 static enum weft_status show_json(struct weft_cli *cli, const struct settings *s, const struct weft_check *c,
-                                  const struct weft_findings *f, const struct weft_report *r)
+                                  const struct weft_findings *f, const struct weft_report *r, const char *hash)
 {
     const struct {
         const char *key;
@@ -241,6 +236,7 @@ static enum weft_status show_json(struct weft_cli *cli, const struct settings *s
     json_items(&o, "duplicates", c->duplicates, c->n_duplicates);
     json_items(&o, "conflicts", c->conflicts, c->n_conflicts);
     weft_data_json_drops(&o, r);
+    weft_data_key_str(&o, "hash", weft_str_c(hash));
     weft_data_key_str(&o, "verdict", weft_str_c(verdicts[c->verdict]));
     weft_json_out_key(&o, "reasons");
     weft_json_out_array(&o);
@@ -264,28 +260,35 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_check check;
     struct weft_quality_settings quality;
     struct weft_findings findings = { 0 };
+    char hash[WEFT_SHA256_HEX];
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_check, &s, &s.common, &files, &done);
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a dataset");
     for (size_t i = 0; i < files.n; i++) {
+        static const char *const layouts[] = { "", "JSON lines", "JSON array", "CSV", "TSV" };
+        struct weft_rows_settings how;
         struct weft_rows_shape shape;
-        st = weft_rows_read(&cli->arena, files.items[i], &s.rows, &all, &report, &shape, &cli->err);
+        const char *path;
+        st = weft_data_find(cli, &s.in, files.items[i], &path, &how);
+        if (!st) st = weft_rows_read(&cli->arena, path, &how, &all, &report, &shape, &cli->err);
         if (st) return st;
-        weft_data_shape_note(cli, files.items[i], &shape);
+        weft_data_shape_note(cli, path, &shape);
         if (!cli->json && !cli->quiet)
-            weft_say(cli, "%s: %s, %s\n", files.items[i], weft_data_format_name(shape.format),
-                     shape.single                        ? "one object"
-                     : shape.layout == WEFT_LAYOUT_ARRAY ? "JSON array"
-                                                         : "JSON lines");
+            weft_say(cli, "%s: %s, %s\n", path, weft_data_format_name(shape.format),
+                     shape.single ? "one object" : layouts[shape.layout]);
     }
     s.check.short_answer_chars = s.quality.s.short_answer_chars;
     st = weft_check_rows(&cli->arena, &all, &s.check, &check, &cli->err);
     if (!st) st = weft_data_quality_settings(cli, &s.quality, &quality);
+    if (!st) st = weft_dataset_hash_rows(&all, hash, &cli->err);
     if (st) return st;
     if (s.signs || s.pii) weft_find_rows(&all, &quality, &findings);
-    if (cli->json) st = show_json(cli, &s, &check, &findings, &report);
-    else show(cli, &s, &check, &findings, &report);
+    if (cli->json) st = show_json(cli, &s, &check, &findings, &report, hash);
+    else {
+        show(cli, &s, &check, &findings, &report);
+        weft_say(cli, "dataset hash %s\n", hash);
+    }
     return st ? st : weft_data_partial(cli, &report);
 }
 

@@ -139,9 +139,12 @@ int weft_pager_show(struct weft_cli *cli, struct weft_str text, const char *stat
 const char *weft_pager_ask(struct weft_cli *cli, const char *prompt)
 {
     char line[1024];
+    size_t n = 0;
     printf("\r\033[K%s ", prompt);
     fflush(stdout);
-    if (!fgets(line, sizeof line, stdin)) return NULL;
-    struct weft_str word = weft_str_trim_ascii(weft_str_c(line));
+    /* Byte by byte: a buffer of stdio's would swallow keys typed ahead. */
+    for (int c; (c = next_byte(cli, -1)) >= 0 && c != '\n';)
+        if (n + 1 < sizeof line) line[n++] = (char)c;
+    struct weft_str word = weft_str_trim_ascii((struct weft_str){ line, n });
     return word.len ? weft_arena_strndup(&cli->arena, word.s, word.len) : NULL;
 }

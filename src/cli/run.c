@@ -1,6 +1,7 @@
 /* weft run RECIPE.yaml: the whole road.  A screenplay, a novel or documents become a dataset, a base model learns it, base and tuned model
  * answer the same questions; each stage shows its numbers, and a finished one is skipped by content. */
 #include "cli/data.h"
+#include "cli/data_patch.h"
 #include "cli/road.h"
 #include "cli/run_ask.h"
 #include "cli/session.h"
@@ -8,6 +9,7 @@
 #include "cli/verbs.h"
 
 #include "base/file.h"
+#include "dataset/canon.h"
 #include "dataset/formats.h"
 #include "dataset/screenplay.h"
 #include "dataset/split.h"
@@ -24,7 +26,7 @@ struct road {
     struct {
         struct weft_str_list files;     /* key "script" */
         double valid, test;
-        const char *questions;
+        const char *questions, *patches;
         double temperature, top_p, repetition_penalty;
         int64_t max_new_tokens;
     } own;
@@ -34,6 +36,8 @@ struct road {
 static const struct weft_option own_rows[] = {
     { .key = "script", .type = WEFT_OPT_LIST, .offset = offsetof(struct road, own.files), .group = "Screenplay",
       .help = "screenplay files to build the dataset from", .help_zh = "用来构建数据集的剧本文件" },
+    { .key = "patches", .type = WEFT_OPT_STRING, .offset = offsetof(struct road, own.patches), .group = "Screenplay",
+      .help = "decisions of weft data review about the rows", .help_zh = "weft data review 对数据行的决定" },
     { .key = "valid", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct road, own.valid), .def = "0.05", .max = 1e9,
       .group = "Screenplay", .help = "part of the scenes kept for validation (below 1: a share, else rows)",
       .help_zh = "留作验证的场景（小于 1 为比例，否则为行数）" },
@@ -145,6 +149,7 @@ static enum weft_status dataset_key(struct weft_cli *cli, const struct road *roa
         weft_stage_key_text(k, "name", weft_str_c(road->own.files.items[i]));
         st = weft_stage_key_file(k, road->own.files.items[i], &cli->err);
     }
+    if (!st && script_road && road->own.patches) st = weft_stage_key_file(k, road->own.patches, &cli->err);
     if (!st && !script_road) st = weft_road_ask_key(cli, &road->asked, k);
     if (!st) weft_stage_key_finish(k);
     weft_buf_clear(&settings);
@@ -165,18 +170,40 @@ static enum weft_status write_part(struct weft_cli *cli, const char *dir, const 
     return st;
 }
 
-static void split_members(struct weft_json_out *o, const struct weft_split *split)
+/* "hash_train" and so on: by them a model's dataset is known again (weft data check prints the same). */
+static enum weft_status hash_member(struct weft_json_out *o, const char *key, const struct weft_rows *rows,
+                                    const struct weft_part *part, struct weft_err *err)
+{
+    struct weft_dataset_hash hash = { 0 };
+    char hex[WEFT_SHA256_HEX];
+    enum weft_status st = part->n ? weft_dataset_hash_init(&hash, err) : WEFT_OK;
+    for (size_t i = 0; !st && i < part->n; i++) st = weft_dataset_hash_add(&hash, &rows->items[part->rows[i]], err);
+    if (!st && part->n) {
+        weft_dataset_hash_finish(&hash, hex);
+        weft_data_key_str(o, key, weft_str_c(hex));
+    }
+    weft_dataset_hash_clear(&hash);
+    return st;
+}
+
+static enum weft_status split_members(struct weft_json_out *o, const struct weft_rows *rows, const struct weft_split *split,
+                                      struct weft_err *err)
 {
     weft_json_out_key(o, "split");
     weft_json_out_object(o);
     weft_data_key_uint(o, "train", split->train.n);
     weft_data_key_uint(o, "valid", split->valid.n);
     weft_data_key_uint(o, "test", split->test.n);
+    enum weft_status st = hash_member(o, "hash_train", rows, &split->train, err);
+    if (!st) st = hash_member(o, "hash_valid", rows, &split->valid, err);
+    if (!st) st = hash_member(o, "hash_test", rows, &split->test, err);
     weft_json_out_object_end(o);
+    return st;
 }
 
 static enum weft_status write_report(struct weft_cli *cli, const char *dir, const struct weft_script_funnel *f,
-                                     const struct weft_report *r, const struct weft_split *split)
+                                     const struct weft_report *r, const struct weft_rows *rows,
+                                     const struct weft_split *split, const struct weft_patch_result *patched)
 {
     struct weft_buf buf = { 0 };
     struct weft_json_out o;
@@ -184,11 +211,12 @@ static enum weft_status write_report(struct weft_cli *cli, const char *dir, cons
     o.indent = 2;
     weft_json_out_object(&o);
     weft_data_script_members(&o, f, r);
-    split_members(&o, split);
+    if (patched) weft_data_patch_members(&o, patched);
+    enum weft_status st = split_members(&o, rows, split, &cli->err);
     weft_json_out_object_end(&o);
     weft_buf_char(&buf, '\n');
     const char *path = weft_path_join(&cli->arena, dir, "report.json");
-    enum weft_status st = weft_buf_check(&buf, "report", &cli->err);
+    if (!st) st = weft_buf_check(&buf, "report", &cli->err);
     if (!st)
         st = path ? weft_file_write(path, weft_buf_view(&buf), &cli->err)
                   : weft_fail_nomem(&cli->err, 0, "a path");
@@ -204,6 +232,7 @@ static enum weft_status build_dataset(struct weft_cli *cli, const struct road *r
     struct weft_rows rows = { 0 };
     struct weft_report report = { 0 };
     struct weft_script_funnel funnel = { 0 };
+    struct weft_patch_result patched = { 0 };
     struct weft_split split = { 0 };
     struct weft_split_settings how = {
         .valid = road->own.valid, .test = road->own.test, .seed = road->recipe.seed, .by = WEFT_SPLIT_SCENE
@@ -217,13 +246,16 @@ static enum weft_status build_dataset(struct weft_cli *cli, const struct road *r
         if (!st) weft_data_script_repairs(cli, &texts[i]);
     }
     if (!st) st = weft_script_rows(a, texts, n, &road->script, &rows, &report, &funnel, &cli->err);
+    if (!st && road->own.patches) st = weft_data_patch(cli, road->own.patches, &rows, &patched);
     if (!st) st = weft_split_rows(a, &rows, &how, &split, &cli->err);
     if (!st) st = write_part(cli, dir, "train.jsonl", &rows, &split.train);
     if (!st) st = write_part(cli, dir, "valid.jsonl", &rows, &split.valid);
     if (!st) st = write_part(cli, dir, "test.jsonl", &rows, &split.test);
-    if (!st) st = write_report(cli, dir, &funnel, &report, &split);
+    if (!st)
+        st = write_report(cli, dir, &funnel, &report, &rows, &split, road->own.patches ? &patched : NULL);
     if (!st && !cli->json) {
         weft_data_script_show(cli, texts, n, road->script.role, &funnel, &report, SHOWN_PLACES);
+        if (road->own.patches) weft_data_patch_show(cli, &patched);
         weft_say(cli, "split by scene: %zu train, %zu validation, %zu test\n", split.train.n, split.valid.n,
                  split.test.n);
     }
@@ -251,8 +283,8 @@ static enum weft_status build_asked(struct weft_cli *cli, const struct road *roa
     if (!st) st = write_part(cli, dir, "train.jsonl", &rows, &split.train);
     if (!st) st = write_part(cli, dir, "valid.jsonl", &rows, &split.valid);
     if (!st) st = write_part(cli, dir, "test.jsonl", &rows, &split.test);
+    if (!st) st = split_members(&o, &rows, &split, &cli->err);
     if (!st) {
-        split_members(&o, &split);
         weft_json_out_object_end(&o);
         weft_buf_char(&buf, '\n');
         st = weft_buf_check(&buf, "report", &cli->err);

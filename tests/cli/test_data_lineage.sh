@@ -94,12 +94,12 @@ echo '{"weft_patch":1}' >>"$work/p.jsonl"
 status 3 "$weft" data apply "$work/doubt.jsonl" --patches "$work/p.jsonl"; has err "[DP1]"; has err "p.jsonl:4"
 # At a terminal (script makes one): d drops the first, k keeps the second, q ends.
 if [ -c /dev/ptmx ] && command -v script >/dev/null; then
-    printf 'dkq' | TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/tty.jsonl" /dev/null >"$work/out" 2>&1
+    printf 'dkq' | TERM=xterm timeout 30 script -qec "$weft data review $work/doubt.jsonl -p $work/tty.jsonl" /dev/null >"$work/out" 2>&1
     [ "$(grep -c '"do":"drop"' "$work/tty.jsonl")" -eq 1 ] && [ "$(grep -c '"do":"keep"' "$work/tty.jsonl")" -eq 1 ] ||
         fail "decisions at a terminal"
-    printf 'eq' | EDITOR="sed -i s/assistant/assistant/;true" TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/ed.jsonl" /dev/null >"$work/out" 2>&1
+    printf 'eq' | EDITOR="sed -i s/assistant/assistant/;true" TERM=xterm timeout 30 script -qec "$weft data review $work/doubt.jsonl -p $work/ed.jsonl" /dev/null >"$work/out" 2>&1
     [ -e "$work/ed.jsonl" ] && fail "an edit that changes nothing is no decision"
-    printf 'eq' | EDITOR='sed -i s/。/！/' TERM=xterm script -qec "$weft data review $work/doubt.jsonl -p $work/ed.jsonl" /dev/null >"$work/out" 2>&1
+    printf 'eq' | EDITOR='sed -i s/。/！/' TERM=xterm timeout 30 script -qec "$weft data review $work/doubt.jsonl -p $work/ed.jsonl" /dev/null >"$work/out" 2>&1
     [ "$(grep -c '"do":"edit"' "$work/ed.jsonl")" -eq 1 ] || fail "an edit with EDITOR"
 fi
 
@@ -135,5 +135,31 @@ status 0 "$weft" data convert 阿沅 --info "$work/lf/dataset_info.json" -o "$wo
 same "$work/rows.jsonl" "$work/back.jsonl"
 status 3 "$weft" data show 阿源 --info "$work/lf/dataset_info.json"; has err 'did you mean "阿沅"'
 status 0 "$weft" data mix 阿沅:5 --info "$work/lf/dataset_info.json" --json; has out '"rows":5,'
+
+# A persona dataset built twice, with 1 and with 4 threads: the same bytes in every file; the hash is that of check.
+for t in 1 4; do
+    status 0 "$weft" data script $one $two --role 阿沅 --turns multi --review -q -o "$work/b$t.jsonl" --threads $t
+    status 0 "$weft" data split "$work/b$t.jsonl" -o "$work/parts$t" --valid 0.2 --test 0.1 --near 0.5 --threads $t -q
+    status 4 "$weft" data mix "$work/parts$t/train.jsonl:0.5" "$work/general.jsonl:0.5" --repeat -o "$work/m$t.jsonl" --threads $t -q
+done
+same "$work/b1.jsonl" "$work/b4.jsonl"
+for f in train valid test; do same "$work/parts1/$f.jsonl" "$work/parts4/$f.jsonl"; done
+same "$work/parts1/report.json" "$work/parts4/report.json"
+[ "$(wc -l <"$work/m1.jsonl")" -eq "$(wc -l <"$work/m4.jsonl")" ] || fail "mixes of equal parts"
+status 0 "$weft" data check "$work/parts1/train.jsonl" --json
+hash=$(grep -o '"hash":"[0-9a-f]*"' "$work/out" | cut -d'"' -f4)
+grep -q "\"hash_train\":\"$hash\"" "$work/parts1/report.json" || fail "the hash of a part is that of check"
+status 0 "$weft" data convert "$work/parts1/train.jsonl" --to messages --no-origin -o "$work/plain.json"
+status 0 "$weft" data check "$work/plain.json"; has out "dataset hash $hash"
+status 0 "$weft" data split "$work/rows.jsonl" -o "$work/byspeaker" --by asker --valid 0.3 --json; has out '"by":"asker"'; has out '"moves":['
+
+# show: pages at a terminal, rows found by text and flag; plain elsewhere.
+if [ -c /dev/ptmx ] && command -v script >/dev/null; then
+    printf 'nG/灯芯湿了\nq' | TERM=xterm timeout 30 script -qec "$weft data show $work/rows.jsonl" /dev/null >"$work/out" 2>&1
+    has out " 1/$n "; has out " 2/$n "; has out " $n/$n "; has out "no other row fits"
+    printf 'q' | TERM=xterm timeout 30 script -qec "$weft data show $work/rows.jsonl --grep 灯芯湿了" /dev/null >"$work/out" 2>&1
+    has out " 2/$n "; has out ">      8  阿沅"
+fi
+status 0 "$weft" data show "$work/rows.jsonl"; [ "$(grep -c '^#' "$work/out")" -eq 5 ] || fail "five rows elsewhere"
 
 exit $failed
