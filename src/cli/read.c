@@ -272,7 +272,7 @@ static void show(struct reading *r, const struct file *f, const struct weft_text
     tell_oddities(cli, t);
 }
 
-/* A dataset by its content, else the reader that fits; a name given decides. */
+/* A dataset by its content, else the reader that fits; a name given decides ("rows" is a dataset's). */
 static enum weft_status read_text(struct reading *r, const char *path, struct weft_text *t)
 {
     struct weft_cli *cli = r->cli;
@@ -362,7 +362,9 @@ static enum weft_status finish(struct reading *r)
         const struct file *f = &r->files[i];
         if (f->verdict == ACCEPT || !many) continue;
         shown++;
-        if (f->verdict == PARTIAL) weft_note(cli, "  read in part: %s\n", f->path);
+        char name[512];         /* of a folder, so perhaps not the user's own */
+        if (f->verdict == PARTIAL)
+            weft_note(cli, "  read in part: %s\n", weft_escape(name, sizeof name, weft_str_c(f->path)));
         else weft_warn(cli, "%s%s%s%s", f->message, f->rule[0] ? " [" : "", f->rule, f->rule[0] ? "]" : "");
     }
     if (n[REFUSED] == r->n) return weft_fail(&cli->err, WEFT_EINPUT, "none of %zu files could be read", r->n);

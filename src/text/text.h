@@ -45,8 +45,8 @@ struct weft_text_settings {
       .def = "2147483648", .min = 1, .max = 1e15, .unit = "bytes", .group = "Input",                                 \
       .help = "a larger file is refused", .help_zh = "超过此大小的文件拒绝读取" },                                   \
     { .key = "reader", .type = WEFT_OPT_STRING, .offset = offsetof(strct, field.reader), .def = "auto",              \
-      .group = "Input", .help = "format to read it as: auto, txt, html, markdown, csv ...",                          \
-      .help_zh = "按此格式读取：auto、txt、html、markdown、csv 等" },                                  \
+      .group = "Input", .help = "format to read it as: auto, txt, html, markdown, csv, docx, epub, pdf",             \
+      .help_zh = "按此格式读取：auto、txt、html、markdown、csv、docx、epub、pdf" },                                    \
     WEFT_PDF_OPTION_ROWS(strct, field.pdf),                                                                          \
     WEFT_ZIP_OPTION_ROWS(strct, field.zip)
 
