@@ -871,16 +871,16 @@ static void run_timers(struct weft_http *h)
 enum weft_status weft_http_step(struct weft_http *h, uint32_t max_wait_ms, struct weft_err *err)
 {
     struct epoll_event events[MAX_EVENTS];
-    struct weft_http_call *c, *last = h->fresh_last;
+    struct weft_http_call *c;
+    size_t n_fresh = 0; /* what is submitted meanwhile waits for the next turn */
     int running;
-    while ((c = h->fresh) != NULL) {
+    for (c = h->fresh; c; c = c->next) n_fresh++;
+    for (; n_fresh && (c = h->fresh) != NULL; n_fresh--) {
         unlink_call(c);
         c->next = h->calls;
         if (h->calls) h->calls->prev = c;
         h->calls = c;
-        bool was_last = c == last; /* what is submitted meanwhile waits for the next turn */
         start(c);
-        if (was_last) break;
     }
     uint64_t now = now_ms(), due = next_due(h, now, max_wait_ms);
     int n = epoll_wait(h->epoll, events, MAX_EVENTS, (int)(due - now));

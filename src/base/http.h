@@ -133,7 +133,7 @@ void weft_http_cancel_all(struct weft_http *h);
 
 /* Calls fn(ctx) once, `delay_ms` from now, from weft_http_run or _step.  Returns 0, or the timer's number. */
 WEFT_MUST_USE uint64_t weft_http_timer(struct weft_http *h, uint64_t delay_ms, void (*fn)(void *ctx), void *ctx);
-void weft_http_timer_cancel(struct weft_http *h, uint64_t timer);
+void weft_http_timer_cancel(struct weft_http *h, uint64_t number);
 
 /* Turns until no call and no timer is left: WEFT_OK.  When progress->cancel is set, calls are cancelled (each `done`
  * is called), timers dropped, and the result is WEFT_ECANCEL.  `progress` may be NULL. */

@@ -26,21 +26,40 @@ static int64_t days_of(int64_t year, int month, int day)
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
+/* At most `most` digits at *p, which moves behind them. */
+static bool take_digits(const char **p, int most, int *out)
+{
+    int n = 0;
+    for (*out = 0; n < most && **p >= '0' && **p <= '9'; n++) *out = *out * 10 + (*(*p)++ - '0');
+    return n > 0;
+}
+
+static bool take_char(const char **p, char c)
+{
+    if (**p != c) return false;
+    ++*p;
+    return true;
+}
+
 /* "Wed, 21 Oct 2015 07:28:00 GMT", and the older "Wednesday, 21-Oct-15 07:28:00 GMT". */
 static bool read_date(const char *s, int64_t *seconds)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int day, year, h, m, sec;
-    char month[4];
-    const char *comma = strchr(s, ',');
-    if (!comma) return false;
-    if (sscanf(comma + 1, " %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT", &day, month, &year, &h, &m, &sec) != 6
-        && sscanf(comma + 1, " %2d-%3[A-Za-z]-%4d %2d:%2d:%2d GMT", &day, month, &year, &h, &m, &sec) != 6)
-        return false;
-    const char *found = strstr(months, month);
+    char month[4] = "";
+    const char *p = strchr(s, ','), *found;
+    if (!p) return false;
+    p += strspn(p, ", ");
+    if (!take_digits(&p, 2, &day) || (*p != ' ' && *p != '-')) return false;
+    char between = *p++;
+    for (int i = 0; i < 3 && *p; i++) month[i] = *p++;
+    found = strstr(months, month);
     if (strlen(month) != 3 || !found || (found - months) % 3) return false;
+    if (!take_char(&p, between) || !take_digits(&p, 4, &year) || !take_char(&p, ' ') || !take_digits(&p, 2, &h)
+        || !take_char(&p, ':') || !take_digits(&p, 2, &m) || !take_char(&p, ':') || !take_digits(&p, 2, &sec))
+        return false;
     if (year < 100) year += year < 70 ? 2000 : 1900;
-    if (day < 1 || day > 31 || h < 0 || h > 23 || m < 0 || m > 59 || sec < 0 || sec > 60) return false;
+    if (day < 1 || day > 31 || h > 23 || m > 59 || sec > 60) return false;
     *seconds = days_of(year, (int)(found - months) / 3 + 1, day) * 86400 + h * 3600 + m * 60 + sec;
     return true;
 }

@@ -41,7 +41,7 @@ enum weft_address_kind {
     WEFT_ADDRESS_NONE       /* a name, not an address */
 };
 enum weft_address_kind weft_address_kind4(uint32_t address);                /* host byte order */
-enum weft_address_kind weft_address_kind6(const unsigned char address[16]); /* IPv4 inside IPv6 is looked into */
+enum weft_address_kind weft_address_kind6(const unsigned char b[16]); /* IPv4 inside IPv6 is looked into */
 /* Of a host as it stands in a URL. */
 enum weft_address_kind weft_address_kind(struct weft_str host);
 

@@ -194,7 +194,8 @@ static void print_json(struct weft_cli *cli, const struct weft_hub_result *r)
         weft_json_out_key(&o, "path");
         weft_json_out_cstr(&o, r->files[i].path);
         weft_json_out_key(&o, "bytes");
-        weft_json_out_uint(&o, r->files[i].size);
+        if (r->files[i].size == UINT64_MAX) weft_json_out_null(&o);
+        else weft_json_out_uint(&o, r->files[i].size);
         weft_json_out_key(&o, "sha256");
         weft_json_out_cstr(&o, r->files[i].sha256);
         weft_json_out_object_end(&o);

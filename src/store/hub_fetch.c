@@ -270,14 +270,14 @@ static void check_and_rename(struct job *j)
 static bool read_content_range(struct weft_str value, uint64_t *from, uint64_t *total)
 {
     char text[128];
-    unsigned long long a, b, all;
-    if (!value.len || value.len >= sizeof text) return false;
+    char *end;
+    if (value.len >= sizeof text || !weft_str_starts(value, WEFT_STR("bytes "))) return false;
     memcpy(text, value.s, value.len);
     text[value.len] = '\0';
-    int n = sscanf(text, "bytes %llu-%llu/%llu", &a, &b, &all);
-    if (n < 2 || b < a) return false;
-    *from = a;
-    if (n == 3) *total = all;
+    if (strspn(text + 6, "0123456789-/*") != value.len - 6 || text[6] == '-') return false;
+    *from = strtoull(text + 6, &end, 10);
+    if (*end != '-' || strtoull(end + 1, &end, 10) < *from || *end != '/') return false;
+    if (end[1] != '*') *total = strtoull(end + 1, NULL, 10);
     return true;
 }
 
