@@ -421,7 +421,14 @@ static enum weft_status inflate_part(const struct weft_zip *z, struct weft_str i
             st = weft_fail_nomem(err, STEP_BYTES, "unpacking");
             goto done;
         }
-        if ((r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR) || (made && !room)
+        if (made && !room) {
+            st = weft_fail_rule(err, WEFT_EINPUT, "ZP5",
+                                "%s: byte %" PRIu64 ": part %s holds more than the %" PRIu64
+                                " bytes that are announced",
+                                z->file, e->data_at + taken, name, e->bytes);
+            goto done;
+        }
+        if ((r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
             || (r != Z_STREAM_END && !made && had_in == s.avail_in))
             break;
         done += made;
