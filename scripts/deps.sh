@@ -24,7 +24,6 @@ libexpat1-dev       header:expat.h
 libsqlite3-dev      header:sqlite3.h
 libseccomp-dev      header:seccomp.h
 libcurl4-openssl-dev header:curl/curl.h
-libxml2-dev         header:libxml2/libxml/HTMLparser.h
 libmd4c-dev         header:md4c.h
 poppler-utils       command:pdftotext
 poppler-data        any

@@ -1,6 +1,6 @@
 /* base/library.h - a shared library that only some verbs need, opened when they do
  *
- * Libraries that take long to load, or have no static archive (libcurl, libxml2, libmd4c), would slow every start of
+ * Libraries that take long to load, or have no static archive (libcurl, libmd4c), would slow every start of
  * the program if it were linked with them.  They are opened by name on first use; types and prototypes come from
  * their own headers at build time:
  *
