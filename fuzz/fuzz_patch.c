@@ -29,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (written) check(!weft_patches_parse(&a, "again", weft_buf_view(&b), &again, &err) && again.n == patches.n);
         weft_err_clear(&err);
         check(!weft_rows_parse(&a, "rows", WEFT_STR(lines), NULL, &rows, NULL, NULL, &err) && rows.n == 3);
-        check(!weft_patches_apply(&a, &rows, &patches, &r, &err) && r.rows_in == r.rows_out + r.dropped && rows.n == r.rows_out);
+        check(!weft_patches_apply(&a, &rows, &patches, &r, &err) && r.rows_in == r.rows_out + r.dropped
+              && rows.n == r.rows_out);
         check(r.match.fits + r.match.moved + r.match.replaced + r.match.already + r.match.unfit == patches.n);
     }
     weft_buf_clear(&b);

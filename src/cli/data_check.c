@@ -77,7 +77,8 @@ static void show_findings(struct weft_cli *cli, const struct settings *s, const 
 {
     const struct weft_quality_rule *rules = weft_quality_rules();
     if (s->signs) {
-        weft_say(cli, "signs of quality: %" PRIu64 " rows with one; each with its first row and turn\n", f->rows_with_signs);
+        weft_say(cli, "signs of quality: %" PRIu64 " rows with one; each with its first row and turn\n",
+                 f->rows_with_signs);
         for (int i = 0; i < WEFT_N_QUALITY; i++) {
             if (!f->signs[i].rows) continue;
             finding_line(cli, rules[i].name, weft_tr(cli->lang, rules[i].help), &f->signs[i], rows);
@@ -88,7 +89,8 @@ static void show_findings(struct weft_cli *cli, const struct settings *s, const 
     weft_say(cli, "private data: %" PRIu64 " rows with some\n", f->rows_with_pii);
     for (int i = 0; i < WEFT_N_PII; i++)
         if (f->pii[i].rows) finding_line(cli, weft_pii_name((enum weft_pii_kind)i), "", &f->pii[i], rows);
-    if (f->rows_with_pii) weft_say(cli, "      fix: %s\n", weft_tr(cli->lang, "weft data clean --mask all, or --drop_pii all"));
+    if (f->rows_with_pii)
+        weft_say(cli, "      fix: %s\n", weft_tr(cli->lang, "weft data clean --mask all, or --drop_pii all"));
 }
 
 static void json_finding(struct weft_json_out *o, const char *name, const struct weft_finding *f)

@@ -15,36 +15,75 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
-      .group = "Output", .short_flag = 'o',
+    { .key = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .group = "Output",
+      .short_flag = 'o',
       .help = "file to write; .json: an array, .csv .tsv: a table, else JSON lines; -: standard output",
       .help_zh = "输出文件；.json 为数组，.csv、.tsv 为表格，其他为每行一个 JSON；- 为标准输出" },
-    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.format), .def = "auto",
-      .choices = WEFT_FORMAT_CHOICES,
-      .group = "Output", .help = "shape of the rows written (auto: alpaca, text for text rows)",
-      .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
-    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.layout),
+    { .key = "to",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, writer.format),
       .def = "auto",
-      .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines, one array, or a table for spreadsheets (auto: by the name)",
-      .help_zh = "每行一个 JSON、一个数组，或电子表格用的表格（auto 按文件名）" },
-    { .key = "indent", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, indent), .min = 1, .max = 16,
-      .def = "4", .group = "Output",
-      .help = "spaces a level in an array", .help_zh = "数组每层缩进的空格数" },
-    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, writer.no_origin),
+      .choices = WEFT_FORMAT_CHOICES,
       .group = "Output",
-      .help = "leave the member \"weft\" out (where each row came from)", .help_zh = "不写 weft 成员（每行的出处）" },
-    { .key = "enter", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, enter), .group = "Output",
-      .help = "dataset_info.json of LLaMA-Factory in which to enter the file written, with its columns and tags",
+      .help = "shape of the rows written (auto: alpaca, text for text rows)",
+      .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
+    { .key = "layout",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, writer.layout),
+      .def = "auto",
+      .choices = WEFT_LAYOUT_CHOICES,
+      .group = "Output",
+      .help = "JSON lines, one array, or a table for spreadsheets (auto: by the name)",
+      .help_zh = "每行一个 JSON、一个数组，或电子表格用的表格（auto 按文件名）" },
+    { .key = "indent",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, indent),
+      .min = 1,
+      .max = 16,
+      .def = "4",
+      .group = "Output",
+      .help = "spaces a level in an array",
+      .help_zh = "数组每层缩进的空格数" },
+    { .key = "no_origin",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, writer.no_origin),
+      .group = "Output",
+      .help = "leave the member \"weft\" out (where each row came from)",
+      .help_zh = "不写 weft 成员（每行的出处）" },
+    { .key = "enter",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, enter),
+      .group = "Output",
+      .help =
+          "dataset_info.json of LLaMA-Factory in which to enter the file written, with its columns and tags",
       .help_zh = "把写出的文件登记到 LLaMA-Factory 的 dataset_info.json（含 columns、tags）" },
-    { .key = "name", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, name), .group = "Output",
-      .help = "its name there (default: the file's name without ending)", .help_zh = "登记的名字（默认为去掉后缀的文件名）" },
+    { .key = "name",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, name),
+      .group = "Output",
+      .help = "its name there (default: the file's name without ending)",
+      .help_zh = "登记的名字（默认为去掉后缀的文件名）" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
-    { .key = "limit", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, in.rows.max_rows), .def = "0",
-      .max = 1e15, .unit = "rows",
-      .group = "Input", .help = "stop after so many rows; 0: all", .help_zh = "读够这么多行就停；0 为全部" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
-      .max = 100, .group = "Output",
-      .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
+    { .key = "limit",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, in.rows.max_rows),
+      .def = "0",
+      .max = 1e15,
+      .unit = "rows",
+      .group = "Input",
+      .help = "stop after so many rows; 0: all",
+      .help_zh = "读够这么多行就停；0 为全部" },
+    { .key = "places",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, places),
+      .def = "8",
+      .max = 100,
+      .group = "Output",
+      .help = "rows left out to show",
+      .help_zh = "显示多少处被舍去的行" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
@@ -118,7 +157,8 @@ static enum weft_status enter(struct weft_cli *cli, const struct settings *s, co
     if (c->texts) e.format = WEFT_FORMAT_TEXT;
     e.ranking = c->judged > 0;
     if (e.format == WEFT_FORMAT_DPO)
-        return weft_fail(&cli->err, WEFT_EARG, "LLaMA-Factory does not read dpo lines; write alpaca, sharegpt or messages");
+        return weft_fail(&cli->err, WEFT_EARG,
+                         "LLaMA-Factory does not read dpo lines; write alpaca, sharegpt or messages");
     if ((c->texts && c->texts < c->writer.n_rows) || (c->judged && c->judged < c->writer.n_rows))
         weft_warn(cli, "%s: rows of different kinds; LLaMA-Factory takes a file as of one kind", s->output);
     e.file_name = weft_str_c(seen_from(cli, s->enter, s->output));
@@ -163,7 +203,8 @@ static enum weft_status run(struct weft_cli *cli)
     if (st) return st;
     weft_data_shape_note(cli, path, &shape);
     if (c.long_cells)
-        weft_warn(cli, "%s: %" PRIu64 " rows have a text of more than 32,767 characters, which Excel cuts", s.output, c.long_cells);
+        weft_warn(cli, "%s: %" PRIu64 " rows have a text of more than 32,767 characters, which Excel cuts",
+                  s.output, c.long_cells);
     if (cli->json) {
         struct weft_buf b = { 0 };
         struct weft_json_out o;

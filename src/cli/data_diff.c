@@ -68,7 +68,9 @@ static enum weft_status put_field(struct weft_cli *cli, const struct weft_diff_f
 static void put_row(struct weft_cli *cli, char sign, size_t number, const struct weft_row *row)
 {
     struct weft_buf b = { 0 };
-    struct weft_str id = row->origin.id, first = row->text.s ? row->text : row->n_turns ? row->turns[0].text : row->text;
+    struct weft_str id = row->origin.id, first = row->text.s    ? row->text
+                                                 : row->n_turns ? row->turns[0].text
+                                                                : row->text;
     weft_buf_printf(&b, "%c #%zu %.*s%s", sign, number + 1, (int)id.len, id.len ? id.s : "", id.len ? ": " : "");
     weft_buf_escaped(&b, weft_str_sub(first, 0, weft_utf8_offset(first, 40)), SIZE_MAX);
     if (row->n_turns > 1) {

@@ -18,8 +18,9 @@ enum weft_status weft_data_find(struct weft_cli *cli, const struct weft_data_inp
     return WEFT_OK;
 }
 
-enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_input *in, const struct weft_str_list *files,
-                                struct weft_rows *rows, struct weft_report *report)
+enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_input *in,
+                                const struct weft_str_list *files, struct weft_rows *rows,
+                                struct weft_report *report)
 {
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; !st && i < files->n; i++) {

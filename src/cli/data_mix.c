@@ -113,7 +113,8 @@ static enum weft_status write_mix(struct weft_cli *cli, const struct settings *s
         w.s.format = row.text.s ? WEFT_FORMAT_TEXT : format == WEFT_FORMAT_TEXT ? WEFT_FORMAT_AUTO : format;
         st = weft_rows_writer_add(&w, &row, &fault);
         if (st == WEFT_EINPUT)
-            st = weft_report_drop(&r->unwritable, &cli->arena, weft_str_c(fault.msg), 1, (struct weft_str){ 0 }, &cli->err);
+            st = weft_report_drop(&r->unwritable, &cli->arena, weft_str_c(fault.msg), 1,
+                                  (struct weft_str){ 0 }, &cli->err);
         else if (st) st = weft_fail(&cli->err, st, "%s", fault.msg);
         else st = weft_dataset_hash_add(&hash, &row, &cli->err);
         weft_arena_release(&scratch, mark);

@@ -1,5 +1,5 @@
-/* weft data review FILE: the doubtful rows, one by one, for a person to decide; decisions go to a patch file, each as soon as
- * it is taken.  weft data apply FILE --patches P -o OUT does what they say. */
+/* weft data review FILE: the doubtful rows, one by one, for a person to decide; decisions go to a patch file, each
+ * as soon as it is taken.  weft data apply FILE --patches P -o OUT does what they say. */
 #include "cli/data.h"
 #include "cli/data_patch.h"
 #include "cli/data_row.h"
@@ -23,25 +23,62 @@ struct settings {
 };
 
 static const struct weft_option review_rows[] = {
-    { .key = "patches", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, patches), .group = "Decisions",
-      .short_flag = 'p', .help = "file of decisions, made when there is none (FILE.patches.jsonl)",
+    { .key = "patches",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, patches),
+      .group = "Decisions",
+      .short_flag = 'p',
+      .help = "file of decisions, made when there is none (FILE.patches.jsonl)",
       .help_zh = "保存决定的文件，没有则新建（默认 FILE.patches.jsonl）" },
-    { .key = "decide", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, decide), .group = "Decisions",
+    { .key = "decide",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, decide),
+      .group = "Decisions",
       .help = "ROW=keep, drop, speaker:NAME, asker:NAME or edit:FILE (a JSON row); ROW is a number or an id",
-      .help_zh = "不进入界面直接决定：ROW=keep、drop、speaker:名字、asker:名字 或 edit:文件（一行 JSON）；ROW 为行号或编号" },
-    { .key = "note", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, note), .group = "Decisions",
-      .help = "a word on why, kept with the decisions", .help_zh = "与决定一起保存的说明" },
-    { .key = "list", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, list), .group = "Output",
-      .help = "print the rows, ask nothing", .help_zh = "只列出，不询问" },
-    { .key = "flags", .type = WEFT_OPT_LIST, .offset = offsetof(struct settings, flags),
-      .def = "review,chorus,self,continued,quality,unverified,quarantined", .group = "Which",
-      .help = "flags that make a row doubtful", .help_zh = "带这些标记的行视为存疑" },
-    { .key = "confidence", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, confidence), .def = "0.8", .max = 1,
-      .group = "Which", .help = "rows whose confidence is below this are doubtful", .help_zh = "置信度低于此值的行视为存疑" },
-    { .key = "all", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, all), .group = "Which",
-      .help = "rows that are decided too", .help_zh = "已经决定过的行也列出" },
-    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "3", .max = 1000,
-      .unit = "lines", .group = "Output", .help = "lines of the source before and after", .help_zh = "原文前后各显示几行" },
+      .help_zh =
+          "不进入界面直接决定：ROW=keep、drop、speaker:名字、asker:名字 或 edit:文件（一行 JSON）；ROW 为行号或编号" },
+    { .key = "note",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, note),
+      .group = "Decisions",
+      .help = "a word on why, kept with the decisions",
+      .help_zh = "与决定一起保存的说明" },
+    { .key = "list",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, list),
+      .group = "Output",
+      .help = "print the rows, ask nothing",
+      .help_zh = "只列出，不询问" },
+    { .key = "flags",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, flags),
+      .def = "review,chorus,self,continued,quality,unverified,quarantined",
+      .group = "Which",
+      .help = "flags that make a row doubtful",
+      .help_zh = "带这些标记的行视为存疑" },
+    { .key = "confidence",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, confidence),
+      .def = "0.8",
+      .max = 1,
+      .group = "Which",
+      .help = "rows whose confidence is below this are doubtful",
+      .help_zh = "置信度低于此值的行视为存疑" },
+    { .key = "all",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, all),
+      .group = "Which",
+      .help = "rows that are decided too",
+      .help_zh = "已经决定过的行也列出" },
+    { .key = "context",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, context),
+      .def = "3",
+      .max = 1000,
+      .unit = "lines",
+      .group = "Output",
+      .help = "lines of the source before and after",
+      .help_zh = "原文前后各显示几行" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -112,7 +149,9 @@ static enum weft_status take(struct review *x, size_t row, struct weft_patch *p)
     p->note = weft_str_c(x->s->note);
     enum weft_status st = weft_patch_write(&b, p, err);
     if (!st) st = weft_file_append(x->s->patches, weft_buf_view(&b), err);
-    if (!st) st = weft_patches_parse(&x->cli->arena, x->s->patches, weft_str_dup(&x->cli->arena, weft_buf_view(&b)), &x->patches, err);
+    if (!st)
+        st = weft_patches_parse(&x->cli->arena, x->s->patches,
+                                weft_str_dup(&x->cli->arena, weft_buf_view(&b)), &x->patches, err);
     if (!st) x->match.of_row[row] = x->patches.n - 1;
     if (!st) x->taken++;
     weft_buf_clear(&b);
@@ -181,8 +220,9 @@ static enum weft_status decide(struct review *x, const char *word)
     if (strncmp(what, "speaker:", 8) == 0 && what[8]) return take_simple(x, row, WEFT_PATCH_SPEAKER, what + 8, NULL);
     if (strncmp(what, "asker:", 6) == 0 && what[6]) return take_simple(x, row, WEFT_PATCH_SPEAKER, NULL, what + 6);
     if (strncmp(what, "edit:", 5) == 0 && what[5]) return take_edit(x, row, what + 5, &x->cli->err);
-    return weft_fail(&x->cli->err, WEFT_EARG,
-                     "--decide %s: expected ROW=keep, ROW=drop, ROW=speaker:NAME, ROW=asker:NAME or ROW=edit:FILE", word);
+    return weft_fail(
+        &x->cli->err, WEFT_EARG,
+        "--decide %s: expected ROW=keep, ROW=drop, ROW=speaker:NAME, ROW=asker:NAME or ROW=edit:FILE", word);
 }
 
 /* ---- the editor ---- */
@@ -230,7 +270,9 @@ static enum weft_status edit(struct review *x, size_t row)
         enum weft_status read = take_edit(x, row, path, &fault);
         if (!read) break;
         if (read != WEFT_EINPUT) st = weft_fail(&cli->err, read, "%s", fault.msg);
-        else if (weft_pager_show(cli, weft_str_c(fault.msg), weft_tr(cli->lang, " e edit again   any other key: leave it ")) != 'e')
+        else if (weft_pager_show(cli, weft_str_c(fault.msg),
+                                 weft_tr(cli->lang, " e edit again   any other key: leave it "))
+                 != 'e')
             break;
     }
     if (fd >= 0) unlink(path);
@@ -240,8 +282,9 @@ static enum weft_status edit(struct review *x, size_t row)
 
 /* ---- the terminal ---- */
 
-static const char help_en[] = "k  keep the row as it is\nd  drop it\ne  edit it in $EDITOR\ns  set who speaks\n"
-                              "a  set who asks\nn, Enter, right  next\np, left  previous\nq  end; decisions are saved already\n";
+static const char help_en[] =
+    "k  keep the row as it is\nd  drop it\ne  edit it in $EDITOR\ns  set who speaks\n"
+    "a  set who asks\nn, Enter, right  next\np, left  previous\nq  end; decisions are saved already\n";
 
 static void page(struct review *x, size_t at, struct weft_buf *b)
 {
@@ -256,7 +299,9 @@ static void page(struct review *x, size_t at, struct weft_buf *b)
         weft_buf_char(b, '\n');
         weft_data_source_lines(b, &x->source, &r->origin, (uint64_t)x->s->context);
         break;
-    case WEFT_SOURCE_CHANGED: weft_buf_printf(b, "\n%s\n", weft_tr(x->cli->lang, "the source file has changed since")); break;
+    case WEFT_SOURCE_CHANGED:
+        weft_buf_printf(b, "\n%s\n", weft_tr(x->cli->lang, "the source file has changed since"));
+        break;
     case WEFT_SOURCE_GONE: weft_buf_printf(b, "\n%s\n", weft_tr(x->cli->lang, "the source file is not here")); break;
     default: break;
     }
@@ -265,7 +310,8 @@ static void page(struct review *x, size_t at, struct weft_buf *b)
 static enum weft_status ask_speaker(struct review *x, size_t row, bool asker)
 {
     const char *name =
-        weft_pager_ask(x->cli, weft_tr(x->cli->lang, asker ? "who asks (Enter: as it was):" : "who speaks (Enter: as it was):"));
+        weft_pager_ask(x->cli, weft_tr(x->cli->lang, asker ? "who asks (Enter: as it was):"
+                                                           : "who speaks (Enter: as it was):"));
     if (!name) return WEFT_OK;
     return take_simple(x, row, WEFT_PATCH_SPEAKER, asker ? NULL : name, asker ? name : NULL);
 }
@@ -281,7 +327,8 @@ static enum weft_status review(struct review *x)
         size_t row = x->queue[at];
         page(x, at, &b);
         weft_buf_printf(&status, " %zu/%zu  ", at + 1, x->n);
-        weft_buf_cstr(&status, weft_tr(cli->lang, "k keep  d drop  e edit  s speaker  n next  p back  q quit  ? help "));
+        weft_buf_cstr(&status, weft_tr(cli->lang,
+                                       "k keep  d drop  e edit  s speaker  n next  p back  q quit  ? help "));
         st = weft_buf_check(&b, "the output", &cli->err);
         int key = st || !status.s ? WEFT_KEY_END : weft_pager_show(cli, weft_buf_view(&b), status.s);
         bool next = false;
@@ -293,7 +340,10 @@ static enum weft_status review(struct review *x)
         case 's': st = ask_speaker(x, row, false); break;
         case 'a': st = ask_speaker(x, row, true); break;
         case '?':
-        case 'h': weft_pager_show(cli, weft_str_c(weft_tr(cli->lang, help_en)), weft_tr(cli->lang, " any key goes on ")); break;
+        case 'h':
+            weft_pager_show(cli, weft_str_c(weft_tr(cli->lang, help_en)),
+                            weft_tr(cli->lang, " any key goes on "));
+            break;
         case 'p':
         case WEFT_KEY_LEFT: at -= at > 0; break;
         case 'n':
@@ -368,8 +418,8 @@ static void summary(struct review *x)
     weft_data_figure(x->cli, "left to decide", doubtful - decided, doubtful);
     if (x->taken) weft_say(x->cli, "%s: %" PRIu64 " decisions added\n", x->s->patches, x->taken);
     if (x->match.unfit)
-        weft_say(x->cli, "%" PRIu64 " decisions of %s do not fit these rows; weft data apply names them\n", x->match.unfit,
-                 x->s->patches);
+        weft_say(x->cli, "%" PRIu64 " decisions of %s do not fit these rows; weft data apply names them\n",
+                 x->match.unfit, x->s->patches);
 }
 
 static enum weft_status run(struct weft_cli *cli)

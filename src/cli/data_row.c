@@ -104,7 +104,9 @@ bool weft_data_doubts(const struct weft_row *row, const struct weft_str_list *fl
     size_t n = 0;
     if (weft_flags_have(o->flags, WEFT_STR("reviewed")) || weft_flags_have(o->flags, WEFT_STR("edited"))) return false;
     for (size_t i = 0; i < flags->n; i++)
-        if (weft_flags_have(o->flags, weft_str_c(flags->items[i]))) weft_buf_printf(why, "%s%s", n++ ? ", " : "", flags->items[i]);
-    if (o->confidence > 0 && o->confidence < sure) weft_buf_printf(why, "%sconfidence %.2f", n++ ? ", " : "", o->confidence);
+        if (weft_flags_have(o->flags, weft_str_c(flags->items[i])))
+            weft_buf_printf(why, "%s%s", n++ ? ", " : "", flags->items[i]);
+    if (o->confidence > 0 && o->confidence < sure)
+        weft_buf_printf(why, "%sconfidence %.2f", n++ ? ", " : "", o->confidence);
     return n > 0;
 }

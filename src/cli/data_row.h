@@ -36,8 +36,8 @@ void weft_data_source_close(struct weft_data_source *s);
 
 /* ---- doubts ---- */
 
-/* Why a row is doubtful, as words for people separated by ", ": flags of the list, and a confidence below `sure`.  False:
- * it is not, or somebody has decided ("reviewed", "edited"). */
+/* Why a row is doubtful, as words for people separated by ", ": flags of the list, and a confidence below `sure`. 
+ * False: it is not, or somebody has decided ("reviewed", "edited"). */
 bool weft_data_doubts(const struct weft_row *row, const struct weft_str_list *flags, double sure, struct weft_buf *why);
 
 /* ---- one page at a time (cli/pager.c) ---- */
@@ -46,7 +46,15 @@ bool weft_data_doubts(const struct weft_row *row, const struct weft_str_list *fl
 bool weft_pager_can(void);
 /* Clears the screen and shows `text` (lines longer than the screen are folded), from `*top` lines down, with `status`
  * in the last line, and waits for a key: its character, or one of WEFT_KEY_*.  Scrolling is done inside. */
-enum { WEFT_KEY_END = -1, WEFT_KEY_UP = 0x100, WEFT_KEY_DOWN, WEFT_KEY_LEFT, WEFT_KEY_RIGHT, WEFT_KEY_HOME, WEFT_KEY_LAST };
+enum {
+    WEFT_KEY_END = -1,
+    WEFT_KEY_UP = 0x100,
+    WEFT_KEY_DOWN,
+    WEFT_KEY_LEFT,
+    WEFT_KEY_RIGHT,
+    WEFT_KEY_HOME,
+    WEFT_KEY_LAST
+};
 int weft_pager_show(struct weft_cli *cli, struct weft_str text, const char *status);
 /* A line typed behind `prompt` in the last line; NULL: given up.  In the arena of `cli`. */
 const char *weft_pager_ask(struct weft_cli *cli, const char *prompt);

@@ -1,5 +1,5 @@
-/* weft data show FILE: rows to read, and the lines of the source that they came from.  At a terminal one row a page, with
- * keys like those of less; elsewhere, or with --limit, as plain text. */
+/* weft data show FILE: rows to read, and the lines of the source that they came from.  At a terminal one row a
+ * page, with keys like those of less; elsewhere, or with --limit, as plain text. */
 #include "cli/data.h"
 #include "cli/data_row.h"
 #include "cli/verbs.h"
@@ -17,27 +17,57 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "row", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, row), .def = "0", .max = 1e15,
+    { .key = "row",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, row),
+      .def = "0",
+      .max = 1e15,
       .group = "Which",
       .help = "the first row to show, counted from 1; 0: the first that fits",
       .help_zh = "从第几行开始显示（从 1 数起）；0 为第一个符合的" },
-    { .key = "limit", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, limit), .def = "0",
-      .max = 1e15, .group = "Which",
-      .unit = "rows", .help = "rows to print; 0: pages at a terminal, else 5", .help_zh = "打印几行；0：在终端中翻页，否则 5 行" },
-    { .key = "id", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, id), .group = "Which",
+    { .key = "limit",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, limit),
+      .def = "0",
+      .max = 1e15,
+      .group = "Which",
+      .unit = "rows",
+      .help = "rows to print; 0: pages at a terminal, else 5",
+      .help_zh = "打印几行；0：在终端中翻页，否则 5 行" },
+    { .key = "id",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, id),
+      .group = "Which",
       .help = "only the row of this id: s000012",
       .help_zh = "只显示此编号的行：s000012" },
-    { .key = "find", .alias = "grep", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, find), .group = "Which",
+    { .key = "find",
+      .alias = "grep",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, find),
+      .group = "Which",
       .help = "only rows with this text",
       .help_zh = "只显示含有此文字的行" },
-    { .key = "flag", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, flag), .group = "Which",
+    { .key = "flag",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, flag),
+      .group = "Which",
       .help = "only rows with this flag: merged, chorus, repaired, self ...",
       .help_zh = "只显示带此标记的行：merged、chorus、repaired、self 等" },
-    { .key = "source", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, source), .group = "Output",
-      .help = "show the lines of the source file too", .help_zh = "同时显示源文件中的原文" },
-    { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "2",
-      .max = 1000, .unit = "lines", .group = "Output",
-      .help = "lines of the source before and after", .help_zh = "原文前后各显示几行" },
+    { .key = "source",
+      .type = WEFT_OPT_BOOL,
+      .offset = offsetof(struct settings, source),
+      .group = "Output",
+      .help = "show the lines of the source file too",
+      .help_zh = "同时显示源文件中的原文" },
+    { .key = "context",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, context),
+      .def = "2",
+      .max = 1000,
+      .unit = "lines",
+      .group = "Output",
+      .help = "lines of the source before and after",
+      .help_zh = "原文前后各显示几行" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -160,7 +190,9 @@ static int show_page(struct pages *p, size_t at, const char *said)
         if (state == WEFT_SOURCE_GONE) weft_buf_cstr(&b, weft_tr(cli->lang, "the source file is not here"));
     }
     weft_buf_printf(&status, " %zu/%zu  %s", at + 1, p->ix.n, said);
-    weft_buf_cstr(&status, weft_tr(cli->lang, "n next  p back  g first  G last  : row  / find  f flag  o source  q quit "));
+    weft_buf_cstr(
+        &status,
+        weft_tr(cli->lang, "n next  p back  g first  G last  : row  / find  f flag  o source  q quit "));
     if (!b.failed && !status.failed) key = weft_pager_show(cli, weft_buf_view(&b), status.s);
 done:
     weft_buf_clear(&b);
@@ -185,7 +217,8 @@ static enum weft_status show_pages(struct show *x, const struct weft_rows_settin
         size_t to = at;
         said = "";
         if (key == 'q' || key == WEFT_KEY_END) break;
-        if (key == 'n' || key == ' ' || key == '\n' || key == '\r' || key == WEFT_KEY_RIGHT) to = next_fit(&p, at + 1, 1);
+        if (key == 'n' || key == ' ' || key == '\n' || key == '\r' || key == WEFT_KEY_RIGHT)
+            to = next_fit(&p, at + 1, 1);
         else if (key == 'p' || key == 'b' || key == WEFT_KEY_LEFT) to = next_fit(&p, at - 1, -1);
         else if (key == 'g' || key == WEFT_KEY_HOME) to = next_fit(&p, 0, 1);
         else if (key == 'G' || key == WEFT_KEY_LAST) to = next_fit(&p, p.ix.n - 1, -1);

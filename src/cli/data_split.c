@@ -16,36 +16,72 @@ struct settings {
 };
 
 static const struct weft_option rows_table[] = {
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output),
-      .group = "Output", .short_flag = 'o',
-      .help = "folder to make", .help_zh = "要生成的目录" },
-    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, format), .def = "auto",
+    { .key = "output",
+      .type = WEFT_OPT_STRING,
+      .offset = offsetof(struct settings, output),
+      .group = "Output",
+      .short_flag = 'o',
+      .help = "folder to make",
+      .help_zh = "要生成的目录" },
+    { .key = "to",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, format),
+      .def = "auto",
       .choices = WEFT_FORMAT_CHOICES,
-      .group = "Output", .help = "shape of the rows written (auto: alpaca, text for text rows)",
+      .group = "Output",
+      .help = "shape of the rows written (auto: alpaca, text for text rows)",
       .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
-    { .key = "valid", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.valid), .def = "0.1",
-      .max = 1e12, .group = "Split",
-      .help = "validation part: a share below 1, or a number of rows", .help_zh = "验证集：小于 1 为比例，否则为行数" },
-    { .key = "test", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.test), .def = "0",
-      .max = 1e12, .group = "Split",
-      .help = "test part: a share below 1, or a number of rows", .help_zh = "测试集：小于 1 为比例，否则为行数" },
-    { .key = "by", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, split.by), .def = "scene",
+    { .key = "valid",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, split.valid),
+      .def = "0.1",
+      .max = 1e12,
+      .group = "Split",
+      .help = "validation part: a share below 1, or a number of rows",
+      .help_zh = "验证集：小于 1 为比例，否则为行数" },
+    { .key = "test",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, split.test),
+      .def = "0",
+      .max = 1e12,
+      .group = "Split",
+      .help = "test part: a share below 1, or a number of rows",
+      .help_zh = "测试集：小于 1 为比例，否则为行数" },
+    { .key = "by",
+      .type = WEFT_OPT_CHOICE,
+      .offset = offsetof(struct settings, split.by),
+      .def = "scene",
       .choices = WEFT_SPLIT_CHOICES,
-      .group = "Split", .help = "what stays together: a scene, chapter, source file ...; row: single rows as LLaMA-Factory's val_size",
-      .help_zh = "哪些行不拆开：同一场戏、章节、源文件等；row：按单行划分（与 LLaMA-Factory 的 val_size 相同）" },
-    { .key = "near", .type = WEFT_OPT_FLOAT, .offset = offsetof(struct settings, split.near), .def = "0.8", .max = 1,
-      .group = "Split", .help = "held-out rows that are this near to a training row go to training (Jaccard; 0: not looked for)",
+      .group = "Split",
+      .help =
+          "what stays together: a scene, chapter, source file ...; row: single rows as LLaMA-Factory's val_size",
+      .help_zh =
+          "哪些行不拆开：同一场戏、章节、源文件等；row：按单行划分（与 LLaMA-Factory 的 val_size 相同）" },
+    { .key = "near",
+      .type = WEFT_OPT_FLOAT,
+      .offset = offsetof(struct settings, split.near),
+      .def = "0.8",
+      .max = 1,
+      .group = "Split",
+      .help =
+          "held-out rows that are this near to a training row go to training (Jaccard; 0: not looked for)",
       .help_zh = "与训练集某行的相似度（Jaccard）达到此值的验证、测试行移入训练集；0 为不检查" },
-    { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, split.seed), .def = "42",
-      .max = 9e18, .group = "Split",
-      .help = "the same seed gives the same parts", .help_zh = "种子相同则划分相同" },
+    { .key = "seed",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, split.seed),
+      .def = "42",
+      .max = 9e18,
+      .group = "Split",
+      .help = "the same seed gives the same parts",
+      .help_zh = "种子相同则划分相同" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
 
 static enum weft_status write_part(struct weft_cli *cli, const char *dir, const char *name, int format,
-                                   const struct weft_rows *rows, const struct weft_part *part, char hex[WEFT_SHA256_HEX])
+                                   const struct weft_rows *rows, const struct weft_part *part,
+                                   char hex[WEFT_SHA256_HEX])
 {
     struct weft_dataset_hash hash = { 0 };
     struct weft_rows_writer w = { 0 };
@@ -67,10 +103,11 @@ static enum weft_status write_part(struct weft_cli *cli, const char *dir, const 
 
 enum { MOVES_SHOWN = 1000 };
 
-static void describe(struct weft_buf *b, const struct settings *s, const struct weft_rows *rows, const struct weft_split *split,
-                     const struct weft_report *r)
+static void describe(struct weft_buf *b, const struct settings *s, const struct weft_rows *rows,
+                     const struct weft_split *split, const struct weft_report *r)
 {
-    static const char *const by[] = { "scene", "row", "chapter", "source", "episode", "speaker", "asker", "page", "parent", "set" };
+    static const char *const by[] = { "scene",   "row",   "chapter", "source", "episode",
+                                      "speaker", "asker", "page",    "parent", "set" };
     static const char *const parts[] = { "train", "valid", "test" };
     struct weft_json_out o;
     weft_json_out_init(&o, b);

@@ -1,4 +1,5 @@
-/* weft data trace ROW FILE...: where a row came from, and the rows that it was made of, as far back as the files go. */
+/* weft data trace ROW FILE...: where a row came from, and the rows that it was made of, as far back as the files
+ * go. */
 #include "cli/data.h"
 #include "cli/data_row.h"
 #include "cli/verbs.h"
@@ -73,8 +74,8 @@ static struct weft_str base_name(struct weft_str path)
     return path;
 }
 
-/* The set that a mixed row names: among the files given (by path, then by name), or a file on disk, also beside the set
- * that the row is in. */
+/* The set that a mixed row names: among the files given (by path, then by name), or a file on disk, also beside the
+ * set that the row is in. */
 static bool find_set(struct trace *t, size_t from, struct weft_str name, size_t *set)
 {
     struct weft_str words[2] = { weft_str_dup(&t->cli->arena, name), { NULL, 0 } };
@@ -84,7 +85,8 @@ static bool find_set(struct trace *t, size_t from, struct weft_str name, size_t 
         if (weft_str_is(name, t->sets[i].name)) return *set = i, true;
     for (size_t i = 0; i < t->n_sets; i++)
         if (i != from && weft_str_eq(base_name(name), base_name(weft_str_c(t->sets[i].name)))) return *set = i, true;
-    words[1] = weft_str_printf(&t->cli->arena, "%.*s%.*s", (int)(here.len - base_name(here).len), here.s, (int)name.len, name.s);
+    words[1] = weft_str_printf(&t->cli->arena, "%.*s%.*s", (int)(here.len - base_name(here).len), here.s,
+                               (int)name.len, name.s);
     for (size_t i = 0; i < 2; i++) {
         if (!words[i].s || !weft_file_exists(words[i].s)) continue;
         if (!open_set(t, words[i].s, set)) return true;
@@ -176,7 +178,8 @@ static void show_source(struct trace *t, size_t depth, const char *dataset, cons
     if (t->json && state == WEFT_SOURCE_CHANGED) member(t, "sha256_now", weft_str_c(t->source.text.sha256));
     if (t->json) return;
     if (state == WEFT_SOURCE_CHANGED) {
-        line(t, depth, "changed", weft_str_c(weft_tr(t->cli->lang, "the source file is another now; its lines are not shown")));
+        line(t, depth, "changed",
+             weft_str_c(weft_tr(t->cli->lang, "the source file is another now; its lines are not shown")));
         line(t, depth, "sha256 now", weft_str_c(t->source.text.sha256));
     } else if (state == WEFT_SOURCE_GONE) line(t, depth, "lost", weft_str_c(t->source.err.msg));
     else weft_data_source_lines(t->out, &t->source, o, (uint64_t)t->s->context);
@@ -193,7 +196,9 @@ static enum weft_status show_ancestor(struct trace *t, const struct step *at, bo
     for (const struct step *s = at; found && s; s = s->below) circle |= s->set == set && s->row == row;
     if (found && !circle && next.depth < MOST_DEPTH) return show_row(t, &next);
     t->missing++;
-    const char *why = !found ? "not in the files given" : circle ? "a circle: this row is its own ancestor" : "too many generations";
+    const char *why = !found   ? "not in the files given"
+                      : circle ? "a circle: this row is its own ancestor"
+                               : "too many generations";
     if (t->json) {
         weft_json_out_object(t->json);
         member(t, "id", name);
@@ -219,7 +224,9 @@ static enum weft_status show_from(struct trace *t, const struct step *at, const 
     }
     /* Of several rows with one id, the one whose number is remembered. */
     size_t number = o->from_row ? (size_t)o->from_row - 1 : 0;
-    if (found && o->from_row && number < t->sets[set].n && t->sets[set].spans[number].id == t->sets[set].spans[row].id) row = number;
+    if (found && o->from_row && number < t->sets[set].n
+        && t->sets[set].spans[number].id == t->sets[set].spans[row].id)
+        row = number;
     weft_buf_printf(&b, "%.*s #%" PRIu64 " %.*s", (int)o->from_set.len, o->from_set.s, o->from_row, (int)o->from_id.len,
                     o->from_id.len ? o->from_id.s : "");
     line(t, at->depth, "mixed from", weft_str_trim_ascii(weft_buf_view(&b)));
@@ -284,7 +291,9 @@ static enum weft_status show_row(struct trace *t, const struct step *at)
     fact(t, at->depth, "asked by", "prompt_speaker", o->prompt_speaker);
     fact(t, at->depth, "answered by", "speaker", o->speaker);
     fact(t, at->depth, "flags", "flags", o->flags);
-    if (o->confidence > 0) fact(t, at->depth, "confidence", "confidence", weft_str_c(weft_json_format_double(confidence, o->confidence)));
+    if (o->confidence > 0)
+        fact(t, at->depth, "confidence", "confidence",
+             weft_str_c(weft_json_format_double(confidence, o->confidence)));
     if (o->file.s) show_place(t, at->depth, o);
     show_source(t, at->depth, name, o);
     st = show_from(t, at, o);
@@ -339,7 +348,8 @@ static enum weft_status run(struct weft_cli *cli)
     weft_data_source_close(&t.source);
     for (size_t i = 0; i < t.n_sets; i++) weft_row_index_close(&t.sets[i]);
     if (!st && t.missing)
-        st = weft_fail(&cli->err, WEFT_EPARTIAL, "%" PRIu64 " steps of the way back were not found; see above", t.missing);
+        st = weft_fail(&cli->err, WEFT_EPARTIAL,
+                       "%" PRIu64 " steps of the way back were not found; see above", t.missing);
     return st;
 }
 

@@ -1,8 +1,8 @@
 /* dataset/canon.h - what a row says, in one spelling, and its hash
  *
  * Two rows that would train the same have the same canonical text, whatever format they were read from and wherever
- * they came from: one compact JSON object of system, tools, turns, text, chosen, rejected, kto_tag and the members that
- * nobody read.  Origin, ids and the place where an Alpaca row splits its prompt are not in it.
+ * they came from: one compact JSON object of system, tools, turns, text, chosen, rejected, kto_tag and the members
+ * that nobody read.  Origin, ids and the place where an Alpaca row splits its prompt are not in it.
  * The hash of a dataset is the SHA-256 of its rows' canonical texts in order, each ended by LF.
  *
  * Threads: one per struct.
@@ -36,7 +36,8 @@ void weft_dataset_hash_clear(struct weft_dataset_hash *h);      /* accepts a zer
 WEFT_MUST_USE enum weft_status weft_dataset_hash_rows(const struct weft_rows *rows, char out[WEFT_SHA256_HEX],
                                                       struct weft_err *err);
 
-/* "system", "user", "assistant", "tool_call", "tool": the words for roles in canonical texts, patches and on screen. */
+/* "system", "user", "assistant", "tool_call", "tool": the words for roles in canonical texts, patches and on
+ * screen. */
 const char *weft_role_name(enum weft_role role);
 
 #endif

@@ -43,7 +43,10 @@ static uint64_t key_of(const struct side *s, size_t i, enum round round)
     switch (round) {
     case ID_AND_CONTENT: return id ? weft_xxh3(&s->content[i], sizeof s->content[i], id) : 0;
     case CONTENT: return s->content[i];
-    case PLACE: return o->file.len && o->line ? weft_xxh3(numbers, sizeof numbers, text_hash(o->part, text_hash(o->file, 5))) : 0;
+    case PLACE:
+        return o->file.len && o->line
+                   ? weft_xxh3(numbers, sizeof numbers, text_hash(o->part, text_hash(o->file, 5)))
+                   : 0;
     default: return id;
     }
 }
@@ -261,7 +264,8 @@ struct pieces {
     bool failed;
 };
 
-static void piece(struct pieces *p, enum weft_diff_op op, struct weft_str s, const struct chars *c, size_t from, size_t to)
+static void piece(struct pieces *p, enum weft_diff_op op, struct weft_str s, const struct chars *c,
+                  size_t from, size_t to)
 {
     if (from >= to || p->failed) return;
     p->failed = !WEFT_GROW(p->arena, p->items, p->n, p->cap);

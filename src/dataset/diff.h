@@ -1,10 +1,10 @@
 /* dataset/diff.h - what changed between two versions of a dataset
  *
  * Rows are matched in four rounds, each over what the rounds before left: same id and same content; same content (the
- * row was renumbered or moved); same source place (file name, part, lines, bytes); same id.  Only ids and places that one row of
- * each side has count.  Rows matched in the last two rounds are changed; rows without a partner were added or removed.
- * (Ids come last because builders number rows in order: one row more at the top renumbers all others.)
- * Content is the canonical text of dataset/canon.h: two rows that train the same are the same.
+ * row was renumbered or moved); same source place (file name, part, lines, bytes); same id.  Only ids and places
+ * that one row of each side has count.  Rows matched in the last two rounds are changed; rows without a partner
+ * were added or removed. (Ids come last because builders number rows in order: one row more at the top renumbers
+ * all others.) Content is the canonical text of dataset/canon.h: two rows that train the same are the same.
  *
  * Owner:   the arena.
  * Threads: one per call.
@@ -33,7 +33,8 @@ struct weft_diff {
 };
 
 WEFT_MUST_USE enum weft_status weft_diff_rows(struct weft_arena *a, const struct weft_rows *before,
-                                              const struct weft_rows *after, struct weft_diff *out, struct weft_err *err);
+                                              const struct weft_rows *after, struct weft_diff *out,
+                                              struct weft_err *err);
 
 /* One part of a row that differs.  s == NULL: that side does not have it. */
 struct weft_diff_field {
@@ -41,8 +42,8 @@ struct weft_diff_field {
     struct weft_str before, after;
 };
 WEFT_MUST_USE enum weft_status weft_diff_fields(struct weft_arena *a, const struct weft_row *before,
-                                                const struct weft_row *after, struct weft_diff_field **fields, size_t *n,
-                                                struct weft_err *err);
+                                                const struct weft_row *after, struct weft_diff_field **fields,
+                                                size_t *n, struct weft_err *err);
 
 /* ---- characters ---- */
 

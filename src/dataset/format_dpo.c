@@ -1,6 +1,6 @@
-/* OpenAI's preference fine-tuning lines: {"input": {"messages", "tools", "parallel_tool_calls"}, "preferred_output": [message],
- * "non_preferred_output": [message]}.  In memory a preference row like any other.  parallel_tool_calls, which nobody here
- * reads, is kept with the row's other members and goes back into input. */
+/* OpenAI's preference fine-tuning lines: {"input": {"messages", "tools", "parallel_tool_calls"},
+ * "preferred_output": [message], "non_preferred_output": [message]}.  In memory a preference row like any other. 
+ * parallel_tool_calls, which nobody here reads, is kept with the row's other members and goes back into input. */
 #include "dataset/format_parts.h"
 
 #include "base/lang.h"
@@ -36,7 +36,8 @@ static enum weft_status read_dpo(struct weft_row_reader *r, const struct weft_js
     return row->extra.s ? WEFT_OK : weft_fail_nomem(r->err, inner.len + outer.len, "a row");
 }
 
-static enum weft_status out_answer(struct weft_json_out *o, const char *key, const struct weft_turn *turn, struct weft_err *err)
+static enum weft_status out_answer(struct weft_json_out *o, const char *key, const struct weft_turn *turn,
+                                   struct weft_err *err)
 {
     weft_json_out_key(o, key);
     weft_json_out_array(o);
@@ -76,7 +77,8 @@ static enum weft_status out_extra(struct weft_json_out *o, struct weft_str extra
 static enum weft_status write_dpo(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err)
 {
     if (!row->chosen.text.s || !row->rejected.text.s)
-        return weft_fail(err, WEFT_EINPUT, "this row has no chosen and rejected answers; write alpaca, sharegpt or messages");
+        return weft_fail(err, WEFT_EINPUT,
+                         "this row has no chosen and rejected answers; write alpaca, sharegpt or messages");
     weft_json_out_key(o, "input");
     weft_json_out_object(o);
     weft_json_out_key(o, "messages");

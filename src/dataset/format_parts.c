@@ -155,8 +155,11 @@ enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str 
 /* Members of a row that some format writes by itself. */
 static bool is_ours(struct weft_str key)
 {
-    static const char *const names[] = { "instruction", "input",  "output",   "system",  "history", "tools", "conversations",
-                                         "messages",    "chosen", "rejected", "kto_tag", "text",    "weft", "preferred_output", "non_preferred_output" };
+    static const char *const names[] = {
+        "instruction", "input",         "output",   "system",           "history",
+        "tools",       "conversations", "messages", "chosen",           "rejected",
+        "kto_tag",     "text",          "weft",     "preferred_output", "non_preferred_output"
+    };
     for (size_t i = 0; i < WEFT_COUNT(names); i++)
         if (weft_str_is(key, names[i])) return true;
     return false;

@@ -71,7 +71,8 @@ WEFT_MUST_USE enum weft_status weft_origin_read(struct weft_row_reader *r, const
 void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool split);
 
 /* A list of messages into system, turns and turn_extras; the last is an answer, or with `question` it is not. */
-WEFT_MUST_USE enum weft_status weft_row_messages(struct weft_row_reader *r, const struct weft_json_value *list, bool question,
+WEFT_MUST_USE enum weft_status weft_row_messages(struct weft_row_reader *r,
+                                                 const struct weft_json_value *list, bool question,
                                                  struct weft_row *row);
 /* An answer: one message, or a list of one. */
 WEFT_MUST_USE enum weft_status weft_row_answer_message(struct weft_row_reader *r, const struct weft_json_value *v,

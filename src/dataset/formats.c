@@ -1,8 +1,8 @@
-/* Reading: what the file is (an array, JSON lines, one object), then row by row: a tree in scratch memory, the row from
- * the tree, scratch released.  Strings of the row point into the file's text wherever no escape was used.
+/* Reading: what the file is (an array, JSON lines, one object), then row by row: a tree in scratch memory, the row
+ * from the tree, scratch released.  Strings of the row point into the file's text wherever no escape was used.
  *
- * Faults of a row cost the row; in an array, faults of JSON itself cost the file, but for a key that comes twice (JS7):
- * there the end of the element is found by its brackets and reading goes on behind it. */
+ * Faults of a row cost the row; in an array, faults of JSON itself cost the file, but for a key that comes twice
+ * (JS7): there the end of the element is found by its brackets and reading goes on behind it. */
 #include "dataset/format_parts.h"
 
 #include "base/lang.h"
@@ -128,8 +128,12 @@ static enum weft_status drop_json(struct reader *r, const struct weft_err *fault
 {
     static const struct {
         const char *rule, *reason;
-    } reasons[] = { { "JS1", "JS1: not UTF-8" }, { "JS2", "JS2: not JSON" }, { "JS3", "JS3: nested too deep" },
-                    { "JS4", "JS4: a key comes twice" }, { "JS5", "JS5: half a surrogate pair" }, { "JS6", "JS6: a number out of range" } };
+    } reasons[] = { { "JS1", "JS1: not UTF-8" },
+                    { "JS2", "JS2: not JSON" },
+                    { "JS3", "JS3: nested too deep" },
+                    { "JS4", "JS4: a key comes twice" },
+                    { "JS5", "JS5: half a surrogate pair" },
+                    { "JS6", "JS6: a number out of range" } };
     const char *reason = "JS2: not JSON";
     struct weft_buf b = { 0 };
     for (size_t i = 0; i < WEFT_COUNT(reasons); i++)
@@ -371,7 +375,9 @@ static enum weft_status read_cells(struct reader *r, const struct weft_row_heade
     struct weft_row_reader fault = { .rule = "DS13", .reason = "a row has more cells than the table has columns" };
     struct weft_json_value v;
     /* A place is the row's first line: cells have no columns of their own. */
-    struct weft_json j = { .arena = &r->scratch, .name = r->name, .text = weft_str_sub(r->text, cells->begin, cells->end),
+    struct weft_json j = { .arena = &r->scratch,
+                           .name = r->name,
+                           .text = weft_str_sub(r->text, cells->begin, cells->end),
                            .first_line = cells->line };
     enum weft_status st;
     r->report->units_in++;
@@ -404,8 +410,8 @@ static enum weft_status read_table(struct reader *r, const struct weft_row_heade
     for (size_t i = 0; !st && i < h->n; i++)
         for (size_t k = 0; !st && k < i; k++)
             if (weft_str_eq(h->names[i], h->names[k]))
-                st = weft_fail_rule(r->err, WEFT_EINPUT, "DS13", "%s: two columns are named %.*s", r->name, (int)h->names[i].len,
-                                    h->names[i].s);
+                st = weft_fail_rule(r->err, WEFT_EINPUT, "DS13", "%s: two columns are named %.*s", r->name,
+                                    (int)h->names[i].len, h->names[i].s);
     while (!st && !r->full && !(st = weft_csv_next(&csv, &row, r->err)) && row.cells) st = read_cells(r, h, &row);
     weft_csv_clear(&csv);
     return st;
@@ -576,8 +582,8 @@ enum weft_status weft_row_index_open(struct weft_arena *a, const char *path, con
     return st;
 }
 
-enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft_arena *a, size_t i, struct weft_row *row,
-                                    struct weft_err *err)
+enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft_arena *a, size_t i,
+                                    struct weft_row *row, struct weft_err *err)
 {
     const struct weft_row_span *span = &ix->spans[i];
     struct weft_row_reader r = { .arena = a, .source = ix->text, .s = &ix->s, .err = err };
@@ -593,7 +599,8 @@ enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft
     else {
         weft_csv_init(&csv, ix->name, json, ix->header->separator);
         st = weft_csv_next(&csv, &cells, err);
-        if (!st && !weft_table_tree(&scratch, ix->header, &cells, &v)) st = weft_fail_nomem(err, cells.n * sizeof v, "a row");
+        if (!st && !weft_table_tree(&scratch, ix->header, &cells, &v))
+            st = weft_fail_nomem(err, cells.n * sizeof v, "a row");
     }
     if (!st) st = read_object(&r, &v, row, &format);
     if (st == WEFT_EINPUT)      /* it was good when the index was made */

@@ -1,9 +1,10 @@
 /* dataset/formats.h - dataset files <-> rows
  *
  * Reads and writes Alpaca, ShareGPT, OpenAI messages and plain text, with preference (chosen, rejected) and KTO
- * members kept, as a JSON array, JSON lines, a single object or a table (CSV, TSV).  Content decides, never the file's name.  Rules
- * DS1-DS11 and JS1-JS7 (docs/dataset.md): a bad row is left out, named `file:line:column: rule: ...` and counted;
- * a file without a good row is an error.  Members nobody knows are kept in row.extra and written back.
+ * members kept, as a JSON array, JSON lines, a single object or a table (CSV, TSV).  Content decides, never the
+ * file's name.  Rules DS1-DS11 and JS1-JS7 (docs/dataset.md): a bad row is left out, named `file:line:column: rule:
+ * ...` and counted; a file without a good row is an error.  Members nobody knows are kept in row.extra and written
+ * back.
  *
  * Owner:   rows and their strings live in the arena given.
  * Threads: one per call.

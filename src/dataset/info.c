@@ -30,8 +30,9 @@ static void rename_to(struct renames *r, const char *ours, struct weft_str their
 static void read_columns(struct renames *r, const struct weft_json_value *entry, struct weft_info *out)
 {
     static const char *const common[] = { "system", "tools", "chosen", "rejected", "kto_tag" };
-    static const char *const alpaca[][2] = { { "prompt", "instruction" }, { "query", "input" }, { "response", "output" },
-                                             { "history", "history" } };
+    static const char *const alpaca[][2] = {
+        { "prompt", "instruction" }, { "query", "input" }, { "response", "output" }, { "history", "history" }
+    };
     static const char *const tags[][2] = { { "role_tag", "from" },    { "content_tag", "value" },
                                            { "user_tag", "human" },   { "assistant_tag", "gpt" },
                                            { "observation_tag", "observation" }, { "function_tag", "function_call" },
@@ -42,7 +43,8 @@ static void read_columns(struct renames *r, const struct weft_json_value *entry,
         bool text = text_of(columns, "prompt").s && !text_of(columns, "response").s && !text_of(columns, "chosen").s;
         out->format = text ? WEFT_FORMAT_TEXT : WEFT_FORMAT_ALPACA;
         if (text) rename_to(r, "text", text_of(columns, "prompt"));
-        for (size_t i = 0; !text && i < WEFT_COUNT(alpaca); i++) rename_to(r, alpaca[i][1], text_of(columns, alpaca[i][0]));
+        for (size_t i = 0; !text && i < WEFT_COUNT(alpaca); i++)
+            rename_to(r, alpaca[i][1], text_of(columns, alpaca[i][0]));
         return;
     }
     bool openai = weft_str_is(text_of(tag, "role_tag"), "role") && weft_str_is(text_of(tag, "content_tag"), "content")
@@ -54,7 +56,8 @@ static void read_columns(struct renames *r, const struct weft_json_value *entry,
     for (size_t i = 0; !openai && i + 1 < WEFT_COUNT(tags); i++) rename_to(r, tags[i][1], text_of(tag, tags[i][0]));
 }
 
-static enum weft_status parse_info(struct weft_arena *a, const char *path, struct weft_json_value *v, struct weft_err *err)
+static enum weft_status parse_info(struct weft_arena *a, const char *path, struct weft_json_value *v,
+                                   struct weft_err *err)
 {
     struct weft_str text;
     enum weft_status st = weft_file_read(a, path, 1u << 24, &text, err);

@@ -20,8 +20,8 @@ struct weft_info {
     struct weft_str_list columns;   /* renames, for weft_rows_settings */
 };
 
-/* The entry `name`.  WEFT_EINPUT: the file is no such list, there is no such entry (the message names the nearest), or
- * its data lie elsewhere (hf_hub_url and the like). */
+/* The entry `name`.  WEFT_EINPUT: the file is no such list, there is no such entry (the message names the nearest),
+ * or its data lie elsewhere (hf_hub_url and the like). */
 WEFT_MUST_USE enum weft_status weft_info_find(struct weft_arena *a, const char *info_path, const char *name,
                                               struct weft_info *out, struct weft_err *err);
 

@@ -1,6 +1,6 @@
-/* Two passes over the sets: the first finds the good rows, the second takes those of the plan by their place.  Between
- * them only numbers are drawn: how many of each set (largest remainders), which (a partial Fisher-Yates shuffle of row
- * numbers), and in which order. */
+/* Two passes over the sets: the first finds the good rows, the second takes those of the plan by their place. 
+ * Between them only numbers are drawn: how many of each set (largest remainders), which (a partial Fisher-Yates
+ * shuffle of row numbers), and in which order. */
 #include "dataset/mix.h"
 
 #include "base/rng.h"
@@ -25,7 +25,8 @@ static bool all_digits(struct weft_str s, bool *point)
     return digits > 0 && s.len <= 18;
 }
 
-enum weft_status weft_mix_parse(struct weft_arena *a, const char *word, struct weft_mix_source *out, struct weft_err *err)
+enum weft_status weft_mix_parse(struct weft_arena *a, const char *word, struct weft_mix_source *out,
+                                struct weft_err *err)
 {
     const char *colon = strrchr(word, ':');
     bool point;
@@ -93,8 +94,8 @@ static bool is_shared(const struct weft_mix_source *x, uint64_t id)
 }
 
 enum weft_status weft_mix_open(struct weft_arena *a, struct weft_mix_source *sources, size_t n,
-                               const struct weft_rows_settings *rows, const struct weft_progress *p, struct weft_mix *out,
-                               struct weft_err *err)
+                               const struct weft_rows_settings *rows, const struct weft_progress *p,
+                               struct weft_mix *out, struct weft_err *err)
 {
     enum weft_status st = WEFT_OK;
     *out = (struct weft_mix){ .arena = a, .sources = sources, .n_sources = n };
@@ -110,7 +111,8 @@ enum weft_status weft_mix_open(struct weft_arena *a, struct weft_mix_source *sou
         if (!st) st = weft_row_index_open(a, x->path, &how, &x->index, &x->report, err);
         if (!st && x->index.n >= UINT32_MAX)
             st = weft_fail(err, WEFT_ELIMIT, "%s: %zu rows are more than a mix takes of one set", x->path, x->index.n);
-        if (!st && (!name_set(out, i) || !find_shared_ids(out, x))) st = weft_fail_nomem(err, x->index.n * 8, "the mix");
+        if (!st && (!name_set(out, i) || !find_shared_ids(out, x)))
+            st = weft_fail_nomem(err, x->index.n * 8, "the mix");
     }
     if (st) weft_mix_close(out);
     return st;
@@ -124,7 +126,8 @@ void weft_mix_close(struct weft_mix *m)
 
 /* ---- how many of each ---- */
 
-/* `total` rows among the weighted sets by their weights: whole parts first, then one more for the largest remainders. */
+/* `total` rows among the weighted sets by their weights: whole parts first, then one more for the largest
+ * remainders. */
 static enum weft_status share(struct weft_mix *m, double weights, uint64_t total, bool repeat, struct weft_err *err)
 {
     double *left = WEFT_NEWS(m->arena, double, m->n_sources);
@@ -182,27 +185,31 @@ static enum weft_status count_rows(struct weft_mix *m, struct weft_err *err)
         else fixed += x->written;
         if (x->ask == WEFT_MIX_ROWS && x->rows > x->index.n && !m->s.repeat)
             return weft_fail(err, WEFT_EARG,
-                             "%s has %zu rows, %" PRIu64 " are asked for; ask for fewer, or --repeat", x->path, x->index.n,
-                             x->rows);
+                             "%s has %zu rows, %" PRIu64 " are asked for; ask for fewer, or --repeat",
+                             x->path, x->index.n, x->rows);
     }
     if (want && weights <= 0 && want != fixed)
         return weft_fail(err, WEFT_EARG,
-                         "the sets give %" PRIu64 " rows, --rows says %" PRIu64 "; give sets weights (FILE:0.5) to fit them",
+                         "the sets give %" PRIu64 " rows, --rows says %" PRIu64
+                         "; give sets weights (FILE:0.5) to fit them",
                          fixed, want);
     if (weights > 0) {
         if (want && want < fixed)
-            return weft_fail(err, WEFT_EARG, "the sets asked for by number give %" PRIu64 " rows, more than --rows %" PRIu64,
+            return weft_fail(err, WEFT_EARG,
+                             "the sets asked for by number give %" PRIu64 " rows, more than --rows %" PRIu64,
                              fixed, want);
         uint64_t total = want ? want - fixed : natural_total(m, weights, m->s.repeat);
-        if (total > UINT32_MAX) return weft_fail(err, WEFT_ELIMIT, "%" PRIu64 " rows are more than a mix writes", total);
+        if (total > UINT32_MAX)
+            return weft_fail(err, WEFT_ELIMIT, "%" PRIu64 " rows are more than a mix writes", total);
         for (size_t i = 0; want && !m->s.repeat && i < m->n_sources; i++) {
             const struct weft_mix_source *x = &m->sources[i];
             if (x->ask != WEFT_MIX_WEIGHT) continue;
             most = floor((double)total * (x->weight / weights));
             if (most > (double)x->index.n)
-                return weft_fail(err, WEFT_EARG,
-                                 "%s has %zu rows, its weight asks for %.0f; lower --rows or its weight, or --repeat", x->path,
-                                 x->index.n, most);
+                return weft_fail(
+                    err, WEFT_EARG,
+                    "%s has %zu rows, its weight asks for %.0f; lower --rows or its weight, or --repeat",
+                    x->path, x->index.n, most);
         }
         st = share(m, weights, total, m->s.repeat, err);
     }

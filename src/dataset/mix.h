@@ -1,12 +1,13 @@
 /* dataset/mix.h - rows of several sets in one: general data beside one's own, samples, repetitions
  *
- * Each set is asked for by a weight ("general.jsonl:0.7"), a number of rows ("mine.jsonl:500") or whole ("mine.jsonl").
- * Numbers are taken first; the weights share what is left of `rows`.  Without `rows` the total is the largest in which
- * no weighted set runs out, or with `repeat` the smallest in which every weighted set is used up.  A set asked for more
- * rows than it has gives, with `repeat`, each row equally often, and a sample of them once more.
+ * Each set is asked for by a weight ("general.jsonl:0.7"), a number of rows ("mine.jsonl:500") or whole
+ * ("mine.jsonl"). Numbers are taken first; the weights share what is left of `rows`.  Without `rows` the total is
+ * the largest in which no weighted set runs out, or with `repeat` the smallest in which every weighted set is used
+ * up.  A set asked for more rows than it has gives, with `repeat`, each row equally often, and a sample of them
+ * once more.
  *
- * Draws are Philox streams of (seed, set): the same sets, settings and seed give the same rows in the same order on any
- * machine and thread count, and a set's sample does not depend on the others.
+ * Draws are Philox streams of (seed, set): the same sets, settings and seed give the same rows in the same order on
+ * any machine and thread count, and a set's sample does not depend on the others.
  * Memory: places of rows only (32 bytes a row read, 6 to 10 a row written); the sets stay mapped files.
  *
  * Owner:   the arena given to open; close unmaps.
@@ -55,8 +56,8 @@ struct weft_mix {
     size_t n;
 };
 
-/* "PATH", "PATH:0.7" (a weight: it has a point) or "PATH:500" (rows).  A file whose whole name is `word` is that file.
- * WEFT_EARG: a weight that is not above 0. */
+/* "PATH", "PATH:0.7" (a weight: it has a point) or "PATH:500" (rows).  A file whose whole name is `word` is that
+ * file. WEFT_EARG: a weight that is not above 0. */
 WEFT_MUST_USE enum weft_status weft_mix_parse(struct weft_arena *a, const char *word, struct weft_mix_source *out,
                                               struct weft_err *err);
 
@@ -65,16 +66,17 @@ WEFT_MUST_USE enum weft_status weft_mix_open(struct weft_arena *a, struct weft_m
                                              const struct weft_rows_settings *rows, const struct weft_progress *p,
                                              struct weft_mix *out, struct weft_err *err);
 
-/* Draws.  WEFT_EARG: a set has fewer rows than it is asked for (without repeat), the numbers exceed `rows`, or there is
- * nothing to take. */
-WEFT_MUST_USE enum weft_status weft_mix_plan(struct weft_mix *m, const struct weft_mix_settings *s, struct weft_err *err);
+/* Draws.  WEFT_EARG: a set has fewer rows than it is asked for (without repeat), the numbers exceed `rows`, or
+ * there is nothing to take. */
+WEFT_MUST_USE enum weft_status weft_mix_plan(struct weft_mix *m, const struct weft_mix_settings *s,
+                                             struct weft_err *err);
 
 /* The shape that can say every row of the sets: theirs when they agree (or alpaca), else messages. */
 enum weft_format weft_mix_format(const struct weft_mix *m);
 
-/* Row i of the plan into `a`: its origin names the set, its id and number there; its id is SET.ID (SET.000012 for a row
- * without one) when there are several sets; of one set ids stay as they are.  "~2" stands behind the id of a row that comes
- * again, "@57" behind one that several rows of its set have: no id of the mix comes twice. */
+/* Row i of the plan into `a`: its origin names the set, its id and number there; its id is SET.ID (SET.000012 for a
+ * row without one) when there are several sets; of one set ids stay as they are.  "~2" stands behind the id of a
+ * row that comes again, "@57" behind one that several rows of its set have: no id of the mix comes twice. */
 WEFT_MUST_USE enum weft_status weft_mix_row(const struct weft_mix *m, struct weft_arena *a, size_t i,
                                             struct weft_row *row, struct weft_err *err);
 

@@ -11,7 +11,10 @@
 
 static const char *const op_names[] = { "keep", "drop", "edit", "speaker" };
 
-const char *weft_patch_op_name(enum weft_patch_op op) { return (unsigned)op < WEFT_COUNT(op_names) ? op_names[op] : "?"; }
+const char *weft_patch_op_name(enum weft_patch_op op)
+{
+    return (unsigned)op < WEFT_COUNT(op_names) ? op_names[op] : "?";
+}
 
 const char *weft_patch_reason(enum weft_patch_fate f)
 {
@@ -39,8 +42,8 @@ bool weft_flags_have(struct weft_str flags, struct weft_str flag)
 struct weft_str weft_flags_with(struct weft_arena *a, struct weft_str flags, struct weft_str flag)
 {
     if (weft_flags_have(flags, flag)) return flags;
-    return weft_str_printf(a, "%.*s%s%.*s", (int)flags.len, flags.len ? flags.s : "", flags.len ? "," : "", (int)flag.len,
-                           flag.s);
+    return weft_str_printf(a, "%.*s%s%.*s", (int)flags.len, flags.len ? flags.s : "", flags.len ? "," : "",
+                           (int)flag.len, flag.s);
 }
 
 /* ---- one patch ---- */
@@ -129,8 +132,9 @@ static enum weft_status bad(const char *name, uint64_t line, const char *what, s
                           weft_tr(err ? err->lang : WEFT_LANG_EN, what));
 }
 
-static enum weft_status read_patch(struct weft_arena *a, const char *name, uint64_t line, const struct weft_json_value *v,
-                                   struct weft_patch *p, struct weft_err *err)
+static enum weft_status read_patch(struct weft_arena *a, const char *name, uint64_t line,
+                                   const struct weft_json_value *v, struct weft_patch *p,
+                                   struct weft_err *err)
 {
     const struct weft_json_value *version = weft_json_get(v, "weft_patch"), *src = weft_json_get(v, "src"),
                                  *bytes = weft_json_get(src, "bytes"), *row = weft_json_get(v, "row");
@@ -167,8 +171,8 @@ static enum weft_status read_patch(struct weft_arena *a, const char *name, uint6
     return st ? weft_fail(err, st, "%s", fault.msg) : WEFT_OK;
 }
 
-enum weft_status weft_patches_parse(struct weft_arena *a, const char *name, struct weft_str bytes, struct weft_patches *out,
-                                    struct weft_err *err)
+enum weft_status weft_patches_parse(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                    struct weft_patches *out, struct weft_err *err)
 {
     struct weft_lines lines = { .text = bytes };
     struct weft_str line;
@@ -189,7 +193,8 @@ enum weft_status weft_patches_parse(struct weft_arena *a, const char *name, stru
     return st;
 }
 
-enum weft_status weft_patches_read(struct weft_arena *a, const char *path, struct weft_patches *out, struct weft_err *err)
+enum weft_status weft_patches_read(struct weft_arena *a, const char *path, struct weft_patches *out,
+                                   struct weft_err *err)
 {
     struct weft_str bytes;
     enum weft_status st = weft_file_read(a, path, 0, &bytes, err);
@@ -266,8 +271,9 @@ static void decide(struct weft_patch_match *m, size_t row, size_t patch)
     m->of_row[row] = patch;
 }
 
-static enum weft_status match_one(const struct weft_rows *rows, const struct table t[TABLES], const struct weft_patch *p,
-                                  size_t number_of_patch, struct weft_patch_match *m, struct weft_err *err)
+static enum weft_status match_one(const struct weft_rows *rows, const struct table t[TABLES],
+                                  const struct weft_patch *p, size_t number_of_patch,
+                                  struct weft_patch_match *m, struct weft_err *err)
 {
     uint64_t place = place_hash(&p->at), content = str_hash(p->content, 0);
     uint64_t exact = weft_xxh3(&place, sizeof place, content);
@@ -300,8 +306,9 @@ static enum weft_status match_one(const struct weft_rows *rows, const struct tab
     return WEFT_OK;
 }
 
-enum weft_status weft_patches_match(struct weft_arena *a, const struct weft_rows *rows, const struct weft_patches *patches,
-                                    struct weft_patch_match *out, struct weft_err *err)
+enum weft_status weft_patches_match(struct weft_arena *a, const struct weft_rows *rows,
+                                    const struct weft_patches *patches, struct weft_patch_match *out,
+                                    struct weft_err *err)
 {
     struct table t[TABLES];
     *out = (struct weft_patch_match){ .of_row = WEFT_NEWS(a, size_t, rows->n + 1),

@@ -9,8 +9,8 @@
  *      "row":{...},  "speaker":"...",  "prompt_speaker":"...",  "note":"..."}
  *
  * A patch is meant for the rows with its source place and its content.  When there are none, the row of the same file
- * that says the same is taken (the source was edited elsewhere and lines moved); if several say it, or the row at the place
- * reads differently now, or nothing is left of it, the patch does not fit and is reported, never dropped.
+ * that says the same is taken (the source was edited elsewhere and lines moved); if several say it, or the row at
+ * the place reads differently now, or nothing is left of it, the patch does not fit and is reported, never dropped.
  * Of several decisions about one row the last counts.
  *
  * Rule DP1: every line of a patch file is a patch as above; else the file is refused, with the line.

@@ -22,7 +22,9 @@ static enum weft_cell kind_of(struct weft_str name, const struct weft_rows_setti
 static bool is_json(struct weft_arena *a, struct weft_str cell, enum weft_cell kind, struct weft_json_value *v)
 {
     struct weft_err ignored = { 0 };
-    if (!cell.len || kind == WEFT_CELL_TEXT || (kind == WEFT_CELL_MOSTLY_TEXT && cell.s[0] != '{' && cell.s[0] != '[' && cell.s[0] != '"')) return false;
+    if (!cell.len || kind == WEFT_CELL_TEXT
+        || (kind == WEFT_CELL_MOSTLY_TEXT && cell.s[0] != '{' && cell.s[0] != '[' && cell.s[0] != '"'))
+        return false;
     return weft_json_parse(a, "cell", cell, v, &ignored) == WEFT_OK;
 }
 
@@ -62,7 +64,8 @@ static bool describe(struct weft_arena *a, const struct weft_csv_row *row, const
         if (weft_str_is(name, weft_row_column(&r, "chosen"))) h->chosen = i;
         if (weft_str_is(name, weft_row_column(&r, "preferred_output"))) h->preferred = i;
         for (size_t k = 0; k < n_formats; k++)
-            h->shapes[i] |= formats[k]->id != WEFT_FORMAT_ALPACA && weft_str_is(name, weft_row_column(&r, formats[k]->key));
+            h->shapes[i] |= formats[k]->id != WEFT_FORMAT_ALPACA
+                            && weft_str_is(name, weft_row_column(&r, formats[k]->key));
     }
     return h->names && h->cells && h->shapes;
 }
@@ -154,7 +157,9 @@ static bool cell_of(struct weft_arena *a, struct weft_str name, const struct wef
     struct weft_buf b = { 0 };
     struct weft_json_out o;
     *out = v->text;
-    if (v->kind == WEFT_JSON_STRING && (kind == WEFT_CELL_TEXT || (v->text.len && !is_json(a, v->text, kind, &ignored)))) return true;
+    if (v->kind == WEFT_JSON_STRING
+        && (kind == WEFT_CELL_TEXT || (v->text.len && !is_json(a, v->text, kind, &ignored))))
+        return true;
     weft_json_out_init(&o, &b);
     weft_json_out_value(&o, v);
     *out = weft_str_dup(a, weft_buf_view(&b));
@@ -162,7 +167,8 @@ static bool cell_of(struct weft_arena *a, struct weft_str name, const struct wef
     return out->s != NULL;
 }
 
-enum weft_status weft_table_write(const struct weft_table_out *t, char separator, struct weft_out *out, struct weft_err *err)
+enum weft_status weft_table_write(const struct weft_table_out *t, char separator, struct weft_out *out,
+                                  struct weft_err *err)
 {
     struct weft_arena keep = { 0 }, scratch = { 0 };
     struct columns c = { .arena = &keep };
@@ -180,7 +186,8 @@ enum weft_status weft_table_write(const struct weft_table_out *t, char separator
         bool ok = true;
         st = weft_json_parse(&scratch, "row", line, &v, err);
         memset(cells, 0, c.n * sizeof *cells);
-        for (size_t i = 0; !st && ok && i < v.n; i++) ok = cell_of(&scratch, v.keys[i], &v.items[i], &cells[column_of(&c, v.keys[i])]);
+        for (size_t i = 0; !st && ok && i < v.n; i++)
+            ok = cell_of(&scratch, v.keys[i], &v.items[i], &cells[column_of(&c, v.keys[i])]);
         if (!st && !ok) st = weft_fail_nomem(err, line.len, "a row");
         if (!st) weft_csv_write(&b, cells, c.n, separator);
         if (!st) st = weft_buf_check(&b, "a row", err);

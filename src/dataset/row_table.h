@@ -1,10 +1,10 @@
 /* dataset/row_table.h - rows as tables for spreadsheets: one column a member; inside dataset/ only
  *
- * A cell is text or JSON.  instruction, input, output, text and tools are always text; system, chosen and rejected are
- * text unless they are a JSON object, array or string; every other cell is JSON where it is JSON, else text.  Text that
- * would be read as JSON, or is empty where empty means absent, is written as a JSON string: what is written reads back
- * equal.  An empty cell is an absent member; but in a row that has no other shape, an empty instruction or output is
- * empty text.
+ * A cell is text or JSON.  instruction, input, output, text and tools are always text; system, chosen and rejected
+ * are text unless they are a JSON object, array or string; every other cell is JSON where it is JSON, else text. 
+ * Text that would be read as JSON, or is empty where empty means absent, is written as a JSON string: what is
+ * written reads back equal.  An empty cell is an absent member; but in a row that has no other shape, an empty
+ * instruction or output is empty text.
  */
 #ifndef WEFT_DATASET_ROW_TABLE_H
 #define WEFT_DATASET_ROW_TABLE_H
@@ -31,7 +31,8 @@ bool weft_table_sniff(struct weft_arena *a, struct weft_str text, const struct w
 bool weft_table_tree(struct weft_arena *a, const struct weft_row_header *h, const struct weft_csv_row *row,
                      struct weft_json_value *out);
 
-/* Rows gathered as JSON lines, written as a table at the end, when all columns are known: memory of the whole text. */
+/* Rows gathered as JSON lines, written as a table at the end, when all columns are known: memory of the whole text.
+ * */
 struct weft_table_out {
     struct weft_buf lines;
 };

@@ -1,6 +1,6 @@
-/* By a part of the origin: groups are shuffled, and validation and test take those that fit until they have their share.
- * Then rows that repeat an earlier row's prompt follow it, so that nothing is asked in two parts; then held-out rows that
- * are nearly those of training go there, until none is left. */
+/* By a part of the origin: groups are shuffled, and validation and test take those that fit until they have their
+ * share. Then rows that repeat an earlier row's prompt follow it, so that nothing is asked in two parts; then
+ * held-out rows that are nearly those of training go there, until none is left. */
 #include "dataset/split.h"
 
 #include "base/hash.h"
@@ -71,7 +71,10 @@ static uint64_t scene_key(const struct weft_origin *o)
     return text_key(stem(o->scene), text_key(o->episode, text_key(source_of(o), 1)));
 }
 
-static struct weft_str first_word(struct weft_str list) { return weft_str_sub(list, 0, weft_str_find(list, WEFT_STR(","), 0)); }
+static struct weft_str first_word(struct weft_str list)
+{
+    return weft_str_sub(list, 0, weft_str_find(list, WEFT_STR(","), 0));
+}
 
 /* Rows with equal keys are of one group. */
 static uint64_t group_key(const struct weft_row *row, size_t i, int by)
@@ -84,7 +87,10 @@ static uint64_t group_key(const struct weft_row *row, size_t i, int by)
     case WEFT_SPLIT_SPEAKER: return o->speaker.len ? text_key(o->speaker, 13) : alone;
     case WEFT_SPLIT_ASKER: return o->prompt_speaker.len ? text_key(o->prompt_speaker, 14) : alone;
     case WEFT_SPLIT_PAGE: return o->page ? weft_xxh3(&o->page, sizeof o->page, text_key(source_of(o), 15)) : alone;
-    case WEFT_SPLIT_PARENT: return o->parents.len ? text_key(first_word(o->parents), 16) : o->id.len ? text_key(o->id, 16) : alone;
+    case WEFT_SPLIT_PARENT:
+        return o->parents.len ? text_key(first_word(o->parents), 16)
+               : o->id.len    ? text_key(o->id, 16)
+                              : alone;
     case WEFT_SPLIT_SET: return o->from_set.len ? text_key(o->from_set, 17) : alone;
     default: return o->scene.s ? scene_key(o) : alone;
     }
@@ -146,7 +152,8 @@ static bool move(struct splitter *x, size_t row, size_t because, enum weft_split
 {
     struct weft_split *out = x->out;
     if (!WEFT_GROW(x->arena, out->moves, out->n_moves, out->cap_moves)) return false;
-    out->moves[out->n_moves++] = (struct weft_split_move){ row, because, (enum weft_split_part)x->of_row[row], to, jaccard };
+    out->moves[out->n_moves++] =
+        (struct weft_split_move){ row, because, (enum weft_split_part)x->of_row[row], to, jaccard };
     x->of_row[row] = (unsigned char)to;
     return true;
 }
@@ -228,7 +235,8 @@ static enum weft_status move_near(struct splitter *x, const struct weft_split_se
 /* Rows that went to training may be near to others: on until none goes. */
 static enum weft_status near_pass(struct splitter *x, const struct weft_split_settings *s, struct weft_err *err)
 {
-    size_t *rows = WEFT_NEWS(x->arena, size_t, x->n + 1), *moved = WEFT_NEWS(x->arena, size_t, x->n + 1), n = 0, n_moved;
+    size_t *rows = WEFT_NEWS(x->arena, size_t, x->n + 1), *moved = WEFT_NEWS(x->arena, size_t, x->n + 1),
+           n = 0, n_moved;
     enum weft_status st = WEFT_OK;
     if (!rows || !moved) return weft_fail_nomem(err, x->n * 16, "the split");
     for (size_t i = 0; i < x->n; i++)
@@ -306,7 +314,8 @@ enum weft_status weft_split_rows(struct weft_arena *a, const struct weft_rows *r
         if (s->test > 0) return weft_fail(err, WEFT_EARG, "a split by row has no test part; split by scene");
         st = by_row(a, rows->n, s, out, err);
     } else {
-        if (!make_groups(&x, s->by) || !make_keys(&x) || !assign(&x, s)) st = weft_fail_nomem(err, rows->n * 40, "the split");
+        if (!make_groups(&x, s->by) || !make_keys(&x) || !assign(&x, s))
+            st = weft_fail_nomem(err, rows->n * 40, "the split");
         if (!st && s->near > 0) st = near_pass(&x, s, err);
         if (!st && (!count_shared(&x) || !collect(&x, out))) st = weft_fail_nomem(err, rows->n * 24, "the split");
         out->groups = x.n_groups;

@@ -1,11 +1,11 @@
 /* dataset/split.h - train, validation and test parts that do not leak into each other
  *
- * By scene (chapter), source, episode, speaker, asker, page, parent or set: rows with the same value of that part of their
- * origin go to one part; rows without it stand alone.  A row whose normalised prompt stands in an earlier row of another
- * part follows that row.  (A prompt that more than one row in a hundred has, and more than ten, is an instruction rather
- * than a leak: then prompt and answer must be equal; `shared_prompts` counts those left in several parts.)  With `near`, a
- * validation or test row that is nearly equal to a training row (dataset/minhash.h, over prompt and answer) goes to
- * training too.  The parts depend on the rows and the settings only.
+ * By scene (chapter), source, episode, speaker, asker, page, parent or set: rows with the same value of that part
+ * of their origin go to one part; rows without it stand alone.  A row whose normalised prompt stands in an earlier
+ * row of another part follows that row.  (A prompt that more than one row in a hundred has, and more than ten, is
+ * an instruction rather than a leak: then prompt and answer must be equal; `shared_prompts` counts those left in
+ * several parts.)  With `near`, a validation or test row that is nearly equal to a training row (dataset/minhash.h,
+ * over prompt and answer) goes to training too.  The parts depend on the rows and the settings only.
  * By row: LLaMA-Factory's val_size, number for number (dataset/permute.h); nothing is moved.
  *
  * Owner:   the lists live in the arena.

@@ -1,5 +1,5 @@
-/* From every format to every other: items 2 to 9 of the checklist in docs/dataset.md by number, tables for spreadsheets,
- * OpenAI's fine-tuning lines, and LLaMA-Factory's dataset_info.json. */
+/* From every format to every other: items 2 to 9 of the checklist in docs/dataset.md by number, tables for
+ * spreadsheets, OpenAI's fine-tuning lines, and LLaMA-Factory's dataset_info.json. */
 #include "check.h"
 
 #include "dataset/canon.h"
@@ -90,13 +90,18 @@ static void test_item_2_content_decides_what_a_file_is(void **state)
 static void test_item_3_json_lines_are_lines_and_a_mislabelled_array_is_read(void **state)
 {
     struct fixture *f = *state;
-    read_as(f, "seed.jsonl", "[\n    {\n        \"instruction\": \"问\",\n        \"input\": \"\",\n        \"output\": \"答\\n二\"\n    }\n]", NULL);
+    read_as(
+        f, "seed.jsonl",
+        "[\n    {\n        \"instruction\": \"问\",\n        \"input\": \"\",\n        \"output\": \"答\\n二\"\n    }\n]",
+        NULL);
     assert_true(f->shape.mislabelled);
     assert_int_equal(f->rows.n, 1);
     write_as(f, "out.jsonl", &f->rows, NULL);
     check_str(file(f, "out.jsonl"), "{\"instruction\":\"问\",\"input\":\"\",\"output\":\"答\\n二\"}\n");
     struct weft_rows again = { 0 };
-    check_ok(weft_rows_read(&f->arena, weft_path_join(&f->arena, f->folder, "out.jsonl"), NULL, &again, NULL, NULL, &f->err), &f->err);
+    check_ok(weft_rows_read(&f->arena, weft_path_join(&f->arena, f->folder, "out.jsonl"), NULL, &again, NULL,
+                            NULL, &f->err),
+             &f->err);
     write_as(f, "again.jsonl", &again, NULL);
     check_str(file(f, "again.jsonl"), file(f, "out.jsonl").s);
 }
@@ -113,7 +118,10 @@ static void test_item_4_alpaca_joins_and_takes_every_form_of_history(void **stat
         assert_int_equal(f->rows.items[0].n_turns, i == 4 ? 4 : 2);
         check_str(f->rows.items[0].turns[i == 4 ? 2 : 0].text, "q\ni");
     }
-    read_as(f, "h.jsonl", "{\"instruction\":\"q\",\"input\":\"\",\"output\":\"a\"}\n{\"instruction\":\"q\"}\n{\"output\":\"a\",\"instruction\":1}", NULL);
+    read_as(
+        f, "h.jsonl",
+        "{\"instruction\":\"q\",\"input\":\"\",\"output\":\"a\"}\n{\"instruction\":\"q\"}\n{\"output\":\"a\",\"instruction\":1}",
+        NULL);
     check_str(f->rows.items[0].turns[0].text, "q");
     assert_int_equal(weft_report_dropped(&f->report), 2);
 }
@@ -122,12 +130,22 @@ static void test_item_6_sharegpt_faults_are_named_by_row_and_turn(void **state)
 {
 #define TURN(from, value) "{\"from\":\"" from "\",\"value\":\"" value "\"}"
     static const char lines[] =
-        "{\"conversations\":[" TURN("system", "s") "," TURN("human", "q") "," TURN("function_call", "{\\\"name\\\":\\\"f\\\",\\\"arguments\\\":{}}")
-        "," TURN("observation", "o") "," TURN("gpt", "a") "]}\n"
-        "{\"conversations\":[" TURN("human", "q") "]}\n"
-        "{\"conversations\":[" TURN("human", "q") "," TURN("human", "q") "]}\n"
-        "{\"conversations\":[" TURN("human", "q") "," TURN("bot", "a") "]}\n"
-        "{\"conversations\":[" TURN("human", "q") "," TURN("function", "{\\\"name\\\":\\\"f\\\",\\\"arguments\\\":{}}") "]}\n";
+        "{\"conversations\":[" TURN("system", "s") "," TURN("human", "q") "," TURN("function_call", "{\\\"name\\\":\\\"f\\\",\\\"arguments\\\":{}}") "," TURN(
+            "observation",
+            "o") "," TURN("gpt",
+                          "a") "]}\n"
+                               "{\"conversations\":[" TURN(
+                                   "human",
+                                   "q") "]}\n"
+                                        "{\"conversations\":[" TURN("human", "q") "," TURN(
+                                            "human",
+                                            "q") "]}\n"
+                                                 "{\"conversations\":[" TURN("human", "q") "," TURN(
+                                                     "bot",
+                                                     "a") "]}\n"
+                                                          "{\"conversations\":[" TURN("human", "q") "," TURN(
+                                                              "function",
+                                                              "{\\\"name\\\":\\\"f\\\",\\\"arguments\\\":{}}") "]}\n";
     static const char *const places[] = { "s.jsonl:2:", "s.jsonl:3:", "s.jsonl:4:" },
                              *const turns[] = { "turn 1", "turn 2", "turn 2 is from \"bot\"" };
     struct fixture *f = *state;
@@ -143,11 +161,18 @@ static void test_item_6_sharegpt_faults_are_named_by_row_and_turn(void **state)
 static void test_item_7_tools_are_json_and_calls_have_name_and_arguments(void **state)
 {
     struct fixture *f = *state;
-    read_as(f, "t.jsonl",
-            "{\"conversations\":[" TURN("human", "q") "," TURN("gpt", "a") "],\"tools\":\"[{\\\"name\\\":\\\"f\\\"}]\"}\n"
-            "{\"conversations\":[" TURN("human", "q") "," TURN("gpt", "a") "],\"tools\":\"[{\"}\n"
-            "{\"conversations\":[" TURN("human", "q") "," TURN("function_call", "f()") "]}\n"
-            "{\"conversations\":[" TURN("human", "q") "," TURN("function_call", "{\\\"name\\\":\\\"f\\\"}") "]}\n", NULL);
+    read_as(
+        f, "t.jsonl",
+        "{\"conversations\":[" TURN("human", "q") "," TURN(
+            "gpt", "a") "],\"tools\":\"[{\\\"name\\\":\\\"f\\\"}]\"}\n"
+                        "{\"conversations\":[" TURN("human", "q") "," TURN(
+                            "gpt", "a") "],\"tools\":\"[{\"}\n"
+                                        "{\"conversations\":[" TURN("human", "q") "," TURN(
+                                            "function_call",
+                                            "f()") "]}\n"
+                                                   "{\"conversations\":[" TURN("human", "q") "," TURN(
+                                                       "function_call", "{\\\"name\\\":\\\"f\\\"}") "]}\n",
+        NULL);
     assert_int_equal(f->rows.n, 1);
     check_str(f->rows.items[0].tools, "[{\"name\":\"f\"}]");
     check_contains(f->report.places[0].s, "DS6: tools is not JSON");
@@ -227,8 +252,11 @@ static void test_openai_preference_lines_in_and_out(void **state)
     write_as(f, "back.jsonl", &f->rows, &(struct weft_rows_writer_settings){ .format = WEFT_FORMAT_DPO });
     check_str(file(f, "back.jsonl"), line);
     struct weft_rows table = { 0 };
-    check_ok(weft_rows_read(&f->arena, write_as(f, "d.csv", &f->rows, &(struct weft_rows_writer_settings){ .format = WEFT_FORMAT_DPO }),
-                            NULL, &table, NULL, NULL, &f->err), &f->err);
+    check_ok(weft_rows_read(&f->arena,
+                            write_as(f, "d.csv", &f->rows,
+                                     &(struct weft_rows_writer_settings){ .format = WEFT_FORMAT_DPO }),
+                            NULL, &table, NULL, NULL, &f->err),
+             &f->err);
     write_as(f, "back.jsonl", &table, &(struct weft_rows_writer_settings){ .format = WEFT_FORMAT_DPO });
     check_str(file(f, "back.jsonl"), line);
     /* By way of Alpaca: the same row. */
@@ -245,8 +273,9 @@ static void test_openai_preference_lines_in_and_out(void **state)
             "{\"input\":{},\"preferred_output\":[]}\n{\"instruction\":\"q\",\"output\":\"a\"}\n", NULL);
     check_contains(f->report.places[0].s, "non_preferred_output is missing");
     check_contains(f->report.places[1].s, "input.messages is missing");
-    check_fails(weft_rows_write(path, &(struct weft_rows_writer_settings){ .format = WEFT_FORMAT_DPO }, &f->rows, &f->err), &f->err,
-                WEFT_EINPUT, "", "no chosen and rejected");
+    check_fails(weft_rows_write(path, &(struct weft_rows_writer_settings){ .format = WEFT_FORMAT_DPO },
+                                &f->rows, &f->err),
+                &f->err, WEFT_EINPUT, "", "no chosen and rejected");
 }
 
 /* ---- tables ---- */
@@ -254,18 +283,27 @@ static void test_openai_preference_lines_in_and_out(void **state)
 /* What looks like JSON, numbers, emptiness or quotes in a cell is still the text that it was. */
 static void test_csv_reads_back_equal_whatever_stands_in_a_cell(void **state)
 {
-    static const char *const texts[] = { "123", "true", "null", "[1,2]", "{\\\"a\\\":1}", "\\\"", "\\\"x\\\"", "", "=1+1", " ",
-                                         "a,b;c\\td", "行一\\n行二\\r\\n行三\\r", "\\\"\\\"", "'", "\\ufeff", "第一集" };
+    static const char *const texts[] = { "123",           "true", "null",      "[1,2]",
+                                         "{\\\"a\\\":1}", "\\\"", "\\\"x\\\"", "",
+                                         "=1+1",          " ",    "a,b;c\\td", "行一\\n行二\\r\\n行三\\r",
+                                         "\\\"\\\"",      "'",    "\\ufeff",   "第一集" };
     struct fixture *f = *state;
     struct weft_buf lines = { 0 };
     for (size_t i = 0; i < WEFT_COUNT(texts); i++) {
         const char *t = texts[i];
-        weft_buf_printf(&lines, "{\"instruction\":\"%s\",\"input\":\"\",\"output\":\"%s\",\"system\":\"%s\",\"note\":\"%s\",\"n\":%zu}\n", t, t,
-                        t, t, i);
-        weft_buf_printf(&lines, "{\"instruction\":\"q\",\"input\":\"\",\"chosen\":\"%s\",\"rejected\":\"%s\",\"note\":null,\"list\":[\"%s\",1.50]}\n", t,
-                        t, t);
-        weft_buf_printf(&lines, "{\"instruction\":\"q\",\"input\":\"i\",\"output\":\"a\",\"history\":[[\"%s\",\"%s\"]],\"weft\":{\"id\":\"r%zu\","
-                        "\"src\":{\"file\":\"f\",\"line\":3,\"last_line\":4,\"bytes\":[5,6]},\"flags\":[\"self\"]}}\n", t, t, i);
+        weft_buf_printf(
+            &lines,
+            "{\"instruction\":\"%s\",\"input\":\"\",\"output\":\"%s\",\"system\":\"%s\",\"note\":\"%s\",\"n\":%zu}\n",
+            t, t, t, t, i);
+        weft_buf_printf(
+            &lines,
+            "{\"instruction\":\"q\",\"input\":\"\",\"chosen\":\"%s\",\"rejected\":\"%s\",\"note\":null,\"list\":[\"%s\",1.50]}\n",
+            t, t, t);
+        weft_buf_printf(
+            &lines,
+            "{\"instruction\":\"q\",\"input\":\"i\",\"output\":\"a\",\"history\":[[\"%s\",\"%s\"]],\"weft\":{\"id\":\"r%zu\","
+            "\"src\":{\"file\":\"f\",\"line\":3,\"last_line\":4,\"bytes\":[5,6]},\"flags\":[\"self\"]}}\n",
+            t, t, i);
     }
     read_as(f, "in.jsonl", lines.s, NULL);
     assert_int_equal(f->rows.n, 3 * WEFT_COUNT(texts));
@@ -291,7 +329,9 @@ static void test_csv_of_a_spreadsheet_is_read(void **state)
     read_as(f, "gb.csv", gb, NULL);
     check_str(f->rows.items[0].turns[0].text, "你是谁");
     check_str(f->rows.items[0].extra, "{\"备注\":1}");
-    read_as(f, "semi.csv", "问;答;\n你是谁;华妃;\n;空;\n多;余;的;列\n少\n", &(struct weft_rows_settings){ .columns = { (const char *[]){ "instruction=问", "output=答" }, 2 } });
+    read_as(
+        f, "semi.csv", "问;答;\n你是谁;华妃;\n;空;\n多;余;的;列\n少\n",
+        &(struct weft_rows_settings){ .columns = { (const char *[]){ "instruction=问", "output=答" }, 2 } });
     assert_int_equal(f->rows.n, 2);
     assert_int_equal(f->report.units_in, 4);
     check_contains(f->report.places[0].s, "semi.csv:4:1: DS13: a row has more cells");
@@ -299,7 +339,8 @@ static void test_csv_of_a_spreadsheet_is_read(void **state)
     check_str(f->rows.items[1].turns[0].text, "");
     const char *path = weft_path_join(&f->arena, f->folder, "twice.csv");
     check_ok(weft_file_write(path, WEFT_STR("text,a,a\nx,1,2\n"), &f->err), &f->err);
-    check_fails(weft_rows_read(&f->arena, path, NULL, &f->rows, NULL, NULL, &f->err), &f->err, WEFT_EINPUT, "DS13", "two columns are named a");
+    check_fails(weft_rows_read(&f->arena, path, NULL, &f->rows, NULL, NULL, &f->err), &f->err, WEFT_EINPUT,
+                "DS13", "two columns are named a");
 }
 
 static void test_rows_of_a_table_are_found_by_number(void **state)
@@ -339,8 +380,11 @@ static void test_info_entries_say_file_shape_and_names(void **state)
         const char *row, *first;
     } entries[] = {
         { "mine", WEFT_FORMAT_ALPACA, "[{\"问\":\"q\",\"答\":\"a\"}]", "q" },
-        { "chat", WEFT_FORMAT_SHAREGPT, "[{\"dialog\":[{\"who\":\"U\",\"said\":\"q\"},{\"who\":\"A\",\"said\":\"a\"}]}]", "q" },
-        { "openai", WEFT_FORMAT_MESSAGES, "[{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}]", "q" },
+        { "chat", WEFT_FORMAT_SHAREGPT,
+          "[{\"dialog\":[{\"who\":\"U\",\"said\":\"q\"},{\"who\":\"A\",\"said\":\"a\"}]}]", "q" },
+        { "openai", WEFT_FORMAT_MESSAGES,
+          "[{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}]",
+          "q" },
         { "book", WEFT_FORMAT_TEXT, "[{\"content\":\"q\"}]", NULL },
         { "pairs", WEFT_FORMAT_ALPACA, "[{\"q\":\"q\",\"win\":\"w\",\"lose\":\"l\"}]", "q" },
     };
@@ -363,7 +407,8 @@ static void test_info_entries_say_file_shape_and_names(void **state)
     check_str(weft_str_c(info.path), "/abs/book.json");
     check_ok(weft_info_find(&f->arena, path, "mine", &info, &f->err), &f->err);
     check_str(weft_str_c(info.path), check_path(f->folder, "mine.json"));
-    check_refuses(weft_info_find(&f->arena, path, "mien", &info, &f->err), &f->err, WEFT_EINPUT, "DS12", "did you mean \"mine\"");
+    check_refuses(weft_info_find(&f->arena, path, "mien", &info, &f->err), &f->err, WEFT_EINPUT, "DS12",
+                  "did you mean \"mine\"");
     check_refuses(weft_info_find(&f->arena, path, "far", &info, &f->err), &f->err, WEFT_EINPUT, "DS12", "weft pull");
     check_refuses(weft_info_find(&f->arena, path, "odd", &info, &f->err), &f->err, WEFT_EINPUT, "DS12", "no file_name");
 }
@@ -371,7 +416,8 @@ static void test_info_entries_say_file_shape_and_names(void **state)
 /* What is written is found again with the same shape, and nothing else in the file changes. */
 static void test_info_entry_is_added_and_the_rest_stays(void **state)
 {
-    static const enum weft_format formats[] = { WEFT_FORMAT_ALPACA, WEFT_FORMAT_SHAREGPT, WEFT_FORMAT_MESSAGES, WEFT_FORMAT_TEXT };
+    static const enum weft_format formats[] = { WEFT_FORMAT_ALPACA, WEFT_FORMAT_SHAREGPT,
+                                                WEFT_FORMAT_MESSAGES, WEFT_FORMAT_TEXT };
     struct fixture *f = *state;
     const char *path = weft_path_join(&f->arena, f->folder, "dataset_info.json");
     struct weft_json_value before, after;
@@ -380,8 +426,13 @@ static void test_info_entry_is_added_and_the_rest_stays(void **state)
     check_ok(weft_file_write(path, weft_str_c(info_text), &f->err), &f->err);
     check_ok(weft_json_parse(&f->arena, "x", weft_str_c(info_text), &before, &f->err), &f->err);
     for (size_t i = 0; i < WEFT_COUNT(formats); i++) {
-        struct weft_info_entry e = { .file_name = WEFT_STR("new.jsonl"), .format = formats[i], .system = true, .tools = true,
-                                     .history = true, .kto = i == 0, .ranking = i == 1 };
+        struct weft_info_entry e = { .file_name = WEFT_STR("new.jsonl"),
+                                     .format = formats[i],
+                                     .system = true,
+                                     .tools = true,
+                                     .history = true,
+                                     .kto = i == 0,
+                                     .ranking = i == 1 };
         check_ok(weft_info_write(path, "新", &e, &replaced, &f->err), &f->err);
         assert_int_equal(replaced, i > 0);
         check_ok(weft_info_find(&f->arena, path, "新", &info, &f->err), &f->err);
@@ -407,10 +458,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_item_2_content_decides_what_a_file_is, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_item_3_json_lines_are_lines_and_a_mislabelled_array_is_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_item_4_alpaca_joins_and_takes_every_form_of_history, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_item_6_sharegpt_faults_are_named_by_row_and_turn, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_item_7_tools_are_json_and_calls_have_name_and_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_item_3_json_lines_are_lines_and_a_mislabelled_array_is_read,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_item_4_alpaca_joins_and_takes_every_form_of_history, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_item_6_sharegpt_faults_are_named_by_row_and_turn, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_item_7_tools_are_json_and_calls_have_name_and_arguments, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_item_8_round_trips_are_equal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_item_9_preference_and_kto_rows_pass_untouched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_openai_lines_keep_weights, setup, teardown),

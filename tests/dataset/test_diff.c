@@ -61,7 +61,9 @@ static void test_diff_sees_through_new_numbers(void **state)
     struct fixture *f = *state;
     struct weft_diff d;
     diff(f, ROW("q1", "a1", "s1", "5") ROW("q2", "a2", "s2", "7") ROW("q3", "a3", "s3", "9"),
-         ROW("q0", "a0", "s1", "3") ROW("q1", "a1", "s2", "5") ROW("q2", "a2x", "s3", "7") ROW("q3", "a3", "s4", "9"), &d);
+         ROW("q0", "a0", "s1", "3") ROW("q1", "a1", "s2", "5") ROW("q2", "a2x", "s3", "7")
+             ROW("q3", "a3", "s4", "9"),
+         &d);
     assert_int_equal(d.added, 1);
     assert_int_equal(d.changed, 1);
     assert_int_equal(d.same, 2);
@@ -98,9 +100,12 @@ static void test_diff_by_id_where_places_say_nothing(void **state)
 static void test_diff_fields_name_what_changed(void **state)
 {
     struct fixture *f = *state;
-    struct weft_rows x = parse(f, "{\"instruction\":\"q\",\"output\":\"a\",\"system\":\"s\",\"kto_tag\":true}"),
-                     y = parse(f, "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"b\"},"
-                                  "{\"role\":\"user\",\"content\":\"r\"},{\"role\":\"assistant\",\"content\":\"c\"}],\"topic\":1}");
+    struct weft_rows
+        x = parse(f, "{\"instruction\":\"q\",\"output\":\"a\",\"system\":\"s\",\"kto_tag\":true}"),
+        y = parse(
+            f,
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"b\"},"
+            "{\"role\":\"user\",\"content\":\"r\"},{\"role\":\"assistant\",\"content\":\"c\"}],\"topic\":1}");
     struct weft_diff_field *fields;
     static const char *const names[] = { "system", "turn 2", "turn 3", "turn 4", "kto_tag", "other members" };
     size_t n;

@@ -1,5 +1,5 @@
-/* Mixing: shares and numbers exact, every row counted once, the same for one seed, ids of the mix different and leading
- * back to their set. */
+/* Mixing: shares and numbers exact, every row counted once, the same for one seed, ids of the mix different and
+ * leading back to their set. */
 #include "check.h"
 
 #include "base/hash.h"
@@ -19,8 +19,10 @@ static const char *make_set(struct fixture *f, const char *name, const char *pre
     struct weft_buf b = { 0 };
     for (int i = 0; i < n; i++) {
         weft_buf_printf(&b, "{\"instruction\":\"%s%d\",\"input\":\"\",\"output\":\"o%d\"", prefix, i, i);
-        if (ids) weft_buf_printf(&b, ",\"weft\":{\"id\":\"s%06d\",\"src\":{\"file\":\"x.txt\",\"line\":%d,\"last_line\":%d}}", i + 1,
-                                 i + 1, i + 1);
+        if (ids)
+            weft_buf_printf(
+                &b, ",\"weft\":{\"id\":\"s%06d\",\"src\":{\"file\":\"x.txt\",\"line\":%d,\"last_line\":%d}}",
+                i + 1, i + 1, i + 1);
         weft_buf_cstr(&b, "}\n");
     }
     check_ok(weft_file_write(path, weft_buf_view(&b), &f->err), &f->err);
@@ -267,8 +269,9 @@ static void test_dataset_hash_is_the_hash_of_canonical_lines_in_order(void **sta
     struct fixture *f = *state;
     struct weft_rows rows = { 0 };
     char want[WEFT_SHA256_HEX], other[WEFT_SHA256_HEX], got[WEFT_SHA256_HEX];
-    check_ok(weft_rows_parse(&f->arena, "x", WEFT_STR("{\"instruction\":\"q\",\"output\":\"a\"}\n{\"text\":\"t\"}\n"), NULL, &rows,
-                             NULL, NULL, &f->err),
+    check_ok(weft_rows_parse(&f->arena, "x",
+                             WEFT_STR("{\"instruction\":\"q\",\"output\":\"a\"}\n{\"text\":\"t\"}\n"), NULL,
+                             &rows, NULL, NULL, &f->err),
              &f->err);
     check_ok(weft_sha256_of(weft_str_c(lines), want, &f->err), &f->err);
     check_ok(weft_sha256_of(weft_str_c(swapped), other, &f->err), &f->err);

@@ -1,4 +1,5 @@
-/* Decisions survive a rebuild: they fit by place and content, follow a row whose lines moved, and say so when they do not. */
+/* Decisions survive a rebuild: they fit by place and content, follow a row whose lines moved, and say so when they
+ * do not. */
 #include "check.h"
 
 #include "dataset/canon.h"
@@ -26,7 +27,8 @@ static int teardown(void **state)
 static struct weft_rows parse(struct fixture *f, const char *lines)
 {
     struct weft_rows rows = { 0 };
-    check_ok(weft_rows_parse(&f->arena, "x", weft_str_dup(&f->arena, weft_str_c(lines)), NULL, &rows, NULL, NULL, &f->err),
+    check_ok(weft_rows_parse(&f->arena, "x", weft_str_dup(&f->arena, weft_str_c(lines)), NULL, &rows, NULL,
+                             NULL, &f->err),
              &f->err);
     return rows;
 }
@@ -49,7 +51,9 @@ static void decide(struct fixture *f, const struct weft_rows *rows, size_t i, en
     p.note = WEFT_STR("说了\n两行");
     check_ok(weft_patch_write(&b, &p, &f->err), &f->err);
     assert_true(b.len && memchr(b.s, '\n', b.len) == b.s + b.len - 1);
-    check_ok(weft_patches_parse(&f->arena, "p.jsonl", weft_str_dup(&f->arena, weft_buf_view(&b)), out, &f->err), &f->err);
+    check_ok(
+        weft_patches_parse(&f->arena, "p.jsonl", weft_str_dup(&f->arena, weft_buf_view(&b)), out, &f->err),
+        &f->err);
     weft_buf_clear(&b);
 }
 
@@ -86,7 +90,8 @@ static void test_patches_do_what_they_say(void **state)
     decide(f, &rows, 3, WEFT_PATCH_SPEAKER, NULL, &ps);
     check_ok(weft_patches_apply(&f->arena, &rows, &ps, &r, &f->err), &f->err);
     assert_int_equal(r.rows_in, r.rows_out + r.dropped);
-    assert_true(r.rows_out == 3 && r.kept == 1 && r.dropped == 1 && r.edited == 1 && r.renamed == 1 && r.match.fits == 4);
+    assert_true(r.rows_out == 3 && r.kept == 1 && r.dropped == 1 && r.edited == 1 && r.renamed == 1
+                && r.match.fits == 4);
     check_str(rows.items[0].origin.flags, "review,reviewed");
     check_str(rows.items[1].turns[1].text, "better");
     check_str(rows.items[1].origin.flags, "review,edited");
@@ -186,8 +191,8 @@ static void test_DP1_a_line_that_is_no_patch_is_refused_with_its_place(void **st
         const char *insert = strstr(bad[i].line, "%s");
         weft_buf_add(&b, bad[i].line, insert ? (size_t)(insert - bad[i].line) : strlen(bad[i].line));
         if (insert) weft_buf_printf(&b, "%s%s", hash, insert + 2);
-        check_refuses(weft_patches_parse(&f->arena, "p.jsonl", weft_buf_view(&b), &ps, &f->err), &f->err, WEFT_EINPUT, "DP1",
-                      bad[i].message);
+        check_refuses(weft_patches_parse(&f->arena, "p.jsonl", weft_buf_view(&b), &ps, &f->err), &f->err,
+                      WEFT_EINPUT, "DP1", bad[i].message);
         weft_buf_clear(&b);
     }
 }

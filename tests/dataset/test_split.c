@@ -195,7 +195,10 @@ static void check_whole(struct fixture *f, int by, struct weft_str (*value)(cons
 static struct weft_str of_source(const struct weft_row *r) { return r->origin.file; }
 static struct weft_str of_episode(const struct weft_row *r) { return r->origin.episode; }
 static struct weft_str of_speaker(const struct weft_row *r) { return r->origin.speaker; }
-static struct weft_str of_parent(const struct weft_row *r) { return r->origin.parents.len ? r->origin.parents : r->origin.id; }
+static struct weft_str of_parent(const struct weft_row *r)
+{
+    return r->origin.parents.len ? r->origin.parents : r->origin.id;
+}
 static struct weft_str of_set(const struct weft_row *r) { return r->origin.from_set; }
 
 static void test_any_part_of_the_origin_stays_whole(void **state)
@@ -241,7 +244,8 @@ static void test_near_doubles_do_not_stand_in_both_halves(void **state)
     assert_true(split.moved_near > 0);
     assert_int_equal(split.moved + split.moved_near, split.n_moves);
     for (size_t i = 0; i < split.n_moves; i++)
-        if (split.moves[i].jaccard > 0) assert_true(split.moves[i].jaccard >= 0.6 && split.moves[i].to == WEFT_PART_TRAIN);
+        if (split.moves[i].jaccard > 0)
+            assert_true(split.moves[i].jaccard >= 0.6 && split.moves[i].to == WEFT_PART_TRAIN);
     const struct weft_part *held[] = { &split.valid, &split.test };
     struct weft_arena scratch = { 0 };
     for (size_t h = 0; h < 2; h++)
