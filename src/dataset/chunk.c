@@ -58,10 +58,12 @@ static void follow_quote(uint32_t *open, uint32_t before, uint32_t cp, uint32_t 
     } else if (closer && (!*open || closer == *open)) *open = closer;
 }
 
-/* The next character that is not white space, from `at` on. */
+/* The next character that is not white space, from `at` on; 0: there is none within some thousand bytes. */
 static uint32_t next_visible(struct weft_str s, size_t at, size_t *where)
 {
-    while (at < s.len) {
+    enum { AHEAD_BYTES = 4096 };
+    const size_t end = weft_min_size(s.len, at + AHEAD_BYTES);
+    while (at < end) {
         uint32_t cp;
         size_t n = weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
         if (!weft_is_space(cp)) {
@@ -70,7 +72,7 @@ static uint32_t next_visible(struct weft_str s, size_t at, size_t *where)
         }
         at += n;
     }
-    *where = s.len;
+    *where = at;
     return 0;
 }
 
@@ -129,7 +131,7 @@ static void scan_places(struct scan *x, size_t from, size_t fresh)
         if (!breaks) continue;
         x->cluster = here;
         if (chars < x->min) continue;
-        if (at > visible_at || !visible) visible = next_visible(x->text, at, &visible_at);
+        if (at > visible_at) visible = next_visible(x->text, at, &visible_at);
         /* A chunk does not begin with what closes a quote or ends a sentence, nor with white space alone. */
         if (at >= x->visible_end || mark_is_closer(visible) || (visible && visible == quote)
             || mark_is_end(visible) || mark_is_pause(visible))

@@ -493,11 +493,13 @@ static enum weft_status new_scene(struct reader *r)
 
 static enum weft_status add_part(struct reader *r, struct weft_prose_speech *sp, size_t begin, size_t end)
 {
-    struct weft_prose_part *parts = WEFT_NEWS(r->arena, struct weft_prose_part, sp->n_parts + 1);
-    if (!parts) return no_memory(r);
-    if (sp->n_parts) memcpy(parts, sp->parts, sp->n_parts * sizeof *parts);
-    parts[sp->n_parts++] = (struct weft_prose_part){ begin, end };
-    sp->parts = parts;
+    if (!(sp->n_parts & (sp->n_parts - 1))) {           /* 0, 1, 2, 4 ...: full */
+        struct weft_prose_part *parts = WEFT_NEWS(r->arena, struct weft_prose_part, sp->n_parts ? 2 * sp->n_parts : 1);
+        if (!parts) return no_memory(r);
+        if (sp->n_parts) memcpy(parts, sp->parts, sp->n_parts * sizeof *parts);
+        sp->parts = parts;
+    }
+    sp->parts[sp->n_parts++] = (struct weft_prose_part){ begin, end };
     return WEFT_OK;
 }
 
@@ -771,7 +773,7 @@ static int by_score(const void *x, const void *y)
 /* Paragraphs around a speech, and the names in them. */
 static enum weft_status candidates(struct reader *r, size_t idx)
 {
-    enum { PARAGRAPHS = 3 };
+    enum { PARAGRAPHS = 3, BEFORE_BYTES = 12000, BEHIND_BYTES = 3000 };
     struct weft_prose_speech *sp = &r->out->speeches[idx];
     const struct weft_prose_scene *scene = &r->out->scenes[sp->scene];
     const struct weft_text *t = &r->out->texts[sp->text_idx];
@@ -785,6 +787,16 @@ static enum weft_status candidates(struct reader *r, size_t idx)
     }
     sp->context_begin = t->lines[first].at;
     sp->context_end = t->lines[last + 1].at;
+    /* a book in one line: no more than a page around the speech */
+    size_t end = sp->parts[sp->n_parts - 1].end;
+    if (sp->parts[0].begin - sp->context_begin > BEFORE_BYTES) {
+        sp->context_begin = sp->parts[0].begin - BEFORE_BYTES;
+        while (((unsigned char)t->text.s[sp->context_begin] & 0xC0) == 0x80) sp->context_begin++;
+    }
+    if (sp->context_end - end > BEHIND_BYTES) {
+        sp->context_end = end + BEHIND_BYTES;
+        while (((unsigned char)t->text.s[sp->context_end] & 0xC0) == 0x80) sp->context_end--;
+    }
 
     vote(&b, sp->speaker, 2 * sp->confidence);
     for (size_t d = 1; d <= 4; d++) {

@@ -9,6 +9,7 @@
 
 enum {
     AHEAD_LINES = 6, /* a closer further away than so many paragraphs with text belongs to something else */
+    LOST_BYTES = 6000,          /* an opener is looked for no further back */
     NESTED = 64      /* marks of one kind within a paragraph that are still weighed against each other */
 };
 
@@ -118,6 +119,7 @@ static enum weft_status lost_opener(struct quoter *q, size_t para, size_t at, si
 {
     size_t from = para;
     if (q->out->n && q->out->items[q->out->n - 1].close > from) from = q->out->items[q->out->n - 1].close;
+    if (at - from > LOST_BYTES) from = at;
     for (size_t i = at; i > from;) {
         size_t begin;
         if (mark_is_colon(mark_before(q->text, i, &begin))) {

@@ -139,7 +139,8 @@ static struct weft_str without_particles(struct weft_str s)
 /* The last clause of a text: behind the last pause, end or colon. */
 static struct weft_str last_clause(struct weft_str s)
 {
-    for (size_t at = s.len; at;) {
+    enum { CLAUSE_BYTES = 600 };       /* a longer one is cut by the caller anyway */
+    for (size_t at = s.len; at && s.len - at <= CLAUSE_BYTES;) {
         size_t begin;
         uint32_t cp = mark_before(s, at, &begin);
         if (mark_is_end(cp) || (mark_is_pause(cp) && cp != 0x3001) || mark_is_colon(cp) || mark_is_quote_closer(cp) ||
