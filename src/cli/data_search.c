@@ -1,5 +1,5 @@
-/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts.  Without --index the index is
- * made in memory for this one question; with it, it is kept in a file and made anew only when a source changed. */
+/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts.  Without --index the index
+ * is made in memory for this one question; with it, it is kept in a file and made anew only when a source changed. */
 #include "cli/data.h"
 #include "cli/verbs.h"
 #include "base/file.h"
@@ -234,8 +234,8 @@ static enum weft_status run(struct weft_cli *cli)
     st = weft_search_open(&search, s.index, &cli->err);
     if (!st) st = build(cli, &s, &words, search, &partial);
     if (!st)
-        st = weft_search_query(search, &cli->arena, weft_str_c(words.items[0]), s.any ? WEFT_SEARCH_ANY : WEFT_SEARCH_ALL,
-                               (size_t)s.limit, &hits, &n, &all, &cli->err);
+        st = weft_search_query(search, &cli->arena, weft_str_c(words.items[0]),
+                               s.any ? WEFT_SEARCH_ANY : WEFT_SEARCH_ALL, (size_t)s.limit, &hits, &n, &all, &cli->err);
     if (!st) st = show(cli, weft_str_c(words.items[0]), hits, n, all);
     weft_search_close(search);
     if (!st && partial)

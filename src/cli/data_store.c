@@ -111,7 +111,8 @@ static enum weft_status run_import(struct weft_cli *cli)
     if (!st) st = weft_cli_store(cli, &store);
     if (!st) st = weft_store_project(store, weft_str_c(s.project), true, &project, &cli->err);
     if (!st)
-        st = weft_store_dataset_begin(store, project, s.name ? weft_str_c(s.name) : stem(path), recipe, &i.writer, &cli->err);
+        st = weft_store_dataset_begin(store, project, s.name ? weft_str_c(s.name) : stem(path), recipe, &i.writer,
+                                      &cli->err);
     if (!st) st = weft_rows_each(&cli->arena, path, &s.rows, keep_row, &i, &report, &i.shape, &cli->err);
     weft_cli_progress_end(cli);
     if (!st) {
@@ -121,7 +122,8 @@ static enum weft_status run_import(struct weft_cli *cli)
     }
     weft_store_dataset_drop(i.writer);
     if (!st) {
-        struct weft_store_file f = { .sha256 = weft_str_c(i.shape.sha256), .name = weft_str_c(path), .bytes = i.shape.bytes };
+        struct weft_store_file f = { .sha256 = weft_str_c(i.shape.sha256), .name = weft_str_c(path),
+                                     .bytes = i.shape.bytes };
         st = weft_store_file_put(store, &f, &cli->err);
     }
     if (!st) st = report_import(cli, &s, &d, &report);

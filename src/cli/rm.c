@@ -18,8 +18,8 @@ static const struct weft_option rows[] = {
 };
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
-static enum weft_status remove_project(struct weft_cli *cli, struct weft_store *s, const struct weft_word *w, int64_t id,
-                                       bool all)
+static enum weft_status remove_project(struct weft_cli *cli, struct weft_store *s, const struct weft_word *w,
+                                       int64_t id, bool all)
 {
     struct weft_store_dataset *sets;
     struct weft_store_run *runs;
@@ -33,8 +33,8 @@ static enum weft_status remove_project(struct weft_cli *cli, struct weft_store *
     return weft_store_project_remove(s, id, &cli->err);
 }
 
-static enum weft_status remove_dataset(struct weft_cli *cli, struct weft_store *s, const struct weft_word *w, int64_t id,
-                                       bool all)
+static enum weft_status remove_dataset(struct weft_cli *cli, struct weft_store *s, const struct weft_word *w,
+                                       int64_t id, bool all)
 {
     struct weft_store_dataset newest, *sets;
     size_t n, of_name = 0;

@@ -39,7 +39,10 @@ static enum weft_status open_store(struct weft_cli *cli, bool make, struct weft_
 }
 
 enum weft_status weft_cli_store(struct weft_cli *cli, struct weft_store **s) { return open_store(cli, true, s); }
-enum weft_status weft_cli_store_if_any(struct weft_cli *cli, struct weft_store **s) { return open_store(cli, false, s); }
+enum weft_status weft_cli_store_if_any(struct weft_cli *cli, struct weft_store **s)
+{
+    return open_store(cli, false, s);
+}
 
 /* Digits to the end, 1 and more; 0: not that. */
 static int64_t version_of(struct weft_str digits)

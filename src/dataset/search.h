@@ -72,9 +72,9 @@ WEFT_MUST_USE enum weft_status weft_search_query(struct weft_search *s, struct w
 
 /* Calls `each` for each token of the text: its folded bytes and where it stands.  `query`: without the single last
  * characters of runs.  A status other than WEFT_OK from `each` stops and is returned. */
-enum weft_status weft_search_tokens(struct weft_str text, bool query,
-                                    enum weft_status (*each)(void *ctx, struct weft_str token, size_t begin, size_t end),
-                                    void *ctx);
+enum weft_status
+weft_search_tokens(struct weft_str text, bool query,
+                   enum weft_status (*each)(void *ctx, struct weft_str token, size_t begin, size_t end), void *ctx);
 
 /* Registers the tokenizer "weft" on a connection, for other databases that search (store/). */
 struct sqlite3;

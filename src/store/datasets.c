@@ -186,8 +186,8 @@ static enum weft_status no_dataset(struct weft_store *s, int64_t project_id, str
     return weft_fail(err, WEFT_EARG, "no dataset \"%s\" in this project; there are: %s", shown, names[0] ? names : "-");
 }
 
-enum weft_status weft_store_dataset(struct weft_store *s, struct weft_arena *a, int64_t project_id, struct weft_str name,
-                                    int64_t version, struct weft_store_dataset *info, struct weft_err *err)
+enum weft_status weft_store_dataset(struct weft_store *s, struct weft_arena *a, int64_t project_id,
+                                    struct weft_str name, int64_t version, struct weft_store_dataset *info, struct weft_err *err)
 {
     struct sqlite3_stmt *st;
     bool row = false;
@@ -237,16 +237,18 @@ enum weft_status weft_store_datasets(struct weft_store *s, struct weft_arena *a,
     return status;
 }
 
-enum weft_status weft_store_dataset_rows(struct weft_store *s, int64_t dataset_id,
-                                         enum weft_status (*each)(void *ctx, struct weft_str json, struct weft_err *err),
-                                         void *ctx, struct weft_err *err)
+enum weft_status
+weft_store_dataset_rows(struct weft_store *s, int64_t dataset_id,
+                        enum weft_status (*each)(void *ctx, struct weft_str json, struct weft_err *err), void *ctx,
+                        struct weft_err *err)
 {
     struct sqlite3_stmt *st;
     bool row = true;
     enum weft_status status = weft_store_use(s, Q_ROWS, &st, err);
     if (status) return status;
     weft_db_bind_int(st, 1, dataset_id);
-    while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row) status = each(ctx, weft_db_str(st, 0), err);
+    while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row)
+        status = each(ctx, weft_db_str(st, 0), err);
     weft_db_reset(st);
     return status;
 }

@@ -420,7 +420,8 @@ enum weft_status weft_store_patches(struct weft_store *s, int64_t project_id, st
     if (status) return status;
     weft_db_bind_int(st, 1, project_id);
     weft_db_bind_str(st, 2, dataset);
-    while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row) status = each(ctx, weft_db_str(st, 0), err);
+    while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row)
+        status = each(ctx, weft_db_str(st, 0), err);
     weft_db_reset(st);
     return status;
 }
@@ -513,8 +514,10 @@ enum weft_status weft_store_runs(struct weft_store *s, struct weft_arena *a, int
         struct weft_store_run *r = &items[count++];
         *r = (struct weft_store_run){ .id = weft_db_int(st, 0), .started = weft_db_int(st, 7),
                                       .ended = weft_db_int(st, 8) };
-        struct weft_str *const texts[] = { &r->project, &r->name, &r->dataset_hash, &r->parameters, &r->state, &r->result };
-        for (int i = 0; i < (int)WEFT_COUNT(texts) && !status; i++) status = weft_store_text(a, st, 1 + i, texts[i], err);
+        struct weft_str *const texts[] = { &r->project, &r->name, &r->dataset_hash, &r->parameters,
+                                           &r->state, &r->result };
+        for (int i = 0; i < (int)WEFT_COUNT(texts) && !status; i++)
+            status = weft_store_text(a, st, 1 + i, texts[i], err);
     }
     *list = items;
     *n = count;

@@ -4,8 +4,8 @@
  * opened by the rules G1-G7 (base/db.h): what a call acknowledged survives kill and power cut, two programs may use it
  * at once, a damaged, foreign or newer file is refused and kept.
  *
- * A dataset of a project has versions 1, 2, 3 ...; a version never changes.  Its content hash is the SHA-256 of its rows
- * as JSON lines, that is of the file `weft data export` writes, so that a run which names the hash of the file it was
+ * A dataset of a project has versions 1, 2, 3 ...; a version never changes.  Its content hash is the SHA-256 of its
+ * rows as JSON lines, that is of the file `weft data export` writes, so that a run which names the hash of the file it was
  * trained on names the version too.  Rows keep their origin (member "weft").
  *
  *     st = weft_store_open(&s, path, err);
@@ -101,7 +101,8 @@ WEFT_MUST_USE enum weft_status
 weft_store_dataset_rows(struct weft_store *s, int64_t dataset_id,
                         enum weft_status (*each)(void *ctx, struct weft_str json, struct weft_err *err), void *ctx,
                         struct weft_err *err);
-WEFT_MUST_USE enum weft_status weft_store_dataset_remove(struct weft_store *s, int64_t dataset_id, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_store_dataset_remove(struct weft_store *s, int64_t dataset_id,
+                                                         struct weft_err *err);
 
 /* ---- prompts ---- */
 

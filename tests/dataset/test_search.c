@@ -141,7 +141,8 @@ static void test_rare_words_and_short_rows_rank_higher(void **state)
     for (size_t i = 1; i < f->n; i++) assert_true(f->hits[i - 1].score >= f->hits[i].score);
     ask(f, "晴", WEFT_SEARCH_ANY);
     assert_int_equal(f->n, 1);
-    check_ok(weft_search_query(f->search, &f->arena, WEFT_STR("今天"), WEFT_SEARCH_ALL, 2, &f->hits, &f->n, &f->all, &f->err),
+    check_ok(weft_search_query(f->search, &f->arena, WEFT_STR("今天"), WEFT_SEARCH_ALL, 2, &f->hits, &f->n, &f->all,
+                               &f->err),
              &f->err);
     assert_int_equal(f->n, 2);
     assert_int_equal(f->all, 4);
@@ -171,8 +172,8 @@ static void test_found_is_what_a_plain_search_finds(void **state)
             strcat(query, letters[pick == 3 ? 4 : pick]);
         }
         for (size_t i = 0; i < TEXTS; i++) want += strstr(texts[i], query) != NULL;
-        check_ok(weft_search_query(f->search, &f->arena, weft_str_c(query), WEFT_SEARCH_ALL, TEXTS, &f->hits, &f->n, &f->all,
-                                   &f->err), &f->err);
+        check_ok(weft_search_query(f->search, &f->arena, weft_str_c(query), WEFT_SEARCH_ALL, TEXTS, &f->hits, &f->n,
+                                   &f->all, &f->err), &f->err);
         assert_int_equal(f->all, want);
         assert_int_equal(f->n, want);
         for (size_t i = 0; i < f->n; i++) assert_non_null(strstr(texts[f->hits[i].id - 1], query));

@@ -1,4 +1,5 @@
-/* The store: projects, versions of datasets, prompts, calls, patches, files and runs, through kills and hostile text. */
+/* The store: projects, versions of datasets, prompts, calls, patches, files and runs, through kills and hostile
+ * text. */
 #include "check.h"
 
 #include "store/store.h"
@@ -154,8 +155,8 @@ static void test_words_that_name_nothing(void **state)
     int64_t id;
     put(f, "pairs", "x");
     check_refuses(weft_store_project(f->store, WEFT_STR("渡囗"), false, &id, &f->err), &f->err, WEFT_EARG, "", "no project");
-    check_refuses(weft_store_dataset(f->store, &f->arena, f->project, WEFT_STR("pair"), 0, &d, &f->err), &f->err, WEFT_EARG, "",
-                  "there are: pairs");
+    check_refuses(weft_store_dataset(f->store, &f->arena, f->project, WEFT_STR("pair"), 0, &d, &f->err), &f->err,
+                  WEFT_EARG, "", "there are: pairs");
     check_refuses(weft_store_dataset(f->store, &f->arena, f->project, WEFT_STR("pairs"), 9, &d, &f->err), &f->err, WEFT_EARG,
                   "", "no version 9");
     static const char *const bad[] = { "", "a/b", "a@1", "a:b", "-x", ".x", "a b", "a\nb", "\xFF" };
