@@ -1,7 +1,7 @@
 /* Screenplays, chunks and dialogue from prose against the beginner's Python on the same text, medians in one run.
  * bench_prose [NOVEL [SCREENPLAY]]; without files, texts are generated.  Python's times are of its loops alone: files
- * are read and modules loaded before the clock starts.  The dialogue of prose has no beginner's script: beside it stands
- * the same split at sentence ends. */
+ * are read and modules loaded before the clock starts.  The dialogue of prose has no beginner's script:
+ * beside it stands the same split at sentence ends. */
 #include "base/file.h"
 #include "base/rng.h"
 #include "dataset/chunk.h"

@@ -71,8 +71,9 @@ WEFT_MUST_USE enum weft_status weft_cli_options(struct weft_cli *cli, const stru
 /* Starts threads and kernels by the common settings; once per process. */
 WEFT_MUST_USE enum weft_status weft_cli_compute(struct weft_cli *cli, const struct weft_cli_common *common);
 
-/* A path for a MODEL word: a directory as it is; "hf:..." and "ms:..." in the cache of `weft pull`; "tiny" is looked for in WEFT_HOME, beside the program, in the source
- * tree and in the installed share folder.  WEFT_EARG names the places looked at. */
+/* A path for a MODEL word: a directory as it is; "hf:..." and "ms:..." in the cache of `weft pull`; "tiny" is
+ * looked for in WEFT_HOME, beside the program, in the source tree and in the installed share folder.
+ * WEFT_EARG names the places looked at. */
 WEFT_MUST_USE enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, const char **path);
 
 /* Output: stdout, checked at the end (a full disk or closed pipe is noticed). */

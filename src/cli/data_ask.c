@@ -1,5 +1,5 @@
-/* weft data ask, weft data augment: rows that a model writes.  Nothing is written but the ledger until the end, so that a
- * killed run leaves the last whole dataset and every answer it got. */
+/* weft data ask, weft data augment: rows that a model writes.  Nothing is written but the ledger until the
+ * end, so that a killed run leaves the last whole dataset and every answer it got. */
 #include "cli/data_ask.h"
 #include "cli/road.h"
 #include "cli/verbs.h"
@@ -329,7 +329,10 @@ static enum weft_status drop_near(struct weft_cli *cli, const struct settings *s
                 made->items[kept++] = made->items[k];
                 continue;
             }
-            struct weft_str id = made->items[k].origin.id, place = weft_str_printf(&cli->arena, "%.*s: %s", (int)id.len, id.s, weft_escape(shown, sizeof shown, weft_ask_question(&made->items[k])));
+            struct weft_str id = made->items[k].origin.id,
+                            place = weft_str_printf(
+                                &cli->arena, "%.*s: %s", (int)id.len, id.s,
+                                weft_escape(shown, sizeof shown, weft_ask_question(&made->items[k])));
             report->pieces.rows_out--;
             report->rows--;
             st = weft_report_drop(&report->pieces, &cli->arena,
@@ -488,8 +491,8 @@ done:
 
 /* ---- the verb ---- */
 
-static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s, const struct weft_ask_result *results,
-                                   size_t n)
+static enum weft_status write_rows(struct weft_cli *cli, const struct settings *s,
+                                   const struct weft_ask_result *results, size_t n)
 {
     struct weft_rows_writer w = { 0 };
     const struct weft_rows_writer_settings how = { .format = s->format };

@@ -76,7 +76,9 @@ static enum weft_status wait(void *ctx, uint32_t timeout_ms, struct weft_ask_rep
     if (!st) st = weft_session_answer(&l->session, &row, &sampling, go_on, l->cli, &l->last);
     weft_arena_clear(&scratch);
     if (*l->cli->progress.cancel) return WEFT_OK; /* what was written so far is no answer */
-    out[0] = (struct weft_ask_reply){ .id = q.id, .finish = WEFT_CALL_FINISH_STOP, .text = weft_buf_view(&l->last.text) };
+    out[0] = (struct weft_ask_reply){ .id = q.id,
+                                      .finish = WEFT_CALL_FINISH_STOP,
+                                      .text = weft_buf_view(&l->last.text) };
     if (st == WEFT_ELIMIT) {
         /* This passage is too long for the model; the next may fit. */
         l->why = l->cli->err;

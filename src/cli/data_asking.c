@@ -121,7 +121,8 @@ void weft_asking_show(const struct weft_asking *k, const struct weft_ask_report 
     weft_data_figure(cli, "asked about", r->units, 0);
     for (int s = WEFT_ASK_OK; s <= WEFT_ASK_FAILED; s++)
         if (s == WEFT_ASK_OK || r->states[s]) weft_data_figure(cli, state_labels[s], r->states[s], r->units);
-    if (r->states[WEFT_ASK_LEFT]) weft_data_figure(cli, state_labels[WEFT_ASK_LEFT], r->states[WEFT_ASK_LEFT], r->units);
+    if (r->states[WEFT_ASK_LEFT])
+        weft_data_figure(cli, state_labels[WEFT_ASK_LEFT], r->states[WEFT_ASK_LEFT], r->units);
     weft_data_figure(cli, "rows made", r->rows, 0);
     if (k->o->offline) return;
     weft_data_figure(cli, "requests sent", r->asked, 0);
@@ -195,7 +196,8 @@ enum weft_status weft_asking_verdict(struct weft_cli *cli, const struct weft_ask
 
 /* ---- what gave no row ---- */
 
-enum weft_status weft_asking_doubtful(struct weft_cli *cli, const char *path, const struct weft_ask_unit *units, size_t n,
+enum weft_status weft_asking_doubtful(struct weft_cli *cli, const char *path,
+                                      const struct weft_ask_unit *units, size_t n,
                                       const struct weft_ask_result *results)
 {
     struct weft_out out = { 0 };
@@ -246,14 +248,17 @@ static enum weft_status holds_rows(struct weft_cli *cli, const char *path, bool 
     struct weft_str s = weft_str_trim_ascii((struct weft_str){ (const char *)m.p, m.len < 4096 ? m.len : 4096 });
     if (weft_str_starts(s, WEFT_STR("\xEF\xBB\xBF"))) s = weft_str_trim_ascii(weft_str_skip(s, 3));
     struct weft_str rest = weft_str_trim_ascii(weft_str_skip(s, 1));
-    *yes = s.len && ((s.s[0] == '{' && rest.len && rest.s[0] == '"') || (s.s[0] == '[' && rest.len && rest.s[0] == '{'));
+    *yes = s.len && rest.len
+           && ((s.s[0] == '{' && rest.s[0] == '"') || (s.s[0] == '[' && rest.s[0] == '{'));
     weft_map_close(&m);
     return st;
 }
 
 enum weft_status weft_asking_input(struct weft_cli *cli, const struct weft_str_list *files,
-                                   const struct weft_text_settings *text, const struct weft_chunk_settings *chunk,
-                                   const struct weft_data_input *input, struct weft_rows *rows, struct weft_report *report)
+                                   const struct weft_text_settings *text,
+                                   const struct weft_chunk_settings *chunk,
+                                   const struct weft_data_input *input, struct weft_rows *rows,
+                                   struct weft_report *report)
 {
     const char **names = WEFT_NEWS(&cli->arena, const char *, 2 * files->n);
     struct weft_str_list texts = { names, 0 }, sets = { names ? names + files->n : NULL, 0 };

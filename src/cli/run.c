@@ -1,5 +1,6 @@
-/* weft run RECIPE.yaml: the whole road.  A screenplay, a novel or documents become a dataset, a base model learns it, base and tuned model
- * answer the same questions; each stage shows its numbers, and a finished one is skipped by content. */
+/* weft run RECIPE.yaml: the whole road.  A screenplay, a novel or documents become a dataset, a base model
+ * learns it, base and tuned model answer the same questions; each stage shows its numbers, and a finished one
+ * is skipped by content. */
 #include "cli/data.h"
 #include "cli/data_patch.h"
 #include "cli/road.h"
@@ -186,8 +187,8 @@ static enum weft_status hash_member(struct weft_json_out *o, const char *key, co
     return st;
 }
 
-static enum weft_status split_members(struct weft_json_out *o, const struct weft_rows *rows, const struct weft_split *split,
-                                      struct weft_err *err)
+static enum weft_status split_members(struct weft_json_out *o, const struct weft_rows *rows,
+                                      const struct weft_split *split, struct weft_err *err)
 {
     weft_json_out_key(o, "split");
     weft_json_out_object(o);

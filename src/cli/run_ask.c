@@ -8,7 +8,10 @@ bool weft_road_asks(struct weft_road_ask *r)
     return r->novel.n || r->documents.n;
 }
 
-static const struct weft_str_list *files_of(const struct weft_road_ask *r) { return r->novel.n ? &r->novel : &r->documents; }
+static const struct weft_str_list *files_of(const struct weft_road_ask *r)
+{
+    return r->novel.n ? &r->novel : &r->documents;
+}
 
 /* What decides a row: the prompt's text, who answers, the limits of the form.  Not: how many requests fly at once, what
  * they cost, where the answers are kept. */

@@ -154,7 +154,8 @@ static enum weft_status keep_text(struct engine *e, struct weft_str s, struct we
     return out->s ? WEFT_OK : weft_fail_nomem(e->err, s.len, "an answer");
 }
 
-static enum weft_status correct(struct engine *e, const struct job *job, struct weft_str answer, struct weft_str problem)
+static enum weft_status correct(struct engine *e, const struct job *job, struct weft_str answer,
+                                struct weft_str problem)
 {
     struct jobs *q = &e->corrective;
     if (!WEFT_GROW(e->a, q->items, q->n, q->cap)) return weft_fail_nomem(e->err, sizeof *q->items, "rows");
@@ -270,7 +271,9 @@ static enum weft_status send(struct engine *e, struct flight *f)
     if (weft_ledger_in_doubt(e->ledger, &f->key)) e->report->maybe_paid_twice++;
     enum weft_status st = weft_ledger_add(e->ledger, &sent, e->err);
     weft_call_key_hex(&f->key, f->key_hex);
-    if (!st) st = e->transport->send(e->transport->ctx, (size_t)(f - e->flights), weft_buf_view(&f->body), f->key_hex, e->err);
+    if (!st)
+        st = e->transport->send(e->transport->ctx, (size_t)(f - e->flights), weft_buf_view(&f->body),
+                                f->key_hex, e->err);
     if (!st) {
         f->used = true;
         e->n_flights++;
@@ -294,7 +297,8 @@ static enum weft_status begin(struct engine *e, const struct job *job)
                               weft_buf_view(&f->body), &f->key, e->err);
     if (st) return st;
     enum weft_call_state known = weft_ledger_find(e->ledger, &f->key);
-    bool paid = known == WEFT_CALL_ANSWERED || ((known == WEFT_CALL_EMPTY || known == WEFT_CALL_REFUSED) && !e->s->again);
+    bool paid = known == WEFT_CALL_ANSWERED
+                || ((known == WEFT_CALL_EMPTY || known == WEFT_CALL_REFUSED) && !e->s->again);
     if (paid) {
         struct weft_arena_mark mark = weft_arena_mark(&e->scratch);
         struct weft_call call;
@@ -384,7 +388,8 @@ static enum weft_status receive(struct engine *e, uint32_t timeout_ms)
     struct weft_ask_reply replies[BATCH];
     struct weft_call calls[BATCH];
     size_t n = 0;
-    enum weft_status waited = e->transport->wait(e->transport->ctx, timeout_ms, replies, BATCH, &n, e->err), st = WEFT_OK;
+    enum weft_status waited = e->transport->wait(e->transport->ctx, timeout_ms, replies, BATCH, &n, e->err),
+                     st = WEFT_OK;
     for (size_t i = 0; i < n && !st; i++) {
         account(e, &replies[i]);
         st = record(e, &replies[i], &calls[i]);
@@ -555,7 +560,8 @@ enum weft_status weft_ask_preview(struct weft_arena *a, const struct weft_prompt
         weft_buf_reset(&body);
         st = make_body(prompt, s, &units[i], &job, &body, err);
         if (!st)
-            st = weft_call_key_of(&scratch, weft_str_c(endpoint), weft_str_c(s->model), weft_buf_view(&body), &key, err);
+            st = weft_call_key_of(&scratch, weft_str_c(endpoint), weft_str_c(s->model), weft_buf_view(&body),
+                                  &key, err);
         if (st) break;
         enum weft_call_state known = ledger ? weft_ledger_find(ledger, &key) : WEFT_CALL_NONE;
         if (known == WEFT_CALL_ANSWERED || ((known == WEFT_CALL_EMPTY || known == WEFT_CALL_REFUSED) && !s->again)) {

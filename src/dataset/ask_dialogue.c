@@ -74,7 +74,8 @@ static enum weft_status add_unit(struct weft_arena *a, const struct weft_prose *
     if (!st) st = weft_buf_check(&names, "rows", err);
     if (!st) st = weft_buf_check(&ids, "rows", err);
     if (!st) {
-        struct weft_str candidates = weft_str_dup(a, weft_buf_view(&names)), numbers = weft_str_dup(a, weft_buf_view(&ids));
+        struct weft_str candidates = weft_str_dup(a, weft_buf_view(&names)),
+                        numbers = weft_str_dup(a, weft_buf_view(&ids));
         *u = (struct weft_ask_unit){ .text = weft_str_dup(a, weft_buf_view(&text)), .open = open, .n_open = n,
                                      .values = { { "candidates", candidates }, { "ids", numbers } }, .n_values = 2 };
         weft_origin_of_span(&p->texts[p->speeches[group[0]].text_idx], begin, end, &u->origin);

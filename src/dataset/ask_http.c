@@ -54,7 +54,8 @@ struct weft_ask_http {
 static bool on_event(void *ctx, const struct weft_sse_event *event)
 {
     struct call *c = ctx;
-    if (!event->data.len || weft_chat_reply_event(&c->reply, event->data, &c->broken) != WEFT_OK) return !event->data.len;
+    if (!event->data.len || weft_chat_reply_event(&c->reply, event->data, &c->broken) != WEFT_OK)
+        return !event->data.len;
     return true;
 }
 
@@ -73,7 +74,8 @@ static bool on_piece(void *ctx, const struct weft_http_reply *reply, struct weft
         weft_buf_str(&c->raw, piece);
         return !c->raw.failed;
     }
-    if (c->raw.len < WEFT_CALL_RAW_BYTES) weft_buf_str(&c->raw, weft_str_sub(piece, 0, WEFT_CALL_RAW_BYTES - c->raw.len));
+    if (c->raw.len < WEFT_CALL_RAW_BYTES)
+        weft_buf_str(&c->raw, weft_str_sub(piece, 0, WEFT_CALL_RAW_BYTES - c->raw.len));
     if (c->broken.status) return true; /* read to the end all the same: the connection can be used again */
     enum weft_status st = weft_sse_feed(&c->sse, piece, on_event, c, &c->broken);
     return st == WEFT_OK || c->broken.status != WEFT_OK;
@@ -83,7 +85,8 @@ static bool on_piece(void *ctx, const struct weft_http_reply *reply, struct weft
 static bool read_reply(struct call *c)
 {
     struct weft_err *e = &c->broken;
-    if (!c->is_stream && !e->status && weft_chat_reply_body(&c->reply, weft_buf_view(&c->raw), e) != WEFT_OK) return false;
+    if (!c->is_stream && !e->status && weft_chat_reply_body(&c->reply, weft_buf_view(&c->raw), e) != WEFT_OK)
+        return false;
     if (e->status) return false;
     if (c->reply.error[0]) (void)weft_fail(e, WEFT_EREMOTE, "the service answered with an error: %s", c->reply.error);
     else if (c->is_stream && !c->sse.done)

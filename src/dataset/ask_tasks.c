@@ -134,7 +134,8 @@ static struct weft_str unquoted(struct weft_str s)
         struct weft_str o = marks[i].open, c = marks[i].close;
         if (s.len <= o.len + c.len || !weft_str_starts(s, o) || !weft_str_ends(s, c)) continue;
         struct weft_str inside = weft_str_sub(s, o.len, s.len - c.len);
-        if (weft_str_find(inside, o, 0) == SIZE_MAX && weft_str_find(inside, c, 0) == SIZE_MAX) return weft_trim(inside);
+        if (weft_str_find(inside, o, 0) == SIZE_MAX && weft_str_find(inside, c, 0) == SIZE_MAX)
+            return weft_trim(inside);
     }
     return s;
 }

@@ -272,10 +272,11 @@ static bool find_alike(struct counter *c, const struct weft_rows *rows)
 /* ---- the verdict ---- */
 
 /* `fix` is a key of the catalogue. */
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix, const char *fmt, ...)
-    WEFT_PRINTF(5, 6);
+static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix,
+                const char *fmt, ...) WEFT_PRINTF(5, 6);
 
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix, const char *fmt, ...)
+static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix,
+                const char *fmt, ...)
 {
     struct weft_check *k = c->out;
     char text[256];

@@ -221,8 +221,8 @@ static enum weft_status check_prompt(const char *name, struct weft_str text, str
     return st;
 }
 
-enum weft_status weft_prompt_parse(struct weft_arena *a, const char *name, struct weft_str text, struct weft_prompt *out,
-                                   struct weft_err *err)
+enum weft_status weft_prompt_parse(struct weft_arena *a, const char *name, struct weft_str text,
+                                   struct weft_prompt *out, struct weft_err *err)
 {
     struct weft_prompt p = { .name = name };
     struct weft_lines lines = { .text = text };

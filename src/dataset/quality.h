@@ -1,7 +1,8 @@
 /* dataset/quality.h - signs that a row is not what it should be, each with a name
  *
  * Heuristics: a sign says where to look, not that the row is bad.  What each looks for stands in its table row,
- * with what to do about it.  Preference and KTO rows are judged by their turns alone; their answers are often bad on purpose.
+ * with what to do about it.  Preference and KTO rows are judged by their turns alone; their answers are often
+ * bad on purpose.
  *
  * Threads: pure functions; one scratch arena a thread.
  */

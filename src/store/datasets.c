@@ -187,7 +187,8 @@ static enum weft_status no_dataset(struct weft_store *s, int64_t project_id, str
 }
 
 enum weft_status weft_store_dataset(struct weft_store *s, struct weft_arena *a, int64_t project_id,
-                                    struct weft_str name, int64_t version, struct weft_store_dataset *info, struct weft_err *err)
+                                    struct weft_str name, int64_t version, struct weft_store_dataset *info,
+                                    struct weft_err *err)
 {
     struct sqlite3_stmt *st;
     bool row = false;

@@ -5,8 +5,8 @@
  * at once, a damaged, foreign or newer file is refused and kept.
  *
  * A dataset of a project has versions 1, 2, 3 ...; a version never changes.  Its content hash is the SHA-256 of its
- * rows as JSON lines, that is of the file `weft data export` writes, so that a run which names the hash of the file it was
- * trained on names the version too.  Rows keep their origin (member "weft").
+ * rows as JSON lines, that is of the file `weft data export` writes, so that a run which names the hash of
+ * the file it was trained on names the version too.  Rows keep their origin (member "weft").
  *
  *     st = weft_store_open(&s, path, err);
  *     st = weft_store_project(s, "huanhuan", true, &project, err);

@@ -154,7 +154,8 @@ static size_t end_tag(struct scan *p, size_t i)
     bool empty;
     end = tag_end(p->s, end, &empty);
     if (end == SIZE_MAX) return p->s.len;
-    if (name.len == 2 && strncasecmp(name.s, "br", 2) == 0) weft_layout_open(p->l, name, place(p, i)); /* as browsers take it */
+    if (name.len == 2 && strncasecmp(name.s, "br", 2) == 0)
+        weft_layout_open(p->l, name, place(p, i)); /* as browsers take it */
     else weft_layout_close(p->l, name, place(p, i));
     return end;
 }

@@ -2,7 +2,8 @@
  *
  * What must not happen is that a plain text loses characters because some of them look like markup.  So a file counts
  * as Markdown only when its name says so and a piece of markup stands in it that no plain text has by chance
- * (is_evidence); lines stay lines, also where Markdown would join them; strike-through ("~") and formulas ("$") keep their marks.
+ * (is_evidence); lines stay lines, also where Markdown would join them; strike-through ("~") and formulas
+ * ("$") keep their marks.
  *
  * md4c is quadratic in two places (measured with 0.4.8: 240,000 lines "[a]" without a blank line take 26 s; a table of
  * n columns and n short rows gives n^2 cells).  Runs of lines are cut where they become long, and tables of more than

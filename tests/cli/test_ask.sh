@@ -110,7 +110,8 @@ END
     lines rag.jsonl 3
     grep -q '"output":"老身不知' "$work/rag.jsonl" || fail "name or thoughts stand in the row"
 
-    # A speaker is chosen among the candidates; the text stays the source's; what is not answered stays as the rules have it.
+    # A speaker is chosen among the candidates; the text stays the source's; what is not answered stays as the
+    # rules have it.
     status 4 "$weft" data ask --task dialogue --below 0.9 examples/novelist/小说.txt --endpoint "$url" -m mock -o "$work/d.jsonl" --json
     grep -q '"chosen":[1-9][0-9]*,"nobody":[1-9]' "$work/out" || { fail "nobody was chosen"; cat "$work/out"; }
     grep -q '"speaker":"老和尚".*"rule":"chosen"' "$work/d.jsonl" || fail "the chosen speaker is not written"

@@ -119,7 +119,8 @@ status 2 "$weft" data trace s999999 "$work/rows.jsonl"; has err 'no row "s999999
 [ $? -eq 4 ] || fail "a changed source is partial"
 has out "its lines are not shown"; has out "sha256 now"
 
-# convert: a table for spreadsheets and back, the same bytes; an entry in dataset_info.json, and a dataset by its name there.
+# convert: a table for spreadsheets and back, the same bytes; an entry in dataset_info.json, and a dataset by its
+# name there.
 status 0 "$weft" data convert "$work/rows.jsonl" -o "$work/rows.csv"
 [ "$(head -c 3 "$work/rows.csv" | od -An -tx1 | tr -d ' ')" = efbbbf ] || fail "byte order mark of a table"
 status 0 "$weft" data convert "$work/rows.csv" -o "$work/back.jsonl"

@@ -7,8 +7,9 @@ dir=$(mktemp -d)
 pid=
 cleanup() { [ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$dir"; }
 trap cleanup EXIT
-unset WEFT_LANG LC_ALL LC_MESSAGES LANG HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_HUB_CACHE HF_HUB_OFFLINE MODELSCOPE_API_TOKEN \
-    http_proxy https_proxy all_proxy ALL_PROXY HTTPS_PROXY SSL_CERT_FILE HF_TOKEN_PATH || true
+unset WEFT_LANG LC_ALL LC_MESSAGES LANG HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_HUB_CACHE HF_HUB_OFFLINE \
+    MODELSCOPE_API_TOKEN http_proxy \
+    https_proxy all_proxy ALL_PROXY HTTPS_PROXY SSL_CERT_FILE HF_TOKEN_PATH || true
 export no_proxy=127.0.0.1 HF_HOME=$dir/hf MODELSCOPE_CACHE=$dir/ms
 
 fail() { echo "FAIL: $*" >&2; [ ! -s "$dir/err" ] || cat "$dir/err" >&2; exit 1; }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The roads from a novel and from documents, on a very small random model: by rule, and with a service that is asked while
-# the run is killed again and again.
+# The roads from a novel and from documents, on a very small random model: by rule, and with a service that is asked
+# while the run is killed again and again.
 set -eu
 weft=$1
 dir=$(mktemp -d)
@@ -21,14 +21,16 @@ train="model_name_or_path=$dir/model lora_rank=4 cutoff_len=128 max_steps=2 logg
 # By rule: files, funnel, rows with their way back, a second run that does nothing.
 for road in novelist qa; do
     "$weft" run examples/$road/recipe.yaml $train "output_dir=$dir/$road" >"$dir/out" 2>"$dir/err" || { cat "$dir/err" >&2; fail "$road"; }
-    for f in recipe.yaml dataset/chunks.jsonl dataset/train.jsonl dataset/valid.jsonl dataset/report.json adapter/adapter_config.json; do
+    for f in recipe.yaml dataset/chunks.jsonl dataset/train.jsonl dataset/valid.jsonl dataset/report.json \
+        adapter/adapter_config.json; do
         [ -s "$dir/$road/$f" ] || fail "$road: $f is missing"
     done
     grep -q 'rows made' "$dir/out" || fail "$road: no funnel"
     grep -q '"flags":\["offline"\]' "$dir/$road/dataset/train.jsonl" || fail "$road: rows by rule are not marked"
     "$weft" run examples/$road/recipe.yaml $train "output_dir=$dir/$road" >"$dir/out" 2>"$dir/err" || fail "$road again"
     [ "$(grep -c 'unchanged: skipped' "$dir/err")" = 2 ] || { cat "$dir/err" >&2; fail "$road: stages should be skipped"; }
-    "$weft" run examples/$road/recipe.yaml $train "output_dir=$dir/$road" chunk_max=120 overwrite_output_dir=true >"$dir/out" 2>"$dir/err" || { cat "$dir/err" >&2; fail "$road: other chunks"; }
+    "$weft" run examples/$road/recipe.yaml $train "output_dir=$dir/$road" chunk_max=120 overwrite_output_dir=true \
+        >"$dir/out" 2>"$dir/err" || { cat "$dir/err" >&2; fail "$road: other chunks"; }
     [ "$(grep -c 'unchanged: skipped' "$dir/err")" = 0 ] || fail "$road: another chunk size must run again"
 done
 

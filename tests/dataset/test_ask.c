@@ -70,7 +70,8 @@ static struct weft_ask_reply text_reply(struct fake *f, const char *pattern, str
 {
     const char *at = strchr(pattern, '@');
     struct weft_str t = weft_str_printf(&f->a, "%.*s%.*s%s", (int)(at - pattern), pattern, (int)s.len, s.s, at + 1);
-    return (struct weft_ask_reply){ .text = t, .finish = WEFT_CALL_FINISH_STOP, .http_status = 200, .prompt_tokens = 100,
+    return (struct weft_ask_reply){ .text = t, .finish = WEFT_CALL_FINISH_STOP, .http_status = 200,
+                                    .prompt_tokens = 100,
                                     .completion_tokens = 10 };
 }
 
@@ -255,7 +256,8 @@ static void test_stopped_anywhere_and_gone_on_gives_the_same_rows(void **state)
         assert_int_equal(b.results[i].state, whole.results[i].state);
         assert_int_equal(b.results[i].rows.n, whole.results[i].rows.n);
         if (b.results[i].rows.n)
-            assert_true(weft_str_eq(b.results[i].rows.items[0].turns[0].text, whole.results[i].rows.items[0].turns[0].text));
+            assert_true(weft_str_eq(b.results[i].rows.items[0].turns[0].text,
+                                    whole.results[i].rows.items[0].turns[0].text));
     }
     /* What was in flight at a stop may come twice on the bill; more than that may not. */
     assert_true(b.fake.n_bill <= whole.fake.n_bill + rounds * 8);

@@ -120,7 +120,8 @@ static void test_what_is_no_reply_is_said(void **state)
 static void test_request_has_what_was_asked_for_and_nothing_else(void **state)
 {
     const struct weft_chat_message m[] = { { "system", WEFT_STR("") }, { "user", WEFT_STR("你\"好") } };
-    struct weft_chat_request q = { .model = "m", .messages = m, .n_messages = 2, .temperature = -1, .top_p = -1, .seed = -1 };
+    struct weft_chat_request q = { .model = "m", .messages = m, .n_messages = 2,
+                                   .temperature = -1, .top_p = -1, .seed = -1 };
     struct weft_buf b = { 0 };
     weft_chat_request_body(&q, false, &b);
     check_str(weft_buf_view(&b), "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"你\\\"好\"}]}");
