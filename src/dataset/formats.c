@@ -7,7 +7,7 @@
 
 #include "base/lang.h"
 #include "dataset/grow.h"
-#include "dataset/row_table.h"
+#include "dataset/row_table_parts.h"
 #include "text/magic.h"
 #include "text/read_txt.h"
 

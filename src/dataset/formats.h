@@ -79,7 +79,7 @@ weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_se
 
 /* ---- rows by number, without holding them ---- */
 
-struct weft_row_header;             /* dataset/row_table.h */
+struct weft_row_header;             /* dataset/row_table_parts.h */
 
 /* Where one good row stands in its file. */
 struct weft_row_span {

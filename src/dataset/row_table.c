@@ -1,4 +1,4 @@
-#include "dataset/row_table.h"
+#include "dataset/row_table_parts.h"
 
 #include "dataset/grow.h"
 

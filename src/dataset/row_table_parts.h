@@ -1,4 +1,4 @@
-/* dataset/row_table.h - rows as tables for spreadsheets: one column a member; inside dataset/ only
+/* dataset/row_table_parts.h - rows as tables for spreadsheets: one column a member; inside dataset/ only
  *
  * A cell is text or JSON.  instruction, input, output, text and tools are always text; system, chosen and rejected
  * are text unless they are a JSON object, array or string; every other cell is JSON where it is JSON, else text. 
@@ -6,8 +6,8 @@
  * written reads back equal.  An empty cell is an absent member; but in a row that has no other shape, an empty
  * instruction or output is empty text.
  */
-#ifndef WEFT_DATASET_ROW_TABLE_H
-#define WEFT_DATASET_ROW_TABLE_H
+#ifndef WEFT_DATASET_ROW_TABLE_PARTS_H
+#define WEFT_DATASET_ROW_TABLE_PARTS_H
 
 #include "dataset/format_parts.h"
 #include "text/csv.h"
