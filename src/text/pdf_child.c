@@ -88,6 +88,12 @@ static enum weft_status memory_file(struct weft_str document, int *fd, struct we
     return WEFT_OK;
 }
 
+/* The macro of libseccomp leaves a member out, which clang takes for a slip. */
+static struct scmp_arg_cmp equals(unsigned arg, scmp_datum_t value)
+{
+    return (struct scmp_arg_cmp){ .arg = arg, .op = SCMP_CMP_EQ, .datum_a = value };
+}
+
 /* Every system call that passes without a look at its arguments.  Names that an architecture lacks are skipped by
  * libseccomp. */
 static const int allowed[] = {
@@ -118,13 +124,13 @@ static int add_rules(scmp_filter_ctx ctx, const char *program)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, WRITING, O_RDONLY));
     /* 3 is the status pipe, closed by execve; what is opened later under that number is opened for reading. */
     for (scmp_datum_t fd = 1; fd <= 3 && !r; fd++) {
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, fd));
-        if (!r) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(writev), 1, SCMP_A0(SCMP_CMP_EQ, fd));
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, equals(0, fd));
+        if (!r) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(writev), 1, equals(0, fd));
     }
     /* Readable limits of itself, of no other process. */
     if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
-                             SCMP_A2(SCMP_CMP_EQ, 0));
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, equals(0, 0),
+                             equals(2, 0));
     if (!r) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(getrlimit), 0);
     static const int maps[] = { SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect) };
     for (size_t i = 0; i < WEFT_COUNT(maps) && !r; i++) {
@@ -133,7 +139,7 @@ static int add_rules(scmp_filter_ctx ctx, const char *program)
     }
     if (!r)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(execve), 1,
-                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)(uintptr_t)program));
+                             equals(0, (scmp_datum_t)(uintptr_t)program));
     return r;
 }
 

@@ -236,8 +236,8 @@ static void test_content_hash_is_the_same_in_every_format(void **state)
     static const char *const same[] = {
         "{\"instruction\":\"q\",\"input\":\"i\",\"output\":\"a\",\"system\":\"s\",\"weft\":{\"id\":\"x\"}}",
         "{\"conversations\":[{\"from\":\"human\",\"value\":\"q\\ni\"},{\"from\":\"gpt\",\"value\":\"a\"}],\"system\":\"s\"}",
-        "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"q\\ni\"},"
-        "{\"role\":\"assistant\",\"content\":\"a\"}]}",
+        ("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"q\\ni\"},"
+         "{\"role\":\"assistant\",\"content\":\"a\"}]}"),
     };
     static const char *const different[] = {
         "{\"instruction\":\"q\",\"input\":\"i\",\"output\":\"a\"}",
