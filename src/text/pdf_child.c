@@ -88,6 +88,9 @@ static enum weft_status memory_file(struct weft_str document, int *fd, struct we
     return WEFT_OK;
 }
 
+/* Processor time: half of what the clock allows, rounded up. */
+static int64_t cpu_seconds(const struct weft_pdf_limits *limits) { return (limits->seconds + 1) / 2; }
+
 /* The macro of libseccomp leaves a member out, which clang takes for a slip. */
 static struct scmp_arg_cmp equals(unsigned arg, scmp_datum_t value)
 {
@@ -129,8 +132,7 @@ static int add_rules(scmp_filter_ctx ctx, const char *program)
     }
     /* Readable limits of itself, of no other process. */
     if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, equals(0, 0),
-                             equals(2, 0));
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, equals(0, 0), equals(2, 0));
     if (!r) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(getrlimit), 0);
     static const int maps[] = { SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect) };
     for (size_t i = 0; i < WEFT_COUNT(maps) && !r; i++) {
@@ -270,7 +272,7 @@ static void child(struct plan *p)
 
     limit(p, RLIMIT_CORE, 0);
     limit(p, RLIMIT_FSIZE, 0);
-    limit(p, RLIMIT_CPU, (uint64_t)(p->limits.seconds + 1) / 2);
+    limit(p, RLIMIT_CPU, (uint64_t)cpu_seconds(&p->limits));
     limit(p, RLIMIT_AS, (uint64_t)p->limits.memory_bytes);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) leave(p, STEP_PRIVILEGES);
     if (p->ruleset >= 0 && syscall(SYS_landlock_restrict_self, p->ruleset, 0) != 0) leave(p, STEP_LANDLOCK);
@@ -304,6 +306,7 @@ static enum weft_status collect(pid_t pid, int *out, int *messages, struct weft_
     int64_t until = now_ms() + r->limits.seconds * 1000;
     bool flooded = false, slow = false, ignored = false;
     int how = 0;
+    struct rusage use = { 0 };
 
     while ((*out >= 0 || *messages >= 0) && !flooded && !slow && !r->text.failed) {
         struct pollfd fds[2] = { { .fd = *out, .events = POLLIN }, { .fd = *messages, .events = POLLIN } };
@@ -315,17 +318,22 @@ static enum weft_status collect(pid_t pid, int *out, int *messages, struct weft_
     }
     /* Its pipes are closed: it leaves at once, or it is up to something. */
     pid_t done = 0;
-    while (!flooded && !slow && !r->text.failed && (done = waitpid(pid, &how, WNOHANG)) == 0) {
+    while (!flooded && !slow && !r->text.failed && (done = wait4(pid, &how, WNOHANG, &use)) == 0) {
         slow = now_ms() > until;
         poll(NULL, 0, 2);
     }
     if (done != pid) {
         kill(pid, SIGKILL);
-        while (waitpid(pid, &how, 0) < 0 && errno == EINTR) {}
+        while (wait4(pid, &how, 0, &use) < 0 && errno == EINTR) {}
     }
     r->end = flooded ? WEFT_PDF_FLOODED : slow ? WEFT_PDF_SLOW : WIFEXITED(how) ? WEFT_PDF_EXITED : WEFT_PDF_CRASHED;
     r->code = WIFEXITED(how) ? WEXITSTATUS(how) : WIFSIGNALED(how) ? WTERMSIG(how) : 0;
-    if (r->end == WEFT_PDF_CRASHED && r->code == SIGXCPU) r->end = WEFT_PDF_SLOW;
+    /* The kernel's word for too much processor time: SIGXCPU, or SIGKILL where soft and hard limit are one. */
+    int64_t used = (int64_t)use.ru_utime.tv_sec + use.ru_stime.tv_sec
+                   + (use.ru_utime.tv_usec + use.ru_stime.tv_usec + 100000) / 1000000;
+    if (r->end == WEFT_PDF_CRASHED
+        && (r->code == SIGXCPU || (r->code == SIGKILL && used >= cpu_seconds(&r->limits))))
+        r->end = WEFT_PDF_SLOW;
     return weft_buf_check(&r->text, "the text of the PDF", err);
 }
 
