@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The training text of tiny, from a folder of chapters {"book","chapter","text"}: FOLDER/classic-zh.jsonl and
 classic-zh-more.jsonl.  Writes into OUT: pretrain.jsonl {"text"}, heldout.jsonl {"text"}, turns.jsonl (speech and reply,
-and a sixth of plain paragraphs so that prose is not forgotten) and turns-valid.jsonl, and prints what was left out
+and plain paragraphs so that prose is not forgotten) and turns-valid.jsonl, and prints what was left out
 and why.  Needs numpy.
 
   prepare.py FOLDER OUT
@@ -17,7 +17,7 @@ import sys
 import numpy as np
 
 GRAM, LEAK, DOUBLE = 20, 0.10, 0.30
-PAIRS, PLAIN = 60000, 12000
+PAIRS, PLAIN = 60000, 24000
 
 
 def grams(text):
@@ -113,7 +113,7 @@ def session(book, run, names):
 
 def paragraphs(chapters, n, rng):
     """n paragraphs of 100 to 260 characters."""
-    found = [p for c in rng.sample(chapters, 4000) for p in c["text"].split("\n") if 100 <= len(p) <= 260]
+    found = [p for c in chapters for p in c["text"].split("\n") if 100 <= len(p) <= 260]
     return [{"text": p} for p in rng.sample(found, n)]
 
 
