@@ -9,6 +9,8 @@ unset LC_ALL LC_MESSAGES WEFT_LANG EDITOR VISUAL
 one=tests/data/traps_1.txt
 two=tests/data/traps_2.txt
 
+# `script` makes a terminal, where the system has any to give.
+terminal() { command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; }
 fail() { echo "FAILED: $*"; failed=1; }
 status() {      # WANTED COMMAND...
     want=$1; shift
@@ -93,7 +95,7 @@ has err "does not fit: the row from this place reads differently now"; has err "
 echo '{"weft_patch":1}' >>"$work/p.jsonl"
 status 3 "$weft" data apply "$work/doubt.jsonl" --patches "$work/p.jsonl"; has err "[DP1]"; has err "p.jsonl:4"
 # At a terminal (script makes one): d drops the first, k keeps the second, q ends.
-if [ -c /dev/ptmx ] && command -v script >/dev/null; then
+if terminal; then
     printf 'dkq' | TERM=xterm timeout 30 script -qec "$weft data review $work/doubt.jsonl -p $work/tty.jsonl" /dev/null >"$work/out" 2>&1
     [ "$(grep -c '"do":"drop"' "$work/tty.jsonl")" -eq 1 ] && [ "$(grep -c '"do":"keep"' "$work/tty.jsonl")" -eq 1 ] ||
         fail "decisions at a terminal"
@@ -155,7 +157,7 @@ status 0 "$weft" data check "$work/plain.json"; has out "dataset hash $hash"
 status 0 "$weft" data split "$work/rows.jsonl" -o "$work/byspeaker" --by asker --valid 0.3 --json; has out '"by":"asker"'; has out '"moves":['
 
 # show: pages at a terminal, rows found by text and flag; plain elsewhere.
-if [ -c /dev/ptmx ] && command -v script >/dev/null; then
+if terminal; then
     printf 'nG/灯芯湿了\nq' | TERM=xterm timeout 30 script -qec "$weft data show $work/rows.jsonl" /dev/null >"$work/out" 2>&1
     has out " 1/$n "; has out " 2/$n "; has out " $n/$n "; has out "no other row fits"
     printf 'q' | TERM=xterm timeout 30 script -qec "$weft data show $work/rows.jsonl --grep 灯芯湿了" /dev/null >"$work/out" 2>&1
