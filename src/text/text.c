@@ -91,8 +91,9 @@ uint64_t weft_text_page_of(const struct weft_text *t, size_t i)
 struct weft_text_span weft_text_span_of(const struct weft_text *t, size_t first, size_t last)
 {
     struct weft_text_span span = { .begin = t->lines[first].begin, .end = t->lines[first].end };
-    const struct weft_text_section *s = weft_text_section_of(t, first), *end = t->sections + t->n_sections;
+    const struct weft_text_section *s = weft_text_section_of(t, first);
     if (s) {
+        const struct weft_text_section *end = t->sections + t->n_sections;
         span.page = s->page;
         if (s->part.len) span.part = s->part;
         for (const struct weft_text_section *next = s + 1; next < end && next->first_line <= last; next++)
