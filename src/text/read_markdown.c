@@ -125,7 +125,9 @@ struct reader {
 static void flush_html(struct reader *r)
 {
     if (!r->html.len) return;
-    weft_html_scan(r->l, weft_buf_view(&r->html), r->html_from, r->at);
+    /* A newline at the end comes from md4c, not from the text. */
+    size_t to = weft_min_size(r->html_from + r->html.len, r->text.len);
+    weft_html_scan(r->l, weft_buf_view(&r->html), r->html_from, to < r->at ? r->at : to);
     weft_buf_reset(&r->html);
 }
 
@@ -270,6 +272,13 @@ static int on_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE n, void *ctx)
     flush_pending(r, inside ? at : r->at);
     if (type == MD_TEXT_HTML) {
         if (!r->html.len) r->html_from = inside ? at : r->at;
+        /* What stands between two pieces (tabs that md4c gives as blanks, marks of a quote) keeps its length, so that
+         * the bytes behind it keep their places. */
+        else if (inside && at >= r->html_from) {
+            size_t want = at - r->html_from;
+            while (r->html.len > want && r->html.s[r->html.len - 1] == ' ') r->html.len--;
+            while (r->html.len < want && !r->html.failed) weft_buf_char(&r->html, ' ');
+        }
         weft_buf_add(&r->html, s, n);
         if (inside) r->at = at + n;
         return r->html.failed ? -1 : 0;

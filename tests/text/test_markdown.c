@@ -124,6 +124,18 @@ static void test_lines_know_their_bytes(void **state)
     line_stood(bytes, 8, 15, "d", "|\n");
 }
 
+static void test_tabs_in_html_do_not_shift_what_follows(void **state)
+{
+    (void)state;
+    static const char source[] = "<html>\n\t</style>\n<body lang=\"zh\"><pre><span>渡口的灯</span>";
+    const char *lamp = strstr(source, "渡口的灯");
+    check_ok(read_as("t.md", "markdown", weft_str_c(source)), &err);
+    size_t last = text.n_lines - 1;
+    check_str(weft_text_line(&text, last), "渡口的灯");
+    assert_int_equal(text.lines[last].begin, lamp - source);
+    assert_int_equal(text.lines[last].end, lamp - source + 12);
+}
+
 static void test_plain_text_is_not_taken_for_markdown(void **state)
 {
     (void)state;
@@ -196,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_front_matter_is_left_out),
         cmocka_unit_test(test_headings_are_sections),
         cmocka_unit_test(test_lines_know_their_bytes),
+        cmocka_unit_test(test_tabs_in_html_do_not_shift_what_follows),
         cmocka_unit_test(test_plain_text_is_not_taken_for_markdown),
         cmocka_unit_test(test_long_runs_of_lines_are_cut),
         cmocka_unit_test(test_odd_input),
