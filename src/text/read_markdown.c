@@ -125,9 +125,9 @@ struct reader {
 static void flush_html(struct reader *r)
 {
     if (!r->html.len) return;
-    /* A newline at the end comes from md4c, not from the text. */
-    size_t to = weft_min_size(r->html_from + r->html.len, r->text.len);
-    weft_html_scan(r->l, weft_buf_view(&r->html), r->html_from, to < r->at ? r->at : to);
+    /* A newline behind the end of the text is md4c's. */
+    size_t n = weft_min_size(r->html.len, r->text.len - r->html_from);
+    weft_html_scan(r->l, weft_str_sub(weft_buf_view(&r->html), 0, n), r->html_from, r->html_from + n);
     weft_buf_reset(&r->html);
 }
 
