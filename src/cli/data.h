@@ -36,6 +36,21 @@ struct weft_data_input {
       .help = "a dataset_info.json; FILE may then be the name of an entry",                                            \
       .help_zh = "dataset_info.json；FILE 可以写其中数据集的名字" }
 
+/* Rows of the verbs that write rows: -o FILE where nothing is written without it, the layout, and the shape. */
+#define WEFT_DATA_OUTPUT_ROW(T, field)                                                                                 \
+    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(T, field), .group = "Output", .short_flag = 'o',    \
+      .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",       \
+      .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" }
+#define WEFT_DATA_LAYOUT_ROW(T, field)                                                                                 \
+    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(T, field), .def = "auto",                           \
+      .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",        \
+      .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" }
+#define WEFT_DATA_TO_ROW(T, field)                                                                                     \
+    { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(T, field), .def = "auto",                               \
+      .choices = WEFT_FORMAT_CHOICES, .group = "Output",                                                               \
+      .help = "shape of the rows written (auto: each as it was read)",                                                 \
+      .help_zh = "写出的格式（auto：每行与读入时相同）" }
+
 /* The file that `word` names, and how to read it: a path, or an entry of the info file. */
 WEFT_MUST_USE enum weft_status weft_data_find(struct weft_cli *cli, const struct weft_data_input *in, const char *word,
                                               const char **path, struct weft_rows_settings *how);

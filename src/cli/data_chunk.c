@@ -18,22 +18,8 @@ struct settings {
 };
 
 static const struct weft_option rows[] = {
-    { .key = "output",
-      .type = WEFT_OPT_STRING,
-      .offset = offsetof(struct settings, output),
-      .group = "Output",
-      .short_flag = 'o',
-      .help =
-          "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",
-      .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },
-    { .key = "layout",
-      .type = WEFT_OPT_CHOICE,
-      .offset = offsetof(struct settings, layout),
-      .def = "auto",
-      .choices = WEFT_LAYOUT_CHOICES,
-      .group = "Output",
-      .help = "JSON lines or one array (auto: by the name)",
-      .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },
+    WEFT_DATA_OUTPUT_ROW(struct settings, output),
+    WEFT_DATA_LAYOUT_ROW(struct settings, layout),
     { .key = "no_origin",
       .type = WEFT_OPT_BOOL,
       .offset = offsetof(struct settings, no_origin),
