@@ -7,6 +7,7 @@
 #include "dataset/normal.h"
 #include "dataset/origin.h"
 #include "dataset/tally.h"
+#include "dataset/words.h"
 
 #include <inttypes.h>
 
@@ -113,19 +114,10 @@ static void mark(struct builder *b, const struct turn *t, enum fate fate)
 static enum weft_status fill(struct builder *b, const char *template, struct weft_str speaker,
                              struct weft_str chapter, struct weft_buf *out)
 {
-    const struct {
-        const char *word;
-        struct weft_str text;
-    } words[] = { { "{role}", weft_str_c(b->s->role) }, { "{speaker}", speaker }, { "{chapter}", chapter } };
-    for (const char *p = template; *p;) {
-        size_t i = 0;
-        while (i < WEFT_COUNT(words) && strncmp(p, words[i].word, strlen(words[i].word)) != 0) i++;
-        if (i == WEFT_COUNT(words)) weft_buf_char(out, *p++);
-        else {
-            weft_buf_str(out, words[i].text);
-            p += strlen(words[i].word);
-        }
-    }
+    const struct weft_word words[] = { { "{role}", weft_str_c(b->s->role) },
+                                       { "{speaker}", speaker },
+                                       { "{chapter}", chapter } };
+    weft_fill_words(out, template, words, WEFT_COUNT(words));
     return weft_buf_check(out, "a template", b->err);
 }
 

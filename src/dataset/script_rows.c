@@ -7,6 +7,7 @@
 #include "base/lang.h"
 #include "dataset/grow.h"
 #include "dataset/normal.h"
+#include "dataset/words.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -202,22 +203,11 @@ static void refuse(struct builder *b, const struct weft_script_turn *t, enum scr
 static enum weft_status fill(struct builder *b, const char *template, struct weft_str speaker,
                              const struct weft_scene *scene, struct weft_buf *out)
 {
-    const struct {
-        const char *word;
-        struct weft_str text;
-    } words[] = { { "{role}", weft_str_c(b->s->role) },
-                  { "{speaker}", speaker },
-                  { "{episode}", scene->episode },
-                  { "{scene}", scene->heading } };
-    for (const char *p = template; *p;) {
-        size_t i = 0;
-        while (i < WEFT_COUNT(words) && strncmp(p, words[i].word, strlen(words[i].word)) != 0) i++;
-        if (i == WEFT_COUNT(words)) weft_buf_char(out, *p++);
-        else {
-            weft_buf_str(out, words[i].text);
-            p += strlen(words[i].word);
-        }
-    }
+    const struct weft_word words[] = { { "{role}", weft_str_c(b->s->role) },
+                                       { "{speaker}", speaker },
+                                       { "{episode}", scene->episode },
+                                       { "{scene}", scene->heading } };
+    weft_fill_words(out, template, words, WEFT_COUNT(words));
     return weft_buf_check(out, "a template", b->err);
 }
 
