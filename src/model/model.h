@@ -171,6 +171,28 @@ weft_model_loss_backward(struct weft_model *m, struct weft_pass *p, const struct
                          uint64_t seed, uint64_t micro_step, struct weft_loss *out, double *row_loss,
                          const struct weft_progress *progress, struct weft_err *err);
 
+/* ---- losses of whole sequences (preferences) ---- */
+
+/* seq_loss [n_seqs]: the sum of -log p over each sequence's labels; seq_n [n_seqs]: how many they are. */
+WEFT_MUST_USE enum weft_status weft_model_seq_loss(const struct weft_model *m, struct weft_pass *p,
+                                                   const struct weft_batch *b, double *seq_loss, size_t *seq_n,
+                                                   struct weft_err *err);
+
+/* Any function of these sums: `weigh` writes its derivative by each of them, coef [n_seqs].  The arrays are the
+ * caller's. */
+struct weft_seq_weights {
+    void (*weigh)(void *ctx, size_t n_seqs, const double *seq_loss, const size_t *seq_n, float *coef);
+    void *ctx;
+    double *seq_loss;               /* [n_seqs] */
+    size_t *seq_n;                  /* [n_seqs] */
+    float *coef;                    /* [n_seqs] */
+};
+/* Adds the function's gradient to every trainable tensor; dropout is off.  WEFT_ECANCEL as in
+ * weft_model_loss_backward. */
+WEFT_MUST_USE enum weft_status weft_model_seq_backward(struct weft_model *m, struct weft_pass *p,
+                                                       const struct weft_batch *b, const struct weft_seq_weights *w,
+                                                       const struct weft_progress *progress, struct weft_err *err);
+
 /* Logits of chosen rows: rows [n_rows] indexes tokens of the batch; logits [n_rows, V].  For parity and evaluation. */
 WEFT_MUST_USE enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass *p,
                                                  const struct weft_batch *b, const int32_t *rows,

@@ -261,29 +261,40 @@ static enum weft_status select_rows(const struct weft_model *m, struct weft_pass
     return WEFT_OK;
 }
 
-/* Loss over n rows of p->final, logits a chunk at a time; backward: dh [n, D] receives the gradient at the final norm's
- * output, and the head its dW. */
+/* What is wanted of the head. */
+struct head_job {
+    bool backward;          /* dh [n, D] receives the gradient at the final norm's output, and the head its dW */
+    float coef;             /* of every row's loss, where seq_coef is NULL */
+    const float *seq_coef;  /* [n_seqs] of the rows of each sequence */
+    double *seq_loss;       /* [n_seqs] += the rows' losses; NULL: not wanted */
+    size_t *seq_n;          /* [n_seqs] += rows; NULL: not wanted */
+};
+
+/* Loss over n rows of p->final, logits a chunk at a time. */
 static void head_loss(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p, size_t n,
-                      bool backward, float coef, struct weft_loss *out, double *row_loss)
+                      const struct head_job *job, struct weft_loss *out)
 {
     const struct weft_linear *head = &m->head;
     size_t D = m->config.hidden_size, V = m->config.vocab_size;
     size_t n_chunks = weft_ceil_div(n, p->s.loss_rows), chunk = n_chunks ? weft_ceil_div(n, n_chunks) : 0;
 
     *out = (struct weft_loss){ .n = n };
-    for (size_t i = 0; i < chunk; i++) p->coef[i] = coef;
     for (size_t at = 0; at < n; at += chunk) {
         size_t rows = weft_min_size(chunk, n - at);
         const float *x = p->final + at * D;
+        const int32_t *seq = p->row_seq + at;
+        for (size_t i = 0; i < rows; i++) p->coef[i] = job->seq_coef ? job->seq_coef[seq[i]] : job->coef;
         weft_gemm(run->compute, &(struct weft_gemm){
             .m = rows, .n = V, .k = D, .a = x, .lda = D, .b = head->w, .b_type = head->type, .ldb = D,
             .b_rows_are_outputs = true, .c = p->logits, .ldc = V });
-        weft_cross_entropy(run->compute, p->loss, p->logits, V, p->targets + at, backward ? p->coef : NULL, rows, V);
+        weft_cross_entropy(run->compute, p->loss, p->logits, V, p->targets + at, job->backward ? p->coef : NULL, rows,
+                           V);
         for (size_t i = 0; i < rows; i++) {
             out->sum += p->loss[i];
-            if (row_loss) row_loss[p->row_seq[at + i]] += p->loss[i];
+            if (job->seq_loss) job->seq_loss[seq[i]] += p->loss[i];
+            if (job->seq_n) job->seq_n[seq[i]]++;
         }
-        if (!backward) continue;
+        if (!job->backward) continue;
         weft_gemm(run->compute, &(struct weft_gemm){
             .m = rows, .n = D, .k = V, .a = p->logits, .lda = V, .b = head->w, .b_type = head->type, .ldb = D,
             .c = p->dh + at * D, .ldc = D });
@@ -302,8 +313,9 @@ static void head_loss(const struct weft_run *run, const struct weft_model *m, st
     }
 }
 
-enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
-                                 struct weft_loss *out, struct weft_err *err)
+/* Losses of the selected rows, without gradients. */
+static enum weft_status losses(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
+                               const struct head_job *job, struct weft_loss *out, struct weft_err *err)
 {
     struct weft_run run = { 0 };
     size_t n;
@@ -314,8 +326,71 @@ enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p
     weft_run_begin(&run, p->compute, m);
     forward(&run, m, p, b);
     finish_rows(&run, m, p, b->n_tokens, p->rows, n);
-    head_loss(&run, m, p, n, false, 0, out, NULL);
+    head_loss(&run, m, p, n, job, out);
     weft_run_end(&run);
+    return WEFT_OK;
+}
+
+enum weft_status weft_model_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
+                                 struct weft_loss *out, struct weft_err *err)
+{
+    return losses(m, p, b, &(struct head_job){ 0 }, out, err);
+}
+
+enum weft_status weft_model_seq_loss(const struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
+                                     double *seq_loss, size_t *seq_n, struct weft_err *err)
+{
+    struct weft_loss sum;
+    memset(seq_loss, 0, b->n_seqs * sizeof *seq_loss);
+    memset(seq_n, 0, b->n_seqs * sizeof *seq_n);
+    return losses(m, p, b, &(struct head_job){ .seq_loss = seq_loss, .seq_n = seq_n }, &sum, err);
+}
+
+/* From p->dh [n, D], the gradient at the final norm's output, down to the lowest trained tensor. */
+static enum weft_status backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p,
+                                 const struct weft_batch *b, size_t n, const struct weft_progress *progress,
+                                 struct weft_err *err)
+{
+    size_t T = b->n_tokens, D = m->config.hidden_size, L = m->config.n_layers;
+    weft_rmsnorm_backward(run->compute, p->dh, false, m->norm.dw, p->dh, stream(p, L), m->norm.w, p->r_final, n, D);
+    for (size_t i = L; i-- > p->s.lowest;) {
+        const struct weft_acts *a = acts_of(p, i);
+        if (weft_progress_cancelled(progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
+        if (i + 1 == L) {
+            rows_backward(run, m, p, i, a, n, T, p->last_o);
+            spread_rows(p->dh, p->rows, n, T, D);
+            spread_rows(p->dout, p->rows, n, T, m->config.n_heads * m->config.head_dim);
+        } else {
+            if (p->s.checkpointing) {
+                attend(run, m, p, b, i, acts_of(p, i), stream(p, i));
+                rows_forward(run, m, p, i, acts_of(p, i), T, T, stream(p, i), a->o, NULL);
+            }
+            rows_backward(run, m, p, i, a, T, T, a->o);
+        }
+        attend_backward(run, m, p, b, i, a, stream(p, i), i > p->s.lowest || m->dembed);
+    }
+    if (m->dembed)
+        weft_embed_backward(run->compute, m->dembed, p->dh, b->ids, T, D, m->config.pad_token_id);
+    return WEFT_OK;
+}
+
+/* Forward, up to the final norm of the rows that carry loss; *n of them. */
+static enum weft_status begin_backward(struct weft_run *run, const struct weft_model *m, struct weft_pass *p,
+                                       const struct weft_batch *b, size_t *n, const struct weft_progress *progress,
+                                       struct weft_err *err)
+{
+    *n = 0;
+    if (!p->s.backward) return weft_fail(err, WEFT_EARG, "this pass was made without backward");
+    enum weft_status st = check_batch(m, p, b, err);
+    if (!st) st = select_rows(m, p, b, n, err);
+    if (st || !*n) return st;
+    weft_run_begin(run, p->compute, m);
+    forward(run, m, p, b);
+    if (weft_progress_cancelled(progress)) {
+        weft_run_end(run);
+        return weft_fail(err, WEFT_ECANCEL, "stopped");
+    }
+    finish_rows(run, m, p, b->n_tokens, p->rows, *n);
     return WEFT_OK;
 }
 
@@ -325,42 +400,37 @@ enum weft_status weft_model_loss_backward(struct weft_model *m, struct weft_pass
                                           const struct weft_progress *progress, struct weft_err *err)
 {
     struct weft_run run = { .dropout = true, .seed = seed, .micro_step = micro_step };
-    size_t n, T = b->n_tokens, D = m->config.hidden_size, L = m->config.n_layers;
+    size_t n;
     *out = (struct weft_loss){ 0 };
     if (row_loss) memset(row_loss, 0, b->n_seqs * sizeof *row_loss);
-    if (!p->s.backward) return weft_fail(err, WEFT_EARG, "this pass was made without backward");
-    enum weft_status st = check_batch(m, p, b, err);
-    if (!st) st = select_rows(m, p, b, &n, err);
+    enum weft_status st = begin_backward(&run, m, p, b, &n, progress, err);
     if (st || !n) return st;
+    head_loss(&run, m, p, n, &(struct head_job){ .backward = true, .coef = coef, .seq_loss = row_loss }, out);
+    st = backward(&run, m, p, b, n, progress, err);
+    weft_run_end(&run);
+    return st;
+}
 
-    weft_run_begin(&run, p->compute, m);
-    forward(&run, m, p, b);
-    if (weft_progress_cancelled(progress)) goto cancelled;
-    finish_rows(&run, m, p, T, p->rows, n);
-    head_loss(&run, m, p, n, true, coef, out, row_loss);
-    weft_rmsnorm_backward(run.compute, p->dh, false, m->norm.dw, p->dh, stream(p, L), m->norm.w, p->r_final, n, D);
-    for (size_t i = L; i-- > p->s.lowest;) {
-        const struct weft_acts *a = acts_of(p, i);
-        if (weft_progress_cancelled(progress)) goto cancelled;
-        if (i + 1 == L) {
-            rows_backward(&run, m, p, i, a, n, T, p->last_o);
-            spread_rows(p->dh, p->rows, n, T, D);
-            spread_rows(p->dout, p->rows, n, T, m->config.n_heads * m->config.head_dim);
-        } else {
-            if (p->s.checkpointing) {
-                attend(&run, m, p, b, i, acts_of(p, i), stream(p, i));
-                rows_forward(&run, m, p, i, acts_of(p, i), T, T, stream(p, i), a->o, NULL);
-            }
-            rows_backward(&run, m, p, i, a, T, T, a->o);
-        }
-        attend_backward(&run, m, p, b, i, a, stream(p, i), i > p->s.lowest || m->dembed);
+enum weft_status weft_model_seq_backward(struct weft_model *m, struct weft_pass *p, const struct weft_batch *b,
+                                         const struct weft_seq_weights *w, const struct weft_progress *progress,
+                                         struct weft_err *err)
+{
+    struct weft_run run = { 0 };
+    struct weft_loss sum;
+    size_t n;
+    memset(w->seq_loss, 0, b->n_seqs * sizeof *w->seq_loss);
+    memset(w->seq_n, 0, b->n_seqs * sizeof *w->seq_n);
+    enum weft_status st = begin_backward(&run, m, p, b, &n, progress, err);
+    if (st) return st;
+    if (!n) {
+        w->weigh(w->ctx, b->n_seqs, w->seq_loss, w->seq_n, w->coef);
+        return WEFT_OK;
     }
-    if (m->dembed)
-        weft_embed_backward(run.compute, m->dembed, p->dh, b->ids, T, D, m->config.pad_token_id);
-    goto done;
-cancelled:
-    st = weft_fail(err, WEFT_ECANCEL, "stopped");
-done:
+    /* The coefficients hang on all sums, so the logits of a chunk are gone when they are known: they are made again. */
+    head_loss(&run, m, p, n, &(struct head_job){ .seq_loss = w->seq_loss, .seq_n = w->seq_n }, &sum);
+    w->weigh(w->ctx, b->n_seqs, w->seq_loss, w->seq_n, w->coef);
+    head_loss(&run, m, p, n, &(struct head_job){ .backward = true, .seq_coef = w->coef }, &sum);
+    st = backward(&run, m, p, b, n, progress, err);
     weft_run_end(&run);
     return st;
 }

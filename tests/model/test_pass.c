@@ -340,10 +340,111 @@ static void test_layers_below_the_lowest_trained_one_keep_nothing(void **state)
     free(grads[1]);
 }
 
+/* ---- losses of whole sequences ---- */
+
+struct weigher {
+    const float *coef;
+    double sum;
+};
+
+static void weigh(void *ctx, size_t n_seqs, const double *seq_loss, const size_t *seq_n, float *coef)
+{
+    struct weigher *w = ctx;
+    for (size_t i = 0; i < n_seqs; i++) {
+        coef[i] = w->coef[i];
+        w->sum += seq_loss[i];
+        assert_true((seq_n[i] > 0) == (seq_loss[i] > 0));
+    }
+}
+
+static void weighted_backward(struct setup *s, struct weft_pass *pass, const float *coef, double *sum)
+{
+    double seq_loss[WEFT_COUNT(lengths)];
+    size_t seq_n[WEFT_COUNT(lengths)];
+    float given[WEFT_COUNT(lengths)];
+    struct weigher w = { .coef = coef };
+    struct weft_seq_weights how = { .weigh = weigh, .ctx = &w, .seq_loss = seq_loss, .seq_n = seq_n, .coef = given };
+    zero_grads(&s->params);
+    check_ok(weft_model_seq_backward(s->model, pass, &s->batch, &how, NULL, &s->err), &s->err);
+    *sum = w.sum;
+}
+
+static void copy_grads(const struct weft_params *p, float *to, bool add)
+{
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; k < p->items[i].rows * p->items[i].cols; k++, to++)
+            *to = (add ? *to : 0) + p->items[i].grad[k];
+}
+
+static void test_sequences_of_one_weight_are_the_plain_loss(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    const float same[WEFT_COUNT(lengths)] = { .25f, .25f, .25f, .25f, .25f, .25f };
+    double sum;
+    (void)state;
+    set_up(&s, &c, 2, "auto");
+    check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+    /* blocks of 16 rows of logits: several chunks, whose rows belong to several sequences */
+    struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true, .loss_rows = 16 });
+    float *want = WEFT_NEWS(&s.arena, float, s.params.n_values), *got = WEFT_NEWS(&s.arena, float, s.params.n_values);
+    assert_true(want && got);
+    zero_grads(&s.params);
+    double loss = loss_of(&s, pass, true, .25f);
+    copy_grads(&s.params, want, false);
+    weighted_backward(&s, pass, same, &sum);
+    copy_grads(&s.params, got, false);
+    check_near(sum, loss, 1e-9);
+    assert_memory_equal(got, want, s.params.n_values * sizeof *got);
+    weft_pass_free(pass);
+    tear_down(&s);
+}
+
+static void test_each_sequence_has_its_own_weight(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    const float mixed[WEFT_COUNT(lengths)] = { 1, -2, .5f, 3, 7, -.25f };
+    double sum, norm = 0, off = 0;
+    (void)state;
+    set_up(&s, &c, 2, "auto");
+    check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+    struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true, .loss_rows = 16 });
+    float *want = WEFT_NEWS(&s.arena, float, s.params.n_values), *got = WEFT_NEWS(&s.arena, float, s.params.n_values);
+    assert_true(want && got);
+    for (size_t i = 0; i < WEFT_COUNT(lengths); i++) {
+        float alone[WEFT_COUNT(lengths)] = { 0 };
+        alone[i] = mixed[i];
+        weighted_backward(&s, pass, alone, &sum);
+        copy_grads(&s.params, want, i > 0);
+    }
+    weighted_backward(&s, pass, mixed, &sum);
+    copy_grads(&s.params, got, false);
+    for (size_t k = 0; k < s.params.n_values; k++) {
+        norm += (double)want[k] * (double)want[k];
+        off += ((double)got[k] - (double)want[k]) * ((double)got[k] - (double)want[k]);
+    }
+    assert_true(norm > 0);
+    assert_true(sqrt(off) <= 1e-5 * sqrt(norm));
+
+    double seq_loss[WEFT_COUNT(lengths)], total = 0;
+    size_t seq_n[WEFT_COUNT(lengths)], n = 0;
+    check_ok(weft_model_seq_loss(s.model, pass, &s.batch, seq_loss, seq_n, &s.err), &s.err);
+    for (size_t i = 0; i < WEFT_COUNT(lengths); i++) total += seq_loss[i], n += seq_n[i];
+    check_near(total, sum, 1e-9);
+    struct weft_loss plain;
+    check_ok(weft_model_loss(s.model, pass, &s.batch, &plain, &s.err), &s.err);
+    assert_int_equal(n, plain.n);
+    weft_pass_free(pass);
+    tear_down(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_of_all_weights_match_differences),
+        cmocka_unit_test(test_sequences_of_one_weight_are_the_plain_loss),
+        cmocka_unit_test(test_each_sequence_has_its_own_weight),
         cmocka_unit_test(test_gradients_of_other_architectures_match_differences),
         cmocka_unit_test(test_gradients_of_branches_match_differences),
         cmocka_unit_test(test_checkpointing_changes_no_bit),
