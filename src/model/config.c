@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    MAX_HIDDEN = 65536, MAX_INTERMEDIATE = 524288, MAX_LAYERS = 1024, MAX_HEADS = 1024, MAX_HEAD_DIM = 1024,
+    MAX_HIDDEN = 65536, MAX_INTERMEDIATE = 524288, MAX_HEADS = 1024, MAX_HEAD_DIM = 1024,
     MAX_VOCAB = 16777216, MAX_POSITIONS = 16777216
 };
 
@@ -224,12 +224,44 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
     return WEFT_OK;
 }
 
-/* Layers from window_first_layer on slide.  layer_types may only say the same. */
+void weft_config_slide_from(struct weft_config *c, size_t first)
+{
+    memset(c->slides, 0, sizeof c->slides);
+    for (size_t i = first; i < c->n_layers; i++) c->slides[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
+/* The first layer from which on all slide, if they do so in this manner; else n_layers + 1. */
+static size_t slides_from(const struct weft_config *c)
+{
+    size_t first = 0;
+    while (first < c->n_layers && !weft_config_window(c, first)) first++;
+    for (size_t i = first; i < c->n_layers; i++)
+        if (!weft_config_window(c, i)) return c->n_layers + 1;
+    return first;
+}
+
+/* layer_types says it layer by layer; without it, layers from max_window_layers on slide. */
+static enum weft_status read_layer_types(struct reader *r, const struct weft_json_value *types, struct weft_config *c)
+{
+    if (types->kind != WEFT_JSON_ARRAY || types->n != c->n_layers)
+        return bad(r, "CF2", "layer_types", types, "a list with one name for each layer");
+    memset(c->slides, 0, sizeof c->slides);
+    for (size_t i = 0; i < types->n; i++) {
+        const struct weft_json_value *v = &types->items[i];
+        bool full = v->kind == WEFT_JSON_STRING && weft_str_is(v->text, "full_attention");
+        if (!full && !(v->kind == WEFT_JSON_STRING && weft_str_is(v->text, "sliding_attention")))
+            return bad(r, "CF2", "layer_types", v, "full_attention or sliding_attention");
+        if (!full) c->slides[i / 8] |= (uint8_t)(1u << i % 8);
+    }
+    return WEFT_OK;
+}
+
 static enum weft_status read_window(struct reader *r, const struct architecture *arch, struct weft_config *c)
 {
     const struct weft_json_value *window = member(r->object, "sliding_window"),
                                  *types = member(r->object, "layer_types"), *first;
     bool used = arch->window == WINDOW_ALWAYS;
+    size_t from = 0;
     enum weft_status st;
 
     if (arch->window == WINDOW_NEVER) return WEFT_OK;
@@ -243,32 +275,21 @@ static enum weft_status read_window(struct reader *r, const struct architecture 
         if (used) c->sliding_window = (size_t)window->integer;
     }
     if (arch->window == WINDOW_IF_USED) {
-        c->window_first_layer = c->n_layers;
+        from = c->n_layers;
         first = member(r->object, "max_window_layers");
         if (first) {
-            st = check_int(r, "CF2", "max_window_layers", first, 0, MAX_LAYERS);
+            st = check_int(r, "CF2", "max_window_layers", first, 0, WEFT_MAX_LAYERS);
             if (st) return st;
-            c->window_first_layer = weft_min_size((size_t)first->integer, c->n_layers);
+            from = weft_min_size((size_t)first->integer, c->n_layers);
         }
     }
-    if (types && c->sliding_window) {
-        size_t n_full = 0;
-        if (types->kind != WEFT_JSON_ARRAY || types->n != c->n_layers)
-            return bad(r, "CF2", "layer_types", types, "a list with one name for each layer");
-        for (size_t i = 0; i < types->n; i++) {
-            bool full = weft_str_is(types->items[i].text, "full_attention");
-            if (types->items[i].kind != WEFT_JSON_STRING
-                || (!full && !weft_str_is(types->items[i].text, "sliding_attention")))
-                return bad(r, "CF2", "layer_types", &types->items[i], "full_attention or sliding_attention");
-            if (full && n_full != i)
-                return bad(r, "CF5", "layer_types", &types->items[i],
-                           "all layers with full attention before those that slide");
-            n_full += full;
-        }
-        c->window_first_layer = n_full;
+    if (!c->sliding_window) return WEFT_OK;
+    weft_config_slide_from(c, from);
+    if (types) {
+        st = read_layer_types(r, types, c);
+        if (st) return st;
     }
-    if (c->window_first_layer >= c->n_layers) c->sliding_window = 0;
-    if (!c->sliding_window) c->window_first_layer = 0;
+    if (slides_from(c) == c->n_layers) c->sliding_window = 0;       /* no layer has it */
     return WEFT_OK;
 }
 
@@ -402,7 +423,7 @@ enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struc
 
     if ((st = get_size(&r, "hidden_size", 1, MAX_HIDDEN, &c.hidden_size))) return st;
     if ((st = get_size(&r, "intermediate_size", 1, MAX_INTERMEDIATE, &c.intermediate_size))) return st;
-    if ((st = get_size(&r, "num_hidden_layers", 1, MAX_LAYERS, &c.n_layers))) return st;
+    if ((st = get_size(&r, "num_hidden_layers", 1, WEFT_MAX_LAYERS, &c.n_layers))) return st;
     if ((st = get_size(&r, "num_attention_heads", 1, MAX_HEADS, &c.n_heads))) return st;
     if ((st = get_size(&r, "vocab_size", 1, MAX_VOCAB, &c.vocab_size))) return st;
     if ((st = get_size(&r, "max_position_embeddings", 1, MAX_POSITIONS, &c.max_position_embeddings))) return st;
@@ -578,9 +599,17 @@ enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf 
     weft_json_out_key(&o, "initializer_range");
     weft_json_out_double(&o, float_as_written(c->initializer_range));
     write_uint(&o, "intermediate_size", c->intermediate_size);
+    size_t slide_from = c->sliding_window ? slides_from(c) : c->n_layers;
+    if (slide_from > c->n_layers) {         /* only a list can say so */
+        weft_json_out_key(&o, "layer_types");
+        weft_json_out_array(&o);
+        for (size_t i = 0; i < c->n_layers; i++)
+            weft_json_out_cstr(&o, weft_config_window(c, i) ? "sliding_attention" : "full_attention");
+        weft_json_out_array_end(&o);
+    }
     write_uint(&o, "max_position_embeddings", c->max_position_embeddings);
     if (arch->window == WINDOW_IF_USED)
-        write_uint(&o, "max_window_layers", c->sliding_window ? c->window_first_layer : c->n_layers);
+        write_uint(&o, "max_window_layers", weft_min_size(slide_from, c->n_layers));
     if (arch->mlp_bias_from_key) write_bool(&o, "mlp_bias", c->mlp_bias);
     weft_json_out_key(&o, "model_type");
     weft_json_out_cstr(&o, c->model_type);
@@ -642,7 +671,7 @@ bool weft_config_preset(const char *name, struct weft_config *out, const char *c
         const struct preset *p = &presets[i];
         if (strcmp(name, p->name) != 0) continue;
         const struct architecture *arch = find_architecture(weft_str_c(p->model_type));
-        if (out)
+        if (out) {
             *out = (struct weft_config){
                 .model_type = arch->model_type,
                 .hidden_size = p->hidden,
@@ -671,6 +700,8 @@ bool weft_config_preset(const char *name, struct weft_config *out, const char *c
                 .n_eos = p->eos >= 0,
                 .dtype = WEFT_BF16,
             };
+            if (p->window) weft_config_slide_from(out, 0);
+        }
         return true;
     }
     return false;

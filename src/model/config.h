@@ -23,7 +23,7 @@ struct weft_rope_config {
     size_t original_max_position_embeddings;
 };
 
-enum { WEFT_MAX_EOS = 16 };
+enum { WEFT_MAX_EOS = 16, WEFT_MAX_LAYERS = 1024 };
 
 struct weft_config {
     const char *model_type;             /* "qwen2" */
@@ -33,7 +33,7 @@ struct weft_config {
     bool tie_word_embeddings;
     bool qkv_bias, o_bias, mlp_bias, qk_norm;   /* from the architecture, or its keys */
     size_t sliding_window;              /* tokens; 0: none */
-    size_t window_first_layer;          /* layers from here on slide */
+    uint8_t slides[WEFT_MAX_LAYERS / 8];    /* a bit for each layer that has this window (weft_config_window) */
     struct weft_rope_config rope;
     int32_t bos_token_id, pad_token_id; /* -1: none */
     int32_t eos_token_id[WEFT_MAX_EOS];
@@ -56,5 +56,13 @@ WEFT_MUST_USE enum weft_status weft_config_write(const struct weft_config *c, st
 bool weft_config_preset(const char *name, struct weft_config *out, const char *const **names, size_t *n_names);
 
 size_t weft_config_n_params(const struct weft_config *c);
+
+/* The window of a layer in tokens; 0: it sees everything before it. */
+static inline size_t weft_config_window(const struct weft_config *c, size_t layer)
+{
+    return c->slides[layer / 8] >> layer % 8 & 1 ? c->sliding_window : 0;
+}
+/* Layers from `first` on slide by c->sliding_window, those below do not. */
+void weft_config_slide_from(struct weft_config *c, size_t first);
 
 #endif

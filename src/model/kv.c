@@ -161,7 +161,7 @@ static void layer(const struct weft_run *run, struct weft_kv *kv, size_t i, size
     if (c->qk_norm) weft_rmsnorm(k, kv->q, NULL, kv->q, l->q_norm.w, wanted * H, d, c->rms_norm_eps);
     weft_rope(k, kv->q, H * d, kv->rope_cos, kv->rope_sin, kv->pos + skip, wanted, H, d, false);
     weft_attention_cached(k, kv->o, kv->q, kv->k[i], kv->v[i], kv->cap, kv->len + skip, wanted, H, Hk, d,
-                          i >= c->window_first_layer ? c->sliding_window : 0);
+                          weft_config_window(c, i));
     weft_linear_forward(run, &l->o, x, true, kv->t, kv->o, NULL, wanted);
 
     weft_rmsnorm(k, kv->norm, NULL, x, l->post_norm.w, wanted, D, c->rms_norm_eps);

@@ -30,8 +30,14 @@ struct weft_param {
     float *w;               /* [rows, cols] the values */
     float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer */
     bool decay;             /* weight decay applies (docs/training.md) */
+    float lr_ratio;         /* its rate is the learning rate times this; 0 is taken as 1 */
     bool embedding;         /* the token table or the head: optimizers that treat matrices apart leave it out */
 };
+
+static inline double weft_param_lr(const struct weft_param *p, double lr)
+{
+    return p->lr_ratio > 0 ? lr * (double)p->lr_ratio : lr;
+}
 
 struct weft_params {
     struct weft_param *items;

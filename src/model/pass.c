@@ -60,7 +60,7 @@ static struct weft_attn attention_of(const struct weft_model *m, const struct we
         .n_heads = c->n_heads,
         .n_kv_heads = c->n_kv_heads,
         .d = c->head_dim,
-        .window = layer >= c->window_first_layer ? c->sliding_window : 0,
+        .window = weft_config_window(c, layer),
     };
 }
 

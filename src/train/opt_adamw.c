@@ -29,16 +29,18 @@ static void step(struct weft_optimizer_state *s, struct weft_compute *c, double 
     const struct weft_recipe *r = s->recipe;
     double t = (double)++s->step;
     struct weft_adamw_step k = {
-        .lr = (float)lr,
         .beta1 = (float)r->adam_beta1,
         .beta2 = (float)r->adam_beta2,
         .eps = (float)r->adam_epsilon,
         .g_scale = g_scale,
     };
-    k.step_size = (float)(lr / (1 - pow((double)k.beta1, t)));
+    double bc1 = 1 - pow((double)k.beta1, t);
     k.inv_sqrt_bc2 = (float)(1 / sqrt(1 - pow((double)k.beta2, t)));
     for (size_t i = 0; i < s->params->n; i++) {
         const struct weft_param *p = &s->params->items[i];
+        double rate = weft_param_lr(p, lr);
+        k.lr = (float)rate;
+        k.step_size = (float)(rate / bc1);
         k.wd = p->decay ? (float)r->weight_decay : 0;
         weft_adamw(c, p->w, s->slot[0][i], s->slot[1][i], p->grad, p->rows * p->cols, &k);
     }

@@ -173,20 +173,22 @@ static void step(struct weft_optimizer_state *s, struct weft_compute *c, double 
     /* The schedule moves both rates alike. */
     double adam_lr = r->muon_adam_lr > 0 && r->learning_rate > 0 ? lr * (r->muon_adam_lr / r->learning_rate) : lr;
     struct weft_adamw_step k = {
-        .lr = (float)adam_lr,
         .beta1 = (float)r->adam_beta1,
         .beta2 = (float)r->adam_beta2,
         .eps = (float)r->adam_epsilon,
         .inv_sqrt_bc2 = 1,
         .g_scale = g_scale,
     };
-    k.step_size = (float)(adam_lr * sqrt(1 - pow((double)k.beta2, t)) / (1 - pow((double)k.beta1, t)));
+    double bc = sqrt(1 - pow((double)k.beta2, t)) / (1 - pow((double)k.beta1, t));
 
     for (size_t i = 0; i < s->params->n; i++) {
         const struct weft_param *p = &s->params->items[i];
         size_t n = p->rows * p->cols;
         double wd = p->decay || r->compat == WEFT_COMPAT_HF ? r->weight_decay : 0;
         if (!by_muon(p)) {
+            double rate = weft_param_lr(p, adam_lr);
+            k.lr = (float)rate;
+            k.step_size = (float)(rate * bc);
             k.wd = (float)wd;
             weft_adamw(c, p->w, s->slot[0][i], s->slot[1][i], p->grad, n, &k);
             continue;
@@ -195,8 +197,9 @@ static void step(struct weft_optimizer_state *s, struct weft_compute *c, double 
         run(c, momentum_chunk, &e);
         orthogonalise(c, &m->x, &m->next, m->gram, m->poly, p->rows, p->cols, !r->bf16);
         e.x = m->x;
-        e.keep = (float)(1 - lr * wd);
-        e.scale = (float)(lr * 0.2 * sqrt((double)weft_max_size(p->rows, p->cols)));
+        double rate = weft_param_lr(p, lr);
+        e.keep = (float)(1 - rate * wd);
+        e.scale = (float)(rate * 0.2 * sqrt((double)weft_max_size(p->rows, p->cols)));
         run(c, apply_chunk, &e);
     }
 }

@@ -75,11 +75,17 @@ struct fixture {
     struct weft_arena arena;
 };
 
-static inline void fixture_open(struct fixture *f, const char *path)
+static inline void fixture_open_at(struct fixture *f, const char *path)
 {
     struct weft_err err = { 0 };
     *f = (struct fixture){ 0 };
-    check_ok(weft_safetensors_open(&f->file, &f->arena, check_source(&f->arena, path), &err), &err);
+    check_ok(weft_safetensors_open(&f->file, &f->arena, path, &err), &err);
+}
+static inline void fixture_open(struct fixture *f, const char *path)
+{
+    struct weft_arena a = { 0 };
+    fixture_open_at(f, check_source(&a, path));
+    weft_arena_clear(&a);
 }
 static inline void fixture_close(struct fixture *f)
 {

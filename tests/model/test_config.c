@@ -212,16 +212,20 @@ static void test_windows(void **state)
     accepted("sliding_window", "8", &c);
     assert_int_equal(c.sliding_window, 0);      /* qwen2 without use_sliding_window */
     accepted("sliding_window", "8, \"use_sliding_window\": true, \"max_window_layers\": 1", &c);
-    assert_true(c.sliding_window == 8 && c.window_first_layer == 1);
+    assert_true(c.sliding_window == 8 && !weft_config_window(&c, 0) && weft_config_window(&c, 1) == 8);
     accepted("sliding_window", "8, \"use_sliding_window\": true, \"max_window_layers\": 2", &c);
     assert_int_equal(c.sliding_window, 0);      /* no layer left to slide */
     accepted("sliding_window",
              "8, \"use_sliding_window\": true, \"layer_types\": [\"full_attention\", \"sliding_attention\"]",
              &c);
-    assert_true(c.sliding_window == 8 && c.window_first_layer == 1);
+    assert_true(c.sliding_window == 8 && !weft_config_window(&c, 0) && weft_config_window(&c, 1) == 8);
+    accepted("sliding_window",
+             "8, \"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"full_attention\"]",
+             &c);       /* in any order */
+    assert_true(weft_config_window(&c, 0) == 8 && weft_config_window(&c, 1) == 0);
     refused("sliding_window",
-            "8, \"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"full_attention\"]",
-            "CF5", NULL);
+            "8, \"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"chunked_attention\"]",
+            "CF2", "full_attention or sliding_attention");
     refused("sliding_window", "8, \"use_sliding_window\": true, \"layer_types\": [\"full_attention\"]", "CF2", NULL);
     refused("sliding_window", "0", "CF2", NULL);
     check_ok(
@@ -230,7 +234,7 @@ static void test_windows(void **state)
             "\"num_attention_heads\":4,\"vocab_size\":333,\"max_position_embeddings\":256,\"sliding_window\":8}",
             &c, &err),
         &err);
-    assert_true(c.sliding_window == 8 && c.window_first_layer == 0);
+    assert_true(c.sliding_window == 8 && weft_config_window(&c, 0) == 8 && weft_config_window(&c, 1) == 8);
 }
 
 /* The counts of the published models. */
@@ -262,7 +266,7 @@ static bool same(const struct weft_config *a, const struct weft_config *b)
            && a->rms_norm_eps == b->rms_norm_eps && a->initializer_range == b->initializer_range
            && a->tie_word_embeddings == b->tie_word_embeddings && a->qkv_bias == b->qkv_bias
            && a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm
-           && a->sliding_window == b->sliding_window && a->window_first_layer == b->window_first_layer
+           && a->sliding_window == b->sliding_window && !memcmp(a->slides, b->slides, sizeof a->slides)
            && a->rope.type == b->rope.type && a->rope.theta == b->rope.theta
            && a->rope.factor == b->rope.factor && a->rope.low_freq_factor == b->rope.low_freq_factor
            && a->rope.high_freq_factor == b->rope.high_freq_factor && a->rope.beta_fast == b->rope.beta_fast
@@ -289,6 +293,8 @@ static void test_what_is_written_is_read_back(void **state)
     accepted("rope_scaling", "{\"type\": \"yarn\", \"factor\": 4.5, \"truncate\": false, \"attention_factor\": 1.5, "
              "\"original_max_position_embeddings\": 64}", &configs[n_configs++]);
     accepted("sliding_window", "8, \"use_sliding_window\": true, \"max_window_layers\": 1", &configs[n_configs++]);
+    accepted("sliding_window", "8, \"use_sliding_window\": true, \"layer_types\": "
+             "[\"sliding_attention\", \"full_attention\"]", &configs[n_configs++]);
     accepted("eos_token_id", "[1, 2, 3], \"pad_token_id\": 7, \"head_dim\": 12, \"dtype\": \"float16\"",
              &configs[n_configs++]);
     assert_true(n_configs <= WEFT_COUNT(configs));

@@ -33,7 +33,7 @@ static void tear_down(struct setup *s)
     weft_arena_clear(&s->arena);
 }
 
-static const char *const names[] = { "tq2", "untied", "pad", "qwen3", "llama", "mistral", "yarn" };
+static const char *const names[] = { "tq2", "untied", "pad", "qwen3", "llama", "mistral", "yarn", "windows", "linear" };
 
 static int32_t best_of(const float *logits, size_t n)
 {

@@ -2,7 +2,7 @@
 #include "model/models.h"
 #include "model/rope.h"
 
-static const char *const names[] = { "tq2", "untied", "pad", "qwen3", "llama", "mistral", "yarn" };
+static const char *const names[] = { "tq2", "untied", "pad", "qwen3", "llama", "mistral", "yarn", "windows", "linear" };
 
 struct setup {
     struct weft_arena arena;
@@ -14,17 +14,31 @@ struct setup {
     struct weft_err err;
 };
 
+/* The fixtures of the repository, or where WEFT_PARITY_MODELS leads (tests/parity/model.py families). */
+static const char *const *fixtures(size_t *n)
+{
+    static const char *const live[] = { "tq2", "tq3", "tl3", "tms", "tq2y" };
+    bool outside = getenv("WEFT_PARITY_MODELS") != NULL;
+    *n = outside ? WEFT_COUNT(live) : WEFT_COUNT(names);
+    return outside ? live : names;
+}
+
+static const char *fixture_path(struct weft_arena *a, const char *name)
+{
+    const char *outside = getenv("WEFT_PARITY_MODELS");
+    return outside ? weft_path_join(a, outside, name)
+                   : check_source(a, weft_str_printf(a, "tests/model/data/%s", name).s);
+}
+
 static void set_up(struct setup *s, const char *name, const char *isa, bool exact)
 {
-    char path[128];
     *s = (struct setup){ 0 };
-    snprintf(path, sizeof path, "tests/model/data/%s", name);
     check_ok(weft_pool_new(&s->pool, 2, &s->err), &s->err);
     check_ok(weft_compute_init(&s->compute, isa, s->pool, &s->err), &s->err);
     struct weft_model_settings settings = { .exact = exact };
-    check_ok(weft_model_load(&s->model, check_source(&s->arena, path), &settings, &s->err), &s->err);
-    snprintf(path, sizeof path, "tests/model/data/%s/expect.safetensors", name);
-    fixture_open(&s->expect, path);
+    const char *path = fixture_path(&s->arena, name);
+    check_ok(weft_model_load(&s->model, path, &settings, &s->err), &s->err);
+    fixture_open_at(&s->expect, weft_path_join(&s->arena, path, "expect.safetensors"));
     s->batch = fixture_batch(&s->expect);
 }
 
@@ -60,25 +74,29 @@ static double logits_error(struct setup *s)
 
 static void test_logits_are_those_of_transformers(void **state)
 {
-    for (size_t i = 0; i < WEFT_COUNT(names); i++) {
+    size_t n_models;
+    const char *const *models = fixtures(&n_models);
+    for (size_t i = 0; i < n_models; i++) {
         struct setup s;
-        set_up(&s, names[i], NULL, true);
+        set_up(&s, models[i], NULL, true);
         double error = logits_error(&s);
-        if (!(error <= 1e-5)) fail_msg("%s: logits differ by %.3g", names[i], error);
-        print_message("%s: logits %.2g\n", names[i], error);
+        if (!(error <= 1e-5)) fail_msg("%s: logits differ by %.3g", models[i], error);
+        print_message("%s: logits %.2g\n", models[i], error);
         tear_down(&s);
     }
 }
 
 static void test_every_gradient_is_that_of_transformers(void **state)
 {
-    for (size_t i = 0; i < WEFT_COUNT(names); i++) {
+    size_t n_models;
+    const char *const *models = fixtures(&n_models);
+    for (size_t i = 0; i < n_models; i++) {
         struct setup s;
         struct weft_params params = { 0 };
         struct weft_loss loss;
         size_t n, n_rows;
         double sum = 0;
-        set_up(&s, names[i], NULL, true);
+        set_up(&s, models[i], NULL, true);
         check_ok(weft_model_train_all(s.model, &s.arena, &params, &s.err), &s.err);
         struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true });
         const int32_t *want_n = fixture_values(&s.expect, "n", &n);
@@ -92,9 +110,9 @@ static void test_every_gradient_is_that_of_transformers(void **state)
         for (size_t r = 0; r < n_rows; r++) {
             sum += want_row[r];
             if (!(fabs(row_loss[r] - want_row[r]) <= 2e-6 * fabs(want_row[r])))
-                fail_msg("%s: loss of row %zu is %.9g, expected %.9g", names[i], r, row_loss[r], want_row[r]);
+                fail_msg("%s: loss of row %zu is %.9g, expected %.9g", models[i], r, row_loss[r], want_row[r]);
         }
-        if (!(fabs(loss.sum - sum) <= 2e-6 * sum)) fail_msg("%s: loss %.9g, expected %.9g", names[i], loss.sum, sum);
+        if (!(fabs(loss.sum - sum) <= 2e-6 * sum)) fail_msg("%s: loss %.9g, expected %.9g", models[i], loss.sum, sum);
         double worst = 0;
         for (size_t p = 0; p < params.n; p++) {
             char key[160];
@@ -102,10 +120,10 @@ static void test_every_gradient_is_that_of_transformers(void **state)
             const float *want = fixture_values(&s.expect, key, &n);
             assert_int_equal(n, params.items[p].rows * params.items[p].cols);
             double error = rel_l2(params.items[p].grad, want, n);
-            if (!(error <= 1e-5)) fail_msg("%s: gradient of %s differs by %.3g", names[i], params.items[p].name, error);
+            if (!(error <= 1e-5)) fail_msg("%s: gradient of %s differs by %.3g", models[i], params.items[p].name, error);
             worst = error > worst ? error : worst;
         }
-        print_message("%s: worst gradient %.2g\n", names[i], worst);
+        print_message("%s: worst gradient %.2g\n", models[i], worst);
         weft_pass_free(pass);
         tear_down(&s);
     }
@@ -114,14 +132,16 @@ static void test_every_gradient_is_that_of_transformers(void **state)
 /* bf16 products against the same f32 values: the bf16 column of the tolerances. */
 static void test_bf16_products_stay_within_their_tolerance(void **state)
 {
-    for (size_t i = 0; i < WEFT_COUNT(names); i++) {
+    size_t n_models;
+    const char *const *models = fixtures(&n_models);
+    for (size_t i = 0; i < n_models; i++) {
         struct setup s;
         struct weft_params params = { 0 };
         struct weft_loss loss;
         size_t n;
-        set_up(&s, names[i], NULL, false);
+        set_up(&s, models[i], NULL, false);
         double error = logits_error(&s);
-        if (!(error <= 2e-2)) fail_msg("%s: logits differ by %.3g", names[i], error);
+        if (!(error <= 2e-2)) fail_msg("%s: logits differ by %.3g", models[i], error);
         check_ok(weft_model_train_all(s.model, &s.arena, &params, &s.err), &s.err);
         struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true });
         const int32_t *want_n = fixture_values(&s.expect, "n", &n);
@@ -143,7 +163,7 @@ static void test_bf16_products_stay_within_their_tolerance(void **state)
             }
         }
         if (!(dot / sqrt(got * want2) >= 0.9995))
-            fail_msg("%s: cosine of the gradients %.6f", names[i], dot / sqrt(got * want2));
+            fail_msg("%s: cosine of the gradients %.6f", models[i], dot / sqrt(got * want2));
         weft_pass_free(pass);
         tear_down(&s);
     }
@@ -151,11 +171,13 @@ static void test_bf16_products_stay_within_their_tolerance(void **state)
 
 static void test_rotary_frequencies_are_those_of_transformers(void **state)
 {
-    for (size_t i = 0; i < WEFT_COUNT(names); i++) {
+    size_t n_models;
+    const char *const *models = fixtures(&n_models);
+    for (size_t i = 0; i < n_models; i++) {
         struct setup s;
         size_t n;
         float inv[64];
-        set_up(&s, names[i], NULL, true);
+        set_up(&s, models[i], NULL, true);
         const float *want = fixture_values(&s.expect, "inv_freq", &n);
         assert_int_equal(n, s.model->config.head_dim / 2);
         weft_rope_frequencies(&s.model->config, inv);

@@ -149,7 +149,7 @@ static void test_gradients_of_other_architectures_match_differences(void **state
     c = small_config();
     c.model_type = "mistral";       /* a window, and biases everywhere for good measure */
     c.sliding_window = 8;
-    c.window_first_layer = 1;
+    weft_config_slide_from(&c, 1);
     c.o_bias = c.mlp_bias = true;
     set_up(&s, &c, 1, NULL);
     check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);

@@ -1,6 +1,8 @@
 """Frozen fixtures of the model: what transformers and peft compute on small random models.
 
-    python tests/parity/model.py            writes tests/model/data/ and tests/adapter/data/
+    python tests/parity/model.py                    writes tests/model/data/ and tests/adapter/data/
+    python tests/parity/model.py models NAME...     writes these models of tests/model/data/ only
+    python tests/parity/model.py families FOLDER    writes larger models for a live comparison (tests/parity/run.sh)
 
 Everything is f32 on the CPU with eager attention.  Matrices hold bf16 values (so that a file of half the size holds
 them exactly), norms are U(0.5, 1.5), biases N(0, 0.1^2): nothing is left at a value that hides a mistake.  A batch is
@@ -48,18 +50,49 @@ MODELS = {
     "yarn": ("Qwen2", dict(vocab_size=47, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2,
                            num_key_value_heads=1, rope_theta=1e6, tie_word_embeddings=True, max_position_embeddings=128,
                            rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32)), [2, 37, 100]),
+    # window layers in an order that only layer_types can say
+    "windows": ("Qwen3", dict(vocab_size=47, hidden_size=20, intermediate_size=28, num_hidden_layers=3, num_attention_heads=4,
+                              num_key_value_heads=2, head_dim=6, rope_theta=1e6, tie_word_embeddings=True, use_sliding_window=True,
+                              sliding_window=8, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                              max_position_embeddings=256), [1, 2, 7, 37, 64]),
+    # biases everywhere, and a file of f16
+    "linear": ("Llama", dict(vocab_size=47, hidden_size=24, intermediate_size=28, num_hidden_layers=2, num_attention_heads=4,
+                             num_key_value_heads=2, rope_theta=1e4, tie_word_embeddings=False, attention_bias=True, mlp_bias=True,
+                             rope_scaling=dict(rope_type="linear", factor=4.0), max_position_embeddings=256), [1, 2, 37, 64]),
 }
+F16 = {"linear"}
+
+# Shapes for a live comparison (python tests/parity/model.py families FOLDER); their fixtures are too large to keep.
+FAMILIES = {
+    "tq2": ("Qwen2", dict(vocab_size=333, hidden_size=64, intermediate_size=172, num_hidden_layers=2, num_attention_heads=4,
+                          num_key_value_heads=2, rope_theta=1e6, tie_word_embeddings=True, max_position_embeddings=256)),
+    "tq3": ("Qwen3", dict(vocab_size=333, hidden_size=48, intermediate_size=100, num_hidden_layers=2, num_attention_heads=4,
+                          num_key_value_heads=2, head_dim=20, rope_theta=1e6, tie_word_embeddings=True,
+                          max_position_embeddings=256)),
+    "tl3": ("Llama", dict(vocab_size=320, hidden_size=96, intermediate_size=200, num_hidden_layers=3, num_attention_heads=6,
+                          num_key_value_heads=3, rope_theta=5e5, tie_word_embeddings=False, max_position_embeddings=512,
+                          rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                            original_max_position_embeddings=64))),
+    "tms": ("Mistral", dict(vocab_size=257, hidden_size=64, intermediate_size=144, num_hidden_layers=2, num_attention_heads=4,
+                            num_key_value_heads=1, rope_theta=1e4, tie_word_embeddings=False, sliding_window=8,
+                            max_position_embeddings=256)),
+    "tq2y": ("Qwen2", dict(vocab_size=333, hidden_size=64, intermediate_size=172, num_hidden_layers=2, num_attention_heads=4,
+                           num_key_value_heads=2, rope_theta=1e6, tie_word_embeddings=True, max_position_embeddings=256,
+                           rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))),
+}
+FAMILY_ROWS = [1, 2, 7, 37, 64, 200]
 
 
-def build(name, seed=1):
-    family, keys, lengths = MODELS[name]
+def build(name, seed=1, spec=None):
+    family, keys, lengths = spec or MODELS[name]
     config = getattr(transformers, family + "Config")(**{**COMMON, **keys})
     torch.manual_seed(seed)
     model = getattr(transformers, family + "ForCausalLM")(config).float().eval()
     with torch.no_grad():
         for key, p in model.named_parameters():
             if p.dim() == 2:
-                p.copy_((torch.randn(p.shape) * 0.15).to(torch.bfloat16).float())
+                half = torch.float16 if name in F16 else torch.bfloat16
+                p.copy_((torch.randn(p.shape) * 0.15).to(half).float())
             elif key.endswith("bias"):
                 p.copy_(torch.randn(p.shape) * 0.1)
             else:
@@ -163,20 +196,28 @@ def greedy(model, prompt, n):
     return ids[len(prompt):]
 
 
-def write_models():
-    for name in MODELS:
-        model, config, lengths = build(name)
-        path = os.path.join(MODEL_DATA, name)
-        shutil.rmtree(path, ignore_errors=True)
-        write_model(model, config, path)
-        rows = make_rows(lengths, config.vocab_size, seed=3)
-        out = expectation(model, rows, dict(model.named_parameters()))
-        prompt = rows[-1][0][:9]
-        out["prompt"] = prompt.to(torch.int32)
-        out["greedy"] = greedy(model, prompt, 24).to(torch.int32)
-        rope = model.model.rotary_emb
-        out["inv_freq"] = rope.inv_freq.float()
-        save(out, os.path.join(path, "expect.safetensors"))
+def write_fixture(name, path, spec=None):
+    model, config, lengths = build(name, spec=spec)
+    shutil.rmtree(path, ignore_errors=True)
+    write_model(model, config, path, torch.float16 if name in F16 else torch.bfloat16)
+    rows = make_rows(lengths, config.vocab_size, seed=3)
+    out = expectation(model, rows, dict(model.named_parameters()))
+    prompt = rows[-1][0][:9]
+    out["prompt"] = prompt.to(torch.int32)
+    out["greedy"] = greedy(model, prompt, 24).to(torch.int32)
+    rope = model.model.rotary_emb
+    out["inv_freq"] = rope.inv_freq.float()
+    save(out, os.path.join(path, "expect.safetensors"))
+
+
+def write_models(only=None):
+    for name in only or MODELS:
+        write_fixture(name, os.path.join(MODEL_DATA, name))
+
+
+def write_families(folder):
+    for name, (family, keys) in FAMILIES.items():
+        write_fixture(name, os.path.join(folder, name), (family, keys, FAMILY_ROWS))
 
 
 def add_lora(model, r, alpha, seed, rslora=False, **more):
@@ -263,6 +304,10 @@ def write_curve():
 
 def main():
     torch.set_num_threads(1)
+    if sys.argv[1:2] == ["families"]:
+        return write_families(sys.argv[2])
+    if sys.argv[1:2] == ["models"]:
+        return write_models(sys.argv[2:])
     os.makedirs(MODEL_DATA, exist_ok=True)
     write_models()
     write_adapters()

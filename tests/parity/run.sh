@@ -27,6 +27,11 @@ cmake --preset release >/dev/null
 cmake --build "$build"
 echo "== logits, gradients, loss curves against the fixtures"
 ctest --test-dir "$build" -R 'model_test_parity|adapter_test_curve|train_test_parity' --output-on-failure
+echo "== larger models of every family"
+families=$(mktemp -d)
+trap 'rm -rf "$families"' EXIT
+"$python" tests/parity/model.py families "$families"
+WEFT_PARITY_MODELS=$families "$build/tests/model_test_parity"
 echo "== adapters and merged models in peft and transformers"
 "$python" tests/parity/lora.py "$build"
 echo "== chat templates"
