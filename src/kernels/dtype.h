@@ -6,9 +6,11 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The types that compute; files know more (model/safetensors.h). */
-enum weft_dtype { WEFT_F32, WEFT_BF16, WEFT_F16 };
+/* The types that compute; files know more (model/safetensors.h).  A matrix of type WEFT_QUANT is not an array of
+ * elements: the pointer beside the type leads to a struct weft_quant (kernels/quant.h), which says how to read it. */
+enum weft_dtype { WEFT_F32, WEFT_BF16, WEFT_F16, WEFT_QUANT };
 
+/* Of one element; a WEFT_QUANT has none of its own (weft_quant_bytes counts the matrix). */
 static inline size_t weft_dtype_bytes(enum weft_dtype t) { return t == WEFT_F32 ? 4 : 2; }
 
 static inline float weft_bf16_to_f32(uint16_t b)

@@ -46,12 +46,55 @@ static const char *b_at(const struct weft_gemm *g, size_t col, size_t k)
     return weft_element(g->b, g->b_type, g->b_rows_are_outputs ? col * g->ldb + k : k * g->ldb + col);
 }
 
-static void pack_panel(const struct product *p, uint32_t *out, size_t panel, size_t block)
+/* ---- B quantised: dequantised a few rows at a time, which stay in L1 between dequantising and packing ---- */
+
+enum { TILE_ROWS = 16, TILE_LEN = 256 };        /* a multiple of any vector; the longest block_len of the levels */
+
+static enum weft_dtype tile_type(const struct weft_gemm_level *level) { return level->unit_len == 2 ? WEFT_BF16 : WEFT_F32; }
+
+/* n columns by len of k from (col, k) on. */
+static void pack_quantised(const struct product *p, uint32_t *out, uint32_t *tile, size_t col, size_t k, size_t n,
+                           size_t len)
+{
+    const struct weft_gemm *g = p->g;
+    const struct weft_quant *q = g->b;
+    const struct weft_gemm_level *level = p->level;
+    enum weft_dtype type = tile_type(level);
+    size_t row_bytes = weft_dtype_bytes(type) * (g->b_rows_are_outputs ? TILE_LEN : level->panel_cols);
+    if (g->b_rows_are_outputs) {
+        for (size_t j = 0; j < n; j += TILE_ROWS) {
+            size_t rows = weft_min_size(TILE_ROWS, n - j);
+            for (size_t i = 0; i < rows; i++)
+                p->c->k->dequantise((char *)tile + i * row_bytes, type, q, col + j + i, k, len);
+            level->pack_b(out + j, tile, type, TILE_LEN, true, rows, len);
+        }
+        return;
+    }
+    for (size_t e = 0; e < len; e += TILE_ROWS) {
+        size_t rows = weft_min_size(TILE_ROWS, len - e);
+        for (size_t i = 0; i < rows; i++)
+            p->c->k->dequantise((char *)tile + i * row_bytes, type, q, k + e + i, col, n);
+        level->pack_b(out + e / level->unit_len * level->panel_cols, tile, type, level->panel_cols, false, n, rows);
+    }
+}
+
+/* `tile`: behind the thread's panel. */
+static void pack_panel(const struct product *p, uint32_t *out, uint32_t *tile, size_t panel, size_t block)
 {
     const struct weft_gemm *g = p->g;
     size_t col = panel * p->level->panel_cols, k = block * block_len(p);
+    if (g->b_type == WEFT_QUANT) {
+        pack_quantised(p, out, tile, col, p->k0 + k, weft_min_size(p->level->panel_cols, g->n - col),
+                       weft_min_size(block_len(p), p->k_len - k));
+        return;
+    }
     p->level->pack_b(out, b_at(g, col, p->k0 + k), g->b_type, g->ldb, g->b_rows_are_outputs,
                      weft_min_size(p->level->panel_cols, g->n - col), weft_min_size(block_len(p), p->k_len - k));
+}
+
+static uint32_t *thread_tile(const struct product *p, int thread)
+{
+    return (uint32_t *)p->c->scratch[thread] + panel_units(p);
 }
 
 static void pack_task(void *ctx, size_t chunk, int thread)
@@ -59,7 +102,7 @@ static void pack_task(void *ctx, size_t chunk, int thread)
     const struct product *p = ctx;
     if (chunk >= p->pack_tasks) {
         size_t i = chunk - p->pack_tasks;
-        pack_panel(p, p->b + i * panel_units(p), i / p->n_blocks, i % p->n_blocks);
+        pack_panel(p, p->b + i * panel_units(p), thread_tile(p, thread), i / p->n_blocks, i % p->n_blocks);
         return;
     }
     size_t row = chunk * PACK_ROWS, rows = weft_min_size(PACK_ROWS, p->rows - row);
@@ -74,15 +117,24 @@ static void pack_task(void *ctx, size_t chunk, int thread)
 static void look_ahead(const struct product *p, struct weft_panel *panel, size_t col, size_t block)
 {
     const struct weft_gemm *g = p->g;
-    size_t k = (block + 1) * block_len(p), cols = p->level->panel_cols, bytes = weft_dtype_bytes(g->b_type);
+    size_t k = (block + 1) * block_len(p), cols = p->level->panel_cols;
     if (k >= p->k_len) {
         k = 0;
         col += cols * (size_t)weft_pool_threads(p->c->pool);
     }
     if (col + cols > g->n) return;
     size_t len = weft_min_size(block_len(p), p->k_len - k);
-    panel->next = b_at(g, col, p->k0 + k);
     panel->next_rows = g->b_rows_are_outputs ? cols : len;
+    if (g->b_type == WEFT_QUANT) {
+        const struct weft_quant *q = g->b;
+        size_t row = g->b_rows_are_outputs ? col : p->k0 + k, at = g->b_rows_are_outputs ? p->k0 + k : col;
+        panel->next = (const char *)weft_quant_at(q, row, at);
+        panel->next_row_bytes = (g->b_rows_are_outputs ? len : cols) * q->format->block_bytes / q->format->block;
+        panel->next_ld_bytes = q->cols * q->format->block_bytes / q->format->block;
+        return;
+    }
+    size_t bytes = weft_dtype_bytes(g->b_type);
+    panel->next = b_at(g, col, p->k0 + k);
     panel->next_row_bytes = bytes * (g->b_rows_are_outputs ? len : cols);
     panel->next_ld_bytes = g->ldb * bytes;
 }
@@ -103,7 +155,7 @@ static void multiply_task(void *ctx, size_t chunk, int thread)
         if (p->b) {
             panel.units = p->b + (index * p->n_blocks + block) * panel_units(p);
         } else {
-            pack_panel(p, p->c->scratch[thread], index, block);
+            pack_panel(p, p->c->scratch[thread], thread_tile(p, thread), index, block);
             panel.units = p->c->scratch[thread];
             look_ahead(p, &panel, col, block);
         }
@@ -129,7 +181,8 @@ static bool multiply_block(struct product *p)
     size_t a_units = (p->n_blocks * p->rows * p->lda + 15) / 16 * 16, b_tasks = 0;
     if (p->row_parts > 1) b_tasks = p->panels * p->n_blocks;
     if (!weft_compute_need_shared(p->c, 4 * (a_units + b_tasks * panel_units(p)))) return false;
-    if (!weft_compute_need_scratch(p->c, 4 * panel_units(p))) return false;
+    size_t tile = p->g->b_type == WEFT_QUANT ? TILE_ROWS * TILE_LEN : 0;
+    if (!weft_compute_need_scratch(p->c, 4 * (panel_units(p) + tile))) return false;
     p->a = p->c->shared;
     p->b = b_tasks ? p->a + a_units : NULL;
     p->pack_tasks = weft_ceil_div(p->rows, PACK_ROWS);
@@ -161,6 +214,34 @@ struct few {
     size_t lda;                                 /* of packed A */
     float alpha;
 };
+
+/* Rows of a quantised B pass through the scratch as f32, eight at a time. */
+enum { FEW_COLS = 8 };
+
+static void few_quantised_task(void *ctx, size_t chunk, int thread)
+{
+    const struct few *f = ctx;
+    const struct weft_gemm *g = f->g;
+    size_t end = weft_min_size((chunk + 1) * f->cols, g->n);
+    float *rows = f->c->scratch[thread];
+    for (size_t col = chunk * f->cols; col < end; col += FEW_COLS) {
+        size_t n = weft_min_size(FEW_COLS, end - col);
+        for (size_t j = 0; j < n; j++) f->c->k->dequantise(rows + j * g->k, WEFT_F32, g->b, col + j, 0, g->k);
+        f->c->k->gemv_nt(g->m, n, g->k, g->a, g->lda, rows, WEFT_F32, g->k, g->c + col, g->ldc, g->accumulate, f->alpha,
+                         g->bias ? g->bias + col : NULL);
+    }
+}
+
+/* False: another way, as below. */
+static bool multiply_few_quantised(struct few *f)
+{
+    const struct weft_gemm *g = f->g;
+    if (g->m > WEFT_GEMV_ROWS || g->a_transposed || !g->b_rows_are_outputs) return false;
+    if (!weft_compute_need_scratch(f->c, FEW_COLS * g->k * sizeof(float))) return false;
+    f->cols = weft_ceil_div(GEMV_BYTES / g->k + 1, FEW_COLS) * FEW_COLS;
+    weft_pool_run(f->c->pool, weft_ceil_div(g->n, f->cols), few_quantised_task, f);
+    return true;
+}
 
 static void few_task(void *ctx, size_t chunk, int thread)
 {
@@ -216,8 +297,11 @@ void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
     if (!g->m || !g->n) return;
     if (level && g->k) {
         struct few f = { .c = c, .g = g, .alpha = g->alpha != 0 ? g->alpha : 1 };
-        if (multiply_few_packed_rows(&f, level)) return;
-        if (g->m <= WEFT_GEMV_ROWS && !g->a_transposed) {
+        if (g->b_type == WEFT_QUANT) {
+            if (multiply_few_quantised(&f)) return;
+        } else if (multiply_few_packed_rows(&f, level)) {
+            return;
+        } else if (g->m <= WEFT_GEMV_ROWS && !g->a_transposed) {
             multiply_few_rows(&f);
             return;
         }

@@ -57,8 +57,8 @@ struct weft_gemm {
     size_t lda;                 /* floats from one row to the next */
     bool a_transposed;
     const void *b;              /* B [n,k] when b_rows_are_outputs (y = x W^T), else [k,n] (dx = dy W) */
-    enum weft_dtype b_type;
-    size_t ldb;                 /* elements from one row to the next */
+    enum weft_dtype b_type;     /* WEFT_QUANT: b is a struct weft_quant of that shape (kernels/quant.h) */
+    size_t ldb;                 /* elements from one row to the next; not read for WEFT_QUANT */
     bool b_rows_are_outputs;
     float *c;                   /* C [m,n] */
     size_t ldc;
@@ -112,7 +112,7 @@ void weft_bias_backward(struct weft_compute *c, float *db, const float *dy, size
 
 /* ---- embedding and loss ---- */
 
-/* y [T,d] = rows of E [V,d]. */
+/* y [T,d] = rows of E [V,d]; e_type WEFT_QUANT: e is a struct weft_quant. */
 void weft_embed(struct weft_compute *c, float *y, const void *e, enum weft_dtype e_type, const int32_t *ids,
                 size_t T, size_t d);
 /* dE [V,d] += dy rows, in ascending token order for each id (deterministic); id `skip` (-1: none) gets nothing. */

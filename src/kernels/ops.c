@@ -283,7 +283,9 @@ static void embed_task(void *ctx, size_t chunk, int thread)
 {
     const struct embed *o = ctx;
     size_t first = chunk * o->per_piece, end = weft_min_size(first + o->per_piece, o->T);
-    for (size_t t = first; t < end; t++)
+    for (size_t t = first; o->e_type == WEFT_QUANT && t < end; t++)
+        o->k->dequantise(o->y + t * o->d, WEFT_F32, o->e, (size_t)o->ids[t], 0, o->d);
+    for (size_t t = first; o->e_type != WEFT_QUANT && t < end; t++)
         o->k->to_f32(o->y + t * o->d, weft_element(o->e, o->e_type, (size_t)o->ids[t] * o->d), o->e_type, o->d);
 }
 

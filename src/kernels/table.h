@@ -7,6 +7,7 @@
 #define WEFT_KERNELS_TABLE_H
 
 #include "kernels/kernels.h"
+#include "kernels/quant.h"
 
 #define WEFT_LOG2_E 1.44269504f
 #define WEFT_LN_2 0.693147181f
@@ -108,6 +109,8 @@ struct weft_kernels {
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, const struct weft_adamw_step *s);
     void (*to_f32)(float *y, const void *x, enum weft_dtype type, size_t n);
     void (*from_f32)(void *y, enum weft_dtype type, const float *x, size_t n);
+    /* Elements col ... col+n-1 of one row of q as f32 or bf16 (`type`), the same bits at every level. */
+    void (*dequantise)(void *out, enum weft_dtype type, const struct weft_quant *q, size_t row, size_t col, size_t n);
 };
 
 /* Every slot filled, then overwritten by each level up to `isa`.  The processor must have that level. */

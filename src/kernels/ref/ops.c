@@ -227,6 +227,6 @@ void weft_kernels_ref(struct weft_kernels *k)
         .column_sums = column_sums, .rope = rope, .cross_entropy = cross_entropy,
         .swiglu = swiglu, .swiglu_backward = swiglu_backward, .add = add, .scale = scale,
         .sum_squares = sum_squares, .all_finite = all_finite, .dropout = dropout, .adamw = adamw,
-        .to_f32 = to_f32, .from_f32 = from_f32,
+        .to_f32 = to_f32, .from_f32 = from_f32, .dequantise = weft_ref_dequantise,
     };
 }

@@ -6,6 +6,10 @@
 /* A tensor in a file may lie at an odd address. */
 static double element(const void *b, enum weft_dtype type, size_t i)
 {
+    if (type == WEFT_QUANT) {
+        const struct weft_quant *q = b;
+        return weft_ref_quant_element(q, i / q->cols, i % q->cols);
+    }
     const char *p = weft_element(b, type, i);
     float f = NAN;
     uint16_t h;
@@ -16,13 +20,14 @@ static double element(const void *b, enum weft_dtype type, size_t i)
 
 void weft_ref_gemm(const struct weft_gemm *g, size_t m0, size_t m1, size_t n0, size_t n1)
 {
+    size_t ldb = g->b_type == WEFT_QUANT ? ((const struct weft_quant *)g->b)->cols : g->ldb;
     float alpha = g->alpha != 0 ? g->alpha : 1;
     for (size_t i = m0; i < m1; i++)
         for (size_t j = n0; j < n1; j++) {
             double sum = 0;
             for (size_t p = 0; p < g->k; p++) {
                 double a = g->a_transposed ? g->a[p * g->lda + i] : g->a[i * g->lda + p];
-                sum += a * element(g->b, g->b_type, g->b_rows_are_outputs ? j * g->ldb + p : p * g->ldb + j);
+                sum += a * element(g->b, g->b_type, g->b_rows_are_outputs ? j * ldb + p : p * ldb + j);
             }
             sum *= alpha;
             if (g->bias) sum += g->bias[j];

@@ -1,4 +1,4 @@
-/* kernels/ref/ref.h - the definition of products and attention: plain loops, no scratch memory */
+/* kernels/ref/ref.h - the definition of products, attention and quantised weights: plain loops, no scratch */
 #ifndef WEFT_KERNELS_REF_REF_H
 #define WEFT_KERNELS_REF_REF_H
 
@@ -19,5 +19,10 @@ void weft_ref_attention(float *out, size_t ldo, float *lse, const struct weft_re
 /* dq overwritten; dk, dv [offset + n_q] accumulated.  All with the row distance of their forward operand. */
 void weft_ref_attention_backward(float *dq, float *dk, float *dv, const float *dout, size_t ldo, const float *lse,
                                  const float *delta, const struct weft_ref_head *h);
+
+/* One element, and some of one row, of a quantised matrix; the scale of an NF4 block. */
+float weft_ref_quant_element(const struct weft_quant *q, size_t row, size_t col);
+void weft_ref_dequantise(void *out, enum weft_dtype type, const struct weft_quant *q, size_t row, size_t col, size_t n);
+float weft_quant_scale(const struct weft_quant *q, size_t block);
 
 #endif

@@ -67,6 +67,7 @@ static void pack_b(uint32_t *out, const void *b, enum weft_dtype type, size_t ld
     case WEFT_F16:
         rows_are_outputs ? pack_b_nk(out, b, WEFT_F16, ldb, n, k) : pack_b_kn(out, b, WEFT_F16, ldb, n, k);
         break;
+    case WEFT_QUANT: break;             /* gemm.c hands over what it has dequantised */
     }
 }
 
