@@ -75,6 +75,17 @@ VEC_INLINE void v_store_f16_m(vmask n, void *p, vec v)
     v_store_16(n, p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 
+/* The lower 8 signed bytes. */
+VEC_INLINE vec v_from_i8(__m128i b) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)); }
+/* table[byte] for bytes 0 ... 15 */
+VEC_INLINE vec v_lookup16(const float *table, __m128i b)
+{
+    __m256i i = _mm256_cvtepi8_epi32(b);
+    vec low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
+    vec high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), i);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));     /* bit 3 to the sign */
+}
+
 VEC_INLINE vec v_zero(void) { return _mm256_setzero_ps(); }
 VEC_INLINE vec v_set1(float f) { return _mm256_set1_ps(f); }
 VEC_INLINE vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }

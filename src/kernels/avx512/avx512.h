@@ -6,5 +6,6 @@ struct weft_kernels;
 
 void weft_kernels_avx512_products(struct weft_kernels *k);
 void weft_kernels_avx512_ops(struct weft_kernels *k);
+void weft_kernels_avx512_quant(struct weft_kernels *k);
 
 #endif

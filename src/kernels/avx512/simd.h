@@ -42,6 +42,14 @@ VEC_INLINE void v_store_f16_m(vmask m, void *p, vec v)
     _mm256_mask_storeu_epi16(p, m, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
+/* 16 signed bytes */
+VEC_INLINE vec v_from_i8(__m128i b) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(b)); }
+/* table[byte] for bytes 0 ... 15 */
+VEC_INLINE vec v_lookup16(const float *table, __m128i b)
+{
+    return _mm512_permutexvar_ps(_mm512_cvtepi8_epi32(b), _mm512_loadu_ps(table));
+}
+
 VEC_INLINE vec v_zero(void) { return _mm512_setzero_ps(); }
 VEC_INLINE vec v_set1(float f) { return _mm512_set1_ps(f); }
 VEC_INLINE vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }

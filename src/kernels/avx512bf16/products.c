@@ -9,6 +9,7 @@
     _mm512_dpbf16_ps(s, (__m512bh)_mm512_castps_si512(x), (__m512bh)_mm512_castps_si512(w))
 #include "kernels/vec/tiles.h"
 #include "kernels/vec/load.h"
+#include "kernels/avx512bf16/avx512bf16.h"
 
 enum { UNIT = 2, BLOCK = 2 * VEC_LEN };         /* elements of a unit, and of a vector of units */
 
@@ -231,5 +232,6 @@ static const struct weft_gemm_level level = {
 void weft_kernels_avx512bf16(struct weft_kernels *k)
 {
     k->isa = "avx512bf16";
+    weft_kernels_avx512bf16_quant(k);
     k->gemm = &level;                   /* gemm_exact and everything else as at level avx512 */
 }
