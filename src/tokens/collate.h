@@ -21,11 +21,15 @@ struct weft_example {
     const uint32_t *part_lens;      /* [n_parts], sum n */
     uint32_t n_parts;
     bool joined;                    /* one attention sequence over all parts, positions still reset per part */
+    bool desirable;                 /* stage kto: the row's kto_tag */
 };
 
 struct weft_examples {
-    struct weft_example *items;
+    struct weft_example *items;     /* [n], in stages pair and kto [2n] */
     size_t n, cap;
+    /* Stages pair and kto: items[n + i] belongs to items[i].  pair: the chosen and the rejected answer to one prompt;
+     * kto: the judged answer, and the same prompt with the answer of the row before. */
+    bool two;
     /* the account: rows_in = n + no_loss, where stage pt with packing and packed bins count rows as `merged` instead:
      * rows_in = merged + no_loss */
     uint64_t rows_in, truncated, no_loss, longest, total_tokens, total_labels;
@@ -33,7 +37,7 @@ struct weft_examples {
     uint64_t dropped_tokens;        /* stage pt with packing: tokens behind the last whole block of each 1000 rows */
 };
 
-enum weft_stage { WEFT_STAGE_SFT, WEFT_STAGE_PT };
+enum weft_stage { WEFT_STAGE_SFT, WEFT_STAGE_PT, WEFT_STAGE_PAIR, WEFT_STAGE_KTO };
 
 struct weft_collate_settings {
     enum weft_stage stage;
@@ -67,7 +71,8 @@ weft_collate_row(struct weft_arena *a, struct weft_encoder *e, const struct weft
 /* All rows; by `pool` threads, same result for any number of them.  Rows without a label are left out and counted.
  * Stage pt with packing: rows are joined by groups of 1000 and cut into blocks of cutoff_len, so an example holds
  * parts of several rows; blocks of one group share one array, labels too unless the pad token is among them (Q11).
- * Stage sft with packing or neat_packing: rows are cut at cutoff_len - 1 and put into bins, by groups of 1000 (Q12). */
+ * Stage sft with packing or neat_packing: rows are cut at cutoff_len - 1 and put into bins, by groups of 1000 (Q12).
+ * Stages pair and kto: two examples a row; WEFT_EINPUT: a row has no compared answers, or no kto_tag. */
 WEFT_MUST_USE enum weft_status
 weft_collate_rows(struct weft_arena *a, const struct weft_tokenizer *t, const struct weft_chat_template *chat,
                   const struct weft_rows *rows, const struct weft_collate_settings *s, struct weft_pool *pool,
@@ -90,6 +95,15 @@ struct weft_batch {
     size_t n_tokens, n_seqs;
     size_t n_labels;                /* sum of the examples' n_labels */
 };
+
+/* Tokens of row i in its longest batch: of both examples of a pair; of the longer one of a judged row, whose two go
+ * one after the other. */
+static inline size_t weft_example_tokens(const struct weft_examples *ex, size_t i, enum weft_stage stage)
+{
+    size_t n = ex->items[i].n, other = ex->two ? ex->items[ex->n + i].n : 0;
+    if (stage == WEFT_STAGE_PAIR) return n + other;
+    return n > other ? n : other;
+}
 
 /* Joins examples[order[first]] ... examples[order[first + count - 1]] in arena `a`. */
 WEFT_MUST_USE enum weft_status weft_batch_make(struct weft_arena *a, const struct weft_examples *ex,

@@ -192,7 +192,7 @@ static size_t base_bytes(struct weft_model *m)
 
 static size_t data_bytes(const struct weft_examples *e)
 {
-    return e ? (size_t)e->total_tokens * 2 * sizeof(int32_t) + e->n * sizeof *e->items : 0;
+    return e ? (size_t)e->total_tokens * 2 * sizeof(int32_t) + (e->two ? 2 : 1) * e->n * sizeof *e->items : 0;
 }
 
 static void add_line(struct weft_memory_plan *p, const char *item, size_t bytes)

@@ -46,23 +46,29 @@ static int longer_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static size_t longest_in(const struct weft_examples *e, const uint32_t *perm, size_t b)
+enum weft_stage weft_recipe_collate_stage(const struct weft_recipe *r)
+{
+    static const enum weft_stage stages[] = { WEFT_STAGE_SFT, WEFT_STAGE_PT, WEFT_STAGE_PAIR, WEFT_STAGE_KTO };
+    return stages[r->stage];
+}
+
+static size_t longest_in(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm, size_t b)
 {
     size_t most = 0;
     for (size_t i = 0; i < e->n; i += b) {
         size_t sum = 0;
-        for (size_t k = i; k < e->n && k < i + b; k++) sum += e->items[perm ? perm[k] : k].n;
+        for (size_t k = i; k < e->n && k < i + b; k++) sum += weft_example_tokens(e, perm ? perm[k] : k, stage);
         most = weft_max_size(most, sum);
     }
     return most;
 }
 
-static enum weft_status longest_possible(struct weft_arena *a, const struct weft_examples *e, size_t b, size_t *out,
-                                         struct weft_err *err)
+static enum weft_status longest_possible(struct weft_arena *a, const struct weft_examples *e, enum weft_stage stage,
+                                         size_t b, size_t *out, struct weft_err *err)
 {
     uint32_t *len = WEFT_NEWS(a, uint32_t, e->n);
     if (!len) return weft_fail_nomem(err, e->n * sizeof *len, "row lengths");
-    for (size_t i = 0; i < e->n; i++) len[i] = e->items[i].n;
+    for (size_t i = 0; i < e->n; i++) len[i] = (uint32_t)weft_example_tokens(e, i, stage);
     qsort(len, e->n, sizeof *len, longer_first);
     *out = 0;
     for (size_t i = 0; i < e->n && i < b; i++) *out += len[i];
@@ -76,19 +82,20 @@ enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct we
     struct weft_order order;
     struct weft_steps steps = weft_steps_of(r, train->n);
     size_t b = (size_t)r->per_device_train_batch_size, most = 0;
+    enum weft_stage stage = weft_recipe_collate_stage(r);
     enum weft_status st = WEFT_OK;
     if (steps.epochs > TRY_ROWS / (train->n + 1)) {
-        st = longest_possible(&a, train, b, &most, err);
+        st = longest_possible(&a, train, stage, b, &most, err);
     } else {
         st = weft_order_init(&order, r, train->n, &a, err);
         for (uint64_t e = 0; !st && e < steps.epochs; e++) {
             weft_order_epoch(&order, e);
-            most = weft_max_size(most, longest_in(train, order.perm, b));
+            most = weft_max_size(most, longest_in(train, stage, order.perm, b));
             if (r->disable_shuffling) break;
         }
     }
     if (!st && valid && valid->n)
-        most = weft_max_size(most, longest_in(valid, NULL, (size_t)r->per_device_eval_batch_size));
+        most = weft_max_size(most, longest_in(valid, stage, NULL, (size_t)r->per_device_eval_batch_size));
     *out = most;
     weft_arena_clear(&a);
     return st;

@@ -28,6 +28,9 @@ struct weft_group {
 };
 struct weft_group weft_group_of(const struct weft_recipe *r, const struct weft_steps *s, size_t n_rows, uint64_t u);
 
+/* How rows become examples in the recipe's stage. */
+enum weft_stage weft_recipe_collate_stage(const struct weft_recipe *r);
+
 /* Tokens of the longest micro-batch of the run, validation included; the order of each epoch is tried unless that
  * would take long, in which case the longest rows are taken to meet in one. */
 WEFT_MUST_USE enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct weft_examples *train,

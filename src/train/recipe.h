@@ -13,7 +13,7 @@
 #include "base/option.h"
 
 /* In the order of the choices of their settings. */
-enum weft_recipe_stage { WEFT_RECIPE_SFT, WEFT_RECIPE_PT };
+enum weft_recipe_stage { WEFT_RECIPE_SFT, WEFT_RECIPE_PT, WEFT_RECIPE_DPO, WEFT_RECIPE_KTO };
 enum weft_finetuning { WEFT_FINETUNING_LORA, WEFT_FINETUNING_FULL };
 enum weft_scheduler {
     WEFT_SCHED_LINEAR, WEFT_SCHED_COSINE, WEFT_SCHED_CONSTANT, WEFT_SCHED_CONSTANT_WARMUP, WEFT_SCHED_WSD,

@@ -44,8 +44,9 @@ static enum weft_status hash_examples(const struct weft_examples *e, char hex[WE
     struct weft_sha256 h = { 0 };
     enum weft_status st = weft_sha256_init(&h, err);
     if (st) return st;
-    for (size_t i = 0; i < e->n; i++) {
+    for (size_t i = 0; i < (e->two ? 2 * e->n : e->n); i++) {
         const struct weft_example *x = &e->items[i];
+        if (x->desirable) weft_sha256_add(&h, "+", 1);
         weft_sha256_add(&h, &x->n, sizeof x->n);
         weft_sha256_add(&h, x->ids, x->n * sizeof *x->ids);
         weft_sha256_add(&h, x->labels, x->n * sizeof *x->labels);

@@ -509,6 +509,79 @@ static void test_a_batch_has_no_padding(void **state)
     assert_int_equal(b.pos[26], 0);
 }
 
+/* ---- answers that were compared or judged ---- */
+
+static struct weft_row compared(struct weft_row row, const char *chosen, const char *rejected)
+{
+    row.chosen = (struct weft_turn){ WEFT_ROLE_ASSISTANT, weft_str_c(chosen) };
+    row.rejected = (struct weft_turn){ WEFT_ROLE_ASSISTANT, weft_str_c(rejected) };
+    return row;
+}
+
+static void test_compared_answers_share_their_prompt(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_row rows[] = { compared(TALK(f, "u:a", "a:b", "u:c"), "yes", "no!!"),
+                               compared(TALK(f, "u:d"), "1", "2") };
+    struct weft_collate_settings s = { .cutoff_len = 100, .stage = WEFT_STAGE_PAIR };
+    struct weft_examples ex = collate(f, rows, 2, s, 2);
+    assert_int_equal(ex.n, 2);
+    assert_true(ex.two);
+    assert_int_equal(ex.total_labels, 5 + 6 + 3 + 3);
+    /* only the compared answer is learnt, not those before it */
+    check_example(&ex.items[0], "<user/a>/<assistant/b>/<user/c>/<assistant/yes>/",
+                  "...........................................yes>/");
+    check_example(&ex.items[1], "<user/d>/<assistant/1>/", "....................1>/");
+    check_example(&ex.items[2], "<user/a>/<assistant/b>/<user/c>/<assistant/no!!>/",
+                  "...........................................no!!>/");
+    check_example(&ex.items[3], "<user/d>/<assistant/2>/", "....................2>/");
+    assert_int_equal(ex.items[2].row_idx, 0);
+    assert_int_equal(weft_example_tokens(&ex, 0, WEFT_STAGE_PAIR), 48 + 49);
+}
+
+/* The longer answer decides how much of the prompt stays. */
+static void test_compared_answers_are_cut_alike(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_row row = compared(TALK(f, "u:q"), "abcdefgh", "xy");
+    struct weft_collate_settings s = { .cutoff_len = 10, .stage = WEFT_STAGE_PAIR };
+    struct weft_examples ex = collate(f, &row, 1, s, 0);
+    int64_t source, target;
+    weft_collate_fit(20, 10, 10, &source, &target);
+    assert_int_equal(ex.items[0].n, source + target);
+    assert_int_equal(ex.items[1].n, source + (target < 4 ? target : 4));
+    assert_int_equal(ex.truncated, 1);
+    assert_memory_equal(ex.items[0].ids, ex.items[1].ids, (size_t)source * sizeof(int32_t));
+    assert_string_equal(shown(ex.items[1].labels + source, ex.items[1].n - (size_t)source),
+                        target < 4 ? "xy>" : "xy>/");
+}
+
+static void test_judged_answers_come_with_those_of_the_row_before(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_row rows[] = { TALK(f, "u:a", "a:1"), TALK(f, "u:b", "a:22"), TALK(f, "u:c", "a:333") };
+    struct weft_collate_settings s = { .cutoff_len = 100, .stage = WEFT_STAGE_KTO };
+    struct weft_err err = { 0 };
+    rows[0].kto_tag = rows[2].kto_tag = 1;
+    struct weft_examples ex = collate(f, rows, 3, s, 0);
+    assert_int_equal(ex.n, 3);
+    assert_true(ex.items[0].desirable && !ex.items[1].desirable && ex.items[2].desirable);
+    check_example(&ex.items[1], "<user/b>/<assistant/22>/", "....................22>/");
+    check_example(&ex.items[3], "<user/a>/<assistant/333>/", "....................333>/"); /* the group's last */
+    check_example(&ex.items[4], "<user/b>/<assistant/1>/", "....................1>/");
+    check_example(&ex.items[5], "<user/c>/<assistant/22>/", "....................22>/");
+    assert_int_equal(weft_example_tokens(&ex, 0, WEFT_STAGE_KTO), 25);
+    rows[1].kto_tag = -1;
+    rows[1].origin.file = WEFT_STR("k.jsonl");
+    rows[1].origin.line = 2;
+    struct weft_rows list = { rows, 3, 3 };
+    check_refuses(weft_collate_rows(&f->a, f->t, f->chat, &list, &s, NULL, &ex, &err), &err, WEFT_EINPUT, "",
+                  "row k.jsonl:2 has no kto_tag");
+    s.stage = WEFT_STAGE_PAIR;
+    check_refuses(weft_collate_rows(&f->a, f->t, f->chat, &list, &s, NULL, &ex, &err), &err, WEFT_EINPUT, "",
+                  "has no chosen and rejected answers");
+}
+
 static int setup(void **state)
 {
     static struct fixture f;
@@ -540,6 +613,9 @@ int main(void)
         cmocka_unit_test(test_rows_without_a_label_are_counted),
         cmocka_unit_test(test_any_number_of_threads_gives_the_same_examples),
         cmocka_unit_test(test_a_batch_has_no_padding),
+        cmocka_unit_test(test_compared_answers_share_their_prompt),
+        cmocka_unit_test(test_compared_answers_are_cut_alike),
+        cmocka_unit_test(test_judged_answers_come_with_those_of_the_row_before),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
