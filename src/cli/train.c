@@ -10,6 +10,7 @@
 #include "dataset/formats.h"
 #include "dataset/split.h"
 #include "text/text.h"
+#include "train/order.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct stage {
     struct weft_tokenizer *tokenizer;
     const struct weft_chat_template *chat;
     struct weft_model *model;
+    struct weft_model *reference;           /* stages dpo and kto; NULL: the model without its adapter */
     struct weft_params params;
     struct weft_rows train_rows, valid_rows;
     struct weft_examples train, valid;
@@ -255,10 +257,34 @@ static enum weft_status make_trainable(struct stage *s)
     return weft_lora_attach(a, s->model, &lora, &s->params, err);
 }
 
+/* What preferences are compared with: a model of its own, where the user names one or no adapter can be switched off. */
+static enum weft_status load_reference(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_model_settings how = { .exact = !r->bf16, .max_positions = (size_t)r->cutoff_len };
+    const char *dir = s->base_dir;
+    enum weft_status st = WEFT_OK;
+    if (!weft_recipe_needs_reference(r)) return WEFT_OK;
+    if (!r->ref_model && r->finetuning_type == WEFT_FINETUNING_LORA) return WEFT_OK;
+    if (r->ref_model) st = weft_cli_model_path(s->cli, r->ref_model, &dir);
+    if (!st) st = weft_model_load(&s->reference, dir, &how, &s->cli->err);
+    if (!st && s->reference->config.vocab_size != s->model->config.vocab_size)
+        st = weft_fail(&s->cli->err, WEFT_EINPUT,
+                       "ref_model: %s knows %zu tokens, the model in training %zu; they need the same tokenizer", dir,
+                       s->reference->config.vocab_size, s->model->config.vocab_size);
+    return st;
+}
+
+static void as_reference(void *ctx, bool on)
+{
+    struct stage *s = ctx;
+    weft_lora_enable(s->model, !on);
+}
+
 static enum weft_status collate(struct stage *s)
 {
     struct weft_recipe *r = s->recipe;
-    struct weft_collate_settings how = { .stage = r->stage == WEFT_RECIPE_PT ? WEFT_STAGE_PT : WEFT_STAGE_SFT,
+    struct weft_collate_settings how = { .stage = weft_recipe_collate_stage(r),
                                          .cutoff_len = r->cutoff_len,
                                          .train_on_prompt = r->train_on_prompt,
                                          .mask_history = r->mask_history,
@@ -407,6 +433,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     if (!st) st = read_rows(&s);
     if (!st) st = load_model(&s);
     if (!st) st = make_trainable(&s);
+    if (!st) st = load_reference(&s);
     if (!st) st = collate(&s);
     struct weft_train_job job = {
         .model = s.model,
@@ -422,6 +449,9 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
         .row_name = row_name,
         .row_ctx = &s,
         .progress = &cli->progress,
+        .reference = s.reference,
+        .as_reference = recipe->finetuning_type == WEFT_FINETUNING_LORA ? as_reference : NULL,
+        .reference_ctx = &s,
         /* the rows' hashes are taken by the trainer, of the examples as they are trained */
         .identity = { .tokenizer = s.tokenizer_sha[0] ? s.tokenizer_sha : NULL,
                       .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL,
@@ -443,6 +473,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     else if (st == WEFT_ECANCEL && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
     if (!st) print_result(&s, result);
     weft_model_free(s.model);
+    weft_model_free(s.reference);
     weft_tokenizer_free(s.tokenizer);
     return st;
 }

@@ -4,17 +4,23 @@
  * tokens, by the pair rule for the longer one (docs/training.md, "Preferences"). */
 #include "tokens/collate_parts.h"
 
+#include <stdio.h>
+
 /* A prompt and its answer, whole. */
 struct exchange {
     const int32_t *ids;     /* [source + target] in the scratch arena */
     size_t source, target;
 };
 
-static enum weft_status no_answer(const struct weft_row *row, const char *what, struct weft_err *err)
+/* Where a row stands: its origin, or its number in what was read. */
+static const char *place_of(const struct weft_row *row, uint32_t row_idx, char place[160])
 {
     char file[128];
-    return weft_fail(err, WEFT_EINPUT, "row %s:%llu has no %s; expected by this stage in every row",
-                     weft_escape(file, sizeof file, row->origin.file), (unsigned long long)row->origin.line, what);
+    if (row->origin.file.s && row->origin.line)
+        snprintf(place, 160, "%s:%llu", weft_escape(file, sizeof file, row->origin.file),
+                 (unsigned long long)row->origin.line);
+    else snprintf(place, 160, "%u", row_idx + 1);
+    return place;
 }
 
 /* The row with `answer` (NULL: as it is) as tokens, split before its last answer. */
@@ -82,9 +88,13 @@ static enum weft_status add_pair(struct weft_collate_worker *w, const struct wef
                                  const struct weft_collate_settings *s, uint64_t *no_loss, struct weft_err *err)
 {
     struct exchange chosen, rejected;
+    char place[160];
     const struct weft_example like = { .row_idx = row_idx };
     size_t source, target;
-    if (!row->chosen.text.s || !row->rejected.text.s) return no_answer(row, "chosen and rejected answers", err);
+    if (!row->chosen.text.s || !row->rejected.text.s)
+        return weft_fail(err, WEFT_EINPUT,
+                         "row %s has no chosen and rejected answers; stage dpo needs them in every row",
+                         place_of(row, row_idx, place));
     enum weft_status st = encode_exchange(w, k, chat, row, &row->chosen, s, &chosen, err);
     if (!st) st = encode_exchange(w, k, chat, row, &row->rejected, s, &rejected, err);
     if (st) return st;
@@ -121,6 +131,7 @@ enum weft_status weft_collate_compared(struct weft_collate_worker *w, const stru
 {
     struct weft_arena_mark mark = weft_arena_mark(&w->scratch);
     enum weft_status st = WEFT_OK;
+    char place[160];
     if (s->stage == WEFT_STAGE_PAIR) {
         for (size_t i = 0; !st && i < n; i++) {
             st = add_pair(w, k, chat, &rows[i], first_idx + (uint32_t)i, s, no_loss, err);
@@ -132,7 +143,10 @@ enum weft_status weft_collate_compared(struct weft_collate_worker *w, const stru
     if (!all) return weft_fail_nomem(err, n * sizeof *all, "rows");
     for (size_t i = 0; !st && i < n; i++) {
         const struct weft_row *row = &rows[i];
-        if (row->kto_tag < 0) st = no_answer(row, "kto_tag", err);
+        if (row->kto_tag < 0)
+            st = weft_fail(err, WEFT_EINPUT,
+                           "row %s has no kto_tag; stage kto needs one (true or false) in every row",
+                           place_of(row, first_idx + (uint32_t)i, place));
         else st = encode_exchange(w, k, chat, row, NULL, s, &all[i], err);
     }
     /* The mismatched answer is that of the row before; the first row of a group takes the last one's. */

@@ -13,6 +13,7 @@
 #define WEFT_TRAIN_CHECKPOINT_H
 
 #include "train/optimizer.h"
+#include "train/preference.h"
 #include "train/trainer.h"
 
 enum { WEFT_WATCHDOG_WINDOW = 32 };
@@ -28,6 +29,7 @@ struct weft_run_state {
     uint64_t window_n;
     double window_worst;            /* highest mean loss of a row since then, and its row; NaN: none */
     uint64_t window_worst_row;
+    struct weft_pref_sums metrics;  /* since the last line of the log */
     double last_loss, grad_norm, lr;
     double best_valid, last_valid;  /* NaN: not measured */
     uint64_t skipped;               /* updates without effect (E7, E8) */

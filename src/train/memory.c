@@ -219,6 +219,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     if (st) return st;
     size_t trained = job->params->n_values * sizeof(float);
     add_line(out, "base weights", base_bytes(job->model));
+    if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
     add_line(out, "trainable weights", trained);
     add_line(out, "gradients", trained);
     add_line(out, "optimizer", kind->bytes(job->params));

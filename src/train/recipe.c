@@ -4,6 +4,7 @@
 #include "train/recipe.h"
 
 #include "base/lang.h"
+#include "train/preference.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -70,8 +71,10 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(quantization_method, 0, OTHER) X(quantization_type, 0, OTHER) X(double_quantization, 0, OTHER)            \
     X(quantization_device_map, 0, OTHER) X(freeze_trainable_layers, 0, OTHER)                                   \
     X(freeze_trainable_modules, 0, OTHER)                                                                       \
-    X(freeze_extra_modules, 0, OTHER) X(pref_beta, 0, OTHER) X(pref_loss, 0, OTHER) X(pref_ftx, 0, OTHER)       \
-    X(ref_model, 0, OTHER) X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                             \
+    X(freeze_extra_modules, 0, OTHER)                                                                           \
+    X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                                    \
+    X(ld_alpha, 1, NOT_YET) X(pref_bco_weight, 1, NOT_YET) X(ref_model_adapters, 1, NOT_YET)                    \
+    X(ref_model_quantization_bit, 1, NOT_YET)                                                                   \
     X(quantization_bit, 1, NOT_YET) X(use_dora, 1, NOT_YET) X(pissa_init, 1, NOT_YET)                           \
     X(loraplus_lr_ratio, 1, NOT_YET)                                                                            \
     X(additional_target, 1, NOT_YET) X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET)                        \
@@ -199,6 +202,34 @@ static void note(struct weft_buf *warn, struct weft_err *err, const char *text)
     weft_buf_char(warn, '\n');
 }
 
+bool weft_recipe_needs_reference(const struct weft_recipe *r)
+{
+    return r->stage == WEFT_RECIPE_KTO
+           || (r->stage == WEFT_RECIPE_DPO && weft_pref_needs_reference((enum weft_pref_loss)r->pref_loss));
+}
+
+/* Stages dpo and kto. */
+static enum weft_status check_preferences(const struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
+{
+    const char *stage = r->stage == WEFT_RECIPE_DPO ? "dpo" : "kto";
+    if (r->packing_choice == WEFT_TRUE || r->neat_packing)
+        return weft_fail(err, WEFT_EINPUT, "packing and stage: %s exclude each other; its rows are compared one by one",
+                         stage);
+    if (r->train_on_prompt || r->mask_history)
+        return weft_fail(err, WEFT_EINPUT,
+                         "train_on_prompt and mask_history do not go with stage: %s, which trains the last answer alone",
+                         stage);
+    if (r->dpo_label_smoothing > 0 && (r->stage == WEFT_RECIPE_KTO || r->pref_loss != WEFT_PREF_SIGMOID))
+        return weft_fail(err, WEFT_EINPUT,
+                         "dpo_label_smoothing goes with stage: dpo and pref_loss: sigmoid only; remove one of them");
+    if (r->pref_beta <= 0)
+        return weft_fail(err, WEFT_EINPUT, "pref_beta is %g; expected a number above 0, usually 0.1", r->pref_beta);
+    if (r->ref_model && !weft_recipe_needs_reference(r))
+        return weft_fail(err, WEFT_EINPUT, "ref_model and this pref_loss exclude each other; it compares with no model");
+    if (r->lora_dropout > 0) note(warn, err, "lora_dropout has no effect in stages dpo and kto");
+    return WEFT_OK;
+}
+
 enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
 {
     for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
@@ -207,6 +238,12 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
         if (strcmp(r->optim, "adamw") != 0 && strcmp(r->optim, "muon") != 0)
             return weft_fail(err, WEFT_EINPUT, "use_muon: true and optim: %s exclude each other", r->optim);
         r->optim = "muon";
+    }
+    if (r->stage == WEFT_RECIPE_DPO || r->stage == WEFT_RECIPE_KTO) {
+        enum weft_status st = check_preferences(r, warn, err);
+        if (st) return st;
+    } else if (r->ref_model) {
+        return weft_fail(err, WEFT_EINPUT, "ref_model goes with stages dpo and kto only; remove it");
     }
     if (r->data_seed < 0) r->data_seed = r->seed;
     if (r->lora_alpha <= 0) r->lora_alpha = 2.0 * (double)r->lora_rank;

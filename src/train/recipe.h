@@ -36,6 +36,10 @@ struct weft_recipe {
     double lora_alpha, lora_dropout;    /* lora_alpha 0: 2 * rank */
     bool use_rslora;
     struct weft_str_list lora_target;
+    /* preferences (stages dpo, kto) */
+    int pref_loss;                      /* enum weft_pref_loss */
+    double pref_beta, pref_ftx, simpo_gamma, dpo_label_smoothing, kto_chosen_weight, kto_rejected_weight;
+    const char *ref_model;              /* the reference; NULL: the model before training */
     /* data */
     struct weft_str_list dataset, eval_dataset;     /* files, or names in dataset_dir/dataset_info.json */
     const char *dataset_dir;
@@ -104,6 +108,9 @@ WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct wef
 /* Combinations that make no sense, and values out of range, named with both keys.  Resolves what has a default that
  * depends on others (packing, lora_alpha, data_seed, spellings of optim). */
 WEFT_MUST_USE enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err);
+
+/* Stages whose loss compares with the model before training. */
+bool weft_recipe_needs_reference(const struct weft_recipe *r);
 
 /* The settings a run's numbers depend on, as one JSON object: paths, limits and saving are left out.  Written into
  * every checkpoint; a resume compares value by value. */

@@ -35,6 +35,14 @@ void weft_run_state_write(const struct weft_run_state *s, struct weft_buf *out)
         case FLAG: weft_json_out_bool(&j, *(const bool *)at); break;
         }
     }
+    weft_json_out_key(&j, "metric_sums");
+    weft_json_out_array(&j);
+    for (size_t i = 0; i < WEFT_N_PREF_METRICS; i++) weft_json_out_double(&j, s->metrics.sum[i]);
+    weft_json_out_array_end(&j);
+    weft_json_out_key(&j, "metric_counts");
+    weft_json_out_array(&j);
+    for (size_t i = 0; i < WEFT_N_PREF_METRICS; i++) weft_json_out_uint(&j, s->metrics.n[i]);
+    weft_json_out_array_end(&j);
     weft_json_out_key(&j, "recent");
     weft_json_out_array(&j);
     for (size_t i = 0; i < WEFT_WATCHDOG_WINDOW; i++) weft_json_out_double(&j, s->recent[i]);
@@ -53,15 +61,30 @@ static enum weft_status take_double(struct weft_json *j, double *out, struct wef
     return weft_json_null(j, err);
 }
 
-static enum weft_status take_recent(struct weft_json *j, double *recent, struct weft_err *err)
+static enum weft_status take_doubles(struct weft_json *j, const char *what, double *out, size_t most,
+                                     struct weft_err *err)
 {
     bool more;
     size_t n = 0;
     enum weft_status st = weft_json_array(j, err);
     while (!st && !(st = weft_json_element(j, &more, err)) && more) {
-        if (n == WEFT_WATCHDOG_WINDOW)
-            return weft_fail(err, WEFT_EINPUT, "%s: recent has more than %d losses", j->name, WEFT_WATCHDOG_WINDOW);
-        st = take_double(j, &recent[n++], err);
+        if (n == most) return weft_fail(err, WEFT_EINPUT, "%s: %s has more than %zu numbers", j->name, what, most);
+        st = take_double(j, &out[n++], err);
+    }
+    return st;
+}
+
+static enum weft_status take_counts(struct weft_json *j, const char *what, uint64_t *out, size_t most,
+                                    struct weft_err *err)
+{
+    bool more;
+    size_t n = 0;
+    int64_t v = 0;
+    enum weft_status st = weft_json_array(j, err);
+    while (!st && !(st = weft_json_element(j, &more, err)) && more) {
+        if (n == most) return weft_fail(err, WEFT_EINPUT, "%s: %s has more than %zu numbers", j->name, what, most);
+        st = weft_json_int(j, 0, INT64_MAX, &v, err);
+        out[n++] = (uint64_t)v;
     }
     return st;
 }
@@ -99,7 +122,11 @@ enum weft_status weft_run_state_read(struct weft_run_state *s, const char *name,
             st = take_field(&j, &read, i, err);
             seen[i] = true;
         } else if (weft_str_is(key, "recent")) {
-            st = take_recent(&j, read.recent, err);
+            st = take_doubles(&j, "recent", read.recent, WEFT_WATCHDOG_WINDOW, err);
+        } else if (weft_str_is(key, "metric_sums")) {
+            st = take_doubles(&j, "metric_sums", read.metrics.sum, WEFT_N_PREF_METRICS, err);
+        } else if (weft_str_is(key, "metric_counts")) {
+            st = take_counts(&j, "metric_counts", read.metrics.n, WEFT_N_PREF_METRICS, err);
         } else {
             st = weft_json_skip(&j, err);
         }

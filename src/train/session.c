@@ -227,6 +227,8 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     }
     if (!job->train->n) return weft_fail(err, WEFT_EARG, "there is no row to train on");
     if (!job->params->n) return weft_fail(err, WEFT_EARG, "there is no parameter to train");
+    if (weft_recipe_needs_reference(r->recipe) && !job->reference && !job->as_reference)
+        return weft_fail(err, WEFT_EARG, "this stage compares with a reference model, and there is none");
     r->steps = weft_steps_of(r->recipe, job->train->n);
     if (!r->steps.total) return weft_fail(err, WEFT_EARG, "num_train_epochs and max_steps leave no update to do");
     if (snprintf(r->output_dir, sizeof r->output_dir, "%s", r->recipe->output_dir) >= (int)sizeof r->output_dir)

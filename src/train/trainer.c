@@ -1,58 +1,12 @@
 /* The loop.  Weights change in one place, at the end of an update, so that a run can be left between any two micro-
- * batches and go on from the last whole update.
- *
- * Loss of an update: the sum of all its token losses over N, the number of labels of all its micro-batches
- * (docs/training.md, loss).  The reference counts labels before the shift, label[0] included, which is never
- * predicted (Q2); compat: clean counts what is predicted. */
-#include "train/run.h"
+ * batches and go on from the last whole update.  What a micro-batch is trained for is the objective's. */
+#include "train/objective.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BAD_IN_A_ROW = 3, BAD_ROWS = 16 };
-
-/* Rows of an update whose loss was not finite, and the row that cost most. */
-struct bad_rows {
-    uint32_t idx[BAD_ROWS];
-    size_t n;
-};
-
-static const struct weft_example *example_at(const struct weft_run *r, size_t i)
-{
-    return &r->job->train->items[r->order.perm[i]];
-}
-
-/* Sequences of an example: the rows of a bin of neat_packing, else one. */
-static size_t sequences_of(const struct weft_example *e) { return e->part_lens && !e->joined ? e->n_parts : 1; }
-
-/* Labels that are predicted: all but the first of each sequence. */
-static size_t targets_of(const struct weft_example *e)
-{
-    size_t n = e->n_labels, at = 0;
-    for (size_t s = 0; s < sequences_of(e); s++) {
-        n -= at < e->n && e->labels[at] != WEFT_IGNORE;
-        if (e->part_lens) at += e->part_lens[s];
-    }
-    return n;
-}
-
-static uint64_t count_items(const struct weft_run *r, const struct weft_group *g)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < g->n_rows; i++) {
-        const struct weft_example *e = example_at(r, g->first + i);
-        n += r->recipe->compat == WEFT_COMPAT_CLEAN ? targets_of(e) : e->n_labels;
-    }
-    return n;
-}
-
-static bool has_target(const struct weft_run *r, const struct weft_group *g)
-{
-    for (size_t i = 0; i < g->n_rows; i++)
-        if (targets_of(example_at(r, g->first + i))) return true;
-    return false;
-}
+enum { BAD_IN_A_ROW = 3 };
 
 static void zero_gradients(const struct weft_params *p)
 {
@@ -60,39 +14,6 @@ static void zero_gradients(const struct weft_params *p)
 }
 
 /* ---- one update ---- */
-
-/* Rows first ... first + n - 1 of the order: loss and gradients. */
-static enum weft_status micro_batch(struct weft_run *r, size_t first, size_t n, uint64_t items, uint64_t micro_step,
-                                    double *loss, struct bad_rows *bad, struct weft_err *err)
-{
-    struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
-    struct weft_batch batch;
-    struct weft_loss out = { 0 };
-    enum weft_status st = weft_batch_make(&r->step_arena, r->job->train, r->order.perm, first, n, &batch, err);
-    double *seq_loss = st ? NULL : weft_arena_calloc(&r->step_arena, batch.n_seqs, sizeof *seq_loss);
-    if (!st && !seq_loss) st = weft_fail_nomem(err, batch.n_seqs * sizeof *seq_loss, "row losses");
-    if (!st)
-        st = weft_model_loss_backward(r->job->model, r->pass, &batch, (float)(1.0 / (double)items),
-                                      (uint64_t)r->recipe->seed, micro_step, &out, seq_loss, r->job->progress, err);
-    if (st) goto done;
-    r->state.tokens += batch.n_tokens;
-    *loss += out.sum / (double)items;
-    for (size_t i = 0, seq = 0; i < n; i++) {
-        const struct weft_example *e = example_at(r, first + i);
-        size_t targets = targets_of(e);
-        double sum = 0;
-        for (size_t k = sequences_of(e); k; k--) sum += seq_loss[seq++];
-        if (!isfinite(sum)) {
-            if (bad->n < BAD_ROWS) bad->idx[bad->n++] = e->row_idx;
-        } else if (targets && !(sum / (double)targets <= r->state.window_worst)) {
-            r->state.window_worst = sum / (double)targets;
-            r->state.window_worst_row = e->row_idx;
-        }
-    }
-done:
-    weft_arena_release(&r->step_arena, mark);
-    return st;
-}
 
 /* The caller's name of a row, or its number. */
 static const char *row_label(const struct weft_run *r, uint32_t row_idx, char number[24])
@@ -163,7 +84,7 @@ static void report(struct weft_run *r, double epoch, double loss, double valid, 
 /* ---- updates without effect ---- */
 
 /* E7: the weights stay as they are; the rows are named. */
-static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const struct bad_rows *bad,
+static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const struct weft_bad_rows *bad,
                                        struct weft_err *err)
 {
     struct weft_json_out j;
@@ -273,23 +194,27 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
     struct weft_params *params = r->job->params;
     struct weft_run_state before = r->state;
     struct weft_group g = weft_group_of(rec, &r->steps, r->job->train->n, r->state.step);
-    struct bad_rows bad = { 0 };
+    struct weft_bad_rows bad = { 0 };
+    const struct weft_objective *objective = weft_objective_of(rec);
     size_t b = (size_t)rec->per_device_train_batch_size;
-    double loss = 0;
+    double loss = 0, share;
     enum weft_status st = WEFT_OK;
 
     weft_order_epoch(&r->order, g.epoch);
-    if (!has_target(r, &g)) {
+    share = objective->share(r, &g);
+    if (!(share > 0)) {
         r->state.step++;
         return skip_empty(r, err);
     }
-    uint64_t items = count_items(r, &g);
     zero_gradients(params);
     for (size_t i = 0; !st && i < g.n_rows; i += b) {
+        struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
+        struct weft_micro m = { .ex = r->job->train, .perm = r->order.perm, .first = g.first + i,
+                                .n = weft_min_size(b, g.n_rows - i), .share = share,
+                                .micro_step = g.micro_step + i / b };
         if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
-        else
-            st = micro_batch(r, g.first + i, weft_min_size(b, g.n_rows - i), items, g.micro_step + i / b,
-                             &loss, &bad, err);
+        else st = objective->micro(r, &m, &loss, &bad, err);
+        weft_arena_release(&r->step_arena, mark);
     }
     if (st) {
         r->state = before;          /* the update is dropped; no weight has moved */
@@ -299,7 +224,10 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
     double norm = weft_grad_norm(r->job->compute, params);
     r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
     r->state.step++;
-    if (!isfinite(loss) || !isfinite(norm)) return skip_nonfinite(r, loss, &bad, err);
+    if (!isfinite(loss) || !isfinite(norm)) {
+        r->state.metrics = before.metrics;
+        return skip_nonfinite(r, loss, &bad, err);
+    }
 
     r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, weft_clip_factor(norm, rec->max_grad_norm));
     r->state.grad_norm = norm;
@@ -316,6 +244,18 @@ static double epochs_passed(const struct weft_run *r)
 {
     if (!r->state.step) return 0;
     return weft_group_of(r->recipe, &r->steps, r->job->train->n, r->state.step - 1).epoch_after;
+}
+
+/* Means of what an objective measures beside its loss. */
+static void add_metrics(struct weft_json_out *j, const struct weft_pref_sums *m, const char *prefix)
+{
+    char key[64];
+    for (size_t i = 0; i < WEFT_N_PREF_METRICS; i++) {
+        if (!m->n[i]) continue;
+        snprintf(key, sizeof key, "%s%s", prefix, weft_pref_metric_names[i]);
+        weft_json_out_key(j, key);
+        weft_json_out_double(j, m->sum[i] / (double)m->n[i]);
+    }
 }
 
 static enum weft_status log_update(struct weft_run *r, struct weft_err *err)
@@ -343,6 +283,8 @@ static enum weft_status log_update(struct weft_run *r, struct weft_err *err)
         weft_json_out_key(&j, "worst_row_loss");
         weft_json_out_double(&j, s->window_worst);
     }
+    add_metrics(&j, &s->metrics, "");
+    s->metrics = (struct weft_pref_sums){ 0 };
     s->window_sum = 0;
     s->window_n = 0;
     s->window_worst = NAN;
@@ -354,7 +296,6 @@ static enum weft_status log_update(struct weft_run *r, struct weft_err *err)
 
 /* ---- validation ---- */
 
-/* The reference averages the batches' mean losses by rows, not by tokens (Q4); compat: clean by tokens. */
 static enum weft_status validate(struct weft_run *r, struct weft_err *err)
 {
     const struct weft_examples *v = r->job->valid;
@@ -362,24 +303,18 @@ static enum weft_status validate(struct weft_run *r, struct weft_err *err)
     struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
     size_t b = (size_t)r->recipe->per_device_eval_batch_size;
     double sum = 0, weight = 0;
+    struct weft_pref_sums metrics = { 0 };
     enum weft_status st = WEFT_OK;
     uint32_t *all = weft_arena_calloc(&r->step_arena, v->n, sizeof *all);
     if (!all) return weft_fail_nomem(err, v->n * sizeof *all, "the order of the rows");
     for (size_t i = 0; i < v->n; i++) all[i] = (uint32_t)i;
     for (size_t i = 0; !st && i < v->n; i += b) {
         struct weft_arena_mark inner = weft_arena_mark(&r->step_arena);
-        struct weft_batch batch;
-        struct weft_loss out = { 0 };
-        size_t n = weft_min_size(b, v->n - i);
+        struct weft_micro m = { .ex = v, .perm = all, .first = i, .n = weft_min_size(b, v->n - i) };
         if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
-        if (!st) st = weft_batch_make(&r->step_arena, v, all, i, n, &batch, err);
-        if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &out, err);
+        if (!st) st = weft_objective_of(r->recipe)->measure(r, &m, &sum, &weight, &metrics, err);
         weft_arena_release(&r->step_arena, inner);
-        if (st || !out.n) continue;
-        bool by_rows = r->recipe->compat == WEFT_COMPAT_HF;
-        sum += by_rows ? (double)n * (out.sum / (double)out.n) : out.sum;
-        weight += by_rows ? (double)n : (double)out.n;
-        weft_progress_update(r->job->progress, "validation", i + n, v->n, "rows", NULL);
+        if (!st) weft_progress_update(r->job->progress, "validation", i + m.n, v->n, "rows", NULL);
     }
     weft_arena_release(&r->step_arena, mark);
     if (st) return st;
@@ -395,6 +330,7 @@ static enum weft_status validate(struct weft_run *r, struct weft_err *err)
         weft_json_out_key(&j, "perplexity");
         weft_json_out_double(&j, exp(loss));
     }
+    add_metrics(&j, &metrics, "eval_");
     weft_json_out_key(&j, "epoch");
     weft_json_out_double(&j, epoch);
     weft_json_out_key(&j, "percentage");

@@ -51,6 +51,11 @@ struct weft_train_job {
     const char *(*row_name)(void *ctx, uint32_t row_idx);
     void *row_ctx;
     const struct weft_progress *progress;           /* cancel is polled within every micro-batch */
+    /* Stages dpo and kto: the model before training.  A model of its own, or (NULL) `model` between as_reference(true)
+     * and as_reference(false), which switch its adapter. */
+    struct weft_model *reference;
+    void (*as_reference)(void *ctx, bool on);
+    void *reference_ctx;
     size_t branch_rank_sum;                         /* of the memory plan */
     int disk_retry_s;                               /* pause before writing to a full disk again; 0: 60, ten times */
 };

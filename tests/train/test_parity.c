@@ -1,4 +1,4 @@
-/* Whole runs beside transformers.Trainer and peft (tests/parity/train.py): every loss, gradient norm and rate, the
+/* Whole runs beside transformers.Trainer and peft (tests/parity/train.py, preference.py): every loss, gradient norm and rate, the
  * validation loss at the end, the order of the rows, and how far the weights went. */
 #include "adapter/lora.h"
 #include "check.h"
@@ -54,6 +54,43 @@ static struct weft_examples rows_of(struct fixture *f, size_t from, size_t to, b
     return e;
 }
 
+/* Prompt and answer; what is learnt is the answer. */
+static struct weft_example answer_of(struct fixture *f, const struct weft_json_value *row, const char *prompt_of_row,
+                                     const struct weft_json_value *answer_row, const char *key)
+{
+    const struct weft_json_value *prompt = weft_json_get(row, prompt_of_row), *answer = weft_json_get(answer_row, key);
+    struct weft_example x = { .n = (uint32_t)(prompt->n + answer->n), .n_labels = (uint32_t)answer->n };
+    x.full_len = x.n;
+    x.ids = WEFT_NEWS(&f->arena, int32_t, x.n);
+    x.labels = WEFT_NEWS(&f->arena, int32_t, x.n);
+    assert_true(x.ids && x.labels);
+    for (size_t i = 0; i < x.n; i++) {
+        bool in = i >= prompt->n;
+        x.ids[i] = (int32_t)(in ? answer->items[i - prompt->n] : prompt->items[i]).integer;
+        x.labels[i] = in ? x.ids[i] : WEFT_IGNORE;
+    }
+    return x;
+}
+
+/* Rows from ... to - 1 as compared answers, or judged ones beside those of the row before. */
+static struct weft_examples answers_of(struct fixture *f, const struct weft_json_value *rows, size_t from, size_t to,
+                                       bool judged)
+{
+    struct weft_examples e = { .n = to - from, .two = true };
+    e.items = WEFT_NEWS(&f->arena, struct weft_example, 2 * e.n);
+    assert_non_null(e.items);
+    for (size_t i = 0; i < e.n; i++) {
+        const struct weft_json_value *row = &rows->items[from + i], *before = &rows->items[i ? from + i - 1 : to - 1];
+        e.items[i] = answer_of(f, row, "prompt", row, "chosen");
+        e.items[e.n + i] = answer_of(f, row, "prompt", judged ? before : row, judged ? "chosen" : "rejected");
+        e.items[i].desirable = judged && weft_json_get(row, "desirable")->boolean;
+        e.items[i].row_idx = e.items[e.n + i].row_idx = (uint32_t)i;
+    }
+    return e;
+}
+
+static void switch_adapter(void *model, bool reference) { weft_lora_enable(model, !reference); }
+
 static void note(void *ctx, const struct weft_train_report *r)
 {
     struct fixture *f = ctx;
@@ -88,16 +125,25 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
     f->base = read_json(f, "tests/model/data/curve/curve.json");
     f->want = read_json(f, weft_str_printf(&f->arena, "tests/train/data/%s.json", name).s);
     read_settings(f, dir);
-    bool first = weft_json_get(&f->want, "first_label")->boolean;
-    size_t n_train = (size_t)weft_json_get(&f->want, "n_train")->integer, n = weft_json_get(&f->base, "rows")->n;
-    f->train = rows_of(f, 0, n_train, first);
-    f->valid = rows_of(f, n_train, n, first);
+    if (strncmp(name, "preference/", 11) == 0) {
+        struct weft_json_value all = read_json(f, "tests/train/data/preference/rows.json");
+        const struct weft_json_value *rows = weft_json_get(&all, "rows");
+        size_t n_train = (size_t)weft_json_get(&all, "n_train")->integer;
+        bool judged = f->recipe.stage == WEFT_RECIPE_KTO;
+        f->train = answers_of(f, rows, 0, n_train, judged);
+        f->valid = answers_of(f, rows, n_train, rows->n, judged);
+    } else {
+        bool first = weft_json_get(&f->want, "first_label")->boolean;
+        size_t n_train = (size_t)weft_json_get(&f->want, "n_train")->integer, n = weft_json_get(&f->base, "rows")->n;
+        f->train = rows_of(f, 0, n_train, first);
+        f->valid = rows_of(f, n_train, n, first);
+    }
     check_ok(weft_pool_new(&f->pool, 2, &f->err), &f->err);
     check_ok(weft_compute_init(&f->compute, isa, f->pool, &f->err), &f->err);
     const char *base = check_source(&f->arena, "tests/model/data/curve");
     struct weft_model_settings how = { .exact = exact };
     check_ok(weft_model_load(&f->model, base, &how, &f->err), &f->err);
-    if (strcmp(name, "lora") == 0)
+    if (strcmp(name, "lora") == 0 || f->train.two)
         check_ok(weft_lora_load(&f->arena, f->model, weft_path_join(&f->arena, base, "adapter"), &f->params,
                                 NULL, &f->err),
                  &f->err);
@@ -131,6 +177,8 @@ static void check_run(const char *name, const char *isa, bool exact, double loss
                                   .valid = &f.valid,
                                   .recipe = &f.recipe,
                                   .compute = &f.compute,
+                                  .as_reference = switch_adapter,
+                                  .reference_ctx = f.model,
                                   .report = note,
                                   .report_ctx = &f };
     struct weft_train_result result;
@@ -149,7 +197,8 @@ static void check_run(const char *name, const char *isa, bool exact, double loss
     if (valid->kind == WEFT_JSON_NUMBER) check_near(f.valid_loss, valid->number, loss_tol);
     for (size_t i = 0; i < f.params.n; i++)
         sum += weft_sum_squares(&f.compute, f.params.items[i].w, f.params.items[i].rows * f.params.items[i].cols);
-    check_near(sqrt(sum) / weft_json_get(&f.want, "norm_of_weights")->number, 1, exact ? 1e-5 : 1e-3);
+    const struct weft_json_value *norm = weft_json_get(&f.want, "norm_of_weights");
+    if (norm) check_near(sqrt(sum) / norm->number, 1, exact ? 1e-5 : 1e-3);
     print_message("%s on %s%s: %zu updates, largest difference of a loss %.1e, of a gradient norm %.1e\n", name,
                   weft_isa_name(f.compute.isa), exact ? ", exact" : "", n, worst, worst_norm);
     check_folder_gone(dir);
@@ -171,6 +220,18 @@ static void test_lora_and_full_in_bf16(void **state)
     check_run("lora", NULL, false, 0.08, 0.1);
     check_run("full", NULL, false, 0.08, 0.1);
 }
+
+static void test_compared_answers_20_updates(void **state)
+{
+    static const char *const names[] = { "sigmoid", "smoothed", "hinge", "ipo", "orpo", "simpo" };
+    for (size_t i = 0; i < WEFT_COUNT(names); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "preference/%s", names[i]);
+        check_run(name, NULL, true, 2e-4, 1e-3);
+    }
+}
+
+static void test_judged_answers_20_updates(void **state) { check_run("preference/kto", NULL, true, 2e-4, 1e-3); }
 
 static void test_order_of_rows_is_the_reference_loaders(void **state)
 {
@@ -199,6 +260,8 @@ int main(void)
         cmocka_unit_test(test_q2_first_labels_counted),
         cmocka_unit_test(test_linear_with_its_own_data_seed_and_half_an_epoch),
         cmocka_unit_test(test_lora_and_full_in_bf16),
+        cmocka_unit_test(test_compared_answers_20_updates),
+        cmocka_unit_test(test_judged_answers_20_updates),
         cmocka_unit_test(test_order_of_rows_is_the_reference_loaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

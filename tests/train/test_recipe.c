@@ -113,7 +113,7 @@ static void test_keys_that_would_change_the_result_are_refused(void **state)
 static void test_misspelt_key_names_the_nearest(void **state)
 {
     refuses("learning_rat: 1e-4\n", "learning_rate");
-    refuses("stage: dpo\n", "sft");
+    refuses("stage: ppo\n", "sft");
 }
 
 static void test_exclusive_settings_name_both(void **state)

@@ -1,0 +1,45 @@
+/* train/objective.h - what a micro-batch is trained for: tokens (sft, pt), or whole answers (dpo, kto)
+ *
+ * The loop (trainer.c) knows updates, micro-batches and their bookkeeping; an objective turns the rows of one
+ * micro-batch into a loss and gradients.
+ */
+#ifndef WEFT_TRAIN_OBJECTIVE_H
+#define WEFT_TRAIN_OBJECTIVE_H
+
+#include "train/run.h"
+
+/* Rows of an update whose loss was not finite. */
+enum { WEFT_BAD_ROWS = 16 };
+struct weft_bad_rows {
+    uint32_t idx[WEFT_BAD_ROWS];
+    size_t n;
+};
+static inline void weft_bad_rows_add(struct weft_bad_rows *bad, uint32_t idx)
+{
+    if (bad->n < WEFT_BAD_ROWS) bad->idx[bad->n++] = idx;
+}
+
+/* Rows perm[first] ... perm[first + n - 1] of `ex`. */
+struct weft_micro {
+    const struct weft_examples *ex;
+    const uint32_t *perm;
+    size_t first, n;
+    double share;               /* its part of the update's loss: see `share` below */
+    uint64_t micro_step;
+};
+
+struct weft_objective {
+    /* By what each micro-batch's loss is multiplied, so that those of an update add up: tokens 1 / N, N their number in
+     * the update; answers 1 / micro-batches (Q3).  0: no row of the update carries loss. */
+    double (*share)(const struct weft_run *r, const struct weft_group *g);
+    /* Adds gradients, and to *loss the micro-batch's part of the update's loss. */
+    enum weft_status (*micro)(struct weft_run *r, const struct weft_micro *m, double *loss, struct weft_bad_rows *bad,
+                              struct weft_err *err);
+    /* Validation: adds a batch's loss times its weight, and the weight (Q4). */
+    enum weft_status (*measure)(struct weft_run *r, const struct weft_micro *m, double *sum, double *weight,
+                                struct weft_pref_sums *metrics, struct weft_err *err);
+};
+const struct weft_objective *weft_objective_of(const struct weft_recipe *r);
+extern const struct weft_objective weft_objective_tokens, weft_objective_pairs, weft_objective_judged;
+
+#endif

@@ -1,0 +1,86 @@
+/* Loss of an update: the sum of all its token losses over N, the number of labels of all its micro-batches
+ * (docs/training.md, loss).  The reference counts labels before the shift, label[0] included, which is never
+ * predicted (Q2); compat: clean counts what is predicted. */
+#include "train/objective.h"
+
+#include <math.h>
+
+const struct weft_objective *weft_objective_of(const struct weft_recipe *r)
+{
+    static const struct weft_objective *const objectives[] = { &weft_objective_tokens, &weft_objective_tokens,
+                                                               &weft_objective_pairs, &weft_objective_judged };
+    return objectives[r->stage];
+}
+
+/* Sequences of an example: the rows of a bin of neat_packing, else one. */
+static size_t sequences_of(const struct weft_example *e) { return e->part_lens && !e->joined ? e->n_parts : 1; }
+
+/* Labels that are predicted: all but the first of each sequence. */
+static size_t targets_of(const struct weft_example *e)
+{
+    size_t n = e->n_labels, at = 0;
+    for (size_t s = 0; s < sequences_of(e); s++) {
+        n -= at < e->n && e->labels[at] != WEFT_IGNORE;
+        if (e->part_lens) at += e->part_lens[s];
+    }
+    return n;
+}
+
+static double share(const struct weft_run *r, const struct weft_group *g)
+{
+    uint64_t n = 0, targets = 0;
+    for (size_t i = 0; i < g->n_rows; i++) {
+        const struct weft_example *e = &r->job->train->items[r->order.perm[g->first + i]];
+        targets += targets_of(e);
+        n += e->n_labels;
+    }
+    if (!targets) return 0;
+    return 1.0 / (double)(r->recipe->compat == WEFT_COMPAT_CLEAN ? targets : n);
+}
+
+static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, double *loss, struct weft_bad_rows *bad,
+                              struct weft_err *err)
+{
+    struct weft_batch batch;
+    struct weft_loss out = { 0 };
+    enum weft_status st = weft_batch_make(&r->step_arena, m->ex, m->perm, m->first, m->n, &batch, err);
+    double *seq_loss = st ? NULL : weft_arena_calloc(&r->step_arena, batch.n_seqs, sizeof *seq_loss);
+    if (!st && !seq_loss) st = weft_fail_nomem(err, batch.n_seqs * sizeof *seq_loss, "row losses");
+    if (!st)
+        st = weft_model_loss_backward(r->job->model, r->pass, &batch, (float)m->share, (uint64_t)r->recipe->seed,
+                                      m->micro_step, &out, seq_loss, r->job->progress, err);
+    if (st) return st;
+    r->state.tokens += batch.n_tokens;
+    *loss += out.sum * m->share;
+    for (size_t i = 0, seq = 0; i < m->n; i++) {
+        const struct weft_example *e = &m->ex->items[m->perm[m->first + i]];
+        size_t targets = targets_of(e);
+        double sum = 0;
+        for (size_t k = sequences_of(e); k; k--) sum += seq_loss[seq++];
+        if (!isfinite(sum)) {
+            weft_bad_rows_add(bad, e->row_idx);
+        } else if (targets && !(sum / (double)targets <= r->state.window_worst)) {
+            r->state.window_worst = sum / (double)targets;
+            r->state.window_worst_row = e->row_idx;
+        }
+    }
+    return WEFT_OK;
+}
+
+/* The reference averages the batches' mean losses by rows, not by tokens (Q4); compat: clean by tokens. */
+static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, double *sum, double *weight,
+                                struct weft_pref_sums *metrics, struct weft_err *err)
+{
+    struct weft_batch batch;
+    struct weft_loss out = { 0 };
+    bool by_rows = r->recipe->compat == WEFT_COMPAT_HF;
+    (void)metrics;
+    enum weft_status st = weft_batch_make(&r->step_arena, m->ex, m->perm, m->first, m->n, &batch, err);
+    if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &out, err);
+    if (st || !out.n) return st;
+    *sum += by_rows ? (double)m->n * (out.sum / (double)out.n) : out.sum;
+    *weight += by_rows ? (double)m->n : (double)out.n;
+    return WEFT_OK;
+}
+
+const struct weft_objective weft_objective_tokens = { share, micro, measure };
