@@ -107,6 +107,9 @@ void weft_dropout(struct weft_compute *c, float *y, const float *x, size_t n, fl
 void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n, float p, uint64_t seed,
                       uint64_t stream);
 
+/* y[i] += U(-most, most), element i from draw number i of weft_rng(seed, WEFT_RNG_NOISE, stream). */
+void weft_add_noise(struct weft_compute *c, float *y, size_t n, float most, uint64_t seed, uint64_t stream);
+
 /* db [n] += column sums of dy [rows,n], in row order. */
 void weft_bias_backward(struct weft_compute *c, float *db, const float *dy, size_t rows, size_t n);
 

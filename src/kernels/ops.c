@@ -266,6 +266,31 @@ void weft_dropout_add(struct weft_compute *c, float *y, const float *x, size_t n
     drop(c, y, x, n, p, seed, stream, true);
 }
 
+/* ---- noise ---- */
+
+struct noise {
+    float *y;
+    size_t n;
+    float most;
+    uint64_t seed, stream;
+};
+
+static void noise_task(void *ctx, size_t chunk, int thread)
+{
+    const struct noise *o = ctx;
+    struct weft_rng rng;
+    size_t i, n = piece(o->n, chunk, &i);
+    weft_rng_init(&rng, o->seed, WEFT_RNG_NOISE, o->stream);
+    rng.drawn = i;
+    for (size_t k = i; k < i + n; k++) o->y[k] += (2 * weft_rng_f32(&rng) - 1) * o->most;
+}
+
+void weft_add_noise(struct weft_compute *c, float *y, size_t n, float most, uint64_t seed, uint64_t stream)
+{
+    struct noise o = { y, n, most, seed, stream };
+    weft_pool_run(c->pool, weft_ceil_div(n, PIECE), noise_task, &o);
+}
+
 /* ---- embedding ---- */
 
 struct embed {

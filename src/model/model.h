@@ -147,6 +147,9 @@ struct weft_pass_settings {
     bool backward;              /* false: only losses and logits */
     bool checkpointing;         /* keep each layer's input only and recompute (docs/model.md, "Memory") */
     size_t loss_rows;           /* rows of logits at a time; 0: chosen (docs/model.md, "Loss") */
+    /* Noise on the token vectors of weft_model_loss_backward, U(-m, m) with m = alpha / sqrt(S D), S the longest
+     * sequence of the batch rounded up to 8 (NEFTune, arXiv:2310.05914); 0: none. */
+    float neftune_noise_alpha;
 };
 WEFT_MUST_USE enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
                                              const struct weft_pass_settings *s, struct weft_err *err);

@@ -9,6 +9,8 @@
  * alone, forward and backward. */
 #include "model/pass.h"
 
+#include <math.h>
+
 /* The residual stream that enters layer i (i == L: leaves the last).  Below the lowest trained layer two streams take
  * turns, so that the one written last is x of the lowest. */
 static float *stream(const struct weft_pass *p, size_t i)
@@ -201,12 +203,24 @@ static enum weft_status check_batch(const struct weft_model *m, const struct wef
     return WEFT_OK;
 }
 
+/* NEFTune: a training pass alone has noise. */
+static void add_noise(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p,
+                      const struct weft_batch *b)
+{
+    size_t longest = 0, D = m->config.hidden_size;
+    for (size_t s = 0; s < b->n_seqs; s++) longest = weft_max_size(longest, (size_t)(b->cu[s + 1] - b->cu[s]));
+    longest = (longest + 7) / 8 * 8;        /* the reference pads to a multiple of 8 */
+    float most = p->noise_alpha / sqrtf((float)(longest * D));
+    weft_add_noise(run->compute, stream(p, 0), b->n_tokens * D, most, run->seed, run->micro_step);
+}
+
 /* All layers, the last one up to its attention. */
 static void forward(const struct weft_run *run, const struct weft_model *m, struct weft_pass *p,
                     const struct weft_batch *b)
 {
     size_t L = m->config.n_layers, T = b->n_tokens;
     weft_embed(run->compute, stream(p, 0), m->embed, m->embed_type, b->ids, T, m->config.hidden_size);
+    if (run->dropout && p->noise_alpha > 0) add_noise(run, m, p, b);
     for (size_t i = 0; i < L; i++) {
         struct weft_acts *a = acts_of(p, i);
         attend(run, m, p, b, i, a, stream(p, i));

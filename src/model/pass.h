@@ -56,6 +56,7 @@ struct weft_pass {
 
     float *rope_cos, *rope_sin, *rope_inv;  /* own table, where sequences may be longer than the model's */
     size_t n_positions;
+    float noise_alpha;
 };
 
 static inline size_t weft_rank_of(const struct weft_linear *l) { return l->branch ? l->branch->rank : 0; }

@@ -187,6 +187,7 @@ enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, c
     struct weft_pass *p = calloc(1, sizeof *p);
     if (!p) return weft_fail_nomem(err, sizeof *p, "a pass");
     p->compute = c;
+    p->noise_alpha = settings->neftune_noise_alpha;
     p->s = shape_of(&m->config, settings, rank_sum_of(m), lowest_trained(m));
     struct layout count = { 0 };
     lay_out_activations(&count, &p->s, NULL, NULL);

@@ -81,7 +81,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(use_badam, 1, NOT_YET)                                                                                    \
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
     X(shift_attn, 1, NOT_YET)                                                                                   \
-    X(rope_scaling, 1, NOT_YET) X(neftune_noise_alpha, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)        \
+    X(rope_scaling, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)        \
     X(group_by_length, 1, NOT_YET) X(load_best_model_at_end, 1, NOT_YET) X(early_stopping_steps, 1, NOT_YET)    \
     X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                 \
     X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                          \
@@ -226,6 +226,9 @@ static enum weft_status check_preferences(const struct weft_recipe *r, struct we
         return weft_fail(err, WEFT_EINPUT, "pref_beta is %g; expected a number above 0, usually 0.1", r->pref_beta);
     if (r->ref_model && !weft_recipe_needs_reference(r))
         return weft_fail(err, WEFT_EINPUT, "ref_model and this pref_loss exclude each other; it compares with no model");
+    if (r->neftune_noise_alpha > 0)
+        return weft_fail(err, WEFT_EINPUT, "neftune_noise_alpha does not go with stage: %s; it belongs to sft and pt",
+                         stage);
     if (r->lora_dropout > 0) note(warn, err, "lora_dropout has no effect in stages dpo and kto");
     return WEFT_OK;
 }

@@ -50,6 +50,7 @@ struct weft_recipe {
     bool packing;                       /* resolved by weft_recipe_check: on for pt unless said otherwise */
     bool neat_packing;                  /* sft: packed rows do not see each other */
     bool train_on_prompt, mask_history, skip_bad;
+    double neftune_noise_alpha;         /* 0: none */
     /* training */
     const char *output_dir;
     int64_t per_device_train_batch_size, per_device_eval_batch_size, gradient_accumulation_steps;

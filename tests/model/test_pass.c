@@ -340,6 +340,69 @@ static void test_layers_below_the_lowest_trained_one_keep_nothing(void **state)
     free(grads[1]);
 }
 
+/* ---- noise on the embeddings ---- */
+
+static void test_noise_is_drawn_for_training_alone_and_named_by_its_step(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    struct weft_loss loss, again, other;
+    float y[1000] = { 0 };
+    double worst = 0, sum = 0;
+    (void)state;
+    set_up(&s, &c, 2, "auto");
+    check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+    struct weft_pass *plain = new_pass(&s, (struct weft_pass_settings){ .backward = true }),
+                     *noisy = new_pass(&s, (struct weft_pass_settings){ .backward = true, .neftune_noise_alpha = 5 });
+    double without = loss_of(&s, plain, false, 0);
+    assert_true(loss_of(&s, noisy, false, 0) == without);
+    check_ok(weft_model_loss_backward(s.model, noisy, &s.batch, 1, 11, 3, &loss, NULL, NULL, &s.err), &s.err);
+    check_ok(weft_model_loss_backward(s.model, noisy, &s.batch, 1, 11, 3, &again, NULL, NULL, &s.err), &s.err);
+    check_ok(weft_model_loss_backward(s.model, noisy, &s.batch, 1, 11, 4, &other, NULL, NULL, &s.err), &s.err);
+    assert_true(loss.sum == again.sum && loss.sum != other.sum && loss.sum != without);
+    /* U(-m, m) */
+    weft_add_noise(&s.compute, y, WEFT_COUNT(y), 0.25f, 11, 3);
+    for (size_t i = 0; i < WEFT_COUNT(y); i++) {
+        worst = fmax(worst, fabs((double)y[i]));
+        sum += (double)y[i] * (double)y[i];
+    }
+    assert_true(worst <= 0.25 && worst > 0.24);
+    check_near(sum / WEFT_COUNT(y), 0.25 * 0.25 / 3, 0.002);
+    weft_pass_free(plain);
+    weft_pass_free(noisy);
+    tear_down(&s);
+}
+
+/* The noise is the same in every pass of a step, so differences of the noisy loss are its gradient. */
+static void test_gradients_under_noise_match_differences(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    (void)state;
+    set_up(&s, &c, 2, "auto");
+    check_ok(weft_model_train_all(s.model, &s.arena, &s.params, &s.err), &s.err);
+    struct weft_pass *pass = new_pass(&s, (struct weft_pass_settings){ .backward = true, .neftune_noise_alpha = 5 });
+    struct weft_param *p = &s.params.items[0];      /* the token table, which the noise is added to */
+    zero_grads(&s.params);
+    loss_of(&s, pass, true, 1);
+    size_t n = p->rows * p->cols;
+    float *g = WEFT_NEWS(&s.arena, float, n);
+    double norm = 0, sides[2];
+    assert_non_null(g);
+    memcpy(g, p->grad, n * sizeof *g);
+    for (size_t i = 0; i < n; i++) norm += (double)g[i] * (double)g[i];
+    norm = sqrt(norm);
+    for (int side = 0; side < 2; side++) {
+        const float h = side ? -4e-3f : 4e-3f;
+        for (size_t i = 0; i < n; i++) p->w[i] += h * g[i] / (float)norm;
+        sides[side] = loss_of(&s, pass, true, 1);
+        for (size_t i = 0; i < n; i++) p->w[i] -= h * g[i] / (float)norm;
+    }
+    check_near((sides[0] - sides[1]) / 8e-3 / norm, 1, 3e-3);
+    weft_pass_free(pass);
+    tear_down(&s);
+}
+
 /* ---- losses of whole sequences ---- */
 
 struct weigher {
@@ -443,6 +506,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_of_all_weights_match_differences),
+        cmocka_unit_test(test_noise_is_drawn_for_training_alone_and_named_by_its_step),
+        cmocka_unit_test(test_gradients_under_noise_match_differences),
         cmocka_unit_test(test_sequences_of_one_weight_are_the_plain_loss),
         cmocka_unit_test(test_each_sequence_has_its_own_weight),
         cmocka_unit_test(test_gradients_of_other_architectures_match_differences),
