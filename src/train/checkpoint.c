@@ -267,7 +267,7 @@ enum weft_status weft_checkpoint_save(const struct weft_train_job *job, const ch
     return st;
 }
 
-enum weft_status weft_checkpoint_prune(const char *output_dir, uint64_t limit, struct weft_err *err)
+enum weft_status weft_checkpoint_prune(const char *output_dir, uint64_t limit, uint64_t keep, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     const char **names = NULL;
@@ -281,6 +281,7 @@ enum weft_status weft_checkpoint_prune(const char *output_dir, uint64_t limit, s
     }
     if (!st && limit) st = list_steps(&a, output_dir, &steps, &n, err);
     for (size_t i = limit; !st && limit && i < n; i++) {
+        if (steps[i] == keep) continue;
         const char *path = folder(&a, output_dir, steps[i]);
         st = path ? weft_dir_remove(path, err) : weft_fail_nomem(err, strlen(output_dir), "a path");
     }
@@ -571,6 +572,20 @@ enum weft_status weft_checkpoint_load(const char *path, struct weft_params *para
 done:
     weft_safetensors_close(&p);
     weft_safetensors_close(&o);
+    weft_arena_clear(&a);
+    return st;
+}
+
+enum weft_status weft_checkpoint_load_params(const char *path, struct weft_params *params, struct weft_err *err)
+{
+    struct weft_arena a = { 0 };
+    struct weft_safetensors file = { 0 };
+    const char *name = weft_path_join(&a, path, "params.safetensors");
+    enum weft_status st = name ? weft_checkpoint_verify(path, err) : weft_fail_nomem(err, strlen(path), "a path");
+    if (!st) st = weft_safetensors_open(&file, &a, name, err);
+    if (!st) st = take_params(&file, name, params, false, err);
+    if (!st) st = take_params(&file, name, params, true, err);
+    weft_safetensors_close(&file);
     weft_arena_clear(&a);
     return st;
 }

@@ -36,7 +36,10 @@ struct weft_run_state {
     uint64_t bad_in_a_row;          /* the last of them, one after the other, for NaN or infinity */
     double recent[WEFT_WATCHDOG_WINDOW];    /* last losses, a ring */
     uint64_t n_recent;
+    uint64_t best_step;             /* the update of best_valid */
+    uint64_t evals_since_best;
     bool eval_due;                  /* stopped before the validation that belongs to `step` */
+    bool stopped_early;             /* early_stopping_steps validations did no better: the run is over */
     bool exact;                     /* false: resumed from other inputs on the user's word */
     double elapsed_s;
     uint64_t log_bytes;             /* length of log.jsonl */
@@ -74,8 +77,14 @@ WEFT_MUST_USE enum weft_status weft_checkpoint_load(const char *path, struct wef
                                                     struct weft_optimizer_state *opt, struct weft_run_state *state,
                                                     struct weft_err *err);
 
-/* Keeps the `limit` newest checkpoints (0: all) and removes what a killed run left half written. */
-WEFT_MUST_USE enum weft_status weft_checkpoint_prune(const char *output_dir, uint64_t limit, struct weft_err *err);
+/* The parameters alone of a folder, which is verified first. */
+WEFT_MUST_USE enum weft_status weft_checkpoint_load_params(const char *path, struct weft_params *params,
+                                                           struct weft_err *err);
+
+/* Keeps the `limit` newest checkpoints (0: all) and that of update `keep` (UINT64_MAX: none), and removes what a killed
+ * run left half written. */
+WEFT_MUST_USE enum weft_status weft_checkpoint_prune(const char *output_dir, uint64_t limit, uint64_t keep,
+                                                     struct weft_err *err);
 
 /* Bytes a checkpoint takes, the caller's files not counted. */
 uint64_t weft_checkpoint_bytes(const struct weft_optimizer_state *opt);

@@ -59,8 +59,8 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(trust_remote_code, 0, HUB) X(model_revision, 0, HUB) X(hf_hub_token, 0, HUB) X(ms_hub_token, 0, HUB)      \
     X(om_hub_token, 0, HUB) X(push_to_hub, 1, HUB) X(hub_model_id, 0, HUB) X(hub_token, 0, HUB)                 \
     X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)       \
-    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER) X(metric_for_best_model, 0, OTHER)            \
-    X(greater_is_better, 0, OTHER) X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
+    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER)            \
+    X(greater_is_better, 1, "the validation loss is compared; less is better") X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
     X(pissa_iter, 0, OTHER) X(pissa_convert, 0, OTHER) X(loraplus_lr_embedding, 0, OTHER)                       \
     X(galore_target, 0, OTHER)                                                                                  \
     X(galore_rank, 0, OTHER) X(galore_update_interval, 0, OTHER) X(galore_scale, 0, OTHER)                      \
@@ -82,7 +82,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
     X(shift_attn, 1, NOT_YET)                                                                                   \
     X(rope_scaling, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)        \
-    X(group_by_length, 1, NOT_YET) X(load_best_model_at_end, 1, NOT_YET) X(early_stopping_steps, 1, NOT_YET)    \
+    X(group_by_length, 1, NOT_YET)    \
     X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                 \
     X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                          \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
@@ -281,6 +281,16 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
                          r->warmup_steps);
     if (r->min_lr > r->learning_rate)
         return weft_fail(err, WEFT_EINPUT, "min_lr is %g, above learning_rate %g", r->min_lr, r->learning_rate);
+
+    if (strcmp(r->metric_for_best_model, "eval_loss") != 0 && strcmp(r->metric_for_best_model, "loss") != 0)
+        return weft_fail(err, WEFT_EINPUT, "metric_for_best_model is %s; only eval_loss can be compared",
+                         r->metric_for_best_model);
+    if ((r->load_best_model_at_end || r->early_stopping_steps > 0) && !r->eval_dataset.n && !(r->val_size > 0))
+        return weft_fail(err, WEFT_EINPUT,
+                         "load_best_model_at_end and early_stopping_steps need a validation: set val_size or eval_dataset");
+    if ((r->load_best_model_at_end || r->early_stopping_steps > 0) && r->eval_strategy == WEFT_STRATEGY_NO)
+        return weft_fail(err, WEFT_EINPUT,
+                         "load_best_model_at_end and early_stopping_steps need a validation on the way: eval_strategy is no");
 
     if (r->stage == WEFT_RECIPE_SFT && r->packing && !r->neat_packing)
         note(warn, err, "packing: rows packed together see each other; neat_packing keeps them apart");

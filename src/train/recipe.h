@@ -76,6 +76,9 @@ struct weft_recipe {
     int save_strategy, eval_strategy;   /* enum weft_strategy */
     int64_t save_steps, save_total_limit;           /* save_steps 0: only at the end; save_total_limit 0: keep all */
     int64_t eval_steps;                 /* 0: ten times a run */
+    bool load_best_model_at_end;        /* the result is the checkpoint of the lowest validation loss */
+    int64_t early_stopping_steps;       /* validations without a better one before the run ends; 0: never */
+    const char *metric_for_best_model;  /* "eval_loss" */
     bool overwrite_output_dir, resume_anyway;
     bool plot_loss;
     double watchdog_ratio;              /* loss above so many times its running median; 0: off */

@@ -43,6 +43,11 @@ WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct we
 WEFT_MUST_USE enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err);
 void weft_run_close(struct weft_run *r);
 
+/* The checkpoint of the lowest validation loss is written and kept. */
+bool weft_run_keeps_best(const struct weft_run *r);
+/* Where the recipe wants it, the parameters of that checkpoint take the place of the last ones: after the run only. */
+WEFT_MUST_USE enum weft_status weft_run_load_best(struct weft_run *r, struct weft_err *err);
+
 /* Calls `write` again while the disk is full: each pause a minute, ten of them.  Other errors come back at once. */
 WEFT_MUST_USE enum weft_status weft_run_patient(struct weft_run *r, uint64_t need_bytes,
                                                 enum weft_status (*write)(void *ctx, struct weft_err *err), void *ctx,

@@ -9,15 +9,19 @@ static const struct {
     const char *key;
     enum kind kind;
     size_t at;
+    bool optional;          /* younger than the format: 0 where it is missing */
 } fields[] = {
-#define FIELD(kind, name) { #name, kind, offsetof(struct weft_run_state, name) }
+#define FIELD(kind, name) { #name, kind, offsetof(struct weft_run_state, name), false }
+#define YOUNGER(kind, name) { #name, kind, offsetof(struct weft_run_state, name), true }
     FIELD(U64, step),       FIELD(U64, optimizer_step), FIELD(U64, tokens),       FIELD(F64, loss_sum),
     FIELD(U64, loss_n),     FIELD(F64, window_sum),     FIELD(U64, window_n),     FIELD(F64, window_worst),
     FIELD(U64, window_worst_row),                       FIELD(F64, last_loss),    FIELD(F64, grad_norm),
     FIELD(F64, lr),         FIELD(F64, best_valid),     FIELD(F64, last_valid),   FIELD(U64, bad_in_a_row),
     FIELD(U64, n_recent),   FIELD(FLAG, eval_due),      FIELD(FLAG, exact),       FIELD(F64, elapsed_s),
-    FIELD(U64, log_bytes),  FIELD(U64, skipped),
+    FIELD(U64, log_bytes),  FIELD(U64, skipped),        YOUNGER(U64, best_step),  YOUNGER(U64, evals_since_best),
+    YOUNGER(FLAG, stopped_early),
 #undef FIELD
+#undef YOUNGER
 };
 
 void weft_run_state_write(const struct weft_run_state *s, struct weft_buf *out)
@@ -133,7 +137,7 @@ enum weft_status weft_run_state_read(struct weft_run_state *s, const char *name,
     }
     if (!st) st = weft_json_end(&j, err);
     for (size_t i = 0; !st && i < WEFT_COUNT(fields); i++)
-        if (!seen[i]) st = weft_fail(err, WEFT_EINPUT, "%s: \"%s\" is missing", name, fields[i].key);
+        if (!seen[i] && !fields[i].optional) st = weft_fail(err, WEFT_EINPUT, "%s: \"%s\" is missing", name, fields[i].key);
     if (!st) *s = read;
     weft_arena_clear(&a);
     return st;

@@ -170,7 +170,7 @@ static enum weft_status open_state(struct weft_run *r, struct weft_err *err)
     r->state = (struct weft_run_state){
         .window_worst = NAN, .last_loss = NAN, .best_valid = NAN, .last_valid = NAN, .exact = true
     };
-    enum weft_status st = weft_checkpoint_prune(r->output_dir, 0, err);
+    enum weft_status st = weft_checkpoint_prune(r->output_dir, 0, UINT64_MAX, err);
     if (!st && r->recipe->overwrite_output_dir) st = start_over(r, err);
     if (!st) st = weft_checkpoint_find(&r->arena, r->output_dir, &path, r->job->progress, err);
     if (!st && path) st = resume(r, path, err);
@@ -272,6 +272,25 @@ void weft_run_close(struct weft_run *r)
 
 /* ---- saving ---- */
 
+bool weft_run_keeps_best(const struct weft_run *r)
+{
+    return r->recipe->load_best_model_at_end || r->recipe->early_stopping_steps > 0;
+}
+
+enum weft_status weft_run_load_best(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_run_state *s = &r->state;
+    if (!r->recipe->load_best_model_at_end || isnan(s->best_valid) || s->best_step == s->step) return WEFT_OK;
+    const char *path = weft_str_printf(&r->arena, "%s/checkpoint-%llu", r->output_dir,
+                                       (unsigned long long)s->best_step).s;
+    if (!path) return weft_fail_nomem(err, sizeof r->output_dir, "a path");
+    enum weft_status st = weft_checkpoint_load_params(path, r->job->params, err);
+    if (!st)
+        weft_run_say(r, "the result is that of update %llu, whose validation loss %.4f is the lowest",
+                     (unsigned long long)s->best_step, s->best_valid);
+    return st;
+}
+
 enum weft_status weft_run_patient(struct weft_run *r, uint64_t need_bytes,
                                   enum weft_status (*write)(void *ctx, struct weft_err *err), void *ctx,
                                   struct weft_err *err)
@@ -309,6 +328,8 @@ enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)
     if (st) return st;
     r->saved_step = r->state.step;
     st = weft_log_history(&r->log, "saved", r->state.step, NULL, NULL, err);
-    if (!st) st = weft_checkpoint_prune(r->output_dir, (uint64_t)r->recipe->save_total_limit, err);
+    if (!st)
+        st = weft_checkpoint_prune(r->output_dir, (uint64_t)r->recipe->save_total_limit,
+                                   weft_run_keeps_best(r) ? r->state.best_step : UINT64_MAX, err);
     return st;
 }

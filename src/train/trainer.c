@@ -321,7 +321,12 @@ static enum weft_status validate(struct weft_run *r, struct weft_err *err)
 
     double loss = weight > 0 ? sum / weight : NAN, epoch = epochs_passed(r);
     r->state.last_valid = loss;
-    if (!(r->state.best_valid <= loss)) r->state.best_valid = loss;
+    r->state.evals_since_best++;
+    if (loss < r->state.best_valid || (isnan(r->state.best_valid) && !isnan(loss))) {
+        r->state.best_valid = loss;
+        r->state.best_step = r->state.step;
+        r->state.evals_since_best = 0;
+    }
     r->state.eval_due = false;
     weft_log_begin(&r->log, &j, r->state.step, r->steps.total);
     weft_json_out_key(&j, "eval_loss");
@@ -346,6 +351,30 @@ static enum weft_status validate(struct weft_run *r, struct weft_err *err)
 
 static bool due(uint64_t every, uint64_t step, uint64_t total) { return step == total || (every && step % every == 0); }
 
+/* A validation and what hangs on it: the best checkpoint, the end of a run that gets no better. */
+static enum weft_status validate_and_judge(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_run_state *s = &r->state;
+    uint64_t patience = (uint64_t)r->recipe->early_stopping_steps;
+    struct weft_json_out j;
+    enum weft_status st = validate(r, err);
+    if (st || !weft_run_keeps_best(r)) return st;
+    if (patience && s->evals_since_best >= patience && s->step < r->steps.total) {
+        s->stopped_early = true;
+        weft_log_begin(&r->log, &j, s->step, r->steps.total);
+        weft_json_out_key(&j, "event");
+        weft_json_out_cstr(&j, "early_stopping");
+        weft_json_out_key(&j, "best_step");
+        weft_json_out_uint(&j, s->best_step);
+        st = end_line(r, &j, 0, err);
+        weft_run_say(r, "stopped early at update %llu: %llu validations in a row did no better than %.4f at update %llu",
+                     (unsigned long long)s->step, (unsigned long long)s->evals_since_best, s->best_valid,
+                     (unsigned long long)s->best_step);
+    }
+    if (!st && (s->stopped_early || s->best_step == s->step)) st = weft_run_save(r, err);
+    return st;
+}
+
 /* What follows an update: a line, a validation, a checkpoint. */
 static enum weft_status after_update(struct weft_run *r, struct weft_err *err)
 {
@@ -354,7 +383,7 @@ static enum weft_status after_update(struct weft_run *r, struct weft_err *err)
     enum weft_status st = WEFT_OK;
     if (last || step % (uint64_t)r->recipe->logging_steps == 0) st = log_update(r, err);
     r->state.eval_due = valid && due(r->eval_every, step, total);
-    if (!st && r->state.eval_due) st = validate(r, err);
+    if (!st && r->state.eval_due) st = validate_and_judge(r, err);
     if (!st && due(r->save_every, step, total)) st = weft_run_save(r, err);
     return st;
 }
@@ -371,8 +400,8 @@ static void show(struct weft_run *r, double seconds, uint64_t tokens)
 
 static enum weft_status loop(struct weft_run *r, struct weft_err *err)
 {
-    enum weft_status st = r->state.eval_due ? validate(r, err) : WEFT_OK;
-    while (!st && r->state.step < r->steps.total) {
+    enum weft_status st = r->state.eval_due ? validate_and_judge(r, err) : WEFT_OK;
+    while (!st && r->state.step < r->steps.total && !r->state.stopped_early) {
         if (weft_progress_cancelled(r->job->progress)) return WEFT_ECANCEL;
         double start = weft_run_clock();
         uint64_t tokens = r->state.tokens;
@@ -403,6 +432,7 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
     } else if (!st && r.resumed_from < r.steps.total) {
         st = weft_log_history(&r.log, "finished", r.state.step, NULL, NULL, err);
     }
+    if (!st) st = weft_run_load_best(&r, err);
     if (out)
         *out = (struct weft_train_result){
             .steps = r.state.step,
@@ -414,6 +444,8 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
             .last_loss = r.state.last_loss,
             .best_valid_loss = r.state.best_valid,
             .last_valid_loss = r.state.last_valid,
+            .best_step = r.state.best_step,
+            .stopped_early = r.state.stopped_early,
             .seconds = weft_run_elapsed(&r),
             .exact = r.state.exact,
         };

@@ -63,6 +63,8 @@ struct weft_train_job {
 struct weft_train_result {
     uint64_t steps, total_steps, resumed_from, tokens, skipped;     /* skipped: updates without effect (E7, E8) */
     double train_loss, last_loss, best_valid_loss, last_valid_loss; /* NaN: not measured */
+    uint64_t best_step;                             /* of best_valid_loss */
+    bool stopped_early;                             /* by early_stopping_steps */
     double seconds;                                 /* training, all sessions */
     bool exact;                                     /* false: resumed from other inputs on the user's word */
 };

@@ -367,6 +367,88 @@ static void test_log_names_the_dearest_row(void **state)
     run_tear_down(&r);
 }
 
+/* ---- the best checkpoint ---- */
+
+/* Rows of random tokens: the better a run knows the counting rows, the worse it does on these. */
+static void unlearnable(struct weft_examples *e)
+{
+    struct weft_rng rng;
+    weft_rng_init(&rng, 99, WEFT_RNG_TEST, 1);
+    for (size_t i = 0; i < e->n; i++)
+        for (uint32_t k = 0; k < e->items[i].n; k++) {
+            e->items[i].ids[k] = (int32_t)weft_rng_below(&rng, 50);
+            if (e->items[i].labels[k] != WEFT_IGNORE) e->items[i].labels[k] = e->items[i].ids[k];
+        }
+}
+
+static void patient_run(struct run *r, const char *dir)
+{
+    run_set_up(r, dir, 2,
+               "num_train_epochs: 6\neval_steps: 2\nval_size: 7\nsave_total_limit: 1\nload_best_model_at_end: true\n"
+               "early_stopping_steps: 3\nlearning_rate: 1e-2\nsave_steps: 5\n");
+    unlearnable(&r->valid);
+    r->job.valid = &r->valid;
+}
+
+static void test_the_best_checkpoint_is_kept_and_a_run_that_gets_no_better_ends(void **state)
+{
+    struct run r, again;
+    char dir[64], best[128];
+    (void)state;
+    snprintf(dir, sizeof dir, "%s", check_folder());
+    patient_run(&r, dir);
+    check_ok(run_go(&r), &r.err);
+    assert_true(r.result.stopped_early);
+    assert_int_equal(r.result.steps, r.result.best_step + 6);
+    assert_true(r.result.steps < r.result.total_steps);
+    assert_true(r.result.best_valid_loss < r.result.last_valid_loss);
+    check_contains(run_file(&r, dir, "log.jsonl").s, "\"event\": \"early_stopping\"");
+    check_contains(r.messages, "stopped early at update");
+
+    /* the parameters are those of the best checkpoint, kept beside the newest */
+    struct weft_params copy = r.params;
+    float *w = weft_arena_alloc(&r.arena, r.params.n_values * sizeof *w);
+    copy.items = weft_arena_alloc(&r.arena, copy.n * sizeof *copy.items);
+    assert_true(w && copy.items);
+    memcpy(copy.items, r.params.items, copy.n * sizeof *copy.items);
+    for (size_t i = 0, at = 0; i < copy.n; at += copy.items[i].rows * copy.items[i].cols, i++) copy.items[i].w = w + at;
+    snprintf(best, sizeof best, "%s/checkpoint-%llu", dir, (unsigned long long)r.result.best_step);
+    check_ok(weft_checkpoint_load_params(best, &copy, &r.err), &r.err);
+    for (size_t i = 0; i < copy.n; i++)
+        assert_memory_equal(copy.items[i].w, r.params.items[i].w,
+                            copy.items[i].rows * copy.items[i].cols * sizeof(float));
+    snprintf(best, sizeof best, "%s/checkpoint-%llu", dir, (unsigned long long)r.result.steps);
+    check_ok(weft_checkpoint_verify(best, &r.err), &r.err);
+
+    /* called again, the run is over and its result the same */
+    patient_run(&again, dir);
+    check_ok(run_go(&again), &again.err);
+    assert_int_equal(again.result.steps, r.result.steps);
+    assert_int_equal(again.result.resumed_from, r.result.steps);
+    for (size_t i = 0; i < copy.n; i++)
+        assert_memory_equal(again.params.items[i].w, r.params.items[i].w,
+                            copy.items[i].rows * copy.items[i].cols * sizeof(float));
+    run_tear_down(&again);
+    run_tear_down(&r);
+    check_folder_gone(dir);
+}
+
+static void test_without_an_end_in_sight_nothing_stops_early(void **state)
+{
+    struct run r;
+    char dir[64];
+    (void)state;
+    snprintf(dir, sizeof dir, "%s", check_folder());
+    run_set_up(&r, dir, 2, "eval_steps: 2\nval_size: 7\n");
+    unlearnable(&r.valid);
+    r.job.valid = &r.valid;
+    check_ok(run_go(&r), &r.err);
+    assert_false(r.result.stopped_early);
+    assert_int_equal(r.result.steps, r.result.total_steps);
+    run_tear_down(&r);
+    check_folder_gone(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_watchdog_reports_and_stops),
         cmocka_unit_test(test_nothing_to_train_is_refused),
         cmocka_unit_test(test_log_names_the_dearest_row),
+        cmocka_unit_test(test_the_best_checkpoint_is_kept_and_a_run_that_gets_no_better_ends),
+        cmocka_unit_test(test_without_an_end_in_sight_nothing_stops_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
