@@ -75,4 +75,7 @@ enum weft_status weft_cli_hub(struct weft_cli *cli, struct weft_hub_options *out
     return read_token(cli, home, out);
 }
 
-bool weft_cli_is_repo(const char *word) { return strncmp(word, "hf:", 3) == 0 || strncmp(word, "ms:", 3) == 0; }
+bool weft_cli_is_repo(const char *word)
+{
+    return strncmp(word, "hf:", 3) == 0 || strncmp(word, "ms:", 3) == 0 || strncasecmp(word, "file:", 5) == 0;
+}

@@ -14,7 +14,7 @@ struct settings {
     struct weft_cli_common common;
     bool dataset, all, offline;
     const char *output, *sha256, *ca_file;
-    int64_t parallel, retry_ms;
+    int64_t parallel, ranges, range_mib, retry_ms;
 };
 
 static const struct weft_option rows[] = {
@@ -58,6 +58,25 @@ static const struct weft_option rows[] = {
       .group = "Network",
       .help = "files at a time",
       .help_zh = "同时下载的文件数" },
+    { .key = "ranges",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, ranges),
+      .def = "4",
+      .min = 1,
+      .max = 16,
+      .group = "Network",
+      .help = "parts of one large file at a time; 1: one stream, for a site that minds",
+      .help_zh = "一个大文件同时下载的分段数；1 为单流，供限制连接数的站点使用" },
+    { .key = "range_mib",
+      .type = WEFT_OPT_INT,
+      .offset = offsetof(struct settings, range_mib),
+      .def = "64",
+      .min = 1,
+      .max = 65536,
+      .unit = "MiB",
+      .group = "Network",
+      .help = "length of a part; a file that is longer comes in parts",
+      .help_zh = "每段的长度；比它长的文件分段下载" },
     { .key = "retry_ms",
       .type = WEFT_OPT_INT,
       .offset = offsetof(struct settings, retry_ms),
@@ -111,8 +130,10 @@ static enum weft_status write_origin(struct weft_cli *cli, const char *path, con
     weft_json_out_object(&o);
     if (repo) {
         weft_json_out_key(&o, "site");
-        weft_json_out_cstr(&o, repo->site == WEFT_HUB_MS ? "modelscope" : "huggingface");
-        weft_json_out_key(&o, "repo");
+        weft_json_out_cstr(&o, repo->site == WEFT_HUB_LOCAL ? "local"
+                               : repo->site == WEFT_HUB_MS  ? "modelscope"
+                                                            : "huggingface");
+        weft_json_out_key(&o, repo->site == WEFT_HUB_LOCAL ? "path" : "repo");
         weft_json_out_cstr(&o, repo->id);
         weft_json_out_key(&o, "dataset");
         weft_json_out_bool(&o, repo->dataset);
@@ -168,7 +189,8 @@ static enum weft_status finish_file(struct weft_cli *cli, const struct settings 
     if (!st) st = weft_file_write(set->output, (struct weft_str){ (const char *)m.p, m.len }, &cli->err);
     weft_map_close(&m);
     r->path = set->output;
-    return st || r->from_cache ? st : write_origin(cli, set->output, NULL, repo, r, sha256);
+    if (st || (r->from_cache && repo->site != WEFT_HUB_LOCAL)) return st;
+    return write_origin(cli, set->output, NULL, repo, r, sha256);
 }
 
 static void print_json(struct weft_cli *cli, const struct weft_hub_result *r)
@@ -250,6 +272,8 @@ static enum weft_status run(struct weft_cli *cli)
     o.offline = o.offline || set.offline;
     o.all = set.all;
     o.parallel = (int)set.parallel;
+    o.ranges = (int)set.ranges;
+    o.range_bytes = (uint64_t)set.range_mib << 20;
     o.backoff_ms = (uint32_t)set.retry_ms;
     if (set.ca_file) o.http.ca_file = set.ca_file;
     o.files = words.items + 1;
@@ -269,7 +293,9 @@ static enum weft_status run(struct weft_cli *cli)
         print_json(cli, &r);
         return WEFT_OK;
     }
-    if (r.from_cache) weft_say(cli, "%s  (from the cache)\n", r.path);
+    if (!address && repo.site == WEFT_HUB_LOCAL)
+        weft_say(cli, "%s  (%zu files, %s, on this machine)\n", r.path, r.n_files, weft_cli_bytes(bytes, r.bytes));
+    else if (r.from_cache) weft_say(cli, "%s  (from the cache)\n", r.path);
     else
         weft_say(cli, "%s  (%zu files, %s, of which %s were fetched now)\n", r.path, r.n_files,
                  weft_cli_bytes(bytes, r.bytes), weft_cli_bytes(fetched, r.fetched_bytes));
@@ -280,9 +306,9 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_pull = {
     .name = "pull",
-    .usage = "REPO [FILE...] | URL",
-    .help = "fetch a model, a dataset or a file: hf:OWNER/NAME, ms:OWNER/NAME, https://...",
-    .help_zh = "下载模型、数据集或单个文件：hf:OWNER/NAME、ms:OWNER/NAME、https://...",
+    .usage = "REPO [FILE...] | URL | FOLDER",
+    .help = "fetch a model, a dataset or a file: hf:OWNER/NAME[:QUANT][@REVISION], ms:OWNER/NAME, https://..., ./FOLDER",
+    .help_zh = "下载模型、数据集或单个文件：hf:OWNER/NAME[:量化][@版本]、ms:OWNER/NAME、https://...、./文件夹",
     .options = &table,
     .run = run,
 };

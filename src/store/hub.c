@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 200, MAX_PAGES = 1000, TRIES = 5, TRIES_WITH_CACHE = 2 };
+/* Above SIBLINGS files, Hugging Face's answer about a revision may leave some out; its tree does not. */
+enum { PAGE = 200, MAX_PAGES = 1000, SIBLINGS = 50000, TRIES = 5, TRIES_WITH_CACHE = 2 };
 
 struct pull {
     struct weft_arena *a;
@@ -131,8 +132,7 @@ static const char *file_url(struct pull *p, enum weft_status *st, const char *co
 
 /* ---- the cache ---- */
 
-/* Are the weights that a folder announces all there? */
-static bool has_weights(struct weft_arena *a, const char *folder)
+bool weft_hub_has_weights(struct weft_arena *a, const char *folder)
 {
     const char *one = weft_path_join(a, folder, "model.safetensors"),
                *index = weft_path_join(a, folder, "model.safetensors.index.json"),
@@ -206,7 +206,7 @@ static bool wanted_are_there(struct pull *p, const char *folder)
                 return true;
         return false;
     }
-    return has_weights(a, folder);
+    return weft_hub_has_weights(a, folder);
 }
 
 static enum weft_status take_from_cache(struct pull *p, struct weft_hub_result *out)
@@ -226,37 +226,87 @@ enum weft_status weft_hub_find(struct weft_arena *a, const struct weft_hub_repo 
                                struct weft_err *err)
 {
     struct pull p = { .a = a, .repo = repo, .o = options, .err = err };
+    if (repo->site == WEFT_HUB_LOCAL) return weft_hub_pull_local(a, repo, options, out, err);
     enum weft_status st = find_places(&p);
     return st ? st : take_from_cache(&p, out);
 }
 
 /* ---- listing ---- */
 
-static enum weft_status list_files(struct pull *p, struct weft_hub_list *list, bool *unreachable)
+/* Hugging Face's tree: pages, each with a link to the next. */
+static enum weft_status list_tree(struct pull *p, struct weft_hub_list *list)
+{
+    const struct weft_hub_repo *r = p->repo;
+    enum weft_status st = WEFT_OK;
+    struct weft_hub_list tree = { .commit = list->commit };
+    struct weft_url home, there;
+    const char *url = format(p, &st, "%s/api/%s/%s/tree/%s?recursive=true", p->endpoint,
+                             r->dataset ? "datasets" : "models", r->id, list->commit);
+    if (!st) st = weft_url_parse(weft_str_c(p->endpoint), &home, p->err);
+    for (size_t page = 0; !st && url; page++) {
+        struct weft_str body = { 0 };
+        struct weft_http_reply headers = { 0 };
+        st = weft_hub_ask(p->http, p->a, r->id, url, p->token, false, p->tries, p->o, &body, &headers, NULL, p->err);
+        if (!st) st = weft_hub_tree_read(p->a, r->id, body, &tree, p->err);
+        if (st) return st;
+        struct weft_str next = weft_hub_next_link(weft_http_header(&headers, "link"));
+        if (!next.len) break;
+        if (page == MAX_PAGES)
+            return weft_fail(p->err, WEFT_ELIMIT, "%s has more than %d files", r->id, PAGE * MAX_PAGES);
+        next = weft_url_join(p->a, weft_str_c(url), next);
+        if (!next.s) return weft_fail_nomem(p->err, 256, "a path");
+        /* The token goes along, so the list goes on at the same site or not at all. */
+        if (weft_url_parse(next, &there, NULL) || !weft_url_same_origin(&home, &there)) {
+            char shown[200];
+            return weft_fail_rule(p->err, WEFT_EINPUT, "B7",
+                                  "the listing of %s goes on at another place (%s); expected an address of %s", r->id,
+                                  weft_escape(shown, sizeof shown, next), p->endpoint);
+        }
+        url = format(p, &st, "%.*s", (int)next.len, next.s);
+    }
+    if (!st) st = weft_hub_list_sort(&tree, r->id, p->err);
+    if (!st) *list = tree;
+    return st;
+}
+
+static enum weft_status list_hf(struct pull *p, struct weft_hub_list *list, bool *unreachable)
 {
     enum weft_status st = WEFT_OK;
-    bool pages = p->repo->site == WEFT_HUB_MS && p->repo->dataset;
-    *list = (struct weft_hub_list){ .commit = "" };
+    struct weft_str body = { 0 };
+    const char *url = list_url(p, &st, 1);
+    if (!st)
+        st = weft_hub_ask(p->http, p->a, p->repo->id, url, p->token, false, p->tries, p->o, &body, NULL, unreachable,
+                          p->err);
+    if (!st) st = weft_hub_list_read(p->a, WEFT_HUB_HF, p->repo->id, body, list, p->err);
+    if (st || !list->commit[0]) return st;
+    bool whole = list->n > 0 && list->n < SIBLINGS;
+    for (size_t i = 0; whole && i < list->n; i++) {
+        const struct weft_hub_file *f = &list->files[i];
+        whole = f->size != UINT64_MAX && (f->sha1[0] || f->sha256[0]);
+    }
+    if (whole) return WEFT_OK;
+    if (!list->n) return list_tree(p, list);
+    struct weft_err other = { .lang = p->err ? p->err->lang : WEFT_LANG_EN };
+    struct pull quiet = *p;
+    quiet.err = &other;
+    st = list_tree(&quiet, list);
+    /* A mirror without the tree: what it does not tell is asked for file by file. */
+    if (st == WEFT_EREMOTE) return WEFT_OK;
+    if (st && p->err) *p->err = other;
+    return st;
+}
+
+static enum weft_status list_ms(struct pull *p, struct weft_hub_list *list, bool *unreachable)
+{
+    enum weft_status st = WEFT_OK;
     for (size_t page = 1;; page++) {
-        struct weft_hub_list part;
         struct weft_str body = { 0 };
         const char *url = list_url(p, &st, page);
         if (!st)
             st = weft_hub_ask(p->http, p->a, p->repo->id, url, p->token, false, p->tries, p->o, &body, NULL,
                               unreachable, p->err);
-        if (!st) st = weft_hub_list_read(p->a, p->repo->site, p->repo->id, body, &part, p->err);
-        if (st) return st;
-        if (!pages) {
-            *list = part;
-            return WEFT_OK;
-        }
-        struct weft_hub_file *all = WEFT_NEWS(p->a, struct weft_hub_file, list->n + part.n);
-        if (!all) return weft_fail_nomem(p->err, (list->n + part.n) * sizeof *all, "a listing");
-        if (list->n) memcpy(all, list->files, list->n * sizeof *all);
-        if (part.n) memcpy(all + list->n, part.files, part.n * sizeof *all);
-        list->files = all;
-        list->n += part.n;
-        if (part.seen < PAGE) return WEFT_OK;
+        if (!st) st = weft_hub_list_read(p->a, WEFT_HUB_MS, p->repo->id, body, list, p->err);
+        if (st || !p->repo->dataset || list->seen < PAGE) return st;
         if (page == MAX_PAGES)
             return weft_fail(p->err, WEFT_ELIMIT, "%s has more than %d files", p->repo->id, PAGE * MAX_PAGES);
     }
@@ -425,6 +475,7 @@ enum weft_status weft_hub_pull(struct weft_arena *a, const struct weft_hub_repo 
     struct weft_hub_list list = { 0 };
     struct weft_hub_result result = { 0 };
     bool unreachable = false;
+    if (repo->site == WEFT_HUB_LOCAL) return weft_hub_pull_local(a, repo, options, out, err);
     enum weft_status st = find_places(&p);
     if (st) return st;
     if (options->offline) return take_from_cache(&p, out);
@@ -434,7 +485,7 @@ enum weft_status weft_hub_pull(struct weft_arena *a, const struct weft_hub_repo 
     /* Who has it all already should not wait long for a site that does not answer. */
     const char *commit, *cached = snapshot_of(&p, &commit);
     p.tries = cached && wanted_are_there(&p, cached) ? TRIES_WITH_CACHE : TRIES;
-    st = list_files(&p, &list, &unreachable);
+    st = repo->site == WEFT_HUB_HF ? list_hf(&p, &list, &unreachable) : list_ms(&p, &list, &unreachable);
     if (st && unreachable) { /* better what is here than nothing; the reason is told */
         struct weft_err other = { .lang = err ? err->lang : WEFT_LANG_EN };
         struct pull quiet = p;

@@ -18,18 +18,19 @@
 
 #include "base/http.h"
 
-enum weft_hub_site { WEFT_HUB_HF, WEFT_HUB_MS };
+enum weft_hub_site { WEFT_HUB_HF, WEFT_HUB_MS, WEFT_HUB_LOCAL };
 
 struct weft_hub_repo {
     enum weft_hub_site site;
     bool dataset;
-    const char *id;       /* "owner/name", or "name" at Hugging Face */
+    const char *id;       /* "owner/name", or "name" at Hugging Face; of WEFT_HUB_LOCAL the path of a folder or file */
     const char *revision; /* branch, tag or commit; "main" or "master" when none was given */
     const char *quant;    /* "Q4_K_M" of "owner/name:Q4_K_M"; NULL: none */
     const char *file;     /* the path of "owner/name/path/of/file"; NULL: none */
 };
 
-/* "[hf:|ms:]owner/name[/file][:QUANT][@revision]".  WEFT_EARG says what is expected. */
+/* "[hf:|ms:]owner/name[/file][:QUANT][@revision]"; "/path", "./path", "../path" and "file:///path" are on this machine.
+ * WEFT_EARG says what is expected. */
 WEFT_MUST_USE enum weft_status weft_hub_parse(struct weft_arena *a, const char *text, bool dataset,
                                               struct weft_hub_repo *out, struct weft_err *err);
 
@@ -43,6 +44,8 @@ struct weft_hub_options {
                                      everything of a dataset */
     size_t n_files;
     int parallel;                        /* files at a time; 0: 4 */
+    int ranges;                          /* of one large file at a time; 0: 4, 1: large files come in one stream too */
+    uint64_t range_bytes;                /* a larger file is asked for in ranges of this length; 0: 64 MiB */
     uint32_t backoff_ms, max_backoff_ms; /* between tries; 0: 1 s and 30 s */
     uint32_t gap_ms;                     /* silence that ends a transfer; 0: 60 s */
     struct weft_http_options http;
@@ -70,6 +73,8 @@ WEFT_MUST_USE enum weft_status weft_hub_pull(struct weft_arena *a, const struct 
                                              const struct weft_hub_options *options, struct weft_hub_result *out,
                                              struct weft_err *err);
 
+/* Of WEFT_HUB_LOCAL nothing is fetched: the folder is looked through as a repository is, and must hold what it says. */
+
 /* Only looks into the cache, without messages: WEFT_EARG when the repository is not there or not complete. */
 WEFT_MUST_USE enum weft_status weft_hub_find(struct weft_arena *a, const struct weft_hub_repo *repo,
                                              const struct weft_hub_options *options, struct weft_hub_result *out,
@@ -86,13 +91,21 @@ WEFT_MUST_USE enum weft_status weft_hub_fetch_url(struct weft_arena *a, const ch
 struct weft_hub_list {
     const char *commit;          /* "" where there is none */
     struct weft_hub_file *files; /* [n] paths are checked, unique and sorted */
-    size_t n;
-    size_t seen; /* entries of a page, folders too: a short page is the last */
+    size_t n, cap;
+    size_t seen; /* entries of the last page, folders too: a short page is the last */
 };
-/* Reads an answer of the site. WEFT_EINPUT: no listing, or a path that leaves the folder (B7). */
+/* Adds an answer of the site to *out, which begins zeroed. WEFT_EINPUT: no listing, or a path that leaves the folder
+ * (B7).  An answer of Hugging Face with a commit and no list of files leaves n as it was. */
 WEFT_MUST_USE enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site site, const char *name,
                                                   struct weft_str json, struct weft_hub_list *out,
                                                   struct weft_err *err);
+/* The same of a page of Hugging Face's tree API; the files stay in their order until _sort, which refuses a path that
+ * stands twice. */
+WEFT_MUST_USE enum weft_status weft_hub_tree_read(struct weft_arena *a, const char *name, struct weft_str json,
+                                                  struct weft_hub_list *list, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_hub_list_sort(struct weft_hub_list *list, const char *name, struct weft_err *err);
+/* The address with rel="next" of a Link header, as it stands there; s == NULL: none. */
+struct weft_str weft_hub_next_link(struct weft_str link);
 /* Keeps what `repo` and `options` ask for. WEFT_EARG: nothing, or several where one is wanted; the message names
  * them. */
 WEFT_MUST_USE enum weft_status weft_hub_choose(struct weft_arena *a, const struct weft_hub_repo *repo,
@@ -100,5 +113,7 @@ WEFT_MUST_USE enum weft_status weft_hub_choose(struct weft_arena *a, const struc
                                                struct weft_err *err);
 /* A relative path of plain names: no "..", ".", empty part, backslash, control character, nothing above 1 KiB. */
 bool weft_hub_path_ok(struct weft_str path);
+/* Does this word name a place on this machine ("/x", "./x", "../x", "file:///x")? */
+bool weft_hub_is_local(const char *text);
 
 #endif

@@ -5,13 +5,11 @@
  * A reply is believed only after its head was looked at: 206 must begin where the part ends; 200 means that the
  * range was ignored and the part is worth nothing; 416 on a part that is as long as the file means that nothing is
  * missing. */
-#include "store/hub_parts.h"
+#include "store/hub_job.h"
+#include "store/hub_journal.h"
 
 #include "base/file.h"
-#include "base/hash.h"
-#include "base/json.h"
 #include "base/lang.h"
-#include "base/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,42 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 8, ASK_BYTES = 64 << 20, LOCK_MS = 500 };
+enum { LOCK_MS = 500 };
 
-struct transfer;
-
-/* One file. */
-struct job {
-    struct transfer *all;
-    struct weft_hub_fetch *f;
-    int fd, lock_fd;
-    char *part;  /* malloc */
-    uint64_t at; /* bytes in the part */
-    struct weft_sha256 sha256;
-    struct weft_sha1 sha1;
-    uint64_t sha1_size;          /* the size that was hashed in front of git's digest */
-    char etag[128];              /* of the first reply, for If-Range; "" none */
-    int tries;                   /* since bytes arrived last */
-    int spoiled;                 /* digests that did not fit */
-    uint64_t timer;              /* that wakes it; 0: none */
-    bool begun, over, from_zero; /* from_zero: what came cannot be used, begin again */
-    enum weft_status failed;     /* of a callback */
-    int failed_errno;
-};
-
-struct transfer {
-    struct weft_http *http;
-    const struct weft_hub_options *options;
-    struct job *jobs;
-    size_t n, next, running;
-    uint64_t reported_ms;
-    struct weft_rng rng;
-    enum weft_status st;
-    struct weft_err *err;
-};
-
-static void start_more(struct transfer *t);
-static void begin(void *ctx);
+static void start_more(struct weft_hub_transfer *t);
 
 void weft_hub_sync_folder(const char *path)
 {
@@ -72,62 +37,11 @@ void weft_hub_sync_folder(const char *path)
     free(folder);
 }
 
-/* ---- what a site says ---- */
-
-enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *name, struct weft_err *err)
-{
-    struct weft_arena scratch = { .block_bytes = 4096 };
-    struct weft_api_error e;
-    struct weft_str code = weft_http_header(r, "x-error-code"), said = weft_http_header(r, "x-error-message");
-    char message[256] = "";
-    if (!said.len && weft_api_error_read(&scratch, r->body, &e)) said = e.message;
-    if (!said.len && r->body.len < 200) said = weft_str_trim_ascii(r->body);
-    weft_escape(message, sizeof message, said.s ? said : WEFT_STR(""));
-    if (weft_str_is(code, "GatedRepo"))
-        weft_fail(err, WEFT_EREMOTE,
-                  "%s is given only to those who accepted its licence: accept it on its page, and set "
-                  "HF_TOKEN to your token",
-                  name);
-    else if (weft_str_is(code, "RevisionNotFound"))
-        weft_fail(err, WEFT_EREMOTE, "%s has no such revision (HTTP %d); check what stands behind the @", name,
-                  r->status);
-    else if (weft_str_is(code, "EntryNotFound"))
-        weft_fail(err, WEFT_EREMOTE, "%s is not in the repository any more (HTTP %d)", name, r->status);
-    else if (r->status == 401 || r->status == 403 || r->status == 404)
-        weft_fail(err, WEFT_EREMOTE,
-                  "%s does not exist, or needs a token to be read (HTTP %d: %s); check its name, and "
-                  "HF_TOKEN or MODELSCOPE_API_TOKEN",
-                  name, r->status, message);
-    else weft_fail(err, WEFT_EREMOTE, "the site does not give %s (HTTP %d: %s)", name, r->status, message);
-    weft_arena_clear(&scratch);
-    return WEFT_EREMOTE;
-}
-
-static uint64_t pause_ms(struct weft_rng *rng, const struct weft_hub_options *o, int tries)
-{
-    return weft_backoff_ms(rng, tries, o->backoff_ms ? o->backoff_ms : 1000,
-                           o->max_backoff_ms ? o->max_backoff_ms : 30 * 1000);
-}
-
-/* Worth another try?  *wait_ms: when. */
-static bool try_again(const struct weft_http_reply *r, int tries, int max_tries, const struct weft_hub_options *o,
-                      struct weft_rng *rng, uint64_t *wait_ms)
-{
-    uint64_t asked = 0;
-    if (r->fault == WEFT_HTTP_CANCELLED || r->fault == WEFT_HTTP_FORBIDDEN || r->fault == WEFT_HTTP_TOO_LARGE)
-        return false;
-    if (!r->fault && r->status != 408 && r->status != 429 && r->status < 500) return false;
-    if (tries >= max_tries) return false;
-    *wait_ms = pause_ms(rng, o, tries);
-    if (!r->fault && weft_retry_after_ms(weft_http_header(r, "retry-after"), time(NULL), &asked))
-        *wait_ms = asked < *wait_ms ? *wait_ms : asked < 600 * 1000 ? asked : 600 * 1000;
-    return true;
-}
-
 /* ---- one file ---- */
 
-static void close_job(struct job *j)
+static void close_job(struct weft_hub_job *j)
 {
+    weft_hub_split_close(j);
     if (j->fd >= 0) close(j->fd);
     if (j->lock_fd >= 0) close(j->lock_fd); /* and unlocks */
     j->fd = j->lock_fd = -1;
@@ -138,14 +52,15 @@ static void close_job(struct job *j)
 }
 
 /* Calls end by themselves; who waits for a timer is ended here. */
-static void stop_all(struct transfer *t, enum weft_status st)
+void weft_hub_stop(struct weft_hub_transfer *t, enum weft_status st)
 {
     if (!t->st) t->st = st;
     weft_http_cancel_all(t->http);
     for (size_t i = 0; i < t->n; i++) {
-        struct job *j = &t->jobs[i];
-        if (!j->timer) continue;
-        weft_http_timer_cancel(t->http, j->timer);
+        struct weft_hub_job *j = &t->jobs[i];
+        if (j->over || (!j->timer && !j->split)) continue;
+        if (j->split && !weft_hub_split_stop(j)) continue;
+        if (j->timer) weft_http_timer_cancel(t->http, j->timer);
         j->timer = 0;
         j->over = true;
         close_job(j);
@@ -153,37 +68,38 @@ static void stop_all(struct transfer *t, enum weft_status st)
     }
 }
 
-static void end_job(struct job *j, enum weft_status st)
+void weft_hub_job_end(struct weft_hub_job *j, enum weft_status st)
 {
-    struct transfer *t = j->all;
+    struct weft_hub_transfer *t = j->all;
     if (j->over) return;
     j->over = true;
     close_job(j);
     t->running--;
-    if (st) stop_all(t, st);
+    if (st) weft_hub_stop(t, st);
     else start_more(t);
 }
 
-static void fail_job(struct job *j, const char *operation, const char *path)
+static void fail_job(struct weft_hub_job *j, const char *operation, const char *path)
 {
-    end_job(j, weft_fail_errno(j->all->err, operation, path));
+    weft_hub_job_end(j, weft_fail_errno(j->all->err, operation, path));
 }
 
-static void report(struct transfer *t, const char *name)
+void weft_hub_job_report(struct weft_hub_job *reported)
 {
+    struct weft_hub_transfer *t = reported->all;
     uint64_t done = 0, total = 0, now = weft_http_now_ms(t->http);
     if (now < t->reported_ms + 50 && t->running > 1) return;
     t->reported_ms = now;
     for (size_t i = 0; i < t->n; i++) {
-        const struct job *j = &t->jobs[i];
+        const struct weft_hub_job *j = &t->jobs[i];
         uint64_t size = j->f->size == UINT64_MAX ? j->at : j->f->size;
         total += size;
         done += j->over ? size : j->at;
     }
-    weft_progress_update(t->options->progress, "downloading", done, total, "bytes", name);
+    weft_progress_update(t->options->progress, "downloading", done, total, "bytes", reported->f->name);
 }
 
-static enum weft_status start_digests(struct job *j)
+enum weft_status weft_hub_digests_start(struct weft_hub_job *j)
 {
     char head[64];
     weft_sha256_clear(&j->sha256);
@@ -197,14 +113,14 @@ static enum weft_status start_digests(struct job *j)
     return WEFT_OK;
 }
 
-static void add_digests(struct job *j, const void *p, size_t n)
+void weft_hub_digests_add(struct weft_hub_job *j, const void *p, size_t n)
 {
     weft_sha256_add(&j->sha256, p, n);
     if (j->f->sha1 && j->f->sha1[0]) weft_sha1_add(&j->sha1, p, n);
 }
 
 /* What is in the part already, up to its end. */
-static bool hash_part(struct job *j)
+static bool hash_part(struct weft_hub_job *j)
 {
     char bytes[65536];
     if (lseek(j->fd, 0, SEEK_SET) < 0) return false;
@@ -212,13 +128,13 @@ static bool hash_part(struct job *j)
         ssize_t n = read(j->fd, bytes, left < sizeof bytes ? (size_t)left : sizeof bytes);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
-        add_digests(j, bytes, (size_t)n);
+        weft_hub_digests_add(j, bytes, (size_t)n);
         left -= (uint64_t)n;
     }
     return true;
 }
 
-static bool empty_part(struct job *j)
+static bool empty_part(struct weft_hub_job *j)
 {
     j->at = 0;
     j->from_zero = false;
@@ -230,8 +146,7 @@ static bool digest_known(const struct weft_hub_fetch *f)
     return (f->sha256 && f->sha256[0]) || (f->sha1 && f->sha1[0]);
 }
 
-/* The part is as long as it should be: is it the file? */
-static void check_and_rename(struct job *j)
+bool weft_hub_digests_fit(struct weft_hub_job *j)
 {
     struct weft_hub_fetch *f = j->f;
     char sha1[WEFT_SHA1_HEX];
@@ -239,35 +154,47 @@ static void check_and_rename(struct job *j)
     weft_sha1_hex(&j->sha1, sha1);
     bool fits = !(f->sha256 && f->sha256[0]) || strcasecmp(f->sha256, f->got_sha256) == 0;
     /* Git's digest begins with the size, which must have been known from the start. */
-    if (fits && f->sha1 && f->sha1[0]) fits = j->sha1_size == j->at && strcmp(f->sha1, sha1) == 0;
+    return fits && (!(f->sha1 && f->sha1[0]) || (j->sha1_size == j->at && strcmp(f->sha1, sha1) == 0));
+}
+
+enum weft_status weft_hub_spoiled(const struct weft_hub_job *j)
+{
+    return weft_fail_rule(j->all->err, WEFT_EINPUT, "B7",
+                          "%s came twice with another content than announced (its SHA-256 is %s) and was deleted; "
+                          "try again later, or another mirror",
+                          j->f->name, j->f->got_sha256);
+}
+
+/* The part is as long as it should be: is it the file? */
+static void check_and_rename(struct weft_hub_job *j)
+{
+    struct weft_hub_fetch *f = j->f;
+    bool fits = weft_hub_digests_fit(j);
     if (!fits) {
         if (!empty_part(j)) {
             fail_job(j, "write", j->part);
             return;
         }
         if (j->spoiled++ == 0) { /* perhaps an old part was the wrong one: once more from the start */
-            begin(j);
+            weft_hub_job_begin(j);
             return;
         }
         unlink(j->part);
-        end_job(j, weft_fail_rule(j->all->err, WEFT_EINPUT, "B7",
-                                  "%s came twice with another content than announced (its "
-                                  "SHA-256 is %s); try again later, or another mirror",
-                                  f->name, f->got_sha256));
+        weft_hub_job_end(j, weft_hub_spoiled(j));
         return;
     }
     if (fsync(j->fd)) fail_job(j, "sync", j->part);
     else if (rename(j->part, f->target)) fail_job(j, "rename to", f->target);
     else {
         weft_hub_sync_folder(f->target);
+        weft_hub_journal_tidy(f->target);
         f->size = j->at;
-        report(j->all, f->name);
-        end_job(j, WEFT_OK);
+        weft_hub_job_report(j);
+        weft_hub_job_end(j, WEFT_OK);
     }
 }
 
-/* "bytes 10-99/100"; a total of "*" leaves *total. */
-static bool read_content_range(struct weft_str value, uint64_t *from, uint64_t *total)
+bool weft_hub_content_range(struct weft_str value, uint64_t *from, uint64_t *to, uint64_t *total)
 {
     char text[128];
     char *end;
@@ -276,18 +203,20 @@ static bool read_content_range(struct weft_str value, uint64_t *from, uint64_t *
     text[value.len] = '\0';
     if (strspn(text + 6, "0123456789-/*") != value.len - 6 || text[6] == '-') return false;
     *from = strtoull(text + 6, &end, 10);
-    if (*end != '-' || strtoull(end + 1, &end, 10) < *from || *end != '/') return false;
+    if (*end != '-') return false;
+    *to = strtoull(end + 1, &end, 10);
+    if (*to < *from || *end != '/') return false;
     if (end[1] != '*') *total = strtoull(end + 1, NULL, 10);
     return true;
 }
 
 static bool on_head(void *ctx, const struct weft_http_reply *r)
 {
-    struct job *j = ctx;
-    uint64_t from = 0, total = UINT64_MAX;
+    struct weft_hub_job *j = ctx;
+    uint64_t from = 0, to = 0, total = UINT64_MAX;
     struct weft_str etag = weft_http_header(r, "etag");
     if (r->status == 206) {
-        bool fits = read_content_range(weft_http_header(r, "content-range"), &from, &total) && from == j->at
+        bool fits = weft_hub_content_range(weft_http_header(r, "content-range"), &from, &to, &total) && from == j->at
                     && (total == UINT64_MAX || j->f->size == UINT64_MAX || total == j->f->size);
         if (!fits) {
             j->from_zero = true;
@@ -299,7 +228,7 @@ static bool on_head(void *ctx, const struct weft_http_reply *r)
             j->failed_errno = errno;
             return false;
         }
-        j->failed = start_digests(j);
+        j->failed = weft_hub_digests_start(j);
         if (j->failed) return false;
     }
     if (r->status >= 300) return true;
@@ -316,7 +245,7 @@ static bool on_head(void *ctx, const struct weft_http_reply *r)
 
 static bool on_piece(void *ctx, const struct weft_http_reply *r, struct weft_str piece)
 {
-    struct job *j = ctx;
+    struct weft_hub_job *j = ctx;
     if (j->f->size != UINT64_MAX && piece.len > j->f->size - j->at) { /* longer than announced */
         j->from_zero = true;
         return false;
@@ -331,47 +260,47 @@ static bool on_piece(void *ctx, const struct weft_http_reply *r, struct weft_str
         }
         at += (size_t)n;
     }
-    add_digests(j, piece.s, piece.len);
+    weft_hub_digests_add(j, piece.s, piece.len);
     j->at += piece.len;
     j->f->fetched += piece.len;
     j->tries = 0;
-    report(j->all, j->f->name);
+    weft_hub_job_report(j);
     return true;
 }
 
-static void later(struct job *j, uint64_t wait_ms)
+static void later(struct weft_hub_job *j, uint64_t wait_ms)
 {
-    j->timer = weft_http_timer(j->all->http, wait_ms, begin, j);
-    if (!j->timer) end_job(j, weft_fail_nomem(j->all->err, 64, "the HTTP client"));
+    j->timer = weft_http_timer(j->all->http, wait_ms, weft_hub_job_begin, j);
+    if (!j->timer) weft_hub_job_end(j, weft_fail_nomem(j->all->err, 64, "the HTTP client"));
 }
 
 static void on_done(void *ctx, const struct weft_http_reply *r)
 {
-    struct job *j = ctx;
-    struct transfer *t = j->all;
+    struct weft_hub_job *j = ctx;
+    struct weft_hub_transfer *t = j->all;
     uint64_t wait = 0;
     if (j->failed) {
         if (j->failed == WEFT_ESYSTEM) {
             errno = j->failed_errno;
             fail_job(j, "write", j->part);
-        } else end_job(j, j->failed);
-    } else if (t->st) end_job(j, t->st); /* another file failed */
+        } else weft_hub_job_end(j, j->failed);
+    } else if (t->st) weft_hub_job_end(j, t->st); /* another file failed */
     else if (j->from_zero) {
-        if (++j->tries >= TRIES)
-            end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7",
+        if (++j->tries >= WEFT_HUB_TRIES)
+            weft_hub_job_end(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7",
                                       "%s comes with another length than announced; try again "
                                       "later, or another mirror",
                                       j->f->name));
         else if (!empty_part(j)) fail_job(j, "write", j->part);
-        else later(j, pause_ms(&t->rng, t->options, j->tries));
+        else later(j, weft_hub_pause_ms(&t->rng, t->options, j->tries));
     } else if (!r->fault && (r->status == 200 || r->status == 206)) {
         if (j->f->size != UINT64_MAX && j->at < j->f->size) { /* a whole reply, and still something is missing */
-            if (++j->tries >= TRIES)
-                end_job(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7",
+            if (++j->tries >= WEFT_HUB_TRIES)
+                weft_hub_job_end(j, weft_fail_rule(t->err, WEFT_EREMOTE, "B7",
                                           "%s ends before its announced length; try again later, "
                                           "or another mirror",
                                           j->f->name));
-            else later(j, pause_ms(&t->rng, t->options, j->tries));
+            else later(j, weft_hub_pause_ms(&t->rng, t->options, j->tries));
         } else check_and_rename(j);
     } else if (!r->fault && r->status == 416) {
         if (j->at && j->at == j->f->size) check_and_rename(j);
@@ -379,13 +308,13 @@ static void on_done(void *ctx, const struct weft_http_reply *r)
             j->from_zero = true; /* the part is longer than the file */
             on_done(ctx, r);
         }
-    } else if (try_again(r, ++j->tries, TRIES, t->options, &t->rng, &wait)) later(j, wait);
-    else if (!r->fault) end_job(j, weft_hub_refused(r, j->f->name, t->err));
-    else end_job(j, weft_fail(t->err, r->err.status, "%s: %s", j->f->name, r->err.msg));
+    } else if (weft_hub_try_again(r, ++j->tries, WEFT_HUB_TRIES, t->options, &t->rng, &wait)) later(j, wait);
+    else if (!r->fault) weft_hub_job_end(j, weft_hub_refused(r, j->f->name, t->err));
+    else weft_hub_job_end(j, weft_fail(t->err, r->err.status, "%s: %s", j->f->name, r->err.msg));
 }
 
 /* Locks, opens, and asks for what is missing.  Also the way back in after a pause. */
-static enum weft_status open_part(struct job *j, bool *busy)
+static enum weft_status open_part(struct weft_hub_job *j, bool *busy)
 {
     struct weft_hub_fetch *f = j->f;
     struct weft_err *err = j->all->err;
@@ -407,8 +336,10 @@ static enum weft_status open_part(struct job *j, bool *busy)
         && (f->size == UINT64_MAX || (uint64_t)info.st_size == f->size)) {
         f->present = true;
         f->size = j->at = (uint64_t)info.st_size;
+        weft_hub_journal_tidy(f->target);
         return WEFT_OK;
     }
+    if (weft_hub_split_wanted(j)) return WEFT_OK;
     j->fd = open(j->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (j->fd < 0) return weft_fail_errno(err, "create", j->part);
     if (fstat(j->fd, &info)) return weft_fail_errno(err, "examine", j->part);
@@ -422,18 +353,18 @@ static enum weft_status open_part(struct job *j, bool *busy)
     return WEFT_OK;
 }
 
-static void begin(void *ctx)
+void weft_hub_job_begin(void *ctx)
 {
-    struct job *j = ctx;
+    struct weft_hub_job *j = ctx;
     struct weft_hub_fetch *f = j->f;
-    struct transfer *t = j->all;
+    struct weft_hub_transfer *t = j->all;
     const struct weft_http_header headers[] = { { "Accept-Encoding", "identity" }, { "If-Range", j->etag } };
     enum weft_status st = t->st;
     bool busy = false;
     j->timer = 0;
     if (!st && j->fd < 0) st = open_part(j, &busy);
     if (st) {
-        end_job(j, st);
+        weft_hub_job_end(j, st);
         return;
     }
     if (busy) {
@@ -448,11 +379,16 @@ static void begin(void *ctx)
         return;
     }
     if (f->present) {
-        end_job(j, WEFT_OK);
+        weft_hub_job_end(j, WEFT_OK);
+        return;
+    }
+    if (weft_hub_split_wanted(j)) {
+        st = weft_hub_split_begin(j);
+        if (st) weft_hub_job_end(j, st);
         return;
     }
     if (!j->sha256.state || !j->at) { /* otherwise it has seen what is in the part */
-        st = start_digests(j);
+        st = weft_hub_digests_start(j);
         if (!st && !hash_part(j)) st = weft_fail_errno(t->err, "read", j->part);
     }
     if (!st && f->size != UINT64_MAX && j->at == f->size) {
@@ -475,20 +411,20 @@ static void begin(void *ctx)
         .done = on_done,
     };
     if (!st) st = weft_http_submit(t->http, &r, NULL, t->err);
-    if (st) end_job(j, st);
+    if (st) weft_hub_job_end(j, st);
 }
 
-static void start_more(struct transfer *t)
+static void start_more(struct weft_hub_transfer *t)
 {
     size_t parallel = t->options->parallel > 0 ? (size_t)t->options->parallel : 4;
     while (!t->st && t->next < t->n && t->running < parallel) {
         t->running++;
-        begin(&t->jobs[t->next++]);
+        weft_hub_job_begin(&t->jobs[t->next++]);
     }
 }
 
 /* Is there room for what is missing? */
-static enum weft_status check_room(const struct transfer *t)
+static enum weft_status check_room(const struct weft_hub_transfer *t)
 {
     uint64_t need = 0;
     struct statvfs disk;
@@ -499,6 +435,8 @@ static enum weft_status check_room(const struct transfer *t)
         const struct weft_hub_fetch *f = t->jobs[i].f;
         if (f->size == UINT64_MAX || stat(f->target, &info) == 0) continue;
         uint64_t have = stat(t->jobs[i].part, &info) == 0 && f->resume ? (uint64_t)info.st_size : 0;
+        uint64_t chunks = weft_hub_journal_disk(f->target);
+        if (f->resume && chunks > have) have = chunks;
         need += have < f->size ? f->size - have : 0;
     }
     snprintf(path, sizeof path, "%s", t->jobs[0].f->target);
@@ -518,7 +456,7 @@ static enum weft_status check_room(const struct transfer *t)
 enum weft_status weft_hub_fetch_all(struct weft_http *http, struct weft_hub_fetch *fetches, size_t n,
                                     const struct weft_hub_options *options, struct weft_err *err)
 {
-    struct transfer t = { .http = http, .options = options, .n = n, .err = err };
+    struct weft_hub_transfer t = { .http = http, .options = options, .n = n, .err = err };
     struct weft_err own = { .lang = options->http.lang }; /* the loop runs on a message of its own */
     enum weft_status st = WEFT_OK;
     if (!err) t.err = &own;
@@ -527,7 +465,7 @@ enum weft_status weft_hub_fetch_all(struct weft_http *http, struct weft_hub_fetc
     /* Jitter only: which numbers come is of no importance, that two programs get different ones is. */
     weft_rng_init(&t.rng, (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32), WEFT_RNG_SAMPLE, 0);
     for (size_t i = 0; i < n; i++) {
-        t.jobs[i] = (struct job){ .all = &t, .f = &fetches[i], .fd = -1, .lock_fd = -1 };
+        t.jobs[i] = (struct weft_hub_job){ .all = &t, .f = &fetches[i], .fd = -1, .lock_fd = -1 };
         if (asprintf(&t.jobs[i].part, "%s.incomplete", fetches[i].target) < 0) {
             t.jobs[i].part = NULL;
             st = weft_fail_nomem(err, strlen(fetches[i].target), "a path");
@@ -545,82 +483,3 @@ enum weft_status weft_hub_fetch_all(struct weft_http *http, struct weft_hub_fetc
     return st;
 }
 
-/* ---- short questions ---- */
-
-struct question {
-    struct weft_http *http;
-    struct weft_arena *a;
-    struct weft_http_request request;
-    const struct weft_hub_options *options;
-    struct weft_rng rng;
-    int tries, max_tries;
-    struct weft_str *body;
-    struct weft_http_reply *headers;
-    bool unreachable;
-    const char *name;
-    enum weft_status st;
-    struct weft_err *err;
-};
-
-static void submit_question(void *ctx)
-{
-    struct question *q = ctx;
-    q->st = weft_http_submit(q->http, &q->request, NULL, q->err);
-}
-
-static void on_answer(void *ctx, const struct weft_http_reply *r)
-{
-    struct question *q = ctx;
-    uint64_t wait;
-    if (!r->fault && (r->status == 200 || (q->headers && r->status < 400))) {
-        struct weft_str *const copies[] = { q->body, q->headers ? &q->headers->headers : NULL };
-        const struct weft_str texts[] = { r->body, r->headers };
-        for (size_t i = 0; i < WEFT_COUNT(copies); i++) {
-            if (!copies[i]) continue;
-            *copies[i] = weft_str_dup(q->a, texts[i]);
-            if (!copies[i]->s) q->st = weft_fail_nomem(q->err, texts[i].len, "a listing");
-        }
-        if (q->headers) q->headers->status = r->status;
-    } else if (try_again(r, ++q->tries, q->max_tries, q->options, &q->rng, &wait)) {
-        if (!weft_http_timer(q->http, wait, submit_question, q))
-            q->st = weft_fail_nomem(q->err, 64, "the HTTP client");
-    } else if (!r->fault) q->st = weft_hub_refused(r, q->name, q->err);
-    else {
-        q->unreachable = r->fault != WEFT_HTTP_CANCELLED;
-        q->st = weft_fail(q->err, r->err.status, "%s", r->err.msg);
-    }
-}
-
-enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name, const char *url,
-                              const char *bearer, bool head, int tries, const struct weft_hub_options *options,
-                              struct weft_str *body, struct weft_http_reply *headers, bool *unreachable,
-                              struct weft_err *err)
-{
-    const struct weft_http_header identity = { "Accept-Encoding", "identity" };
-    struct question q = { .http = http,
-                          .a = a,
-                          .options = options,
-                          .body = body,
-                          .headers = headers,
-                          .err = err,
-                          .name = name,
-                          .max_tries = tries };
-    /* Of a redirect to other storage the headers are wanted, not the storage. */
-    q.request = (struct weft_http_request){ .method = head ? "HEAD" : "GET",
-                                            .url = url,
-                                            .bearer = bearer,
-                                            .headers = &identity,
-                                            .n_headers = 1,
-                                            .follow = WEFT_HTTP_SAME_ORIGIN,
-                                            .max_body_bytes = ASK_BYTES,
-                                            .gap_ms = options->gap_ms,
-                                            .ctx = &q,
-                                            .done = on_answer };
-    weft_rng_init(&q.rng, (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32), WEFT_RNG_SAMPLE, 1);
-    submit_question(&q);
-    enum weft_status st = q.st;
-    if (!st) st = weft_http_run(http, options->progress, err);
-    if (!st) st = q.st;
-    if (unreachable) *unreachable = q.unreachable;
-    return st;
-}

@@ -1,6 +1,6 @@
 /* Names of repositories, their listings, and the choice of files.  Whatever comes from a listing becomes a path on
  * this disk, so every name is checked here, once, before anything else sees it. */
-#include "store/hub.h"
+#include "store/hub_parts.h"
 
 #include "base/json.h"
 #include "base/option.h"
@@ -46,13 +46,23 @@ static enum weft_status bad_name(const char *text, struct weft_err *err)
     char shown[200];
     return weft_fail(err, WEFT_EARG,
                      "\"%s\" names no repository; expected hf:OWNER/NAME, ms:OWNER/NAME, with /FILE, "
-                     ":QUANT or @REVISION behind it where wanted",
+                     ":QUANT or @REVISION behind it where wanted, or ./FOLDER",
                      weft_escape(shown, sizeof shown, weft_str_c(text)));
+}
+
+bool weft_hub_is_local(const char *text)
+{
+    return text[0] == '/' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0 || strncmp(text, "./", 2) == 0
+           || strncmp(text, "../", 3) == 0 || strncasecmp(text, "file:", 5) == 0;
 }
 
 enum weft_status weft_hub_parse(struct weft_arena *a, const char *text, bool dataset, struct weft_hub_repo *out,
                                 struct weft_err *err)
 {
+    if (weft_hub_is_local(text)) {
+        *out = (struct weft_hub_repo){ .site = WEFT_HUB_LOCAL, .dataset = dataset, .revision = "" };
+        return weft_hub_local_path(a, text, &out->id, err);
+    }
     struct weft_str s = weft_str_c(text), revision = { 0 }, quant = { 0 }, file = { 0 };
     struct weft_hub_repo r = { .dataset = dataset };
     if (weft_str_starts(s, WEFT_STR("ms:"))) r.site = WEFT_HUB_MS;
@@ -123,25 +133,33 @@ static uint64_t size_of(const struct weft_json_value *v)
                : UINT64_MAX;
 }
 
+/* How the entries of a listing are written. */
+struct keys {
+    const char *path, *size, *sha1, *sha256, *type; /* NULL: there is none */
+    const char *other;                              /* a type that is no file */
+};
+static const struct keys revision_keys = { "rfilename", "size", "blobId", NULL, NULL, NULL },
+                         tree_keys = { "path", "size", "oid", NULL, "type", "directory" },
+                         modelscope_keys = { "Path", "Size", NULL, "Sha256", "Type", "tree" };
+
 /* One entry of a listing; a folder leaves file->path NULL. */
-static enum weft_status read_entry(struct weft_arena *a, enum weft_hub_site site, const char *name,
+static enum weft_status read_entry(struct weft_arena *a, const struct keys *keys, const char *name,
                                    const struct weft_json_value *v, struct weft_hub_file *file,
                                    struct weft_err *err)
 {
-    bool hf = site == WEFT_HUB_HF;
-    struct weft_str path = text_of(v, hf ? "rfilename" : "Path");
+    struct weft_str path = text_of(v, keys->path);
     const struct weft_json_value *lfs = weft_json_get(v, "lfs");
     char shown[200];
     *file = (struct weft_hub_file){ .size = UINT64_MAX };
-    if (!hf && weft_str_is(text_of(v, "Type"), "tree")) return WEFT_OK;
+    if (keys->type && weft_str_is(text_of(v, keys->type), keys->other)) return WEFT_OK;
     if (!weft_hub_path_ok(path))
         return weft_fail_rule(err, WEFT_EINPUT, "B7",
                               "the listing of %s has the file name \"%s\"; expected a path inside "
                               "the repository",
                               name, weft_escape(shown, sizeof shown, path));
-    file->size = size_of(weft_json_get(v, hf ? "size" : "Size"));
-    if (hf) {
-        copy_hex(file->sha1, text_of(v, "blobId"), 40);
+    file->size = size_of(weft_json_get(v, keys->size));
+    if (keys->sha1) {
+        copy_hex(file->sha1, text_of(v, keys->sha1), 40);
         copy_hex(file->sha256, text_of(lfs, "sha256"), 64);
         if (!file->sha256[0]) copy_hex(file->sha256, text_of(lfs, "oid"), 64);
         if (lfs && lfs->kind == WEFT_JSON_OBJECT) {
@@ -149,7 +167,7 @@ static enum weft_status read_entry(struct weft_arena *a, enum weft_hub_site site
             uint64_t size = size_of(weft_json_get(lfs, "size"));
             if (size != UINT64_MAX) file->size = size;
         }
-    } else copy_hex(file->sha256, text_of(v, "Sha256"), 64);
+    } else copy_hex(file->sha256, text_of(v, keys->sha256), 64);
     file->path = weft_arena_strndup(a, path.s, path.len);
     return file->path ? WEFT_OK : weft_fail_nomem(err, path.len, "a path");
 }
@@ -159,40 +177,90 @@ static int by_path(const void *x, const void *y)
     return strcmp(((const struct weft_hub_file *)x)->path, ((const struct weft_hub_file *)y)->path);
 }
 
-enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site site, const char *name,
-                                    struct weft_str json, struct weft_hub_list *out, struct weft_err *err)
+enum weft_status weft_hub_list_sort(struct weft_hub_list *list, const char *name, struct weft_err *err)
 {
-    struct weft_json_value v;
-    enum weft_status st = weft_json_parse(a, name, json, &v, err);
-    if (st) return st;
-    const struct weft_json_value *data = site == WEFT_HUB_HF ? &v : weft_json_get(&v, "Data"),
-                                 *entries = weft_json_get(data, site == WEFT_HUB_HF ? "siblings" : "Files");
+    if (list->n) qsort(list->files, list->n, sizeof *list->files, by_path);
+    for (size_t i = 1; i < list->n; i++)
+        if (strcmp(list->files[i - 1].path, list->files[i].path) == 0)
+            return weft_fail_rule(err, WEFT_EINPUT, "B7", "the listing of %s has a file twice", name);
+    return WEFT_OK;
+}
+
+/* Adds the files among the entries to the list. */
+static enum weft_status add_entries(struct weft_arena *a, const struct keys *keys, const char *name,
+                                    const struct weft_json_value *entries, struct weft_hub_list *list,
+                                    struct weft_err *err)
+{
     if (!entries || entries->kind != WEFT_JSON_ARRAY || entries->n > MAX_FILES)
         return weft_fail_rule(err, WEFT_EINPUT, "B7",
                               "the answer about %s holds no list of files; is the address of the "
                               "site right?",
                               name);
-    struct weft_hub_list list = { .commit = "", .seen = entries->n };
+    if (entries->n > MAX_FILES - list->n)
+        return weft_fail(err, WEFT_ELIMIT, "%s has more than %d files", name, MAX_FILES);
+    /* Doubled: many pages must not fill the arena with copies. */
+    if (!list->files || list->cap - list->n < entries->n) {
+        size_t cap = list->n + entries->n > 2 * list->cap ? list->n + entries->n : 2 * list->cap;
+        struct weft_hub_file *files = WEFT_NEWS(a, struct weft_hub_file, cap);
+        if (!files) return weft_fail_nomem(err, cap * sizeof *files, "a listing");
+        if (list->n) memcpy(files, list->files, list->n * sizeof *files);
+        list->files = files;
+        list->cap = cap;
+    }
+    list->seen = entries->n;
+    for (size_t i = 0; i < entries->n; i++) {
+        enum weft_status st = read_entry(a, keys, name, &entries->items[i], &list->files[list->n], err);
+        if (st) return st;
+        if (list->files[list->n].path) list->n++;
+    }
+    return WEFT_OK;
+}
+
+enum weft_status weft_hub_list_read(struct weft_arena *a, enum weft_hub_site site, const char *name,
+                                    struct weft_str json, struct weft_hub_list *list, struct weft_err *err)
+{
+    bool hf = site == WEFT_HUB_HF;
+    struct weft_json_value v;
+    enum weft_status st = weft_json_parse(a, name, json, &v, err);
+    if (st) return st;
+    const struct weft_json_value *data = hf ? &v : weft_json_get(&v, "Data"),
+                                 *entries = weft_json_get(data, hf ? "siblings" : "Files");
     struct weft_str commit = text_of(&v, "sha");
-    if (site == WEFT_HUB_HF && commit.len) {
+    if (!list->commit) list->commit = "";
+    if (hf && commit.len) {
         if (!is_hex(commit, 40))
             return weft_fail_rule(err, WEFT_EINPUT, "B7", "the answer about %s has no commit of 40 digits", name);
-        list.commit = weft_arena_strndup(a, commit.s, commit.len);
-        if (!list.commit) return weft_fail_nomem(err, 41, "a path");
+        list->commit = weft_arena_strndup(a, commit.s, commit.len);
+        if (!list->commit) return weft_fail_nomem(err, 41, "a path");
+        if (!entries) return WEFT_OK; /* the tree has them */
     }
-    list.files = WEFT_NEWS(a, struct weft_hub_file, entries->n);
-    if (!list.files) return weft_fail_nomem(err, entries->n * sizeof *list.files, "a listing");
-    for (size_t i = 0; i < entries->n; i++) {
-        st = read_entry(a, site, name, &entries->items[i], &list.files[list.n], err);
-        if (st) return st;
-        if (list.files[list.n].path) list.n++;
+    st = add_entries(a, hf ? &revision_keys : &modelscope_keys, name, entries, list, err);
+    return st ? st : weft_hub_list_sort(list, name, err);
+}
+
+enum weft_status weft_hub_tree_read(struct weft_arena *a, const char *name, struct weft_str json,
+                                    struct weft_hub_list *list, struct weft_err *err)
+{
+    struct weft_json_value v;
+    enum weft_status st = weft_json_parse(a, name, json, &v, err);
+    return st ? st : add_entries(a, &tree_keys, name, &v, list, err);
+}
+
+/* <address>; rel="next", <address>; rel="last" */
+struct weft_str weft_hub_next_link(struct weft_str link)
+{
+    for (size_t at = 0; at < link.len;) {
+        size_t open = weft_str_find(link, WEFT_STR("<"), at),
+               close = open == SIZE_MAX ? open : weft_str_find(link, WEFT_STR(">"), open);
+        if (close == SIZE_MAX) break;
+        size_t end = weft_str_find(link, WEFT_STR("<"), close);
+        struct weft_str rest = weft_str_sub(link, close, end == SIZE_MAX ? link.len : end);
+        if (weft_str_find(rest, WEFT_STR("rel=\"next\""), 0) != SIZE_MAX
+            || weft_str_find(rest, WEFT_STR("rel=next"), 0) != SIZE_MAX)
+            return weft_str_sub(link, open + 1, close);
+        at = close;
     }
-    if (list.n) qsort(list.files, list.n, sizeof *list.files, by_path);
-    for (size_t i = 1; i < list.n; i++)
-        if (strcmp(list.files[i - 1].path, list.files[i].path) == 0)
-            return weft_fail_rule(err, WEFT_EINPUT, "B7", "the listing of %s has a file twice", name);
-    *out = list;
-    return WEFT_OK;
+    return (struct weft_str){ 0 };
 }
 
 /* ---- the choice ---- */

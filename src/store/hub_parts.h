@@ -22,8 +22,8 @@ WEFT_MUST_USE enum weft_status weft_hub_fetch_all(struct weft_http *http, struct
                                                   const struct weft_hub_options *options, struct weft_err *err);
 
 /* One short reply about `name`, tried again like a file, but at most `tries` times; statuses other than 200 are errors
- * explained by weft_hub_refused.  With `head` the reply to a HEAD request; its headers are copied to *headers.
- * Strings in `a`. */
+ * explained by weft_hub_refused.  With `head` the reply to a HEAD request, where a redirect to elsewhere counts too.
+ * Headers are copied to *headers (may be NULL). Strings in `a`. */
 WEFT_MUST_USE enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name,
                                             const char *url, const char *bearer, bool head, int tries,
                                             const struct weft_hub_options *options, struct weft_str *body,
@@ -31,6 +31,16 @@ WEFT_MUST_USE enum weft_status weft_hub_ask(struct weft_http *http, struct weft_
                                             struct weft_err *err);
 /* Why a site did not give `name`. */
 enum weft_status weft_hub_refused(const struct weft_http_reply *reply, const char *name, struct weft_err *err);
+
+/* "file:///a%20b", "file://localhost/a" or a path -> the path. */
+WEFT_MUST_USE enum weft_status weft_hub_local_path(struct weft_arena *a, const char *text, const char **path,
+                                                   struct weft_err *err);
+/* A folder or file of this machine as if it had been pulled. */
+WEFT_MUST_USE enum weft_status weft_hub_pull_local(struct weft_arena *a, const struct weft_hub_repo *repo,
+                                                   const struct weft_hub_options *options,
+                                                   struct weft_hub_result *out, struct weft_err *err);
+/* Are the weights that a folder announces all there? */
+bool weft_hub_has_weights(struct weft_arena *a, const char *folder);
 
 /* fsync of the folder that holds path. */
 void weft_hub_sync_folder(const char *path);

@@ -134,6 +134,23 @@ grep -q '"fetched_bytes":0' "$dir/out" || fail "ModelScope: fetched again"
 expect 0 "$weft" pull --retry-ms 20 ms:maker/talk --dataset
 cmp -s "$dir/root/maker/talk/data/a b.jsonl" "$dir/ms/datasets/maker/talk/data/a b.jsonl" || fail "ModelScope's dataset"
 
+# ---- what is on this machine already ----
+expect 0 "$weft" pull "$m"
+grep -q "^$m  (9 files, .*, on this machine)" "$dir/out" || fail "a local folder: $(cat "$dir/out")"
+expect 0 "$weft" pull "file://$m" --json
+grep -q '"fetched_bytes":0' "$dir/out" && grep -q '"path":"config.json"' "$dir/out" || fail "file://: $(cat "$dir/out")"
+(cd "$dir/root/maker" && expect 0 "$weft" pull ./talk --dataset 'data/*.jsonl' --sha256 "$sum" -o "$dir/local.jsonl") || exit 1
+cmp -s "$dir/local.jsonl" "$dir/one.jsonl" && grep -q '"site": "local"' "$dir/local.jsonl.origin.json" || fail "a local file"
+expect 2 "$weft" pull "$dir/root/maker/quants"
+expect 2 "$weft" pull "$dir/root/maker/pickled"
+expect 5 "$weft" pull "$dir/nowhere"
+expect 2 "$weft" pull file://host/x
+mkdir "$dir/half"; cp "$m"/*.json "$m/model-00001-of-00002.safetensors" "$dir/half"
+expect 2 "$weft" pull "$dir/half"
+grep -q 'not all that its index names' "$dir/err" || fail "half a model: $(cat "$dir/err")"
+expect 3 "$weft" generate "file://$m" --prompt x
+grep -q "$m/tokenizer" "$dir/err" || fail "file:// as a model: $(cat "$dir/err")"
+
 # ---- who may not ----
 expect 6 "$weft" pull --retry-ms 20 maker/private-x
 grep -q 'HF_TOKEN' "$dir/err" || fail "private: $(cat "$dir/err")"
@@ -168,9 +185,23 @@ grep -q 'B7' "$dir/err" || fail "wrong digest: $(cat "$dir/err")"
 [ -z "$(find "$dir/hf" -path '*snapshots*' -type l)" ] || fail "a file with a wrong digest is linked"
 hub --busy 2 --limit 1
 pull_all
-hub --no-digests
+hub --no-digests --no-tree
 pull_all
 grep -q '"method":"HEAD"' "$dir/log" || fail "no HEAD"
+# What a revision does not tell stands in the tree: page by page, at this site and nowhere else.
+for option in --no-digests --no-siblings; do
+    hub $option --page 3
+    pull_all
+    [ "$(grep -c '/tree/' "$dir/log")" -ge 5 ] || fail "$option: pages: $(grep -c /tree/ "$dir/log")"
+    ! grep -q '"method":"HEAD"' "$dir/log" || fail "$option: HEAD, though the tree tells all"
+done
+hub --no-siblings --page 3 --stray "http://127.0.0.1:1/list"
+fresh
+expect 3 env HF_TOKEN=T0K3N "$weft" pull --retry-ms 20 "$repo"
+grep -q 'goes on at another place' "$dir/err" || fail "stray: $(cat "$dir/err")"
+hub --no-siblings --no-tree
+fresh
+expect 6 "$weft" pull --retry-ms 20 "$repo"
 hub --evil ../../../evil.txt
 fresh
 expect 3 "$weft" pull --retry-ms 20 "$repo" --all

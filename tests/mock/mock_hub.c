@@ -10,10 +10,19 @@
  *   --no-range      ranges are ignored (200)       --wrong K    the first K bodies have a wrong byte
  *   --busy K        the first K requests get 503   --limit K    ... get 429 with Retry-After: 0
  *   --no-digests    the list has no sizes and digests (a mirror); HEAD has them
- *   --short-range   206 replies begin one byte early       --drip MS    1 KiB each MS milliseconds
+ *   --short-range   206 replies begin one byte early       --drip MS    1 KiB (--piece N) each MS milliseconds
  *   --evil PATH     the list has this path too
+ *   --fault KIND@K  what happens to the Kth request for a range (1, 2 ...); may be given 16 times:
+ *                     reset  half of it, then a reset        busy   503        gone   416
+ *                     whole  the whole file as 200           place  one byte further on than asked
+ *                     etag   another ETag, from this request on
+ *   --no-siblings   what a revision says has no list of files (then the tree is asked for)
+ *   --page N        the tree comes in pages of N entries, with Link: rel="next"    --no-tree   404
+ *   --stray PAGE    the link to the next page leads to this address
+ *   --buffer N      send buffers of about N bytes
  *   --seconds N     lives so long at most (default 600)
  *
+ * /bill tells how many bytes went out.
  * A plain file is at /plain/owner/name/path on either port. */
 #include "base/file.h"
 #include "base/hash.h"
@@ -30,11 +39,20 @@
 
 static const char commit[] = "0123456789abcdef0123456789abcdef01234567";
 
+enum fault_kind { NONE, CUT, BUSY, GONE, WHOLE, PLACE, ETAG };
+struct fault {
+    enum fault_kind kind;
+    int at; /* number of the request for a range */
+};
+
 struct hub {
     const char *root, *token, *evil, *lfs;
     int log_fd, port, storage;
-    int cut, cuts, wrong, busy, limit, drip;
-    bool no_range, no_digests, short_range;
+    int cut, cuts, wrong, busy, limit, drip, piece, page, ranged, etags;
+    const char *stray;
+    struct fault faults[16];
+    size_t n_faults;
+    bool no_range, no_digests, short_range, no_siblings, no_tree;
     struct weft_arena arena; /* of one request */
 };
 
@@ -146,6 +164,56 @@ static void list_folder(struct walk *w, const char *folder, const char *prefix)
     }
 }
 
+/* What the tree API lists: folders too, under other keys. */
+struct tree {
+    struct hub *h;
+    const char *repo;
+    struct weft_json_out *o;
+    size_t n, from, to; /* entries seen; those of this page */
+};
+
+static void tree_entry(struct tree *t, const char *path, bool folder)
+{
+    struct weft_json_out *o = t->o;
+    if (t->n++ < t->from || t->n > t->to) return;
+    struct weft_str text = folder ? WEFT_STR("") : content_of(t->h, t->repo, path);
+    weft_json_out_object(o);
+    weft_json_out_key(o, "type");
+    weft_json_out_cstr(o, folder ? "directory" : "file");
+    weft_json_out_key(o, "oid");
+    weft_json_out_cstr(o, git_digest(t->h, text));
+    weft_json_out_key(o, "size");
+    weft_json_out_uint(o, text.len);
+    if (!folder && is_large(t->h, path)) {
+        weft_json_out_key(o, "lfs");
+        weft_json_out_object(o);
+        weft_json_out_key(o, "oid");
+        weft_json_out_cstr(o, sha256(t->h, text));
+        weft_json_out_key(o, "size");
+        weft_json_out_uint(o, text.len);
+        weft_json_out_key(o, "pointerSize");
+        weft_json_out_int(o, 134);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_key(o, "path");
+    weft_json_out_cstr(o, path);
+    weft_json_out_object_end(o);
+}
+
+static void tree_folder(struct tree *t, const char *folder, const char *prefix)
+{
+    const char **names;
+    size_t n;
+    if (weft_dir_list(&t->h->arena, folder, &names, &n, NULL)) return;
+    for (size_t i = 0; i < n; i++) {
+        const char *full = weft_path_join(&t->h->arena, folder, names[i]);
+        const char *path = weft_str_printf(&t->h->arena, "%s%s", prefix, names[i]).s;
+        if (!full || !path) die("memory", "");
+        tree_entry(t, path, !weft_file_exists(full));
+        if (!weft_file_exists(full)) tree_folder(t, full, weft_str_printf(&t->h->arena, "%s/", path).s);
+    }
+}
+
 static void send_list(struct hub *h, struct mock_conn *c, const char *repo, bool ms)
 {
     struct weft_buf b = { 0 };
@@ -164,6 +232,12 @@ static void send_list(struct hub *h, struct mock_conn *c, const char *repo, bool
         weft_json_out_cstr(&o, repo);
         weft_json_out_key(&o, "sha");
         weft_json_out_cstr(&o, commit);
+        if (h->no_siblings) {
+            weft_json_out_object_end(&o);
+            mock_reply(c, 200, "application/json", "", weft_buf_view(&b));
+            weft_buf_clear(&b);
+            return;
+        }
         weft_json_out_key(&o, "siblings");
     }
     weft_json_out_array(&o);
@@ -176,6 +250,30 @@ static void send_list(struct hub *h, struct mock_conn *c, const char *repo, bool
     weft_buf_clear(&b);
 }
 
+/* One page of what the tree API says; `query` may hold the number of the first entry as "cursor=". */
+static void send_tree(struct hub *h, struct mock_conn *c, const char *repo, const char *target, const char *query)
+{
+    struct weft_buf b = { 0 }, more = { 0 };
+    struct weft_json_out o;
+    const char *at = strstr(query, "cursor=");
+    size_t from = at ? strtoul(at + 7, NULL, 10) : 0;
+    struct tree t = { .h = h, .repo = repo, .o = &o, .from = from, .to = h->page ? from + (size_t)h->page : SIZE_MAX };
+    weft_json_out_init(&o, &b);
+    weft_json_out_array(&o);
+    tree_folder(&t, weft_str_printf(&h->arena, "%s/%s", h->root, repo).s, "");
+    weft_json_out_array_end(&o);
+    if (t.n > t.to) {
+        weft_buf_printf(&more, "Link: <http://127.0.0.1:%d/x>; rel=\"last\", ", h->port);
+        if (h->stray) weft_buf_printf(&more, "<%s>; rel=\"next\"\r\n", h->stray);
+        else
+            weft_buf_printf(&more, "<http://127.0.0.1:%d%s?recursive=true&cursor=%zu>; rel=\"next\"\r\n", h->port,
+                            target, t.to);
+    }
+    mock_reply(c, 200, "application/json", more.s ? more.s : "", weft_buf_view(&b));
+    weft_buf_clear(&b);
+    weft_buf_clear(&more);
+}
+
 /* ---- files ---- */
 
 static void send_body(struct hub *h, struct mock_conn *c, struct weft_str body)
@@ -185,7 +283,7 @@ static void send_body(struct hub *h, struct mock_conn *c, struct weft_str body)
         mock_send(c, weft_str_sub(body, 0, (size_t)h->cut));
         mock_wait(c, 20);
         mock_reset(c);
-    } else if (h->drip) mock_drip(c, body, 1024, (unsigned)h->drip);
+    } else if (h->drip) mock_drip(c, body, (size_t)h->piece, (unsigned)h->drip);
     else if (h->wrong > 0 && body.len) {
         h->wrong--;
         char *copy = weft_arena_strndup(&h->arena, body.s, body.len);
@@ -195,31 +293,59 @@ static void send_body(struct hub *h, struct mock_conn *c, struct weft_str body)
     } else mock_send(c, body);
 }
 
+static enum fault_kind next_fault(struct hub *h)
+{
+    h->ranged++;
+    for (size_t i = 0; i < h->n_faults; i++)
+        if (h->faults[i].at == h->ranged) return h->faults[i].kind;
+    return NONE;
+}
+
 static void send_file(struct hub *h, struct mock_conn *c, const struct mock_request *r, const char *repo,
                       const char *path, const char *etag)
 {
     struct weft_str text = content_of(h, repo, path), range = mock_header(r, "range");
-    unsigned long long from = 0;
+    unsigned long long from = 0, to = text.len ? text.len - 1 : 0, last = to;
+    enum fault_kind fault = NONE;
     if (!text.s) {
         mock_reply(c, 404, "text/plain", "X-Error-Code: EntryNotFound\r\n", WEFT_STR("Entry not found"));
         return;
     }
     bool head = weft_str_is(r->method, "HEAD"),
-         part = range.s && !h->no_range && sscanf(range.s, "bytes=%llu-", &from) == 1;
-    if (part && from >= text.len) {
+         part = range.s && !h->no_range && sscanf(range.s, "bytes=%llu-%llu", &from, &to) >= 1;
+    if (to > last) to = last;
+    if (part && !head) fault = next_fault(h);
+    if (fault == ETAG) h->etags++;
+    if (fault == BUSY) {
+        mock_reply(c, 503, "text/plain", "", WEFT_STR("busy"));
+        return;
+    }
+    if (part && (from >= text.len || fault == GONE)) {
         mock_printf(c, "HTTP/1.1 416 Mock\r\nContent-Range: bytes */%zu\r\nContent-Length: 0\r\n\r\n", text.len);
         return;
     }
+    if (fault == WHOLE) {
+        part = false;
+        from = 0;
+        to = last;
+    }
     if (part && h->short_range && from) from--;
+    if (fault == PLACE && from < to) from++;
     if (part)
-        mock_printf(
-            c,
-            "HTTP/1.1 206 Mock\r\nETag: \"%s\"\r\nContent-Range: bytes %llu-%zu/%zu\r\nContent-Length: %llu\r\n\r\n",
-            etag, from, text.len - 1, text.len, text.len - from);
+        mock_printf(c,
+                    "HTTP/1.1 206 Mock\r\nETag: \"%s%.*s\"\r\nContent-Range: bytes %llu-%llu/%zu\r\n"
+                    "Content-Length: %llu\r\n\r\n",
+                    etag, h->etags, "++++++++", from, to, text.len, to + 1 - from);
     else
-        mock_printf(c, "HTTP/1.1 200 Mock\r\nETag: \"%s\"\r\nX-Repo-Commit: %s\r\nContent-Length: %zu\r\n\r\n",
-                    etag, commit, text.len);
-    if (!head) send_body(h, c, weft_str_skip(text, (size_t)from));
+        mock_printf(c, "HTTP/1.1 200 Mock\r\nETag: \"%s%.*s\"\r\nX-Repo-Commit: %s\r\nContent-Length: %zu\r\n\r\n",
+                    etag, h->etags, "++++++++", commit, text.len);
+    if (head) return;
+    if (part) text = weft_str_sub(text, (size_t)from, (size_t)to + 1);
+    if (fault == CUT) {
+        mock_send(c, weft_str_sub(text, 0, text.len / 2));
+        mock_wait(c, 20);
+        mock_reset(c);
+    } else send_body(h, c, text);
 }
 
 static void resolve(struct hub *h, struct mock_conn *c, const struct mock_request *r, const char *repo,
@@ -283,7 +409,14 @@ static bool may_read(struct hub *h, struct mock_conn *c, const struct mock_reque
 static void answer(struct hub *h, struct mock_conn *c, const struct mock_request *r, char *path, char *query)
 {
     char *rest, *repo, *at;
+    const char *full = weft_arena_strndup(&h->arena, path, strlen(path));
     bool ms = strncmp(path, "/api/v1/", 8) == 0, api = strncmp(path, "/api/", 5) == 0;
+    if (!full) die("memory", "");
+    if (is(path, "/bill")) {
+        struct weft_str bill = weft_str_printf(&h->arena, "%llu\n", (unsigned long long)mock_sent(c));
+        mock_reply(c, 200, "text/plain", "", bill);
+        return;
+    }
     if (strncmp(path, "/plain/", 7) == 0) {
         decode(path);
         repo = take_repo(path + 7, &rest);
@@ -313,6 +446,8 @@ static void answer(struct hub *h, struct mock_conn *c, const struct mock_request
     } else if (api && strncmp(rest, "revision/", 9) == 0) {
         if (is(rest + 9, "main") || is(rest + 9, commit)) send_list(h, c, repo, false);
         else mock_reply(c, 404, "text/plain", "X-Error-Code: RevisionNotFound\r\n", WEFT_STR("Invalid rev id"));
+    } else if (api && strncmp(rest, "tree/", 5) == 0 && !h->no_tree) {
+        send_tree(h, c, repo, full, query);
     } else if (strncmp(rest, "resolve/", 8) == 0 && strchr(rest + 8, '/')) {
         char *file = strchr(rest + 8, '/') + 1;
         decode(file);
@@ -345,15 +480,29 @@ static void handle(void *ctx, struct mock_conn *c, const struct mock_request *r)
     weft_arena_clear(&h->arena);
 }
 
+static void add_fault(struct hub *h, const char *text)
+{
+    static const char *const names[] = { "", "reset@", "busy@", "gone@", "whole@", "place@", "etag@" };
+    for (int i = 1; i < (int)WEFT_COUNT(names); i++) {
+        size_t n = strlen(names[i]);
+        if (strncmp(text, names[i], n) != 0 || h->n_faults == WEFT_COUNT(h->faults)) continue;
+        h->faults[h->n_faults++] = (struct fault){ (enum fault_kind)i, atoi(text + n) };
+        return;
+    }
+    die("no such fault: ", text);
+}
+
 int main(int argc, char **argv)
 {
-    static struct hub h = { .log_fd = -1 };
-    int seconds = 600;
+    static struct hub h = { .log_fd = -1, .piece = 1024 };
+    int seconds = 600, buffer = 0;
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         if (is(name, "--no-range")) h.no_range = true;
         else if (is(name, "--no-digests")) h.no_digests = true;
         else if (is(name, "--short-range")) h.short_range = true;
+        else if (is(name, "--no-siblings")) h.no_siblings = true;
+        else if (is(name, "--no-tree")) h.no_tree = true;
         else if (i + 1 == argc) die("this option takes a value: ", name);
         else if (is(name, "--root")) h.root = argv[++i];
         else if (is(name, "--token")) h.token = argv[++i];
@@ -364,6 +513,11 @@ int main(int argc, char **argv)
         else if (is(name, "--wrong")) h.wrong = atoi(argv[++i]);
         else if (is(name, "--busy")) h.busy = atoi(argv[++i]);
         else if (is(name, "--limit")) h.limit = atoi(argv[++i]);
+        else if (is(name, "--fault")) add_fault(&h, argv[++i]);
+        else if (is(name, "--piece")) h.piece = atoi(argv[++i]);
+        else if (is(name, "--page")) h.page = atoi(argv[++i]);
+        else if (is(name, "--stray")) h.stray = argv[++i];
+        else if (is(name, "--buffer")) buffer = atoi(argv[++i]);
         else if (is(name, "--drip")) h.drip = atoi(argv[++i]);
         else if (is(name, "--port")) h.port = atoi(argv[++i]);
         else if (is(name, "--seconds")) seconds = atoi(argv[++i]);
@@ -374,6 +528,7 @@ int main(int argc, char **argv)
     }
     if (!h.root) die("--root is needed", "");
     struct mock *server = mock_new(handle, &h);
+    if (buffer) mock_buffer(server, buffer);
     mock_listen(server, &h.port);
     mock_listen(server, &h.storage);
     mock_run(server, seconds);

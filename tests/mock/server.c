@@ -47,6 +47,8 @@ struct mock {
     size_t n_listeners;
     mock_handler *handler;
     void *ctx;
+    int buffer;
+    uint64_t sent;
     struct mock_conn *conns;
 };
 
@@ -225,7 +227,9 @@ static void advance(struct mock_conn *c)
                     c->gone = true;
                     return;
                 }
-                if (n > 0) s->sent += (size_t)n;
+                if (n <= 0) continue;
+                s->sent += (size_t)n;
+                c->mock->sent += (uint64_t)n;
             }
             break;
         case WAIT:
@@ -262,6 +266,10 @@ struct mock *mock_new(mock_handler *handler, void *ctx)
     return m;
 }
 
+void mock_buffer(struct mock *m, int bytes) { m->buffer = bytes; }
+
+uint64_t mock_sent(const struct mock_conn *c) { return c->mock->sent; }
+
 void mock_listen(struct mock *m, int *port)
 {
     struct sockaddr_in at = { .sin_family = AF_INET,
@@ -271,6 +279,7 @@ void mock_listen(struct mock *m, int *port)
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || m->n_listeners == MAX_LISTENERS) die("socket");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (m->buffer) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &m->buffer, sizeof m->buffer); /* connections inherit it */
     if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 1024)) die("listen");
     if (getsockname(fd, (struct sockaddr *)&at, &len)) die("getsockname");
     *port = ntohs(at.sin_port);

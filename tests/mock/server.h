@@ -30,6 +30,10 @@ typedef void mock_handler(void *ctx, struct mock_conn *c, const struct mock_requ
 /* Listens on 127.0.0.1 and writes the port into *port (0: any free one).  Call once or more, then run. */
 struct mock *mock_new(mock_handler *handler, void *ctx);
 void mock_listen(struct mock *m, int *port);
+/* Before mock_listen: send buffers of about so many bytes, so that little is under way when a client dies. */
+void mock_buffer(struct mock *m, int bytes);
+/* Bytes handed to the kernel so far, heads and bodies of all connections. */
+uint64_t mock_sent(const struct mock_conn *c);
 /* Prints the ports on one line of stdout (whoever started the server waits for it) and serves until SIGTERM, SIGINT or
  * `seconds` have passed: a forgotten server goes by itself.  Then everything is freed. */
 void mock_run(struct mock *m, int seconds);
