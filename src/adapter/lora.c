@@ -1,21 +1,14 @@
-/* Making, switching and writing branches; reading a folder is lora_load.c. */
+/* Making and switching adapters; their folders are lora_save.c and lora_load.c, PiSSA is pissa.c. */
 #include "adapter/lora.h"
 
 #include "adapter/parts.h"
 #include "base/rng.h"
+#include "dataset/permute.h"
+#include "model/linear.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 /* ---- names ---- */
-
-/* "q_proj" of "model.layers.0.self_attn.q_proj" */
-static const char *last_part(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
 
 /* A target names a module by its whole path or by the end of it, at a dot. */
 bool weft_lora_matches(const char *path, struct weft_str target)
@@ -55,10 +48,19 @@ static enum weft_status check_settings(struct weft_model *m, const struct weft_l
                 "gate_proj, up_proj, down_proj, and all",
                 weft_escape(shown, sizeof shown, weft_str_c(s->targets[t])));
     }
+    for (size_t t = 0; t < s->n_tables; t++) {
+        char shown[120];
+        if (strcmp(s->tables[t], "embed_tokens") != 0 && strcmp(s->tables[t], "lm_head") != 0)
+            return weft_fail(err, WEFT_EARG, "additional_target: %s cannot be trained beside an adapter; expected "
+                             "embed_tokens or lm_head", weft_escape(shown, sizeof shown, weft_str_c(s->tables[t])));
+    }
+    if (s->pissa && s->dora) return weft_fail(err, WEFT_EARG, "pissa_init and use_dora exclude each other");
+    if (s->torch_rng && s->init != WEFT_LORA_KAIMING)
+        return weft_fail(err, WEFT_EARG, "init_rng: torch knows the uniform start only; lora_init: gaussian excludes it");
     return WEFT_OK;
 }
 
-/* ---- making ---- */
+/* ---- parts ---- */
 
 /* A branch with room for its values, and for gradients when it is trained. */
 struct weft_branch *weft_lora_branch(struct weft_arena *a, const struct weft_linear *l, size_t rank,
@@ -92,270 +94,242 @@ struct weft_branch *weft_lora_branch(struct weft_arena *a, const struct weft_lin
     return NULL;
 }
 
-/* Hangs the new branches on, in one step; layers without one lose theirs. */
-enum weft_status weft_lora_hang(struct weft_arena *a, struct weft_model *model, struct weft_branch *const *branches,
+enum weft_status weft_lora_add_dora(struct weft_arena *a, struct weft_model *model, struct weft_branch *const *branches,
+                                    bool train, struct weft_err *err)
+{
+    size_t n = weft_model_n_linears(model), work = 0;
+    for (size_t i = 0; i < n; i++)
+        if (branches[i])
+            work = weft_max_size(work, branches[i]->rank * (weft_model_linear(model, i)->n_out + branches[i]->rank));
+    float *scratch = WEFT_NEWS(a, float, work);
+    if (!scratch) return weft_fail_nomem(err, work * sizeof(float), "an adapter");
+    for (size_t i = 0; i < n; i++) {
+        size_t out = weft_model_linear(model, i)->n_out;
+        if (!branches[i]) continue;
+        struct weft_dora *d = branches[i]->dora = WEFT_NEW(a, struct weft_dora);
+        if (d)
+            *d = (struct weft_dora){ .m = WEFT_NEWS(a, float, out), .dm = train ? WEFT_NEWS(a, float, out) : NULL,
+                                     .inv = WEFT_NEWS(a, float, out), .k = WEFT_NEWS(a, float, out),
+                                     .w2 = WEFT_NEWS(a, float, out), .work = scratch };
+        if (!d || !d->m || (train && !d->dm) || !d->inv || !d->k || !d->w2)
+            return weft_fail_nomem(err, 5 * out * sizeof(float), "an adapter");
+    }
+    return WEFT_OK;
+}
+
+enum weft_status weft_lora_start_dora(struct weft_model *model, struct weft_branch *const *branches, bool fresh,
+                                      struct weft_pool *pool, struct weft_err *err)
+{
+    struct weft_compute c = { 0 };
+    struct weft_arena scratch = { 0 };
+    size_t n = weft_model_n_linears(model), widest = 0;
+    enum weft_status st = weft_compute_init(&c, NULL, pool, err);
+    for (size_t i = 0; i < n; i++) widest = weft_max_size(widest, weft_model_linear(model, i)->n_in);
+    float *row = WEFT_NEWS(&scratch, float, widest);
+    if (!st && !row) st = weft_fail_nomem(err, widest * sizeof(float), "an adapter");
+    for (size_t i = 0; !st && i < n; i++) {
+        struct weft_linear l = *weft_model_linear(model, i);
+        if (!branches[i]) continue;
+        if (l.branch && l.branch->whole) l.w = l.branch->whole;
+        l.branch = branches[i];
+        struct weft_dora *d = l.branch->dora;
+        weft_dora_measure(&c, &l, row);
+        /* B is zero: the length of W's rows */
+        for (size_t o = 0; fresh && o < l.n_out; o++) d->m[o] = (float)sqrt((double)d->w2[o]);
+        weft_dora_update(&c, &l);
+    }
+    weft_compute_clear(&c);
+    weft_arena_clear(&scratch);
+    return st;
+}
+
+/* ---- copies of tables ---- */
+
+static void base_table(const struct weft_model *m, bool head, const void **w, enum weft_dtype *type)
+{
+    const struct weft_table_copy *copy = head ? &m->head_copy : &m->embed_copy;
+    *w = copy->w ? copy->base : head ? m->head.w : m->embed;
+    *type = copy->w ? copy->base_type : head ? m->head.type : m->embed_type;
+}
+
+enum weft_status weft_lora_copy_table(struct weft_arena *a, struct weft_model *model, bool head, bool train,
+                                      struct weft_table_copy *out, struct weft_err *err)
+{
+    struct weft_compute c = { 0 };
+    size_t n = model->config.vocab_size * model->config.hidden_size;
+    struct weft_table_copy copy = { .w = WEFT_NEWS(a, float, n), .dw = train ? WEFT_NEWS(a, float, n) : NULL };
+    if (!copy.w || (train && !copy.dw)) return weft_fail_nomem(err, 2 * n * sizeof(float), "a copy of a table");
+    base_table(model, head, &copy.base, &copy.base_type);
+    enum weft_status st = weft_compute_init(&c, NULL, NULL, err);
+    if (st) return st;
+    struct weft_linear table = { .n_in = model->config.hidden_size, .n_out = model->config.vocab_size, .w = copy.base,
+                                 .type = copy.base_type };
+    weft_linear_rows(&c, &table, 0, table.n_out, copy.w);
+    weft_compute_clear(&c);
+    *out = copy;
+    return WEFT_OK;
+}
+
+static void set_tables(struct weft_model *m, bool on)
+{
+    if (m->embed_copy.w) {
+        m->embed = on ? m->embed_copy.w : m->embed_copy.base;
+        m->embed_type = on ? WEFT_F32 : m->embed_copy.base_type;
+        m->dembed = on ? m->embed_copy.dw : NULL;
+    }
+    if (m->head_copy.w) {
+        m->head.w = on ? m->head_copy.w : m->head_copy.base;
+        m->head.type = on ? WEFT_F32 : m->head_copy.base_type;
+        m->head.dw = on ? m->head_copy.dw : NULL;
+    }
+}
+
+/* ---- on the model ---- */
+
+static enum weft_status list_param(struct weft_arena *a, struct weft_params *params, struct weft_param p,
+                                   const char *module, const char *suffix, struct weft_err *err)
+{
+    p.decay = true;
+    p.name = weft_str_printf(a, "%s.%s", module, suffix).s;
+    return p.name ? weft_params_add(params, a, &p, err) : weft_fail_nomem(err, 256, "an adapter");
+}
+
+static enum weft_status list_table(const struct weft_model *m, struct weft_arena *a, struct weft_params *params,
+                                   const struct weft_table_copy *copy, const char *module, struct weft_err *err)
+{
+    if (!copy->w) return WEFT_OK;
+    return list_param(a, params, (struct weft_param){ .rows = m->config.vocab_size, .cols = m->config.hidden_size,
+                                                      .w = copy->w, .grad = copy->dw, .embedding = true },
+                      module, "weight", err);
+}
+
+/* All or nothing: the list grows before anything hangs. */
+enum weft_status weft_lora_hang(struct weft_arena *a, struct weft_model *model, const struct weft_lora_parts *parts,
                                 struct weft_params *params, struct weft_err *err)
 {
     size_t n = weft_model_n_linears(model);
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; !st && params && i < n; i++) {
         const struct weft_linear *l = weft_model_linear(model, i);
-        const struct weft_branch *b = branches[i];
+        const struct weft_branch *b = parts->branches[i];
         if (!b) continue;
-        struct weft_param pa = { .rows = b->rank, .cols = l->n_in, .w = b->a, .grad = b->da, .decay = true };
-        struct weft_param pb = { .rows = l->n_out, .cols = b->rank, .w = b->b, .grad = b->db, .decay = true };
-        pa.name = weft_str_printf(a, "%s.lora_A.weight", l->name).s;
-        pb.name = weft_str_printf(a, "%s.lora_B.weight", l->name).s;
-        if (!pa.name || !pb.name) return weft_fail_nomem(err, 256, "an adapter");
-        st = weft_params_add(params, a, &pa, err);
-        if (!st) st = weft_params_add(params, a, &pb, err);
+        struct weft_param pa = { .rows = b->rank, .cols = l->n_in, .w = b->a, .grad = b->da };
+        struct weft_param pb = { .rows = l->n_out, .cols = b->rank, .w = b->b, .grad = b->db };
+        st = list_param(a, params, pa, l->name, "lora_A.weight", err);
+        if (!st) st = list_param(a, params, pb, l->name, "lora_B.weight", err);
+        if (!st && b->dora)
+            st = list_param(a, params,
+                            (struct weft_param){ .rows = 1, .cols = l->n_out, .w = b->dora->m, .grad = b->dora->dm },
+                            l->name, "lora_magnitude_vector", err);
     }
-    for (size_t i = 0; !st && i < n; i++) weft_model_linear(model, i)->branch = branches[i];
-    return st;
+    if (!st && params) st = list_table(model, a, params, &parts->embed, "model.embed_tokens", err);
+    if (!st && params) st = list_table(model, a, params, &parts->head, "lm_head", err);
+    if (st) return st;
+
+    for (size_t i = 0; i < n; i++) {
+        struct weft_linear *l = weft_model_linear(model, i);
+        if (l->branch && l->branch->whole) l->w = l->branch->whole;
+        l->branch = parts->branches[i];
+        if (parts->residuals && parts->residuals[i]) l->w = l->branch->residual = parts->residuals[i];
+    }
+    set_tables(model, false);
+    model->embed_copy = parts->embed;
+    model->head_copy = parts->head;
+    set_tables(model, true);
+    return WEFT_OK;
+}
+
+/* ---- making ---- */
+
+/* torch's uniform_: 24 bits of each draw. */
+static float torch_uniform(struct weft_mt19937 *g, float low, float high)
+{
+    float u = (float)(weft_mt19937_u32(g) & 0xFFFFFF) * 0x1p-24f;
+    return u * (high - low) + low;
+}
+
+/* A of one module.  torch: peft makes each matrix three times, of which the last A stays (docs/adapter.md). */
+static void start(const struct weft_lora_settings *s, const struct weft_linear *l, struct weft_branch *b,
+                  struct weft_mt19937 *torch)
+{
+    size_t n = b->rank * l->n_in;
+    float bound = (float)(1 / sqrt((double)l->n_in));
+    struct weft_rng rng;
+    if (s->torch_rng) {
+        for (size_t k = 0; k < n + b->rank * l->n_out; k++) (void)weft_mt19937_u32(torch);
+        for (size_t k = 0; k < n; k++) b->a[k] = torch_uniform(torch, -bound, bound);
+        return;
+    }
+    /* a stream of its own for each module */
+    weft_rng_init(&rng, s->seed, WEFT_RNG_INIT, (uint64_t)1 << 32 | b->module_id);
+    bound = 1 / sqrtf((float)l->n_in);
+    for (size_t k = 0; k < n; k++)
+        b->a[k] = s->init == WEFT_LORA_GAUSSIAN ? weft_rng_normal(&rng) / (float)b->rank
+                                                : (2 * weft_rng_f32(&rng) - 1) * bound;
 }
 
 enum weft_status weft_lora_attach(struct weft_arena *a, struct weft_model *model, const struct weft_lora_settings *s,
                                   struct weft_params *params, struct weft_err *err)
 {
     size_t n = weft_model_n_linears(model);
+    struct weft_mt19937 torch;
+    struct weft_lora_parts parts = { 0 };
     enum weft_status st = check_settings(model, s, err);
     if (st) return st;
     double alpha = s->alpha > 0 ? s->alpha : 2 * (double)s->rank;
-    struct weft_branch **branches = WEFT_NEWS(a, struct weft_branch *, n);
-    if (!branches) return weft_fail_nomem(err, n * sizeof *branches, "an adapter");
+    parts.branches = WEFT_NEWS(a, struct weft_branch *, n);
+    if (!parts.branches) return weft_fail_nomem(err, n * sizeof *parts.branches, "an adapter");
+    weft_mt19937_init(&torch, s->seed);
     for (size_t i = 0; i < n; i++) {
         const struct weft_linear *l = weft_model_linear(model, i);
         if (!wanted(s, l->name)) continue;
-        branches[i] = weft_lora_branch(a, l, s->rank, alpha, s->dropout, s->rslora, i, params != NULL, err);
-        if (!branches[i]) return WEFT_ENOMEM;
-        /* Kaiming-uniform with slope sqrt 5, as PEFT; a stream of its own for each module */
-        struct weft_rng rng;
-        float bound = 1 / sqrtf((float)l->n_in);
-        weft_rng_init(&rng, s->seed, WEFT_RNG_INIT, (uint64_t)1 << 32 | i);
-        for (size_t k = 0; k < s->rank * l->n_in; k++) branches[i]->a[k] = (2 * weft_rng_f32(&rng) - 1) * bound;
+        parts.branches[i] = weft_lora_branch(a, l, s->rank, alpha, s->dropout, s->rslora, i, params != NULL, err);
+        if (!parts.branches[i]) return WEFT_ENOMEM;
+        if (!s->pissa) start(s, l, parts.branches[i], &torch);
     }
-    return weft_lora_hang(a, model, branches, params, err);
+    if (s->pissa) st = weft_lora_pissa(a, model, s, &parts, err);
+    if (!st && s->dora) st = weft_lora_add_dora(a, model, parts.branches, params != NULL, err);
+    if (!st && s->dora) st = weft_lora_start_dora(model, parts.branches, true, s->pool, err);
+    for (size_t i = 0; !st && i < s->n_tables; i++) {
+        bool head = strcmp(s->tables[i], "lm_head") == 0;
+        struct weft_table_copy *copy = head ? &parts.head : &parts.embed;
+        if (!copy->w) st = weft_lora_copy_table(a, model, head, params != NULL, copy, err);
+    }
+    return st ? st : weft_lora_hang(a, model, &parts, params, err);
+}
+
+void weft_lora_plus(struct weft_params *params, double ratio)
+{
+    for (size_t i = 0; i < params->n; i++) {
+        struct weft_param *p = &params->items[i];
+        if (p->rows == 1 || strstr(p->name, "lora_B")) p->lr_ratio = (float)ratio;
+    }
 }
 
 void weft_lora_enable(struct weft_model *model, bool enabled)
 {
     for (size_t i = 0; i < weft_model_n_linears(model); i++) {
-        struct weft_branch *b = weft_model_linear(model, i)->branch;
-        if (b) b->enabled = enabled;
+        struct weft_linear *l = weft_model_linear(model, i);
+        if (!l->branch) continue;
+        l->branch->enabled = enabled;
+        if (l->branch->whole) l->w = enabled ? l->branch->residual : l->branch->whole;
     }
+    set_tables(model, enabled);
 }
 
-size_t weft_lora_rank_sum(const struct weft_model *model)
+size_t weft_lora_held_bytes(const struct weft_model *model)
 {
-    size_t most = 0;
+    size_t floats = 0, work = 0;
     for (size_t i = 0; i < model->config.n_layers; i++) {
         const struct weft_layer *l = &model->layers[i];
         const struct weft_linear *const all[] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
-        size_t sum = 0;
-        for (size_t k = 0; k < WEFT_COUNT(all); k++) sum += all[k]->branch ? all[k]->branch->rank : 0;
-        most = weft_max_size(most, sum);
-    }
-    return most;
-}
-
-/* ---- writing ---- */
-
-/* The linear layers of a const model, in model order: an array in `a`. */
-static const struct weft_linear **list_linears(const struct weft_model *m, struct weft_arena *a, size_t *n)
-{
-    *n = weft_model_n_linears(m);
-    const struct weft_linear **list = WEFT_NEWS(a, const struct weft_linear *, *n);
-    for (size_t i = 0; list && i < m->config.n_layers; i++) {
-        const struct weft_layer *l = &m->layers[i];
-        const struct weft_linear *const all[] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
-        memcpy(&list[i * WEFT_COUNT(all)], all, sizeof all);
-    }
-    return list;
-}
-
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
-
-/* What PEFT calls target_modules: "q_proj" where every q_proj has a branch, else whole paths; sorted. */
-static size_t list_targets(const struct weft_linear *const *linears, size_t n, const char **targets)
-{
-    size_t n_targets = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool everywhere = true, seen = false;
-        const char *name = last_part(linears[i]->name);
-        if (!linears[i]->branch) continue;
-        for (size_t k = 0; k < n; k++)
-            if (!linears[k]->branch && !strcmp(last_part(linears[k]->name), name)) everywhere = false;
-        if (!everywhere) name = linears[i]->name;
-        for (size_t k = 0; k < n_targets && !seen; k++) seen = !strcmp(targets[k], name);
-        if (!seen) targets[n_targets++] = name;
-    }
-    if (n_targets) qsort(targets, n_targets, sizeof *targets, by_text);
-    return n_targets;
-}
-
-/* Modules whose rank (or alpha) is not that of the first, as a pattern for each. */
-static void write_patterns(struct weft_json_out *o, const struct weft_linear *const *linears, size_t n,
-                           const struct weft_branch *first, bool alpha)
-{
-    weft_json_out_object(o);
-    for (size_t i = 0; i < n; i++) {
-        const struct weft_branch *b = linears[i]->branch;
-        if (!b || (alpha ? b->alpha == first->alpha : b->rank == first->rank)) continue;
-        weft_json_out_key(o, linears[i]->name);
-        if (!alpha) weft_json_out_uint(o, b->rank);
-        else if (b->alpha == floor(b->alpha) && b->alpha < 1e15) weft_json_out_int(o, (int64_t)b->alpha);
-        else weft_json_out_double(o, b->alpha);
-    }
-    weft_json_out_object_end(o);
-}
-
-static void write_config(struct weft_buf *out, const struct weft_linear *const *linears, size_t n,
-                         const char *const *targets, size_t n_targets, const struct weft_branch *first,
-                         const char *base_model)
-{
-    enum { NOTHING, FALSE, TRUE, EMPTY, TEXT, NUMBER, OURS };
-    /* In the order of the file; what PEFT writes for an adapter without further features. */
-    static const struct {
-        const char *key;
-        int kind;
-        const char *text;
-    } keys[] = {
-        { "alpha_pattern", OURS, 0 }, { "auto_mapping", NOTHING, 0 }, { "base_model_name_or_path", OURS, 0 },
-        { "bias", TEXT, "none" }, { "corda_config", NOTHING, 0 }, { "eva_config", NOTHING, 0 }, { "exclude_modules", NOTHING, 0 },
-        { "fan_in_fan_out", FALSE, 0 }, { "inference_mode", TRUE, 0 }, { "init_lora_weights", TRUE, 0 },
-        { "layer_replication", NOTHING, 0 }, { "layers_pattern", NOTHING, 0 }, { "layers_to_transform", NOTHING, 0 },
-        { "loftq_config", EMPTY, 0 }, { "lora_alpha", OURS, 0 }, { "lora_bias", FALSE, 0 }, { "lora_dropout", OURS, 0 },
-        { "megatron_config", NOTHING, 0 }, { "megatron_core", TEXT, "megatron.core" }, { "modules_to_save", NOTHING, 0 },
-        { "peft_type", TEXT, "LORA" }, { "qalora_group_size", NUMBER, "16" }, { "r", OURS, 0 }, { "rank_pattern", OURS, 0 },
-        { "revision", NOTHING, 0 }, { "target_modules", OURS, 0 }, { "target_parameters", NOTHING, 0 },
-        { "task_type", TEXT, "CAUSAL_LM" }, { "trainable_token_indices", NOTHING, 0 }, { "use_dora", FALSE, 0 },
-        { "use_qalora", FALSE, 0 }, { "use_rslora", OURS, 0 },
-    };
-    struct weft_json_out o;
-    weft_json_out_init(&o, out);
-    o.indent = 2;
-    weft_json_out_object(&o);
-    for (size_t i = 0; i < WEFT_COUNT(keys); i++) {
-        const char *key = keys[i].key;
-        weft_json_out_key(&o, key);
-        switch (keys[i].kind) {
-        case NOTHING: weft_json_out_null(&o); continue;
-        case FALSE:
-        case TRUE: weft_json_out_bool(&o, keys[i].kind == TRUE); continue;
-        case EMPTY: weft_json_out_object(&o); weft_json_out_object_end(&o); continue;
-        case TEXT: weft_json_out_cstr(&o, keys[i].text); continue;
-        case NUMBER: weft_json_out_raw(&o, weft_str_c(keys[i].text)); continue;
-        }
-        if (!strcmp(key, "alpha_pattern")) write_patterns(&o, linears, n, first, true);
-        else if (!strcmp(key, "rank_pattern")) write_patterns(&o, linears, n, first, false);
-        else if (!strcmp(key, "base_model_name_or_path")) weft_json_out_cstr(&o, base_model ? base_model : "");
-        else if (!strcmp(key, "lora_alpha")) {
-            if (first->alpha == floor(first->alpha) && first->alpha < 1e15)
-                weft_json_out_int(&o, (int64_t)first->alpha);
-            else weft_json_out_double(&o, first->alpha);
-        } else if (!strcmp(key, "lora_dropout")) {
-            char text[32];
-            snprintf(text, sizeof text, "%.6g", (double)first->dropout);    /* 0.1, not the float nearest to it */
-            weft_json_out_double(&o, strtod(text, NULL));
-        } else if (!strcmp(key, "r")) weft_json_out_uint(&o, first->rank);
-        else if (!strcmp(key, "use_rslora")) weft_json_out_bool(&o, first->rslora);
-        else {
-            weft_json_out_array(&o);
-            for (size_t k = 0; k < n_targets; k++) weft_json_out_cstr(&o, targets[k]);
-            weft_json_out_array_end(&o);
+        for (size_t k = 0; k < WEFT_COUNT(all); k++) {
+            const struct weft_branch *b = all[k]->branch;
+            if (b && b->a0) floats += b->rank * (all[k]->n_in + all[k]->n_out);
+            if (!b || !b->dora) continue;
+            floats += 3 * all[k]->n_out;
+            work = weft_max_size(work, b->rank * (all[k]->n_out + b->rank));
         }
     }
-    weft_json_out_object_end(&o);
-    weft_buf_char(out, '\n');
-}
-
-static void write_fingerprints(struct weft_buf *out, const struct weft_lora_info *info)
-{
-    struct weft_json_out o;
-    weft_json_out_init(&o, out);
-    o.indent = 2;
-    weft_json_out_object(&o);
-    weft_json_out_key(&o, "base_sha256");
-    if (info && info->base_sha256) weft_json_out_cstr(&o, info->base_sha256);
-    else weft_json_out_null(&o);
-    weft_json_out_key(&o, "template_sha256");
-    if (info && info->template_sha256) weft_json_out_cstr(&o, info->template_sha256);
-    else weft_json_out_null(&o);
-    weft_json_out_key(&o, "weft_version");
-    weft_json_out_cstr(&o, WEFT_VERSION);
-    weft_json_out_object_end(&o);
-    weft_buf_char(out, '\n');
-}
-
-static enum weft_status write_text(struct weft_arena *a, const char *dir, const char *name,
-                                   struct weft_buf *text, struct weft_err *err)
-{
-    const char *path = weft_path_join(a, dir, name);
-    enum weft_status st = weft_buf_check(text, name, err);
-    if (!st && !path) st = weft_fail_nomem(err, 256, "a path");
-    return st ? st : weft_file_write(path, weft_buf_view(text), err);
-}
-
-enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
-                                const struct weft_lora_info *info, struct weft_err *err)
-{
-    struct weft_arena a = { 0 };
-    struct weft_buf config = { 0 }, fingerprints = { 0 };
-    const struct weft_branch *first = NULL;
-    struct weft_st_out *tensors;
-    const struct weft_linear **linears;
-    const char **targets, *path;
-    size_t n, n_tensors = 0, n_targets;
-    enum weft_status st = WEFT_OK;
-
-    linears = list_linears(model, &a, &n);
-    tensors = WEFT_NEWS(&a, struct weft_st_out, 2 * n);
-    targets = WEFT_NEWS(&a, const char *, n);
-    path = weft_path_join(&a, dir, "adapter_model.safetensors");
-    if (!linears || !tensors || !targets || !path) {
-        st = weft_fail_nomem(err, n * 2 * sizeof *tensors, "the list of tensors");
-        goto done;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct weft_branch *b = linears[i]->branch;
-        if (!b) continue;
-        if (!first) first = b;
-        for (int half = 0; half < 2; half++) {
-            const char *name =
-                weft_str_printf(&a, "base_model.model.%s.lora_%c.weight", linears[i]->name, half ? 'B' : 'A')
-                    .s;
-            const float *w = half ? b->b : b->a;
-            size_t rows = half ? linears[i]->n_out : b->rank, cols = half ? b->rank : linears[i]->n_in;
-            if (!name) {
-                st = weft_fail_nomem(err, 256, "the list of tensors");
-                goto done;
-            }
-            for (size_t k = 0; k < rows * cols; k++)
-                if (!isfinite(w[k])) {
-                    st = weft_fail_rule(err, WEFT_EINPUT, "B5",
-                                        "%s has a value that is not a number or infinite; such an adapter "
-                                        "is not written",
-                                        name);
-                    goto done;
-                }
-            tensors[n_tensors++] = (struct weft_st_out){ .name = name, .dtype = WEFT_ST_F32, .n_dims = 2,
-                .shape = { rows, cols },
-                                                         .data = w };
-        }
-    }
-    if (!first) {
-        st = weft_fail(err, WEFT_EARG, "the model has no adapter to save");
-        goto done;
-    }
-    n_targets = list_targets(linears, n, targets);
-    write_config(&config, linears, n, targets, n_targets, first, info ? info->base_model : NULL);
-    write_fingerprints(&fingerprints, info);
-    st = weft_safetensors_write(path, tensors, n_tensors, NULL, err);
-    if (!st) st = write_text(&a, dir, "adapter_config.json", &config, err);
-    if (!st) st = write_text(&a, dir, "weft.json", &fingerprints, err);
-done:
-    weft_buf_clear(&config);
-    weft_buf_clear(&fingerprints);
-    weft_arena_clear(&a);
-    return st;
+    return (floats + work) * sizeof(float);
 }

@@ -1,7 +1,11 @@
-/* adapter/lora.h - low-rank adapters on linear layers
+/* adapter/lora.h - low-rank adapters on linear layers, and trained copies of the tables beside them
  *
  * LoRA adds scale * B(A x) to a frozen y = Wx (arXiv:2106.09685, section 4.1); scale is lora_alpha / r, with rsLoRA
  * lora_alpha / sqrt(r) (arXiv:2312.03732).  B starts at zero, so a fresh adapter leaves every logit unchanged.
+ * DoRA (arXiv:2402.09353) stretches each row of W + scale * B A to a trained length, which starts as that of W.  PiSSA
+ * (arXiv:2404.02948) begins with the largest singular directions of W in A and B and takes them out of W; its files are
+ * plain LoRA of twice the rank over the original W.  LoRA+ (arXiv:2402.12354) gives B a higher rate.
+ * additional_target trains a copy of the token table or the head; a tied model is then tied no more (Q10).
  * Files are PEFT's: adapter_config.json and adapter_model.safetensors load in peft and vLLM unchanged, and theirs
  * load here.  Rules AD1-AD7 (docs/robustness.md).
  *
@@ -13,6 +17,11 @@
 
 #include "model/model.h"
 
+enum weft_lora_init {
+    WEFT_LORA_KAIMING,              /* U(-1/sqrt(n_in), 1/sqrt(n_in)) */
+    WEFT_LORA_GAUSSIAN              /* N(0, 1/rank^2) */
+};
+
 struct weft_lora_settings {
     size_t rank;                    /* 1..1024 */
     double alpha;                   /* 0: 2 * rank, as LLaMA-Factory */
@@ -20,11 +29,20 @@ struct weft_lora_settings {
     bool rslora;
     const char *const *targets;     /* "all", or module names: "q_proj" ... */
     size_t n_targets;
-    uint64_t seed;                  /* of A: Kaiming-uniform, U(-1/sqrt(n_in), 1/sqrt(n_in)) */
+    enum weft_lora_init init;       /* of A */
+    bool torch_rng;                 /* Kaiming-uniform draws from torch's generator, in peft's order */
+    uint64_t seed;
+    bool dora;
+    bool pissa;                     /* excludes dora */
+    int pissa_iter;                 /* steps of the subspace iteration; 0: 16; -1: exact singular vectors */
+    const char *const *tables;      /* additional_target: "embed_tokens", "lm_head" */
+    size_t n_tables;
+    struct weft_pool *pool;         /* for PiSSA and DoRA's norms; NULL: one thread */
 };
 
 /* Gives each target a branch A [r, n_in], B [n_out, r], f32; with `params` they are trainable and appended in model
- * order, A before B.  WEFT_EARG: no layer has such a name; the message lists the names there are. */
+ * order: A, B, the magnitudes of DoRA, and behind all the copies of tables.  What replaces base weights (PiSSA) lies
+ * in the model's arena.  WEFT_EARG: no layer has such a name; the message lists the names there are. */
 WEFT_MUST_USE enum weft_status weft_lora_attach(struct weft_arena *a, struct weft_model *model,
                                                 const struct weft_lora_settings *s,
                                                 struct weft_params *params, struct weft_err *err);
@@ -43,9 +61,13 @@ WEFT_MUST_USE enum weft_status weft_lora_load(struct weft_arena *a, struct weft_
                                               struct weft_params *params, struct weft_lora_info *info,
                                               struct weft_err *err);
 
-/* Switches all branches: base and tuned model side by side from one set of weights. */
+/* LoRA+: B, and vectors, learn at `ratio` times the rate. */
+void weft_lora_plus(struct weft_params *params, double ratio);
+
+/* Switches all branches and copies of tables, and with PiSSA the whole base back: base and tuned model side by side from
+ * one set of weights. */
 void weft_lora_enable(struct weft_model *model, bool enabled);
-/* Sum of ranks over the branches of one layer (the memory plan). */
-size_t weft_lora_rank_sum(const struct weft_model *model);
+/* Bytes that branches hold besides their values and gradients (the memory plan). */
+size_t weft_lora_held_bytes(const struct weft_model *model);
 
 #endif

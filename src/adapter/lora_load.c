@@ -20,7 +20,8 @@ struct loading {
     struct weft_json json;
     size_t rank;
     double alpha, dropout;
-    bool rslora;
+    bool rslora, dora;
+    bool embed, head;           /* modules_to_save */
     struct weft_err *err;
 };
 
@@ -57,11 +58,9 @@ static bool is_empty(const struct weft_json_value *v)
 static enum weft_status refuse_features(struct loading *l)
 {
     static const char *const must_be_off[] = {
-        "use_dora",
         "lora_bias",
         "fan_in_fan_out",
         "use_qalora",
-        "modules_to_save",
         "layer_replication",
         "trainable_token_indices",
         "target_parameters",
@@ -153,6 +152,17 @@ static enum weft_status read_config(struct loading *l, const char *dir)
     v = member(l, "use_rslora");
     if (v && v->kind != WEFT_JSON_BOOL) return bad(l, "AD2", "use_rslora", v, "true or false");
     l->rslora = v && v->boolean;
+    v = member(l, "use_dora");
+    if (v && v->kind != WEFT_JSON_BOOL) return bad(l, "AD2", "use_dora", v, "true or false");
+    l->dora = v && v->boolean;
+    v = member(l, "modules_to_save");
+    if (v && v->kind != WEFT_JSON_ARRAY) return bad(l, "AD2", "modules_to_save", v, "a list");
+    for (size_t i = 0; v && i < v->n; i++) {
+        bool named = v->items[i].kind == WEFT_JSON_STRING;
+        if (named && weft_lora_matches("model.embed_tokens", v->items[i].text)) l->embed = true;
+        else if (named && weft_str_is(v->items[i].text, "lm_head")) l->head = true;
+        else return bad(l, "AD2", "modules_to_save", &v->items[i], "embed_tokens or lm_head");
+    }
     return refuse_features(l);
 }
 
@@ -219,20 +229,35 @@ static void offend(struct offenders *o, struct weft_str name, const char *what)
     weft_buf_cstr(&o->text, what);
 }
 
-/* "base_model.model.X.lora_A.default.weight" -> X and 'A'; false: another kind of name. */
-static bool split_name(struct weft_str name, struct weft_str *module, int *half)
+/* The tensors of a module, and of a copied table. */
+enum part { PART_A, PART_B, PART_M, N_PARTS, PART_TABLE = N_PARTS };
+
+/* "base_model.model.X.lora_A.default.weight" -> X and PART_A; false: another kind of name. */
+static bool split_name(struct weft_str name, struct weft_str *module, enum part *part)
 {
-    static const char *const ends[2][2] = { { ".lora_A.weight", ".lora_A.default.weight" },
-                                            { ".lora_B.weight", ".lora_B.default.weight" } };
+    static const struct {
+        const char *end;
+        enum part part;
+    } ends[] = {
+        { ".lora_A.weight", PART_A },
+        { ".lora_A.default.weight", PART_A },
+        { ".lora_B.weight", PART_B },
+        { ".lora_B.default.weight", PART_B },
+        { ".lora_magnitude_vector", PART_M },
+        { ".lora_magnitude_vector.weight", PART_M },
+        { ".lora_magnitude_vector.default.weight", PART_M },
+        { ".modules_to_save.default.weight", PART_TABLE },
+        { ".modules_to_save.weight", PART_TABLE },
+        { ".weight", PART_TABLE },
+    };
     const struct weft_str prefix = WEFT_STR("base_model.model.");
     if (weft_str_starts(name, prefix)) name = weft_str_skip(name, prefix.len);
-    for (int h = 0; h < 2; h++)
-        for (int k = 0; k < 2; k++)
-            if (weft_str_ends(name, weft_str_c(ends[h][k]))) {
-                *module = weft_str_sub(name, 0, name.len - strlen(ends[h][k]));
-                *half = h;
-                return true;
-            }
+    for (size_t i = 0; i < WEFT_COUNT(ends); i++)
+        if (weft_str_ends(name, weft_str_c(ends[i].end))) {
+            *module = weft_str_sub(name, 0, name.len - strlen(ends[i].end));
+            *part = ends[i].part;
+            return true;
+        }
     return false;
 }
 
@@ -256,47 +281,84 @@ static void copy_values(float *out, const struct weft_st_tensor *t)
     }
 }
 
-/* Sorts the file's tensors to modules: pairs [n_linears][A, B]. */
+/* Of an adapter file, sorted. */
+struct sorted {
+    const struct weft_st_tensor *(*parts)[N_PARTS];     /* [n_linears] */
+    const struct weft_st_tensor *embed, *head;
+};
+
+static bool has_shape(const struct weft_st_tensor *t, size_t rows, size_t cols)
+{
+    if (!rows) return t->n_elements == cols && (t->n_dims == 1 || (t->n_dims == 2 && t->shape[0] == 1));
+    return t->n_dims == 2 && t->shape[0] == rows && t->shape[1] == cols;
+}
+
+static void check_shape(struct offenders *o, const struct weft_st_tensor *t, size_t rows, size_t cols,
+                        enum weft_lang lang)
+{
+    char what[160];
+    if (has_shape(t, rows, cols)) return;
+    snprintf(what, sizeof what, weft_tr(lang, "has shape [%zu, %zu] (expected [%zu, %zu])"),
+             t->n_dims > 0 ? t->shape[0] : 0, t->n_dims > 1 ? t->shape[1] : 0, rows ? rows : cols, rows ? cols : 0);
+    offend(o, t->name, what);
+}
+
+/* The copies of tables that the configuration names, and no others. */
+static void check_table(struct loading *l, struct offenders *o, const struct weft_st_tensor *t, bool named,
+                        const char *module, enum weft_lang lang)
+{
+    const struct weft_config *c = &l->model->config;
+    if (named && !t) offend(o, weft_str_c(module), weft_tr(lang, "is named in modules_to_save and has no tensor here"));
+    if (!named && t) offend(o, t->name, weft_tr(lang, "is not named in modules_to_save"));
+    if (t) check_shape(o, t, c->vocab_size, c->hidden_size, lang);
+}
+
+/* Sorts the file's tensors to modules. */
 static enum weft_status sort_tensors(struct loading *l, const char *path, const struct weft_safetensors *f,
-                                     const struct weft_st_tensor *(*pairs)[2])
+                                     struct sorted *sorted)
 {
     enum weft_lang lang = l->err ? l->err->lang : WEFT_LANG_EN;
     struct offenders o = { 0 };
     size_t n = weft_model_n_linears(l->model);
-    char what[160];
     enum weft_status st = WEFT_OK;
 
     for (size_t i = 0; i < f->n; i++) {
-        const struct weft_st_tensor *t = &f->tensors[i];
-        struct weft_str module;
-        int half;
-        size_t k = split_name(t->name, &module, &half) ? find_linear(l->model, module) : n;
-        if (k == n) offend(&o, t->name, weft_tr(lang, "belongs to no linear layer of this model"));
-        else if (pairs[k][half]) offend(&o, t->name, weft_tr(lang, "stands there twice"));
+        const struct weft_st_tensor *t = &f->tensors[i], **place = NULL;
+        struct weft_str module = { 0 };
+        enum part part = N_PARTS;
+        if (split_name(t->name, &module, &part)) {
+            size_t k = part == PART_TABLE ? n : find_linear(l->model, module);
+            if (k < n) place = &sorted->parts[k][part];
+            else if (part == PART_TABLE && weft_str_is(module, "model.embed_tokens")) place = &sorted->embed;
+            else if (part == PART_TABLE && weft_str_is(module, "lm_head")) place = &sorted->head;
+        }
+        if (!place) offend(&o, t->name, weft_tr(lang, "belongs to no linear layer of this model"));
+        else if (*place) offend(&o, t->name, weft_tr(lang, "stands there twice"));
         else if (t->dtype != WEFT_ST_F32 && t->dtype != WEFT_ST_BF16 && t->dtype != WEFT_ST_F16)
             offend(&o, t->name, weft_tr(lang, "is not of type F32, BF16 or F16"));
-        else pairs[k][half] = t;
+        else *place = t;
     }
     for (size_t i = 0; i < n; i++) {
         const struct weft_linear *linear = weft_model_linear(l->model, i);
-        const struct weft_st_tensor *a = pairs[i][0], *b = pairs[i][1];
+        const struct weft_st_tensor *a = sorted->parts[i][PART_A], *b = sorted->parts[i][PART_B];
+        const struct weft_st_tensor *m = sorted->parts[i][PART_M];
         double rank = (double)l->rank;
-        if (!a && !b) continue;
+        if (!a && !b && !m) continue;
         if (!a || !b) {
-            offend(&o, (a ? a : b)->name, weft_tr(lang, a ? "has no lora_B beside it" : "has no lora_A beside it"));
+            offend(&o, (a ? a : b ? b : m)->name,
+                   weft_tr(lang, a ? "has no lora_B beside it" : "has no lora_A beside it"));
             continue;
         }
+        if (l->dora && !m) offend(&o, a->name, weft_tr(lang, "has no lora_magnitude_vector beside it, as use_dora asks"));
+        if (!l->dora && m) offend(&o, m->name, weft_tr(lang, "belongs to DoRA, and use_dora is off"));
         st = look_up_pattern(l, "rank_pattern", linear->name, &rank);
         if (st) goto done;
-        for (int half = 0; half < 2; half++) {
-            const struct weft_st_tensor *t = pairs[i][half];
-            size_t rows = half ? linear->n_out : (size_t)rank, cols = half ? (size_t)rank : linear->n_in;
-            if (t->n_dims == 2 && t->shape[0] == rows && t->shape[1] == cols) continue;
-            snprintf(what, sizeof what, weft_tr(lang, "has shape [%zu, %zu] (expected [%zu, %zu])"),
-                     t->n_dims > 0 ? t->shape[0] : 0, t->n_dims > 1 ? t->shape[1] : 0, rows, cols);
-            offend(&o, t->name, what);
-        }
+        check_shape(&o, a, (size_t)rank, linear->n_in, lang);
+        check_shape(&o, b, linear->n_out, (size_t)rank, lang);
+        if (m) check_shape(&o, m, 0, linear->n_out, lang);
     }
+    check_table(l, &o, sorted->embed, l->embed, "model.embed_tokens", lang);
+    check_table(l, &o, sorted->head, l->head, "lm_head", lang);
     if (o.n)
         st = weft_fail_rule(l->err, WEFT_EINPUT, "AD4",
                             "%s: %zu tensors do not fit the model and adapter_config.json: %s%s", path, o.n,
@@ -307,7 +369,7 @@ done:
 }
 
 /* Where the targets are a plain list, each module they name must have its tensors. */
-static enum weft_status check_targets(struct loading *l, const char *path, const struct weft_st_tensor *(*pairs)[2])
+static enum weft_status check_targets(struct loading *l, const char *path, const struct sorted *sorted)
 {
     const struct weft_json_value *targets = member(l, "target_modules");
     if (!targets || targets->kind != WEFT_JSON_ARRAY || member(l, "layers_to_transform")
@@ -315,7 +377,7 @@ static enum weft_status check_targets(struct loading *l, const char *path, const
         return WEFT_OK;
     for (size_t i = 0; i < weft_model_n_linears(l->model); i++) {
         const char *name = weft_model_linear(l->model, i)->name;
-        if (pairs[i][0]) continue;
+        if (sorted->parts[i][PART_A]) continue;
         for (size_t k = 0; k < targets->n; k++)
             if (targets->items[k].kind == WEFT_JSON_STRING && weft_lora_matches(name, targets->items[k].text))
                 return weft_fail_rule(l->err, WEFT_EINPUT, "AD4",
@@ -325,43 +387,70 @@ static enum weft_status check_targets(struct loading *l, const char *path, const
     return WEFT_OK;
 }
 
+static enum weft_status check_finite(struct loading *l, const char *path, const char *module, const float *w, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (!isfinite(w[k]))
+            return weft_fail_rule(l->err, WEFT_EINPUT, "AD5",
+                                  "%s: the branch of %s has a value that is not a number or infinite", path, module);
+    return WEFT_OK;
+}
+
+static enum weft_status read_branch(struct loading *l, struct weft_arena *a, const char *path, size_t i,
+                                    const struct weft_st_tensor *const parts[N_PARTS], bool train,
+                                    struct weft_branch **out)
+{
+    const struct weft_linear *linear = weft_model_linear(l->model, i);
+    double alpha = l->alpha;
+    size_t rank = parts[PART_A]->shape[0];
+    enum weft_status st = look_up_pattern(l, "alpha_pattern", linear->name, &alpha);
+    if (st) return st;
+    struct weft_branch *b = weft_lora_branch(a, linear, rank, alpha, l->dropout, l->rslora, i, train, l->err);
+    if (!b) return WEFT_ENOMEM;
+    *out = b;
+    copy_values(b->a, parts[PART_A]);
+    copy_values(b->b, parts[PART_B]);
+    st = check_finite(l, path, linear->name, b->a, rank * linear->n_in);
+    return st ? st : check_finite(l, path, linear->name, b->b, rank * linear->n_out);
+}
+
+static enum weft_status read_table(struct loading *l, struct weft_arena *a, const char *path, bool head, bool train,
+                                   const struct weft_st_tensor *t, struct weft_table_copy *out)
+{
+    if (!t) return WEFT_OK;
+    enum weft_status st = weft_lora_copy_table(a, l->model, head, train, out, l->err);
+    if (st) return st;
+    copy_values(out->w, t);
+    return check_finite(l, path, head ? "lm_head" : "model.embed_tokens", out->w, t->n_elements);
+}
+
 static enum weft_status read_tensors(struct loading *l, struct weft_arena *a, const char *dir,
-                                     struct weft_branch **branches, bool train)
+                                     struct weft_lora_parts *parts, bool train)
 {
     struct weft_safetensors f = { 0 };
+    struct sorted sorted = { 0 };
     size_t n = weft_model_n_linears(l->model);
     const char *path = weft_path_join(&l->scratch, dir, "adapter_model.safetensors");
-    const struct weft_st_tensor *(*pairs)[2] = weft_arena_calloc(&l->scratch, n, sizeof *pairs);
     enum weft_status st;
 
-    if (!path || !pairs) return weft_fail_nomem(l->err, n * sizeof *pairs, "an adapter");
+    sorted.parts = weft_arena_calloc(&l->scratch, n, sizeof *sorted.parts);
+    if (!path || !sorted.parts) return weft_fail_nomem(l->err, n * sizeof *sorted.parts, "an adapter");
     st = weft_safetensors_open(&f, &l->scratch, path, l->err);
-    if (!st) st = sort_tensors(l, path, &f, pairs);
-    if (!st) st = check_targets(l, path, pairs);
-    for (size_t i = 0; !st && i < n; i++) {
-        const struct weft_linear *linear = weft_model_linear(l->model, i);
-        double alpha = l->alpha;
-        if (!pairs[i][0]) continue;
-        st = look_up_pattern(l, "alpha_pattern", linear->name, &alpha);
-        if (st) break;
-        size_t rank = pairs[i][0]->shape[0];
-        struct weft_branch *b = branches[i] =
-            weft_lora_branch(a, linear, rank, alpha, l->dropout, l->rslora, i, train, l->err);
-        if (!b) {
-            st = WEFT_ENOMEM;
-            break;
-        }
-        copy_values(b->a, pairs[i][0]);
-        copy_values(b->b, pairs[i][1]);
-        for (size_t k = 0; !st && k < rank * linear->n_in; k++)
-            if (!isfinite(b->a[k])) st = WEFT_EINPUT;
-        for (size_t k = 0; !st && k < rank * linear->n_out; k++)
-            if (!isfinite(b->b[k])) st = WEFT_EINPUT;
-        if (st)
-            st = weft_fail_rule(l->err, st, "AD5",
-                                "%s: the branch of %s has a value that is not a number or infinite", path,
-                                linear->name);
+    if (!st) st = sort_tensors(l, path, &f, &sorted);
+    if (!st) st = check_targets(l, path, &sorted);
+    for (size_t i = 0; !st && i < n; i++)
+        if (sorted.parts[i][PART_A])
+            st = read_branch(l, a, path, i, sorted.parts[i], train, &parts->branches[i]);
+    if (!st && l->dora) st = weft_lora_add_dora(a, l->model, parts->branches, train, l->err);
+    for (size_t i = 0; !st && l->dora && i < n; i++) {
+        if (!parts->branches[i]) continue;
+        copy_values(parts->branches[i]->dora->m, sorted.parts[i][PART_M]);
+        st = check_finite(l, path, weft_model_linear(l->model, i)->name, parts->branches[i]->dora->m,
+                          sorted.parts[i][PART_M]->n_elements);
     }
+    if (!st && l->dora) st = weft_lora_start_dora(l->model, parts->branches, false, NULL, l->err);
+    if (!st) st = read_table(l, a, path, false, train, sorted.embed, &parts->embed);
+    if (!st) st = read_table(l, a, path, true, train, sorted.head, &parts->head);
     weft_safetensors_close(&f);
     return st;
 }
@@ -408,14 +497,14 @@ enum weft_status weft_lora_load(struct weft_arena *a, struct weft_model *model, 
 {
     struct loading l = { .model = model, .err = err };
     struct weft_lora_info found;
-    struct weft_branch **branches = WEFT_NEWS(a, struct weft_branch *, weft_model_n_linears(model));
+    struct weft_lora_parts parts = { .branches = WEFT_NEWS(a, struct weft_branch *, weft_model_n_linears(model)) };
     enum weft_status st;
 
-    if (!branches) return weft_fail_nomem(err, weft_model_n_linears(model) * sizeof *branches, "an adapter");
+    if (!parts.branches) return weft_fail_nomem(err, weft_model_n_linears(model) * sizeof *parts.branches, "an adapter");
     st = read_config(&l, dir);
-    if (!st) st = read_tensors(&l, a, dir, branches, params != NULL);
+    if (!st) st = read_tensors(&l, a, dir, &parts, params != NULL);
     if (!st) st = read_fingerprints(&l, a, dir, &found);
-    if (!st) st = weft_lora_hang(a, model, branches, params, err);
+    if (!st) st = weft_lora_hang(a, model, &parts, params, err);
     if (!st && info) *info = found;
     weft_arena_clear(&l.scratch);
     return st;

@@ -458,7 +458,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
                       .base = s.start_sha },
     };
     if (!st) {
-        job.branch_rank_sum = weft_lora_rank_sum(s.model);
+        job.held_bytes = weft_lora_held_bytes(s.model);
         print_model(&s);
         print_data(&s);
         st = weft_memory_plan(&job, &plan, &cli->err);

@@ -26,12 +26,13 @@ struct weft_kv {
     float *new_k, *new_v;       /* [block, n_kv_heads, d] */
     float *gate, *up;           /* [block, F] */
     float *t;                   /* [block, max_rank] */
-    size_t max_rank;
+    size_t max_rank, dora_wide;
+    float *dora;                /* [block, dora_wide] */
     float *last;                /* [D] */
     float *rope_cos, *rope_sin;
 };
 
-/* Which branches are on. */
+/* Which branches and copies of tables are on. */
 static uint64_t branches_of(struct weft_model *m)
 {
     uint64_t sum = 0;
@@ -40,7 +41,8 @@ static uint64_t branches_of(struct weft_model *m)
         const struct weft_branch *on = b && b->enabled ? b : NULL;
         sum = weft_xxh3(&on, sizeof on, sum);
     }
-    return sum;
+    const void *tables[] = { m->embed, m->head.w };
+    return weft_xxh3(tables, sizeof tables, sum);
 }
 
 static size_t highest_rank(struct weft_model *m)
@@ -49,6 +51,16 @@ static size_t highest_rank(struct weft_model *m)
     for (size_t i = 0; i < weft_model_n_linears(m); i++) {
         const struct weft_branch *b = weft_model_linear(m, i)->branch;
         if (b) most = weft_max_size(most, b->rank);
+    }
+    return most;
+}
+
+static size_t widest_dora(struct weft_model *m)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < weft_model_n_linears(m); i++) {
+        const struct weft_linear *l = weft_model_linear(m, i);
+        if (l->branch && l->branch->dora) most = weft_max_size(most, l->n_out);
     }
     return most;
 }
@@ -71,6 +83,7 @@ enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struc
     kv->cap = cap;
     kv->block = block;
     kv->max_rank = highest_rank(m);
+    kv->dora_wide = widest_dora(m);
     kv->ids = WEFT_NEWS(a, int32_t, cap);
     kv->pos = WEFT_NEWS(a, int32_t, block);
     kv->k = WEFT_NEWS(a, float *, cfg->n_layers);
@@ -94,6 +107,7 @@ enum weft_status weft_kv_new(struct weft_kv **out, struct weft_compute *c, struc
         { &kv->gate, block * F },
         { &kv->up, block * F },
         { &kv->t, block * kv->max_rank },
+        { &kv->dora, block * kv->dora_wide },
         { &kv->last, D },
     };
     for (size_t i = 0; ok && i < WEFT_COUNT(scratch); i++)
@@ -176,7 +190,7 @@ enum weft_status weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n
     struct weft_model *m = kv->model;
     const struct weft_config *c = &m->config;
     struct weft_run run = { 0 };
-    size_t D = c->hidden_size, rank = highest_rank(m), in_block = 0;
+    size_t D = c->hidden_size, rank = highest_rank(m), wide = widest_dora(m), in_block = 0;
 
     if (!kv->len) kv->branches = branches_of(m);
     if (weft_kv_stale(kv))
@@ -197,7 +211,14 @@ enum weft_status weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n
         if (!kv->t) return weft_fail_nomem(err, kv->block * rank * sizeof(float), "a context");
         kv->max_rank = rank;
     }
+    if (wide > kv->dora_wide) {
+        kv->dora = WEFT_NEWS(&kv->arena, float, kv->block * wide);
+        if (!kv->dora) return weft_fail_nomem(err, kv->block * wide * sizeof(float), "a context");
+        kv->dora_wide = wide;
+    }
     weft_run_begin(&run, kv->compute, m);
+    run.dora = kv->dora;
+    if (!kv->len) weft_model_dora_update(run.compute, m);
     for (size_t at = 0; at < n; at += in_block) {
         in_block = weft_min_size(kv->block, n - at);
         for (size_t i = 0; i < in_block; i++) kv->pos[i] = (int32_t)(kv->len + i);

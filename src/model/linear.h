@@ -2,6 +2,10 @@
  *
  *   y = x W^T + b + scale * (drop(x) A^T) B^T
  *
+ * and with DoRA, d = drop(x), k = m / |W + scale B A| by row:
+ *
+ *   y = (x - d) W^T + b + k (d W^T + scale * (d A^T) B^T)
+ *
  * Backward comes in two halves, because a caller that recomputes x has it only after dx exists: first the half that
  * needs no x (dx, and dt = scale * dy B), then the half that does (dW, db, dA, dB).  arXiv:2106.09685; docs/adapter.md.
  */
@@ -16,6 +20,7 @@ struct weft_run {
     bool was_exact;                 /* compute->exact before */
     bool dropout;                   /* a training pass */
     uint64_t seed, micro_step;      /* name the masks */
+    float *dora;                    /* scratch [T, n_out], where a branch has DoRA */
 };
 
 /* An exact model multiplies in f32 for the time of the run. */
@@ -37,6 +42,15 @@ static inline bool weft_linear_wants_x(const struct weft_linear *l)
 {
     return l->dw || (weft_linear_branched(l) && l->branch->da);
 }
+
+/* Rows row ... row + n - 1 of the weights as f32, out [n, n_in]. */
+void weft_linear_rows(struct weft_compute *c, const struct weft_linear *l, size_t row, size_t n, float *out);
+/* |W|^2 of each row into l->branch->dora->w2; once, the weights are frozen.  tmp [n_in]. */
+void weft_dora_measure(struct weft_compute *c, const struct weft_linear *l, float *tmp);
+/* inv and k of a DoRA branch from A, B and m as they are. */
+void weft_dora_update(struct weft_compute *c, const struct weft_linear *l);
+/* The same for every branch that is trained: A, B and m may have moved since the last pass. */
+void weft_model_dora_update(struct weft_compute *c, const struct weft_model *m);
 
 /* y [T, n_out] = (or +=) the layer of x [T, n_in].  With a branch t [T, rank] receives drop(x) A^T; x_drop [T, n_in]
  * is scratch for dropout and may be x itself when x is not needed afterwards. */

@@ -128,27 +128,95 @@ static void widen(float *y, const struct weft_slot *s)
     }
 }
 
+static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, const struct weft_slot *s,
+                                   struct weft_params *params, struct weft_err *err)
+{
+    size_t n = s->rows * s->cols;
+    bool head = s->kind == WEFT_SLOT_WEIGHT && s->layer == m->config.n_layers;
+    struct weft_param param = {
+        .name = s->name, .rows = s->rows, .cols = s->cols, .w = weft_arena_alloc(a, n * sizeof(float)),
+        .grad = WEFT_NEWS(a, float, n), .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
+        .embedding = s->kind == WEFT_SLOT_EMBED || head,
+    };
+    if (!param.w || !param.grad)
+        return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
+    widen(param.w, s);
+    weft_slot_set(m, s, param.w, WEFT_F32);
+    weft_slot_set_grad(m, s, param.grad);
+    return weft_params_add(params, a, &param, err);
+}
+
 enum weft_status weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params,
                                       struct weft_err *err)
 {
     struct weft_slot *slots;
     size_t n_slots;
     enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
+    for (size_t i = 0; !st && i < n_slots; i++) st = train_slot(m, a, &slots[i], params, err);
+    return st;
+}
+
+/* ---- freeze training ---- */
+
+/* "self_attn" of "model.layers.3.self_attn.q_proj.weight"; "lm_head" of "lm_head.weight", "norm" of
+ * "model.norm.weight". */
+static struct weft_str module_of(const struct weft_model *m, const struct weft_slot *s)
+{
+    struct weft_str name = weft_str_c(s->name);
+    int dots = s->layer < m->config.n_layers ? 3 : weft_str_starts(name, WEFT_STR("model.")) ? 1 : 0;
+    for (; dots; dots--) name = weft_str_skip(name, weft_str_find(name, WEFT_STR("."), 0) + 1);
+    return weft_str_sub(name, 0, weft_str_find(name, WEFT_STR("."), 0));
+}
+
+static bool is_among(struct weft_str module, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (weft_str_is(module, names[i]) || !strcmp(names[i], "all")) return true;
+    return false;
+}
+
+/* Every name must be that of a module: of the layers, or beside them. */
+static enum weft_status check_modules(const struct weft_model *m, const struct weft_slot *slots, size_t n_slots,
+                                      const char *key, const char *const *names, size_t n, bool in_layers,
+                                      struct weft_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        char shown[120];
+        if (in_layers && !strcmp(names[i], "all")) continue;
+        while (k < n_slots && ((slots[k].layer < m->config.n_layers) != in_layers
+                               || !weft_str_is(module_of(m, &slots[k]), names[i])))
+            k++;
+        if (k < n_slots) continue;
+        if (!in_layers && !strcmp(names[i], "lm_head"))
+            return weft_fail(err, WEFT_EARG, "%s: the head of this model is its token table; name embed_tokens", key);
+        return weft_fail(err, WEFT_EARG,
+                         in_layers ? "%s: layers have no module %s; there are all, self_attn, mlp, input_layernorm and "
+                                     "post_attention_layernorm"
+                                   : "%s: there is no module %s; there are embed_tokens, norm and lm_head",
+                         key, weft_escape(shown, sizeof shown, weft_str_c(names[i])));
+    }
+    return WEFT_OK;
+}
+
+enum weft_status weft_model_train_some(struct weft_model *m, struct weft_arena *a, const struct weft_freeze *f,
+                                       struct weft_params *params, struct weft_err *err)
+{
+    size_t n_slots, L = m->config.n_layers, n = (size_t)(f->layers < 0 ? -(f->layers + 1) : f->layers);
+    if (f->layers < 0) n++;                     /* so that INT64_MIN has its magnitude too */
+    n = weft_min_size(n, L);
+    size_t from = f->layers < 0 ? 0 : L - n;
+    struct weft_slot *slots;
+    enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
+    if (!st)
+        st = check_modules(m, slots, n_slots, "freeze_trainable_modules", f->modules, f->n_modules, true, err);
+    if (!st) st = check_modules(m, slots, n_slots, "freeze_extra_modules", f->extra, f->n_extra, false, err);
     for (size_t i = 0; !st && i < n_slots; i++) {
         const struct weft_slot *s = &slots[i];
-        size_t n = s->rows * s->cols;
-        bool head = s->kind == WEFT_SLOT_WEIGHT && s->layer == m->config.n_layers;
-        struct weft_param param = {
-            .name = s->name, .rows = s->rows, .cols = s->cols, .w = weft_arena_alloc(a, n * sizeof(float)),
-            .grad = WEFT_NEWS(a, float, n), .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
-            .embedding = s->kind == WEFT_SLOT_EMBED || head,
-        };
-        if (!param.w || !param.grad)
-            return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
-        widen(param.w, s);
-        weft_slot_set(m, s, param.w, WEFT_F32);
-        weft_slot_set_grad(m, s, param.grad);
-        st = weft_params_add(params, a, &param, err);
+        struct weft_str module = module_of(m, s);
+        bool wanted = s->layer == L ? is_among(module, f->extra, f->n_extra)
+                                    : s->layer >= from && s->layer < from + n && is_among(module, f->modules, f->n_modules);
+        if (wanted) st = train_slot(m, a, s, params, err);
     }
     return st;
 }

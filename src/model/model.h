@@ -49,15 +49,37 @@ WEFT_MUST_USE enum weft_status weft_params_add(struct weft_params *p, struct wef
 
 /* ---- layers ---- */
 
-/* A low-rank branch: y += scale * B(A drop(x)).  Made by adapter/lora.h. */
+/* DoRA (arXiv:2402.09353): row o of W + scale B A is stretched to length m[o].  Its length as it is counts as constant
+ * in the backward pass. */
+struct weft_dora {
+    float *m, *dm;          /* [n_out] the magnitude of each row; gradient, NULL when not trained */
+    float *inv, *k;         /* [n_out] 1 / |W + scale B A| and m times that, as of the last weft_dora_update */
+    float *w2;              /* [n_out] |W|^2 of each row */
+    float *work;            /* scratch of the update, shared by the branches of an adapter */
+};
+
+/* A low-rank branch: y += scale * B(A drop(x)), with DoRA y = bias + k * (W + scale B A)(drop(x)) + W (x - drop(x)).
+ * Made by adapter/lora.h. */
 struct weft_branch {
     size_t rank;
     float scale, dropout;
     float *a, *b;           /* A [rank, n_in], B [n_out, rank] */
     float *da, *db;         /* gradients, NULL when not trained */
+    struct weft_dora *dora; /* NULL: plain */
+    const float *a0, *b0;   /* PiSSA: where A and B began; NULL: another method */
+    const void *whole;      /* PiSSA: W; the layer's w lacks scale * B0 A0 while the branch is on */
+    const void *residual;   /* that w */
     bool enabled, rslora;
     double alpha;           /* scale is alpha / rank, with rslora alpha / sqrt(rank) */
     uint32_t module_id;     /* place in the list of linears; names its dropout stream */
+};
+
+/* The token table or the head as an adapter trains it: a copy that takes the place of the base's.  Made by
+ * adapter/lora.h. */
+struct weft_table_copy {
+    float *w, *dw;          /* [V, D]; w NULL: there is none; dw NULL: not trained */
+    const void *base;       /* what the model held before, and its type */
+    enum weft_dtype base_type;
 };
 
 struct weft_linear {
@@ -92,6 +114,7 @@ struct weft_model {
     float *dembed;
     struct weft_norm norm;
     struct weft_linear head;                    /* w == embed when tied */
+    struct weft_table_copy embed_copy, head_copy;   /* a model that has one is not tied any more (Q10) */
     float *rope_cos, *rope_sin;                 /* [max positions asked for, head_dim / 2] */
     size_t n_positions;
     bool exact;
@@ -113,6 +136,12 @@ WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const 
                                                  uint64_t seed, const struct weft_model_settings *s,
                                                  struct weft_err *err);
 void weft_model_free(struct weft_model *m);
+
+/* The head is the token table: by config.json, unless an adapter has given one of them a copy. */
+static inline bool weft_model_tied(const struct weft_model *m)
+{
+    return m->config.tie_word_embeddings && !m->embed_copy.w && !m->head_copy.w;
+}
 
 /* The name of the first tensor that holds a NaN or an infinity, in arena `a`; NULL: none.  Reads all
  * weights once (B5). */
@@ -138,6 +167,19 @@ struct weft_linear *weft_model_linear(struct weft_model *m, size_t i);
 WEFT_MUST_USE enum weft_status
 weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err);
 
+/* The part of a model that freeze training trains. */
+struct weft_freeze {
+    int64_t layers;                     /* the last so many, or, below 0, the first */
+    const char *const *modules;         /* of these layers: "all", or self_attn, mlp, input_layernorm ... */
+    size_t n_modules;
+    const char *const *extra;           /* beside them: embed_tokens, norm, lm_head */
+    size_t n_extra;
+};
+/* The same for these tensors alone.  WEFT_EARG: there is no such module; the message lists those there are. */
+WEFT_MUST_USE enum weft_status
+weft_model_train_some(struct weft_model *m, struct weft_arena *a, const struct weft_freeze *f,
+                      struct weft_params *params, struct weft_err *err);
+
 /* ---- a pass over a batch ---- */
 
 struct weft_pass;               /* activations and scratch for up to max_tokens tokens */
@@ -154,13 +196,12 @@ struct weft_pass_settings {
 WEFT_MUST_USE enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
                                              const struct weft_pass_settings *s, struct weft_err *err);
 void weft_pass_free(struct weft_pass *p);
-/* Bytes that weft_pass_new will take, by kind, without taking them: the memory plan.  `branch_rank_sum` is the sum
- * of ranks over a layer's branches. */
+/* Bytes that weft_pass_new will take for m as it is (its branches, its lowest trained layer), by kind, without taking
+ * them: the memory plan. */
 struct weft_pass_bytes {
     size_t activations, scratch, logits;
 };
-WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_config *config,
-                                              const struct weft_pass_settings *s, size_t branch_rank_sum,
+WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_model *m, const struct weft_pass_settings *s,
                                               struct weft_pass_bytes *out, struct weft_err *err);
 
 /* Sum over selected rows (shifted label != WEFT_IGNORE) of -log p(label), and how many there were. */

@@ -5,6 +5,7 @@
 #include "base/lang.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 enum { NAMED_OFFENDERS = 5, PIECE_FLOATS = 1 << 20 };
@@ -288,6 +289,29 @@ struct writing {
     uint64_t done, total;
 };
 
+/* DoRA: the row gets length m. */
+static void stretch(float *row, size_t n, float m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)row[i] * (double)row[i];
+    float k = sum > 0 ? (float)((double)m / sqrt(sum)) : 0;
+    for (size_t i = 0; i < n; i++) row[i] *= k;
+}
+
+/* Without its branches a model is what was loaded: tables that an adapter replaced are the base's. */
+static void take_base_tables(const struct weft_model *m, struct weft_slot *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool head = slots[i].kind == WEFT_SLOT_WEIGHT && slots[i].layer == m->config.n_layers;
+        const struct weft_table_copy *copy = slots[i].kind == WEFT_SLOT_EMBED ? &m->embed_copy
+                                             : head                           ? &m->head_copy
+                                                                              : NULL;
+        if (!copy || !copy->w) continue;
+        slots[i].w = copy->base;
+        slots[i].type = copy->base_type;
+    }
+}
+
 /* Rows of a tensor as f32, the branch added in f32, rounded once. */
 static enum weft_status emit(void *ctx, size_t idx, struct weft_out *o, struct weft_err *err)
 {
@@ -313,6 +337,8 @@ static enum weft_status emit(void *ctx, size_t idx, struct weft_out *o, struct w
                                                         .accumulate = true,
                                                         .exact = true,
                                                         .alpha = b->scale });
+        if (b && b->dora)
+            for (size_t i = 0; i < rows; i++) stretch(w->floats + i * s->cols, s->cols, b->dora->m[row + i]);
         if (!weft_all_finite(&w->compute, w->floats, n))
             return weft_fail_rule(err, WEFT_EINPUT, "B5",
                                   "%s has a value that is not a number or infinite; such a model is not "
@@ -397,6 +423,11 @@ enum weft_status weft_model_save_shards(const struct weft_model *m, const char *
     st = weft_compute_init(&w.compute, NULL, NULL, err);
     if (!st) st = weft_model_slots(m, &a, &slots, &n, err);
     if (st) goto done;
+    if (!merge) {
+        take_base_tables(m, slots, n);
+        if (m->config.tie_word_embeddings && !weft_model_tied(m)) n--;      /* the head, which comes last */
+    }
+    config.tie_word_embeddings = merge ? weft_model_tied(m) : m->config.tie_word_embeddings;
     shard_of = WEFT_NEWS(&a, size_t, n);
     for (size_t i = 0; i < n; i++) widest = weft_max_size(widest, slots[i].cols);
     w.floats = WEFT_NEWS(&a, float, weft_max_size(PIECE_FLOATS, widest));

@@ -181,6 +181,13 @@ static void attend_backward(const struct weft_run *run, struct weft_model *m, st
 
 /* ---- the batch ---- */
 
+static void begin(struct weft_run *run, const struct weft_model *m, const struct weft_pass *p)
+{
+    weft_run_begin(run, p->compute, m);
+    run->dora = p->dora;
+    weft_model_dora_update(run->compute, m);
+}
+
 static enum weft_status check_batch(const struct weft_model *m, const struct weft_pass *p, const struct weft_batch *b,
                                     struct weft_err *err)
 {
@@ -337,7 +344,7 @@ static enum weft_status losses(const struct weft_model *m, struct weft_pass *p, 
     enum weft_status st = check_batch(m, p, b, err);
     if (!st) st = select_rows(m, p, b, &n, err);
     if (st || !n) return st;
-    weft_run_begin(&run, p->compute, m);
+    begin(&run, m, p);
     forward(&run, m, p, b);
     finish_rows(&run, m, p, b->n_tokens, p->rows, n);
     head_loss(&run, m, p, n, job, out);
@@ -398,7 +405,7 @@ static enum weft_status begin_backward(struct weft_run *run, const struct weft_m
     enum weft_status st = check_batch(m, p, b, err);
     if (!st) st = select_rows(m, p, b, n, err);
     if (st || !*n) return st;
-    weft_run_begin(run, p->compute, m);
+    begin(run, m, p);
     forward(run, m, p, b);
     if (weft_progress_cancelled(progress)) {
         weft_run_end(run);
@@ -460,7 +467,7 @@ enum weft_status weft_model_logits(const struct weft_model *m, struct weft_pass 
     for (size_t i = 0; i < n_rows; i++)
         if (rows[i] < 0 || (size_t)rows[i] >= b->n_tokens)
             return weft_fail(err, WEFT_EARG, "logits of row %d of a batch of %zu tokens", rows[i], b->n_tokens);
-    weft_run_begin(&run, p->compute, m);
+    begin(&run, m, p);
     forward(&run, m, p, b);
     for (size_t at = 0; at < n_rows; at += p->s.T) {
         size_t n = weft_min_size(p->s.T, n_rows - at);

@@ -21,6 +21,7 @@ struct weft_acts {
 struct weft_pass_shape {
     size_t T, D, F, H, Hk, d, L, V;
     size_t rank_sum;        /* of the branches of a layer */
+    size_t dora;            /* widest output of a layer with DoRA; 0: none */
     size_t lowest;          /* the lowest layer with something to train; L: none */
     size_t n_x, n_acts;     /* residual streams and layers kept */
     size_t loss_rows;
@@ -36,6 +37,7 @@ struct weft_pass {
 
     /* scratch */
     float *norm;            /* [T, D] a norm's output, and its gradient's */
+    float *dora;            /* [T, s.dora] */
     float *x_drop;          /* [T, max(D, Hd)] */
     float *wide;            /* [T, max(F, D, Hd)] silu(gate)*up; the dropout scratch of backward */
     float *dh, *dnorm;      /* [T, D] */

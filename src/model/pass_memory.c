@@ -51,6 +51,7 @@ static void lay_out_scratch(struct layout *l, const struct weft_pass_shape *s, s
 {
     size_t T = s->T, D = s->D, F = s->F, q = s->H * s->d, kv = s->Hk * s->d, narrow = weft_max_size(D, q);
     p->norm = floats(l, T, D);
+    p->dora = floats(l, T, s->dora);
     p->x_drop = s->rank_sum && s->backward ? floats(l, T, narrow) : NULL;
     p->wide = floats(l, T, weft_max_size(F, narrow));
     p->rows = take(l, T, 1, sizeof(int32_t));
@@ -88,9 +89,13 @@ static size_t default_loss_rows(size_t V)
     return rows < 64 ? 64 : weft_min_size(rows, 1024);
 }
 
-static struct weft_pass_shape shape_of(const struct weft_config *c, const struct weft_pass_settings *s,
-                                       size_t rank_sum, size_t lowest)
+static size_t rank_sum_of(const struct weft_model *m);
+static size_t widest_dora(const struct weft_model *m);
+static size_t lowest_trained(const struct weft_model *m);
+
+static struct weft_pass_shape shape_of(const struct weft_model *m, const struct weft_pass_settings *s)
 {
+    const struct weft_config *c = &m->config;
     struct weft_pass_shape out = {
         .T = s->max_tokens,
         .D = c->hidden_size,
@@ -100,8 +105,9 @@ static struct weft_pass_shape shape_of(const struct weft_config *c, const struct
         .d = c->head_dim,
         .L = c->n_layers,
         .V = c->vocab_size,
-        .rank_sum = rank_sum,
-        .lowest = s->backward ? lowest : c->n_layers,
+        .rank_sum = rank_sum_of(m),
+        .dora = widest_dora(m),
+        .lowest = s->backward ? lowest_trained(m) : c->n_layers,
         .qk_norm = c->qk_norm,
         .backward = s->backward,
         .checkpointing = s->checkpointing,
@@ -121,12 +127,12 @@ static enum weft_status check_settings(const struct weft_pass_settings *s, struc
     return WEFT_OK;
 }
 
-enum weft_status weft_pass_plan(const struct weft_config *config, const struct weft_pass_settings *s,
-                                size_t branch_rank_sum, struct weft_pass_bytes *out, struct weft_err *err)
+enum weft_status weft_pass_plan(const struct weft_model *m, const struct weft_pass_settings *s,
+                                struct weft_pass_bytes *out, struct weft_err *err)
 {
     enum weft_status st = check_settings(s, err);
     if (st) return st;
-    struct weft_pass_shape shape = shape_of(config, s, branch_rank_sum, 0);
+    struct weft_pass_shape shape = shape_of(m, s);
     struct weft_pass pass = { 0 };
     struct layout kept = { 0 }, scratch = { 0 }, logits = { 0 };
     lay_out_activations(&kept, &shape, NULL, NULL);
@@ -152,6 +158,19 @@ static size_t rank_sum_of(const struct weft_model *m)
     return most;
 }
 
+/* The widest output of a linear layer with DoRA; 0: there is none. */
+static size_t widest_dora(const struct weft_model *m)
+{
+    size_t widest = 0;
+    for (size_t i = 0; i < m->config.n_layers; i++) {
+        const struct weft_layer *l = &m->layers[i];
+        const struct weft_linear *const all[] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
+        for (size_t k = 0; k < WEFT_COUNT(all); k++)
+            if (all[k]->branch && all[k]->branch->dora) widest = weft_max_size(widest, all[k]->n_out);
+    }
+    return widest;
+}
+
 static bool layer_trained(const struct weft_layer *l)
 {
     return weft_linear_trained(&l->q) || weft_linear_trained(&l->k) || weft_linear_trained(&l->v)
@@ -171,7 +190,7 @@ static size_t lowest_trained(const struct weft_model *m)
 
 bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m)
 {
-    return rank_sum_of(m) <= p->s.rank_sum && (!p->s.backward || lowest_trained(m) >= p->s.lowest);
+    return rank_sum_of(m) <= p->s.rank_sum && widest_dora(m) <= p->s.dora && (!p->s.backward || lowest_trained(m) >= p->s.lowest);
 }
 
 enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
@@ -181,14 +200,14 @@ enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, c
     size_t total = 0, half = m->config.head_dim / 2, T = settings->max_tokens;
     *out = NULL;
     enum weft_status st = check_settings(settings, err);
-    if (!st) st = weft_pass_plan(&m->config, settings, rank_sum_of(m), &bytes, err);
+    if (!st) st = weft_pass_plan(m, settings, &bytes, err);
     if (st) return st;
 
     struct weft_pass *p = calloc(1, sizeof *p);
     if (!p) return weft_fail_nomem(err, sizeof *p, "a pass");
     p->compute = c;
     p->noise_alpha = settings->neftune_noise_alpha;
-    p->s = shape_of(&m->config, settings, rank_sum_of(m), lowest_trained(m));
+    p->s = shape_of(m, settings);
     struct layout count = { 0 };
     lay_out_activations(&count, &p->s, NULL, NULL);
     lay_out_scratch(&count, &p->s, p);

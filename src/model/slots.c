@@ -143,7 +143,7 @@ enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena 
         add_norm(&list, &l->post_norm, c->hidden_size, i, POST_NORM);
     }
     add_norm(&list, &m->norm, c->hidden_size, L, NORM);
-    if (!c->tie_word_embeddings) add_linear(&list, &m->head, false, L, HEAD);
+    if (!weft_model_tied(m)) add_linear(&list, &m->head, false, L, HEAD);
     if (list.failed) return weft_fail_nomem(err, 256, "the list of tensors");
     *out = list.items;
     *n = list.n;
@@ -157,7 +157,7 @@ void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *
     case WEFT_SLOT_EMBED:
         m->embed = w;
         m->embed_type = type;
-        if (m->config.tie_word_embeddings) {
+        if (weft_model_tied(m)) {
             m->head.w = w;
             m->head.type = type;
         }
@@ -183,7 +183,7 @@ void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *
     switch (s->kind) {
     case WEFT_SLOT_EMBED:
         m->dembed = grad;
-        if (m->config.tie_word_embeddings) m->head.dw = grad;
+        if (weft_model_tied(m)) m->head.dw = grad;
         return;
     case WEFT_SLOT_NORM:
         *(s->part == NORM ? &m->norm.dw : &layer_norm(&m->layers[s->layer], s->part)->dw) = grad;

@@ -215,12 +215,12 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     enum weft_status st = weft_longest_batch(r, job->train, job->valid, &out->batch_tokens, err);
     struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
                                     .checkpointing = r->gradient_checkpointing };
-    if (!st) st = weft_pass_plan(&job->model->config, &s, job->branch_rank_sum, &pass, err);
+    if (!st) st = weft_pass_plan(job->model, &s, &pass, err);
     if (st) return st;
     size_t trained = job->params->n_values * sizeof(float);
     add_line(out, "base weights", base_bytes(job->model));
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
-    add_line(out, "trainable weights", trained);
+    add_line(out, "trainable weights", trained + job->held_bytes);
     add_line(out, "gradients", trained);
     add_line(out, "optimizer", kind->bytes(job->params));
     add_line(out, "activations", pass.activations);

@@ -56,7 +56,7 @@ struct weft_train_job {
     struct weft_model *reference;
     void (*as_reference)(void *ctx, bool on);
     void *reference_ctx;
-    size_t branch_rank_sum;                         /* of the memory plan */
+    size_t held_bytes;      /* beside the model, the parameters and their gradients, e.g. by an adapter: for the plan */
     int disk_retry_s;                               /* pause before writing to a full disk again; 0: 60, ten times */
 };
 

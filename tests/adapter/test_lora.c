@@ -1,82 +1,5 @@
 /* Adapters: made, saved, loaded, merged, switched; against peft's files (tests/parity/model.py). */
-#include "adapter/lora.h"
-#include "model/models.h"
-
-struct setup {
-    struct weft_arena arena;
-    struct weft_pool *pool;
-    struct weft_compute compute;
-    struct weft_model *model;
-    struct weft_params params;
-    struct fixture expect;
-    struct weft_batch batch;
-    struct weft_err err;
-};
-
-static void set_up(struct setup *s, const char *adapter)
-{
-    char path[128];
-    *s = (struct setup){ 0 };
-    check_ok(weft_pool_new(&s->pool, 2, &s->err), &s->err);
-    check_ok(weft_compute_init(&s->compute, NULL, s->pool, &s->err), &s->err);
-    struct weft_model_settings settings = { .exact = true };
-    check_ok(
-        weft_model_load(&s->model, check_source(&s->arena, "tests/model/data/untied"), &settings, &s->err),
-        &s->err);
-    snprintf(path, sizeof path, "tests/adapter/data/%s/expect.safetensors", adapter);
-    fixture_open(&s->expect, path);
-    s->batch = fixture_batch(&s->expect);
-}
-
-static void tear_down(struct setup *s)
-{
-    fixture_close(&s->expect);
-    weft_model_free(s->model);
-    weft_compute_clear(&s->compute);
-    weft_pool_free(s->pool);
-    weft_arena_clear(&s->arena);
-}
-
-static struct weft_pass *new_pass(struct setup *s, bool backward)
-{
-    struct weft_pass *pass;
-    struct weft_pass_settings settings = { .max_tokens = s->batch.n_tokens, .backward = backward };
-    check_ok(weft_pass_new(&pass, &s->compute, s->model, &settings, &s->err), &s->err);
-    return pass;
-}
-
-/* Logits of the fixture's rows, in the arena. */
-static float *logits_of(struct setup *s, size_t *n)
-{
-    size_t n_rows;
-    const int32_t *rows = fixture_values(&s->expect, "rows", &n_rows);
-    *n = n_rows * s->model->config.vocab_size;
-    float *logits = WEFT_NEWS(&s->arena, float, *n);
-    struct weft_pass *pass = new_pass(s, false);
-    check_ok(weft_model_logits(s->model, pass, &s->batch, rows, n_rows, logits, &s->err), &s->err);
-    weft_pass_free(pass);
-    return logits;
-}
-
-static double error_to_fixture(struct setup *s)
-{
-    size_t n, n_want;
-    const float *got = logits_of(s, &n), *want = fixture_values(&s->expect, "logits", &n_want);
-    assert_int_equal(n, n_want);
-    return rel_l2(got, want, n);
-}
-
-static const char *peft_folder(struct setup *s, const char *name)
-{
-    char path[64];
-    snprintf(path, sizeof path, "tests/adapter/data/%s", name);
-    return check_source(&s->arena, path);
-}
-
-static void attach(struct setup *s, struct weft_lora_settings settings)
-{
-    check_ok(weft_lora_attach(&s->arena, s->model, &settings, &s->params, &s->err), &s->err);
-}
+#include "adapter/adapters.h"
 
 static void test_a_fresh_adapter_changes_nothing(void **state)
 {
@@ -89,7 +12,6 @@ static void test_a_fresh_adapter_changes_nothing(void **state)
     assert_int_equal(s.params.n, 2 * 7 * 2);
     assert_string_equal(s.params.items[0].name, "model.layers.0.self_attn.q_proj.lora_A.weight");
     assert_string_equal(s.params.items[1].name, "model.layers.0.self_attn.q_proj.lora_B.weight");
-    assert_int_equal(weft_lora_rank_sum(s.model), 28);
     /* U(-1/sqrt(n_in), 1/sqrt(n_in)), alpha twice the rank */
     float bound = 1 / sqrtf(36), most = 0;
     for (size_t k = 0; k < 4 * 36; k++) most = fmaxf(most, fabsf(s.params.items[0].w[k]));

@@ -72,7 +72,14 @@ static enum weft_status adapters(struct weft_err *err)
     struct weft_params params = { 0 };
     char fingerprint[WEFT_SHA256_HEX];
     enum weft_status st = weft_model_load(&m, model_dir, NULL, err);
+    static const char *const tables[] = { "embed_tokens", "lm_head" };
+    struct weft_lora_settings how = { .rank = 2, .dora = true, .tables = tables, .n_tables = 2 };
     if (!st) st = weft_lora_attach(&a, m, &(struct weft_lora_settings){ .rank = 2 }, &params, err);
+    if (!st) st = weft_lora_attach(&a, m, &how, &params, err);
+    if (!st) st = weft_lora_save(m, out_dir, NULL, err);
+    if (!st) st = weft_lora_load(&a, m, out_dir, NULL, NULL, err);
+    how = (struct weft_lora_settings){ .rank = 2, .pissa = true, .pissa_iter = 1 };
+    if (!st) st = weft_lora_attach(&a, m, &how, &params, err);
     if (!st) st = weft_lora_load(&a, m, adapter_dir, NULL, NULL, err);
     if (!st) st = weft_model_fingerprint(m, fingerprint, err);
     if (!st) st = weft_lora_save(m, out_dir, &(struct weft_lora_info){ .base_sha256 = fingerprint }, err);

@@ -99,8 +99,9 @@ static void test_AD2_what_the_configuration_may_say(void **state)
         { "r", "0", "r is 0" }, { "r", "1025", "1 to 1024" }, { "r", "2.0", "whole number" }, { "r", "\"2\"", NULL },
         { "lora_alpha", "0", "lora_alpha" }, { "lora_alpha", "-4", NULL }, { "lora_alpha", "\"4\"", NULL },
         { "lora_dropout", "1.5", NULL }, { "use_rslora", "1", "true or false" },
-        { "use_dora", "true", "use_dora is true; expected this feature switched off" }, { "bias", "\"all\"", "\"none\"" },
-        { "lora_bias", "true", NULL }, { "fan_in_fan_out", "true", NULL }, { "modules_to_save", "[\"lm_head\"]", "modules_to_save" },
+        { "use_dora", "1", "use_dora is 1; expected true or false" }, { "bias", "\"all\"", "\"none\"" },
+        { "lora_bias", "true", NULL }, { "fan_in_fan_out", "true", NULL }, { "modules_to_save", "[\"norm\"]", "embed_tokens or lm_head" },
+        { "use_qalora", "true", "use_qalora is true; expected this feature switched off" },
         { "layer_replication", "[[0, 1]]", NULL }, { "trainable_token_indices", "[1]", NULL }, { "use_qalora", "true", NULL },
         { "target_parameters", "[\"x\"]", NULL }, { "loftq_config", "{\"a\": 1}", NULL }, { "init_lora_weights", "\"pissa_niter_4\"", "plain LoRA" },
         { "rank_pattern", "[]", "an object" }, { "alpha_pattern", "{\"q_proj\": -1}", NULL },
@@ -251,6 +252,65 @@ static void test_AD4_every_tensor_fits_a_module(void **state)
     refused(s, "AD4", "(expected [4, 60])");
 }
 
+static const char *const magnitude = "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector";
+static const char *const table = "base_model.model.lm_head.weight";
+static size_t drop_magnitude(struct weft_st_out *t, size_t n)
+{
+    *named(t, n, magnitude) = t[n - 1];
+    return n - 1;
+}
+static size_t turn_magnitude(struct weft_st_out *t, size_t n)
+{
+    named(t, n, magnitude)->shape[0] = 171;
+    return n;
+}
+static size_t lay_magnitude(struct weft_st_out *t, size_t n)
+{
+    struct weft_st_out *m = named(t, n, magnitude);        /* as older peft wrote it */
+    m->n_dims = 2;
+    m->shape[0] = 1;
+    m->shape[1] = 172;
+    m->name = "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector.weight";
+    return n;
+}
+static size_t drop_table(struct weft_st_out *t, size_t n)
+{
+    *named(t, n, table) = t[n - 1];
+    return n - 1;
+}
+static size_t old_table(struct weft_st_out *t, size_t n)
+{
+    named(t, n, table)->name = "base_model.model.lm_head.modules_to_save.default.weight";
+    return n;
+}
+
+static void test_AD4_magnitudes_and_copies_of_tables(void **state)
+{
+    static const char *const tables[] = { "lm_head" };
+    struct setup *s = *state;
+    struct weft_lora_settings how = { .rank = 2, .dora = true, .tables = tables, .n_tables = 1 };
+    check_ok(weft_lora_attach(&s->arena, s->model, &how, NULL, &s->err), &s->err);
+    rewrite(s, drop_magnitude);
+    refused(s, "AD4", "up_proj.lora_A.weight has no lora_magnitude_vector beside it, as use_dora asks");
+    rewrite(s, turn_magnitude);
+    refused(s, "AD4", "up_proj.lora_magnitude_vector has shape [171, 0] (expected [172, 0])");
+    rewrite(s, drop_table);
+    refused(s, "AD4", "lm_head is named in modules_to_save and has no tensor here");
+    rewrite(s, old_table);
+    accepted(s);
+    rewrite(s, lay_magnitude);
+    accepted(s);
+    set_key(s, "use_dora", "false");
+    refused(s, "AD4", "belongs to DoRA, and use_dora is off");
+    set_key(s, "modules_to_save", "null");
+    refused(s, "AD4", "lm_head.weight is not named in modules_to_save");
+    struct weft_branch *b = s->model->layers[1].v.branch;
+    b->dora->m[1] = NAN;
+    check_fails(weft_lora_save(s->model, s->dir, NULL, &s->err), &s->err, WEFT_EINPUT, "B5",
+                "layers.1.self_attn.v_proj.lora_magnitude_vector");
+    b->dora->m[1] = 1;
+}
+
 static void test_AD5_values_are_finite(void **state)
 {
     struct setup *s = *state;
@@ -283,8 +343,8 @@ static void test_messages_in_chinese(void **state)
 {
     struct setup *s = *state;
     s->err.lang = WEFT_LANG_ZH;
-    set_key(s, "use_dora", "true");
-    refused(s, "AD2", "use_dora 是 true；应为关闭：这项功能不受支持");
+    set_key(s, "use_qalora", "true");
+    refused(s, "AD2", "use_qalora 是 true；应为关闭：这项功能不受支持");
 }
 
 int main(void)
@@ -295,6 +355,7 @@ int main(void)
         CASE(test_AD2_what_the_configuration_may_say),
         CASE(test_AD3_patterns_have_limits),
         CASE(test_AD4_every_tensor_fits_a_module),
+        CASE(test_AD4_magnitudes_and_copies_of_tables),
         CASE(test_AD5_values_are_finite),
         CASE(test_broken_tensor_files_name_their_rule),
         CASE(test_messages_in_chinese),

@@ -74,8 +74,7 @@ static inline void ref_linear(struct ref *r, const struct weft_linear *l, double
     struct ref still = { .model = r->model };
     for (size_t o = 0; o < l->n_out; o++) {
         double k = 1;
-#ifdef WEFT_HAS_DORA
-        if (b && b->m) {
+        if (b && b->dora) {
             double norm = 0;
             for (size_t i = 0; i < l->n_in; i++) {
                 double w = ref_weight(&still, l->w, l->type, o * l->n_in + i);
@@ -83,11 +82,8 @@ static inline void ref_linear(struct ref *r, const struct weft_linear *l, double
                     w += (double)b->scale * (double)b->b[o * b->rank + j] * (double)b->a[j * l->n_in + i];
                 norm += w * w;
             }
-            k = ref_at(r, b->m, o) / sqrt(norm);
+            k = ref_at(r, b->dora->m, o) / sqrt(norm);
         }
-#else
-        (void)still;
-#endif
         for (size_t t = 0; t < T; t++) {
             double plain = 0, dropped = 0, low = 0;
             for (size_t i = 0; i < l->n_in; i++) {

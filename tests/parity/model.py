@@ -2,6 +2,7 @@
 
     python tests/parity/model.py                    writes tests/model/data/ and tests/adapter/data/
     python tests/parity/model.py models NAME...     writes these models of tests/model/data/ only
+    python tests/parity/model.py adapters           writes tests/adapter/data/ only
     python tests/parity/model.py families FOLDER    writes larger models for a live comparison (tests/parity/run.sh)
 
 Everything is f32 on the CPU with eager attention.  Matrices hold bf16 values (so that a file of half the size holds
@@ -229,32 +230,62 @@ def add_lora(model, r, alpha, seed, rslora=False, **more):
 
 
 def lora_parameters(tuned):
-    return {k.replace(".default", "").removeprefix("base_model.model."): p for k, p in tuned.named_parameters() if p.requires_grad}
+    return {k.replace(".modules_to_save.default", "").replace("vector.default.weight", "vector").replace(".default", "")
+             .removeprefix("base_model.model."): p for k, p in tuned.named_parameters() if p.requires_grad}
 
 
 def write_adapters():
-    """An adapter as peft writes it, for the tq2 model: different ranks and strengths by pattern, B away from zero."""
+    """Adapters as peft writes them: different ranks and strengths by pattern, DoRA, copies of the tables of a tied model
+    with a pad id; B and magnitudes away from their start."""
     shutil.rmtree(ADAPTER_DATA, ignore_errors=True)
-    for name, keys in {
-        "peft": dict(r=4, alpha=8),
-        "patterns": dict(r=2, alpha=3, rslora=True, rank_pattern={r"layers\.1\.self_attn\.q_proj": 3, "down_proj": 1},
-                         alpha_pattern={"v_proj": 7}),
+    for name, (base, keys) in {
+        "peft": ("untied", dict(r=4, alpha=8)),
+        "patterns": ("untied", dict(r=2, alpha=3, rslora=True,
+                                    rank_pattern={r"layers\.1\.self_attn\.q_proj": 3, "down_proj": 1},
+                                    alpha_pattern={"v_proj": 7})),
+        "dora": ("untied", dict(r=3, alpha=5, use_dora=True)),
+        "tables": ("pad", dict(r=1, alpha=2, modules_to_save=["embed_tokens", "lm_head"])),
+        "embed": ("pad", dict(r=1, alpha=2, modules_to_save=["embed_tokens"])),
     }.items():
-        model, config, lengths = build("untied")
+        model, config, lengths = build(base)
         tuned = add_lora(model, seed=9, **keys)
         with torch.no_grad():
             for key, p in tuned.named_parameters():
                 if "lora_B" in key:
                     p.copy_(torch.randn(p.shape) * 0.05)
+                elif "lora_magnitude" in key:
+                    p.mul_(1 + 0.2 * (torch.rand(p.shape) - 0.5))
+                elif "modules_to_save" in key:
+                    p.add_(torch.randn(p.shape) * 0.03)
         path = os.path.join(ADAPTER_DATA, name)
         tuned.save_pretrained(path)
         os.remove(os.path.join(path, "README.md"))
         rows = make_rows(lengths, config.vocab_size, seed=4)
+        for k in range(0, len(rows), 2):                    # the pad row occurs as input
+            if config.pad_token_id is not None:
+                rows[k][0][::5] = config.pad_token_id
         out = expectation(tuned, rows, lora_parameters(tuned))
         merged = tuned.merge_and_unload()
         for key in ("model.layers.1.self_attn.q_proj.weight", "model.layers.0.mlp.down_proj.weight"):
             out["merged." + key] = dict(merged.named_parameters())[key]
         save(out, os.path.join(path, "expect.safetensors"))
+    write_pissa()
+
+
+def write_pissa():
+    """What PiSSA takes out of the base: scale * B A of some modules, which no choice of signs changes."""
+    out = {}
+    for name, rslora in (("plain", False), ("rslora", True)):
+        model, _, _ = build("untied")
+        tuned = add_lora(model, seed=9, r=3, alpha=5, rslora=rslora, init_lora_weights="pissa")
+        for key in ("layers.1.self_attn.q_proj", "layers.0.mlp.down_proj", "layers.0.self_attn.k_proj"):
+            m = tuned.get_submodule("base_model.model.model." + key)
+            a, b = m.lora_A["default"].weight, m.lora_B["default"].weight
+            out[f"{name}.taken.model.{key}"] = m.scaling["default"] * (b @ a)
+            out[f"{name}.base.model.{key}"] = m.base_layer.weight
+    path = os.path.join(ADAPTER_DATA, "pissa")
+    os.makedirs(path, exist_ok=True)
+    save(out, os.path.join(path, "expect.safetensors"))
 
 
 def write_curve():
@@ -306,6 +337,8 @@ def main():
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["families"]:
         return write_families(sys.argv[2])
+    if sys.argv[1:2] == ["adapters"]:
+        return write_adapters()
     if sys.argv[1:2] == ["models"]:
         return write_models(sys.argv[2:])
     os.makedirs(MODEL_DATA, exist_ok=True)
