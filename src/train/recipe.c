@@ -48,7 +48,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                 \
     X(ray_num_workers, 0, GPU) X(data_shared_file_system, 0, GPU)                                               \
     X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)                                  \
-    X(report_to, 0, LOGS) X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)             \
+    X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)             \
     X(logging_first_step, 0, LOGS) X(log_level, 0, LOGS) X(disable_tqdm, 0, LOGS) X(use_swanlab, 0, LOGS)       \
     X(include_num_input_tokens_seen, 0, LOGS) X(include_effective_tokens_per_second, 0, LOGS)                   \
     X(print_param_status, 0, LOGS)                                                                              \
@@ -233,6 +233,19 @@ static enum weft_status check_preferences(const struct weft_recipe *r, struct we
     return WEFT_OK;
 }
 
+/* Where the log goes beside log.jsonl. */
+static void check_reports(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
+{
+    r->tensorboard = false;
+    for (size_t i = 0; i < r->report_to.n; i++) {
+        const char *to = r->report_to.items[i];
+        if (strcmp(to, "tensorboard") == 0 || strcmp(to, "all") == 0) r->tensorboard = true;
+        else if (strcmp(to, "none") != 0 && warn)
+            weft_buf_printf(warn, weft_tr(err ? err->lang : WEFT_LANG_EN, "report_to: %s is ignored: %s\n"), to,
+                            weft_tr(err ? err->lang : WEFT_LANG_EN, LOGS));
+    }
+}
+
 enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
 {
     for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
@@ -248,6 +261,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     } else if (r->ref_model) {
         return weft_fail(err, WEFT_EINPUT, "ref_model goes with stages dpo and kto only; remove it");
     }
+    check_reports(r, warn, err);
     if (r->data_seed < 0) r->data_seed = r->seed;
     if (r->lora_alpha <= 0) r->lora_alpha = 2.0 * (double)r->lora_rank;
     if (r->neat_packing && r->packing_choice == WEFT_FALSE)
@@ -332,6 +346,7 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "overwrite_output_dir",
         "resume_anyway",
         "plot_loss",
+        "report_to",
         "mem",
         "allow_nonfinite",
         "use_muon",

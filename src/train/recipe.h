@@ -81,6 +81,8 @@ struct weft_recipe {
     const char *metric_for_best_model;  /* "eval_loss" */
     bool overwrite_output_dir, resume_anyway;
     bool plot_loss;
+    struct weft_str_list report_to;     /* tensorboard, all, none */
+    bool tensorboard;                   /* resolved by weft_recipe_check */
     double watchdog_ratio;              /* loss above so many times its running median; 0: off */
     int watchdog_action;                /* enum weft_watchdog */
     const char *mem;                    /* "8G": refuse a plan above this; NULL: what the machine has */

@@ -7,6 +7,7 @@
 #include "train/checkpoint.h"
 #include "train/log.h"
 #include "train/order.h"
+#include "train/tensorboard.h"
 
 struct weft_run {
     const struct weft_train_job *job;
@@ -19,6 +20,7 @@ struct weft_run {
     struct weft_steps steps;
     struct weft_run_state state;
     struct weft_log log;
+    struct weft_tensorboard board;
     struct weft_checkpoint_identity identity;
     char data_hex[WEFT_SHA256_HEX], valid_hex[WEFT_SHA256_HEX];
     struct weft_buf settings;                   /* text of identity.settings */

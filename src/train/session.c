@@ -130,7 +130,7 @@ static enum weft_status start_over(struct weft_run *r, struct weft_err *err)
     for (size_t i = 0; !st && i < n; i++) {
         const char *path = weft_path_join(&r->arena, r->output_dir, names[i]);
         if (!path) return weft_fail_nomem(err, sizeof r->output_dir, "a path");
-        bool ours = strncmp(names[i], "checkpoint-", 11) == 0;
+        bool ours = strncmp(names[i], "checkpoint-", 11) == 0 || strncmp(names[i], "events.out.tfevents.", 20) == 0;
         for (size_t k = 0; k < WEFT_COUNT(files); k++) ours = ours || strcmp(names[i], files[k]) == 0;
         if (ours) st = weft_dir_remove(path, err);
     }
@@ -164,6 +164,13 @@ static enum weft_status resume(struct weft_run *r, const char *path, struct weft
     return st;
 }
 
+static enum weft_status open_board(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_str log = { "", 0 };
+    enum weft_status st = r->log.bytes ? weft_file_read(&r->arena, r->log.path, 0, &log, err) : WEFT_OK;
+    return st ? st : weft_tensorboard_open(&r->board, &r->arena, r->output_dir, log, r->state.elapsed_s, err);
+}
+
 static enum weft_status open_state(struct weft_run *r, struct weft_err *err)
 {
     const char *path = NULL;
@@ -175,6 +182,7 @@ static enum weft_status open_state(struct weft_run *r, struct weft_err *err)
     if (!st) st = weft_checkpoint_find(&r->arena, r->output_dir, &path, r->job->progress, err);
     if (!st && path) st = resume(r, path, err);
     if (!st) st = weft_log_open(&r->log, &r->arena, r->output_dir, r->state.log_bytes, err);
+    if (!st && r->recipe->tensorboard) st = open_board(r, err);
     if (!st && path)
         st = weft_log_history(&r->log, "resumed", r->state.step, "exact", r->state.exact ? "yes" : "no", err);
     if (!st && !path) st = weft_log_history(&r->log, "started", 0, "isa", r->identity.isa, err);
@@ -264,6 +272,7 @@ void weft_run_close(struct weft_run *r)
 {
     weft_pass_free(r->pass);
     weft_log_close(&r->log);
+    weft_tensorboard_close(&r->board);
     weft_buf_clear(&r->settings);
     weft_arena_clear(&r->step_arena);
     weft_arena_clear(&r->arena);

@@ -58,8 +58,15 @@ static enum weft_status append_line(void *ctx, struct weft_err *err) { return we
 
 static enum weft_status end_line(struct weft_run *r, struct weft_json_out *j, double rate, struct weft_err *err)
 {
+    struct weft_err why = { .lang = r->lang };
     weft_log_finish(&r->log, j, weft_run_elapsed(r), seconds_left(r), rate);
-    return weft_run_patient(r, r->log.buf.len + 4096, append_line, &r->log, err);
+    enum weft_status st = weft_run_patient(r, r->log.buf.len + 4096, append_line, &r->log, err);
+    /* The events follow from the log and are written anew when the run goes on: no reason to stop it. */
+    if (!st && weft_tensorboard_append(&r->board, weft_buf_view(&r->log.buf), &why)) {
+        weft_run_say(r, "no more TensorBoard events are written: %s", why.msg);
+        r->board.path = NULL;
+    }
+    return st;
 }
 
 static void report(struct weft_run *r, double epoch, double loss, double valid, double rate)
