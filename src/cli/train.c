@@ -419,6 +419,14 @@ static void print_result(struct stage *s, const struct weft_train_result *r)
     if (!r->exact) weft_warn(s->cli, "this run was resumed from other inputs; its result cannot be repeated exactly");
     if (!isnan(r->last_valid_loss))
         weft_tell(s->cli, "  validation loss %.4f, the best on the way %.4f\n", r->last_valid_loss, r->best_valid_loss);
+    double mean = r->train_loss;
+    for (size_t i = 0; i < r->n_dearest && r->dearest_loss[i] > 2 * mean; i++) {
+        const char *id = row_name(s, r->dearest[i]);
+        char number[24];
+        snprintf(number, sizeof number, "%u", r->dearest[i] + 1);
+        weft_tell(s->cli, "  row %s costs %.2f, the mean of the run is %.2f: is its answer right? (row_loss.jsonl has all)\n",
+                  id ? id : number, r->dearest_loss[i], mean);
+    }
     if (r->skipped)
         weft_warn(s->cli, "%llu updates were skipped; log.jsonl says which and why",
                   (unsigned long long)r->skipped);

@@ -3,6 +3,7 @@
  * Counted is what must be in memory at once during an update; pages of a weights file that nobody reads any more are
  * not.  What the process holds already is part of the plan, so it is added to what is free. */
 #include "train/order.h"
+#include "train/row_loss.h"
 #include "train/trainer.h"
 
 #include "base/lang.h"
@@ -226,7 +227,9 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);
     add_line(out, "logits of a block", pass.logits);
-    add_line(out, "rows as tokens", data_bytes(job->train) + data_bytes(job->valid));
+    add_line(out, "rows as tokens",
+             data_bytes(job->train) + data_bytes(job->valid)
+                 + weft_row_loss_bytes(job->train->n, weft_recipe_update_rows(r, job->train->n)));
     add_line(out, "program and threads",
              program_bytes + job->compute->scratch_bytes * (size_t)weft_pool_threads(job->compute->pool));
     return WEFT_OK;

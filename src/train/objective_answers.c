@@ -12,7 +12,7 @@ struct scored {
     double *loss, *ref;         /* [n_seqs] sums of -log p */
     size_t *n;                  /* [n_seqs] tokens */
     struct weft_answer *answers;        /* [n_seqs] */
-    double *grad;               /* [n_seqs] */
+    double *grad, *each;        /* [n_seqs], [rows] the rows' losses */
     float *coef;                /* [n_seqs] */
 };
 
@@ -46,8 +46,9 @@ static enum weft_status make(struct weft_run *r, const struct weft_micro *m, boo
     out->n = WEFT_NEWS(a, size_t, n);
     out->answers = WEFT_NEWS(a, struct weft_answer, n);
     out->grad = WEFT_NEWS(a, double, n);
+    out->each = WEFT_NEWS(a, double, m->n);
     out->coef = WEFT_NEWS(a, float, n);
-    if (!out->loss || !out->ref || !out->n || !out->answers || !out->grad || !out->coef)
+    if (!out->loss || !out->ref || !out->n || !out->answers || !out->grad || !out->each || !out->coef)
         return weft_fail_nomem(err, n * sizeof *out->answers, "answers");
     return WEFT_OK;
 }
@@ -87,11 +88,11 @@ static void take_loss(struct weighing *w)
     const struct weft_micro *m = w->micro;
     struct scored *s = w->s;
     if (!w->kl) {
-        w->loss = weft_pref_pairs(&how, s->answers, m->n, s->grad, w->metrics);
+        w->loss = weft_pref_pairs(&how, s->answers, m->n, s->grad, s->each, w->metrics);
         return;
     }
     for (size_t i = 0; i < m->n; i++) s->answers[i].desirable = m->ex->items[m->perm[m->first + i]].desirable;
-    w->loss = weft_pref_kto(&how, s->answers, m->n, w->kl->answers, m->n, s->grad, w->metrics);
+    w->loss = weft_pref_kto(&how, s->answers, m->n, w->kl->answers, m->n, s->grad, s->each, w->metrics);
 }
 
 static void weigh(void *ctx, size_t n_seqs, const double *seq_loss, const size_t *seq_n, float *coef)
@@ -156,6 +157,7 @@ static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, do
     *loss += mean * m->share;
     r->state.tokens += s.batch.n_tokens;
     for (size_t i = 0; i < m->n; i++) {
+        weft_row_loss_note(&r->row_loss, m->perm[m->first + i], s.each[i]);
         bool good = isfinite(s.loss[i]) && (s.batch.n_seqs == m->n || isfinite(s.loss[m->n + i]));
         if (!good) weft_bad_rows_add(bad, m->ex->items[m->perm[m->first + i]].row_idx);
     }

@@ -57,6 +57,7 @@ static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, do
         size_t targets = targets_of(e);
         double sum = 0;
         for (size_t k = sequences_of(e); k; k--) sum += seq_loss[seq++];
+        if (targets) weft_row_loss_note(&r->row_loss, m->perm[m->first + i], sum / (double)targets);
         if (!isfinite(sum)) {
             weft_bad_rows_add(bad, e->row_idx);
         } else if (targets && !(sum / (double)targets <= r->state.window_worst)) {

@@ -26,6 +26,12 @@ void weft_order_epoch(struct weft_order *o, uint64_t epoch)
     o->epoch = epoch;
 }
 
+size_t weft_recipe_update_rows(const struct weft_recipe *r, size_t n_rows)
+{
+    uint64_t b = (uint64_t)r->per_device_train_batch_size, ga = (uint64_t)r->gradient_accumulation_steps;
+    return ga > n_rows / b + 1 ? n_rows : weft_min_size((size_t)(b * ga), n_rows);
+}
+
 struct weft_group weft_group_of(const struct weft_recipe *r, const struct weft_steps *s, size_t n_rows, uint64_t u)
 {
     size_t b = (size_t)r->per_device_train_batch_size;

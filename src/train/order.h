@@ -28,6 +28,9 @@ struct weft_group {
 };
 struct weft_group weft_group_of(const struct weft_recipe *r, const struct weft_steps *s, size_t n_rows, uint64_t u);
 
+/* The most rows one update sees. */
+size_t weft_recipe_update_rows(const struct weft_recipe *r, size_t n_rows);
+
 /* How rows become examples in the recipe's stage. */
 enum weft_stage weft_recipe_collate_stage(const struct weft_recipe *r);
 

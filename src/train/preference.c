@@ -78,7 +78,7 @@ static struct pair_loss orpo_loss(const struct weft_pref_settings *s, double cho
 }
 
 double weft_pref_pairs(const struct weft_pref_settings *s, const struct weft_answer *answers, size_t n, double *grad,
-                       struct weft_pref_sums *sums)
+                       double *each, struct weft_pref_sums *sums)
 {
     double total = 0;
     for (size_t i = 0; i < n; i++) {
@@ -94,7 +94,9 @@ double weft_pref_pairs(const struct weft_pref_settings *s, const struct weft_ans
         }
         double by_chosen = x.means ? per_token(x.d_chosen, c) : x.d_chosen;
         double by_rejected = x.means ? per_token(x.d_rejected, r) : x.d_rejected;
-        total += x.loss - s->ftx * ac;
+        double loss = x.loss - s->ftx * ac;
+        total += loss;
+        if (each) each[i] = loss;
         grad[i] = (by_chosen - per_token(s->ftx, c)) / (double)n;
         grad[n + i] = by_rejected / (double)n;
 
@@ -111,7 +113,8 @@ double weft_pref_pairs(const struct weft_pref_settings *s, const struct weft_ans
 /* ---- judged answers ---- */
 
 double weft_pref_kto(const struct weft_pref_settings *s, const struct weft_answer *answers, size_t n,
-                     const struct weft_answer *kl, size_t n_kl, double *grad, struct weft_pref_sums *sums)
+                     const struct weft_answer *kl, size_t n_kl, double *grad, double *each,
+                     struct weft_pref_sums *sums)
 {
     double total = 0, yardstick = 0;
     size_t n_good = 0;
@@ -123,13 +126,15 @@ double weft_pref_kto(const struct weft_pref_settings *s, const struct weft_answe
         double r = x->lp - x->ref, sign = x->desirable ? 1 : -1;
         double weight = x->desirable ? s->chosen_weight : s->rejected_weight;
         double p = logistic(sign * s->beta * (r - yardstick));
-        total += weight * (1 - p);
+        double loss = weight * (1 - p);
         grad[i] = -sign * weight * s->beta * p * (1 - p) / (double)n;
         if (x->desirable && s->ftx > 0) {   /* the reference divides the mean by the desirable rows once more */
             double share = s->ftx * (double)n / ((double)n_good * (double)n_good);
-            total -= (double)n * per_token(share * x->lp, x);
+            loss -= (double)n * per_token(share * x->lp, x);
             grad[i] -= per_token(share, x);
         }
+        total += loss;
+        if (each) each[i] = loss;
         count(sums, x->desirable ? WEFT_PREF_CHOSEN : WEFT_PREF_REJECTED, s->beta * r);
         count(sums, x->desirable ? WEFT_PREF_LP_CHOSEN : WEFT_PREF_LP_REJECTED, x->lp);
     }

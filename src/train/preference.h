@@ -44,12 +44,13 @@ struct weft_pref_sums {
 
 bool weft_pref_needs_reference(enum weft_pref_loss loss);
 /* The n chosen answers, then the n rejected ones: [2n].  Returns the mean loss over the pairs; grad [2n] receives its
- * derivative by each lp; sums, added to, may be NULL. */
+ * derivative by each lp, each [n] the loss of every pair (NULL: not wanted); sums, added to, may be NULL. */
 double weft_pref_pairs(const struct weft_pref_settings *s, const struct weft_answer *answers, size_t n, double *grad,
-                       struct weft_pref_sums *sums);
+                       double *each, struct weft_pref_sums *sums);
 /* n judged answers; kl [n_kl]: mismatched answers, whose mean lp - ref, not below 0, is the yardstick and gets no
  * gradient. */
 double weft_pref_kto(const struct weft_pref_settings *s, const struct weft_answer *answers, size_t n,
-                     const struct weft_answer *kl, size_t n_kl, double *grad, struct weft_pref_sums *sums);
+                     const struct weft_answer *kl, size_t n_kl, double *grad, double *each,
+                     struct weft_pref_sums *sums);
 
 #endif

@@ -7,6 +7,7 @@
 #include "train/checkpoint.h"
 #include "train/log.h"
 #include "train/order.h"
+#include "train/row_loss.h"
 #include "train/tensorboard.h"
 
 struct weft_run {
@@ -21,6 +22,7 @@ struct weft_run {
     struct weft_run_state state;
     struct weft_log log;
     struct weft_tensorboard board;
+    struct weft_row_loss row_loss;
     struct weft_checkpoint_identity identity;
     char data_hex[WEFT_SHA256_HEX], valid_hex[WEFT_SHA256_HEX];
     struct weft_buf settings;                   /* text of identity.settings */
@@ -44,6 +46,9 @@ WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct we
 /* Checkpoint of the state as it is; waits for room on a full disk (E5), then prunes. */
 WEFT_MUST_USE enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err);
 void weft_run_close(struct weft_run *r);
+
+/* row_loss.jsonl in output_dir. */
+WEFT_MUST_USE enum weft_status weft_run_write_rows(struct weft_run *r, struct weft_err *err);
 
 /* The checkpoint of the lowest validation loss is written and kept. */
 bool weft_run_keeps_best(const struct weft_run *r);

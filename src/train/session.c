@@ -123,7 +123,7 @@ static enum weft_status take_lock(struct weft_run *r, struct weft_err *err)
 
 static enum weft_status start_over(struct weft_run *r, struct weft_err *err)
 {
-    static const char *const files[] = { "log.jsonl", "history.jsonl", "loss.svg" };
+    static const char *const files[] = { "log.jsonl", "history.jsonl", "loss.svg", "row_loss.jsonl" };
     const char **names = NULL;
     size_t n = 0;
     enum weft_status st = weft_dir_list(&r->arena, r->output_dir, &names, &n, err);
@@ -152,6 +152,7 @@ static enum weft_status resume(struct weft_run *r, const char *path, struct weft
             "all the same, and the run is marked as not exact",
             path, changed.s);
     if (!st) st = weft_checkpoint_load(path, r->job->params, &r->opt, &r->state, err);
+    if (!st) st = weft_row_loss_load(&r->row_loss, path, err);
     if (!st) {
         r->saved_step = r->resumed_from = r->state.step;
         r->state.exact = r->state.exact && exact;
@@ -253,6 +254,9 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     if (!st) st = refuse_nonfinite_weights(r, err);
     if (!st) st = check_memory(r, err);
     if (!st) st = weft_optimizer_init(&r->opt, kind, r->recipe, job->params, &r->arena, err);
+    if (!st)
+        st = weft_row_loss_init(&r->row_loss, &r->arena, job->train->n, weft_recipe_update_rows(r->recipe, job->train->n),
+                                err);
     if (!st) st = open_state(r, err);
     if (!st && r->state.step < r->steps.total) st = check_room(r, err);
     if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
@@ -280,6 +284,13 @@ void weft_run_close(struct weft_run *r)
 }
 
 /* ---- saving ---- */
+
+enum weft_status weft_run_write_rows(struct weft_run *r, struct weft_err *err)
+{
+    const char *path = weft_path_join(&r->arena, r->output_dir, "row_loss.jsonl");
+    if (!path) return weft_fail_nomem(err, sizeof r->output_dir, "a path");
+    return weft_row_loss_write(&r->row_loss, path, r->job->train, r->job->row_name, r->job->row_ctx, err);
+}
 
 bool weft_run_keeps_best(const struct weft_run *r)
 {
@@ -320,10 +331,21 @@ enum weft_status weft_run_patient(struct weft_run *r, uint64_t need_bytes,
     }
 }
 
+/* The caller's files, and the rows' losses. */
+static enum weft_status save_files(void *ctx, const char *dir, struct weft_err *err)
+{
+    const struct weft_run *r = ctx;
+    enum weft_status st = weft_row_loss_save(&r->row_loss, dir, err);
+    return st || !r->job->save ? st : r->job->save(r->job->save_ctx, dir, err);
+}
+
 static enum weft_status write_checkpoint(void *ctx, struct weft_err *err)
 {
     struct weft_run *r = ctx;
-    return weft_checkpoint_save(r->job, r->output_dir, &r->state, &r->opt, &r->identity, err);
+    struct weft_train_job job = *r->job;
+    job.save = save_files;
+    job.save_ctx = r;
+    return weft_checkpoint_save(&job, r->output_dir, &r->state, &r->opt, &r->identity, err);
 }
 
 enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)

@@ -224,6 +224,7 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
         weft_arena_release(&r->step_arena, mark);
     }
     if (st) {
+        weft_row_loss_commit(&r->row_loss, false);
         r->state = before;          /* the update is dropped; no weight has moved */
         return st;
     }
@@ -232,11 +233,13 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
     r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
     r->state.step++;
     if (!isfinite(loss) || !isfinite(norm)) {
+        weft_row_loss_commit(&r->row_loss, false);
         r->state.metrics = before.metrics;
         return skip_nonfinite(r, loss, &bad, err);
     }
 
     r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, weft_clip_factor(norm, rec->max_grad_norm));
+    weft_row_loss_commit(&r->row_loss, true);
     r->state.grad_norm = norm;
     r->state.last_loss = loss;
     r->state.loss_sum += loss;
@@ -439,8 +442,12 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
     } else if (!st && r.resumed_from < r.steps.total) {
         st = weft_log_history(&r.log, "finished", r.state.step, NULL, NULL, err);
     }
+    if (!st || st == WEFT_ECANCEL) {
+        enum weft_status written = weft_run_write_rows(&r, err);
+        if (written) st = written;
+    }
     if (!st) st = weft_run_load_best(&r, err);
-    if (out)
+    if (out) {
         *out = (struct weft_train_result){
             .steps = r.state.step,
             .total_steps = r.steps.total,
@@ -456,6 +463,13 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
             .seconds = weft_run_elapsed(&r),
             .exact = r.state.exact,
         };
+        size_t dearest[WEFT_DEAREST_ROWS];
+        out->n_dearest = weft_row_loss_dearest(&r.row_loss, dearest, WEFT_DEAREST_ROWS);
+        for (size_t i = 0; i < out->n_dearest; i++) {
+            out->dearest[i] = job->train->items[dearest[i]].row_idx;
+            out->dearest_loss[i] = (double)r.row_loss.last[dearest[i]];
+        }
+    }
 done:
     weft_run_close(&r);
     return st;

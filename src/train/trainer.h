@@ -60,6 +60,7 @@ struct weft_train_job {
     int disk_retry_s;                               /* pause before writing to a full disk again; 0: 60, ten times */
 };
 
+enum { WEFT_DEAREST_ROWS = 3 };
 struct weft_train_result {
     uint64_t steps, total_steps, resumed_from, tokens, skipped;     /* skipped: updates without effect (E7, E8) */
     double train_loss, last_loss, best_valid_loss, last_valid_loss; /* NaN: not measured */
@@ -67,6 +68,9 @@ struct weft_train_result {
     bool stopped_early;                             /* by early_stopping_steps */
     double seconds;                                 /* training, all sessions */
     bool exact;                                     /* false: resumed from other inputs on the user's word */
+    uint32_t dearest[WEFT_DEAREST_ROWS];            /* row_idx of the rows that cost most when last seen ... */
+    double dearest_loss[WEFT_DEAREST_ROWS];         /* ... and their mean loss then */
+    size_t n_dearest;
 };
 
 /* Trains until done or cancelled (WEFT_ECANCEL, the last whole step saved).  Resumes from the newest good checkpoint in

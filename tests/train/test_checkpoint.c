@@ -25,7 +25,7 @@ static bool there(const struct folder *f, const char *name) { return access(chec
 
 /* The bytes a run must end in. */
 struct finish {
-    struct weft_str params, optimizer, log;
+    struct weft_str params, optimizer, log, rows;
 };
 static struct finish finish_of(struct run *r, const struct folder *f, const char *last)
 {
@@ -36,6 +36,7 @@ static struct finish finish_of(struct run *r, const struct folder *f, const char
     snprintf(name, sizeof name, "%s/optimizer.safetensors", last);
     e.optimizer = run_file(r, f->name, name);
     e.log = run_log(r, f->name);
+    e.rows = run_file(r, f->name, "row_loss.jsonl");
     return e;
 }
 static void check_same_finish(const struct finish *a, const struct finish *b)
@@ -43,6 +44,7 @@ static void check_same_finish(const struct finish *a, const struct finish *b)
     check_same_bytes(a->log, b->log);
     check_same_bytes(a->params, b->params);
     check_same_bytes(a->optimizer, b->optimizer);
+    check_same_bytes(a->rows, b->rows);
 }
 
 /* One whole run without interruption. */

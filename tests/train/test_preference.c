@@ -25,7 +25,7 @@ static double loss_of(const struct weft_pref_settings *s, const struct weft_answ
 {
     struct weft_answer pair[2] = { a[i], a[N + i] };
     double grad[2];
-    return weft_pref_pairs(s, pair, 1, grad, NULL);
+    return weft_pref_pairs(s, pair, 1, grad, NULL, NULL);
 }
 
 static void test_sums_of_pairs(void **state)
@@ -37,7 +37,7 @@ static void test_sums_of_pairs(void **state)
     two_pairs(a);
     check_near(loss_of(&s, a, 0), .62095705, 1e-8);
     check_near(loss_of(&s, a, 1), .79813887, 1e-8);
-    check_near(weft_pref_pairs(&s, a, N, grad, NULL), (.62095705 + .79813887) / 2, 1e-8);
+    check_near(weft_pref_pairs(&s, a, N, grad, NULL, NULL), (.62095705 + .79813887) / 2, 1e-8);
     /* by the mean over both pairs */
     check_near(grad[0], -.02312851, 1e-8);
     check_near(grad[1], -.0274917, 1e-8);
@@ -65,7 +65,7 @@ static void test_means_of_pairs(void **state)
     s.loss = WEFT_PREF_ORPO;
     check_near(loss_of(&s, a, 0), .53677289, 1e-8);
     check_near(loss_of(&s, a, 1), 1.31904747, 1e-8);
-    (void)weft_pref_pairs(&s, a, N, grad, NULL);
+    (void)weft_pref_pairs(&s, a, N, grad, NULL, NULL);
     check_near(grad[0], -.53910028, 1e-8);
     check_near(grad[1], -.54979374, 1e-8);
     check_near(grad[2], .02592513, 1e-8);
@@ -85,7 +85,7 @@ static void test_judged_answers(void **state)
     struct weft_pref_sums sums = { 0 };
     double grad[3];
     (void)state;
-    check_near(weft_pref_kto(&usual, a, 3, kl, 2, grad, &sums), .51498244, 1e-8);
+    check_near(weft_pref_kto(&usual, a, 3, kl, 2, grad, NULL, &sums), .51498244, 1e-8);
     check_near(grad[0], -.0083325, 1e-8);
     check_near(grad[1], -.00829822, 1e-8);
     check_near(grad[2], .00832313, 1e-8);
@@ -96,7 +96,7 @@ static void test_judged_answers(void **state)
     /* a yardstick below 0 counts as 0: the loss of r = 0 is a half */
     struct weft_answer same = { .lp = -4, .ref = -4, .n = 1, .desirable = true };
     kl[0].ref = kl[1].ref = 0;
-    check_near(weft_pref_kto(&usual, &same, 1, kl, 2, grad, NULL), .5, 1e-12);
+    check_near(weft_pref_kto(&usual, &same, 1, kl, 2, grad, NULL, NULL), .5, 1e-12);
 }
 
 /* Every derivative of the loss by every lp, by central differences. */
@@ -107,13 +107,13 @@ static void check_pair_gradients(const struct weft_pref_settings *s)
     static const size_t len[] = { 3, 1, 2, 5 };
     two_pairs(a);
     for (size_t i = 0; i < 2 * N; i++) a[i].n = len[i];
-    (void)weft_pref_pairs(s, a, N, grad, NULL);
+    (void)weft_pref_pairs(s, a, N, grad, NULL, NULL);
     for (size_t i = 0; i < 2 * N; i++) {
         const double h = 1e-5, lp = a[i].lp;
         a[i].lp = lp + h;
-        double up = weft_pref_pairs(s, a, N, other, NULL);
+        double up = weft_pref_pairs(s, a, N, other, NULL, NULL);
         a[i].lp = lp - h;
-        double down = weft_pref_pairs(s, a, N, other, NULL);
+        double down = weft_pref_pairs(s, a, N, other, NULL, NULL);
         a[i].lp = lp;
         check_near((up - down) / (2 * h), grad[i], 1e-7);
     }
@@ -141,13 +141,13 @@ static void test_derivatives_of_judged_answers(void **state)
     struct weft_answer kl[1] = { { .lp = -3, .ref = -3.2, .n = 1 } };
     double grad[3], other[3];
     (void)state;
-    (void)weft_pref_kto(&s, a, 3, kl, 1, grad, NULL);
+    (void)weft_pref_kto(&s, a, 3, kl, 1, grad, NULL, NULL);
     for (size_t i = 0; i < 3; i++) {
         const double h = 1e-5, lp = a[i].lp;
         a[i].lp = lp + h;
-        double up = weft_pref_kto(&s, a, 3, kl, 1, other, NULL);
+        double up = weft_pref_kto(&s, a, 3, kl, 1, other, NULL, NULL);
         a[i].lp = lp - h;
-        double down = weft_pref_kto(&s, a, 3, kl, 1, other, NULL);
+        double down = weft_pref_kto(&s, a, 3, kl, 1, other, NULL, NULL);
         a[i].lp = lp;
         check_near((up - down) / (2 * h), grad[i], 1e-7);
     }
@@ -160,7 +160,7 @@ static void test_metrics_of_pairs(void **state)
     double grad[2 * N];
     (void)state;
     two_pairs(a);
-    (void)weft_pref_pairs(&usual, a, N, grad, &sums);
+    (void)weft_pref_pairs(&usual, a, N, grad, NULL, &sums);
     check_near(sums.sum[WEFT_PREF_CHOSEN], .1 * (.5 - 1), 1e-12);
     check_near(sums.sum[WEFT_PREF_REJECTED], .1 * (-1 + 1), 1e-12);
     check_near(sums.sum[WEFT_PREF_ACCURACY], 1, 1e-12);
@@ -178,7 +178,7 @@ static void test_extremes_stay_finite(void **state)
         s.loss = (enum weft_pref_loss)loss;
         struct weft_answer a[4] = { { .lp = 0, .n = 5 }, { .n = 0 }, { .lp = -1e5, .n = 5 }, { .lp = -2, .n = 1 } };
         double grad[4];
-        assert_true(isfinite(weft_pref_pairs(&s, a, 2, grad, NULL)));
+        assert_true(isfinite(weft_pref_pairs(&s, a, 2, grad, NULL, NULL)));
         for (size_t i = 0; i < 4; i++) assert_true(isfinite(grad[i]));
         assert_true(grad[1] == 0 || s.loss == WEFT_PREF_SIGMOID || s.loss == WEFT_PREF_HINGE);
     }

@@ -367,6 +367,37 @@ static void test_log_names_the_dearest_row(void **state)
     run_tear_down(&r);
 }
 
+static void test_losses_of_all_rows_are_kept(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    struct weft_lines lines;
+    struct weft_str line;
+    size_t n = 0, fell = 0;
+    (void)state;
+    run_set_up(&r, f.name, 2, "num_train_epochs: 12\nlearning_rate: 1e-2\n");
+    struct weft_example *odd = &r.train.items[30];
+    for (uint32_t k = 0; k < odd->n; k++) odd->labels[k] = k ? 55 - (int32_t)k : WEFT_IGNORE;
+    odd->n_labels = odd->n - 1;
+    check_ok(run_go(&r), &r.err);
+    lines = (struct weft_lines){ .text = run_file(&r, f.name, "row_loss.jsonl") };
+    for (; weft_lines_next(&lines, &line); n++) {
+        struct weft_json_value v;
+        check_ok(weft_json_parse(&r.arena, "row_loss.jsonl", line, &v, &r.err), &r.err);
+        assert_int_equal(weft_json_get(&v, "row")->integer, n + 1);
+        assert_int_equal(weft_json_get(&v, "seen")->integer, 12);
+        fell += weft_json_get(&v, "last")->number < weft_json_get(&v, "first")->number;
+    }
+    assert_int_equal(n, 40);
+    assert_true(fell >= 38);
+    assert_int_equal(r.result.n_dearest, WEFT_DEAREST_ROWS);
+    assert_int_equal(r.result.dearest[0], 30);
+    assert_true(r.result.dearest_loss[0] > r.result.dearest_loss[1]
+                && r.result.dearest_loss[1] >= r.result.dearest_loss[2]);
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
 /* ---- the best checkpoint ---- */
 
 /* Rows of random tokens: the better a run knows the counting rows, the worse it does on these. */
@@ -468,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_watchdog_reports_and_stops),
         cmocka_unit_test(test_nothing_to_train_is_refused),
         cmocka_unit_test(test_log_names_the_dearest_row),
+        cmocka_unit_test(test_losses_of_all_rows_are_kept),
         cmocka_unit_test(test_the_best_checkpoint_is_kept_and_a_run_that_gets_no_better_ends),
         cmocka_unit_test(test_without_an_end_in_sight_nothing_stops_early),
     };
