@@ -5,6 +5,7 @@
 #include "mock/spawn.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <sys/socket.h>
 
 struct world {
@@ -572,6 +573,60 @@ static void test_certificates_are_always_verified(void **state)
     check_folder_gone(folder);
 }
 
+/* How much the heap holds while calls are in flight, and how they ended. */
+struct heap {
+    size_t most, fine;
+};
+
+static bool heap_on_head(void *ctx, const struct weft_http_reply *r)
+{
+    struct heap *h = ctx;
+    size_t now = mallinfo2().uordblks;
+    if (now > h->most) h->most = now;
+    return true;
+}
+
+static void heap_on_done(void *ctx, const struct weft_http_reply *r)
+{
+    if (!r->fault && r->status == 200) ((struct heap *)ctx)->fine++;
+}
+
+/* The system's 140 certificates are read once, not for each connection: that would be 0.8 MB each. */
+static void test_tls_connections_share_the_certificates(void **state)
+{
+    enum { CALLS = 40, MOST_BYTES = 10 << 20 };
+    struct world *w = *state;
+    const char *folder = check_folder(), *pem = check_path(folder, "cert.pem");
+    char port[16], url[64];
+    snprintf(port, sizeof port, "%d", w->mock.ports[0]);
+    const char *const arguments[] = { pem, "60", port, NULL };
+    struct mock_server tls = mock_start("mock_tls", arguments);
+    struct weft_arena a = { 0 };
+    struct weft_str bundle, own;
+    if (weft_file_read(&a, "/etc/ssl/certs/ca-certificates.crt", 0, &bundle, NULL) == WEFT_OK) {
+        check_ok(weft_file_read(&a, pem, 0, &own, &w->err), &w->err);
+        struct weft_str both = weft_str_printf(&a, "%s%s", bundle.s, own.s);
+        check_ok(weft_file_write(pem, both, &w->err), &w->err);
+    }
+    struct weft_http *h = NULL;
+    struct weft_http_options o = { .ca_file = pem };
+    struct heap heap = { 0 };
+    size_t before = mallinfo2().uordblks;
+    check_ok(weft_http_new(&h, &o, &w->err), &w->err);
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/late/500", tls.ports[0]);
+    for (int i = 0; i < CALLS; i++) {
+        struct weft_http_request r = { .url = url, .ctx = &heap, .head = heap_on_head, .done = heap_on_done };
+        check_ok(weft_http_submit(h, &r, NULL, &w->err), &w->err);
+    }
+    check_ok(weft_http_run(h, NULL, &w->err), &w->err);
+    assert_int_equal(heap.fine, CALLS);
+    if (heap.most - before > MOST_BYTES) fail_msg("%zu bytes for %d connections", heap.most - before, CALLS);
+    weft_http_free(h);
+    weft_arena_clear(&a);
+    mock_stop(&tls);
+    check_folder_gone(folder);
+}
+
 static void test_messages_in_chinese(void **state)
 {
     struct world *w = *state;
@@ -610,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_the_users_stop_ends_all),
         cmocka_unit_test(test_freeing_with_calls_in_flight),
         cmocka_unit_test(test_certificates_are_always_verified),
+        cmocka_unit_test(test_tls_connections_share_the_certificates),
         cmocka_unit_test(test_messages_in_chinese),
     };
     return cmocka_run_group_tests_name("base/http", tests, start, stop);
