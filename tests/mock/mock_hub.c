@@ -134,6 +134,8 @@ static void list_file(struct walk *w, const char *path)
             weft_json_out_cstr(o, sha256(w->h, text));
             weft_json_out_key(o, "size");
             weft_json_out_uint(o, text.len);
+            weft_json_out_key(o, "pointerSize");
+            weft_json_out_int(o, 134);
             weft_json_out_object_end(o);
         }
     }
