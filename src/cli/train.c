@@ -286,6 +286,7 @@ static enum weft_status collate(struct stage *s)
     struct weft_recipe *r = s->recipe;
     struct weft_collate_settings how = { .stage = weft_recipe_collate_stage(r),
                                          .cutoff_len = r->cutoff_len,
+                                         .over_length = (enum weft_over_length)r->over_length,
                                          .train_on_prompt = r->train_on_prompt,
                                          .mask_history = r->mask_history,
                                          .packing = r->packing,
@@ -301,6 +302,30 @@ static enum weft_status collate(struct stage *s)
 
 /* ---- what the user sees ---- */
 
+enum { LENGTH_BAR = 32 };
+
+/* Rows by length, where some were too long: what another cutoff_len would cost. */
+static void print_lengths(struct stage *s)
+{
+    const struct weft_examples *e = &s->train;
+    uint64_t most = 1;
+    size_t first = WEFT_COLLATE_BINS, last = 0;
+    for (size_t i = 0; i < WEFT_COLLATE_BINS; i++) {
+        if (!e->by_length[i]) continue;
+        if (first == WEFT_COLLATE_BINS) first = i;
+        last = i;
+        if (e->by_length[i] > most) most = e->by_length[i];
+    }
+    weft_tell(s->cli, "  rows by length in tokens:\n");
+    for (size_t i = first; i <= last && i < WEFT_COLLATE_BINS; i++) {
+        char bar[3 * LENGTH_BAR + 1] = "";
+        uint64_t wide = (e->by_length[i] * LENGTH_BAR + most - 1) / most;
+        for (uint64_t k = 0; k < wide; k++) memcpy(bar + 3 * k, "\xe2\x96\x88", 4);       /* a full block */
+        weft_tell(s->cli, "  %8u-%-8u %s %llu%s\n", 1u << i, (2u << i) - 1, bar, (unsigned long long)e->by_length[i],
+                  (int64_t)(1u << i) > s->recipe->cutoff_len ? weft_tr(s->cli->lang, "  all longer than cutoff_len") : "");
+    }
+}
+
 static void print_data(struct stage *s)
 {
     char rows[32], examples[32], tokens[32], labels[32], longest[32];
@@ -309,9 +334,13 @@ static void print_data(struct stage *s)
               weft_cli_count(rows, e->rows_in), weft_cli_count(examples, e->n),
               weft_cli_count(longest, e->longest), weft_cli_count(tokens, e->total_tokens),
               weft_cli_count(labels, e->total_labels));
+    if (e->over_long)
+        weft_warn(s->cli, "%llu rows are longer than cutoff_len %lld and were left out (over_length: drop)",
+                  (unsigned long long)e->over_long, (long long)s->recipe->cutoff_len);
     if (e->truncated)
         weft_tell(s->cli, "  %llu examples are longer than cutoff_len %lld and were cut\n",
                   (unsigned long long)e->truncated, (long long)s->recipe->cutoff_len);
+    if (e->truncated || e->over_long) print_lengths(s);
     if (e->no_loss) weft_tell(s->cli, "  %llu rows carry no loss and were left out\n", (unsigned long long)e->no_loss);
     if (s->valid.n) weft_tell(s->cli, "  validation: %s examples\n", weft_cli_count(rows, s->valid.n));
 }

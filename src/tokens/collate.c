@@ -170,7 +170,7 @@ done:
 struct chunk {
     struct weft_example *items; /* malloc */
     size_t n;
-    uint64_t truncated, no_loss, longest, merged, dropped_tokens;
+    uint64_t truncated, no_loss, longest, merged, dropped_tokens, over_long, by_length[WEFT_COLLATE_BINS];
 };
 
 struct job {
@@ -299,6 +299,8 @@ static bool compared(const struct weft_collate_settings *s)
 
 static enum weft_status keep_items(const struct weft_collate_worker *w, struct chunk *out, struct weft_err *err)
 {
+    out->over_long = w->over_long;
+    memcpy(out->by_length, w->by_length, sizeof out->by_length);
     if (!w->n_items) return WEFT_OK;
     out->items = malloc(w->n_items * sizeof *out->items);
     if (!out->items) return weft_fail_nomem(err, w->n_items * sizeof *out->items, "examples");
@@ -317,6 +319,8 @@ static enum weft_status do_chunk(struct job *j, struct weft_collate_worker *w, s
     enum weft_status st = WEFT_OK;
 
     w->out_ids.n = w->out_labels.n = w->n_items = 0;
+    w->over_long = 0;
+    memset(w->by_length, 0, sizeof w->by_length);
     if (compared(s)) {
         st = weft_collate_compared(w, &j->k, j->chat, j->rows->items + first, end - first, (uint32_t)first, s,
                                    &out->no_loss, err);
@@ -332,7 +336,7 @@ static enum weft_status do_chunk(struct job *j, struct weft_collate_worker *w, s
         struct weft_arena_mark mark = weft_arena_mark(&w->scratch);
         size_t at = w->out_ids.n;
         struct weft_example item;
-        bool kept = true;
+        bool kept = true, drop = false;
         if (blocks) {
             st = weft_collate_encode(w, &j->k, j->chat, &j->rows->items[r], s, err);
             if (!st && !weft_ints_add(&w->out_ids, w->ids.ids, w->ids.n))
@@ -340,8 +344,10 @@ static enum weft_status do_chunk(struct job *j, struct weft_collate_worker *w, s
             if (!st) out->merged++, out->longest = weft_max_size(out->longest, w->ids.n);
         } else {
             st = add_row(w, &j->k, j->chat, &j->rows->items[r], (uint32_t)r, s, &item, &kept, err);
-            if (!st && !kept) {
-                out->no_loss++;
+            if (!st && kept)
+                st = weft_collate_length(w, s, &j->rows->items[r], (uint32_t)r, item.full_len, &drop, err);
+            if (!st && (!kept || drop)) {
+                out->no_loss += !kept;
                 w->out_ids.n = w->out_labels.n = at;
             } else if (!st) {
                 out->truncated += item.full_len > item.n;
@@ -446,6 +452,8 @@ enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_token
         all.truncated += k->truncated;
         all.no_loss += k->no_loss;
         all.merged += k->merged;
+        all.over_long += k->over_long;
+        for (size_t i = 0; i < WEFT_COLLATE_BINS; i++) all.by_length[i] += k->by_length[i];
         all.dropped_tokens += k->dropped_tokens;
         all.longest = weft_max_size(all.longest, k->longest);
         for (size_t i = 0; i < k->n; i++) {

@@ -24,24 +24,31 @@ struct weft_example {
     bool desirable;                 /* stage kto: the row's kto_tag */
 };
 
+enum { WEFT_COLLATE_BINS = 24 };
 struct weft_examples {
     struct weft_example *items;     /* [n], in stages pair and kto [2n] */
     size_t n, cap;
     /* Stages pair and kto: items[n + i] belongs to items[i].  pair: the chosen and the rejected answer to one prompt;
      * kto: the judged answer, and the same prompt with the answer of the row before. */
     bool two;
-    /* the account: rows_in = n + no_loss, where stage pt with packing and packed bins count rows as `merged` instead:
-     * rows_in = merged + no_loss */
+    /* the account: rows_in = n + no_loss + over_long, where stage pt with packing and packed bins count rows as `merged` instead:
+     * rows_in = merged + no_loss + over_long */
     uint64_t rows_in, truncated, no_loss, longest, total_tokens, total_labels;
     uint64_t merged;                /* rows that went into blocks or bins */
+    uint64_t over_long;             /* rows left out because they are longer than cutoff_len */
+    uint64_t by_length[WEFT_COLLATE_BINS];  /* rows of 2^i to 2^(i+1) - 1 tokens before they were cut or left out */
     uint64_t dropped_tokens;        /* stage pt with packing: tokens behind the last whole block of each 1000 rows */
 };
+
+/* What becomes of rows longer than cutoff_len.  In stage pt with packing no row is too long. */
+enum weft_over_length { WEFT_OVER_CUT, WEFT_OVER_DROP, WEFT_OVER_REFUSE };
 
 enum weft_stage { WEFT_STAGE_SFT, WEFT_STAGE_PT, WEFT_STAGE_PAIR, WEFT_STAGE_KTO };
 
 struct weft_collate_settings {
     enum weft_stage stage;
     int64_t cutoff_len;             /* tokens, >= 2 */
+    enum weft_over_length over_length;      /* cut: by the pair rule; refuse: WEFT_EINPUT names the first such row */
     bool train_on_prompt, mask_history;     /* mask_history: only the last answer is trained; not both */
     bool packing;                   /* pt: cut into blocks of cutoff_len (default for pt); sft: fill bins */
     bool neat_packing;              /* sft: as packing, but every row attends to itself alone */

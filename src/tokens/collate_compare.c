@@ -4,24 +4,11 @@
  * tokens, by the pair rule for the longer one (docs/training.md, "Preferences"). */
 #include "tokens/collate_parts.h"
 
-#include <stdio.h>
-
 /* A prompt and its answer, whole. */
 struct exchange {
     const int32_t *ids;     /* [source + target] in the scratch arena */
     size_t source, target;
 };
-
-/* Where a row stands: its origin, or its number in what was read. */
-static const char *place_of(const struct weft_row *row, uint32_t row_idx, char place[160])
-{
-    char file[128];
-    if (row->origin.file.s && row->origin.line)
-        snprintf(place, 160, "%s:%llu", weft_escape(file, sizeof file, row->origin.file),
-                 (unsigned long long)row->origin.line);
-    else snprintf(place, 160, "%u", row_idx + 1);
-    return place;
-}
 
 /* The row with `answer` (NULL: as it is) as tokens, split before its last answer. */
 static enum weft_status encode_exchange(struct weft_collate_worker *w, const struct weft_collate_tokens *k,
@@ -91,13 +78,16 @@ static enum weft_status add_pair(struct weft_collate_worker *w, const struct wef
     char place[160];
     const struct weft_example like = { .row_idx = row_idx };
     size_t source, target;
+    bool drop;
     if (!row->chosen.text.s || !row->rejected.text.s)
         return weft_fail(err, WEFT_EINPUT,
                          "row %s has no chosen and rejected answers; stage dpo needs them in every row",
-                         place_of(row, row_idx, place));
+                         weft_collate_place(row, row_idx, place));
     enum weft_status st = encode_exchange(w, k, chat, row, &row->chosen, s, &chosen, err);
     if (!st) st = encode_exchange(w, k, chat, row, &row->rejected, s, &rejected, err);
     if (st) return st;
+    st = weft_collate_length(w, s, row, row_idx, chosen.source + weft_max_size(chosen.target, rejected.target), &drop, err);
+    if (st || drop) return st;
     fit(&chosen, weft_max_size(chosen.target, rejected.target), s, &source, &target);
     if (source + weft_min_size(target, chosen.target) < 2 || source + weft_min_size(target, rejected.target) < 2
         || !weft_min_size(chosen.target, rejected.target) || !target) {
@@ -114,12 +104,15 @@ static enum weft_status add_judged(struct weft_collate_worker *w, const struct e
 {
     struct weft_example like = { .row_idx = row_idx, .desirable = row->kto_tag > 0 };
     size_t source, target;
+    bool drop;
+    enum weft_status st = weft_collate_length(w, s, row, row_idx, x->source + x->target, &drop, err);
+    if (st || drop) return st;
     fit(x, x->target, s, &source, &target);
     if (!target || source + target < 2) {
         ++*no_loss;
         return WEFT_OK;
     }
-    enum weft_status st = add(w, x, x, source, target, &like, err);
+    st = add(w, x, x, source, target, &like, err);
     fit(x, before->target, s, &source, &target);
     return st ? st : add(w, x, before, source, target, &like, err);
 }
@@ -146,7 +139,7 @@ enum weft_status weft_collate_compared(struct weft_collate_worker *w, const stru
         if (row->kto_tag < 0)
             st = weft_fail(err, WEFT_EINPUT,
                            "row %s has no kto_tag; stage kto needs one (true or false) in every row",
-                           place_of(row, first_idx + (uint32_t)i, place));
+                           weft_collate_place(row, first_idx + (uint32_t)i, place));
         else st = encode_exchange(w, k, chat, row, NULL, s, &all[i], err);
     }
     /* The mismatched answer is that of the row before; the first row of a group takes the last one's. */

@@ -1,6 +1,7 @@
 /* One row as tokens and marks: the template renders text with spans, the text is encoded. */
 #include "tokens/collate_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- one thread's tools ---- */
@@ -80,6 +81,38 @@ enum weft_status weft_collate_tokens_init(struct weft_collate_tokens *k, const s
     if (!st && probe.n && probe.ids[0] == weft_tokenizer_special(t, WEFT_BOS)) k->bos_id = probe.ids[0];
     weft_ids_clear(&probe);
     return st;
+}
+
+/* ---- rows that are too long ---- */
+
+const char *weft_collate_place(const struct weft_row *row, uint32_t row_idx, char place[160])
+{
+    char file[128];
+    if (row->origin.file.s && row->origin.line)
+        snprintf(place, 160, "%s:%llu", weft_escape(file, sizeof file, row->origin.file),
+                 (unsigned long long)row->origin.line);
+    else snprintf(place, 160, "%u", row_idx + 1);
+    return place;
+}
+
+enum weft_status weft_collate_length(struct weft_collate_worker *w, const struct weft_collate_settings *s,
+                                     const struct weft_row *row, uint32_t row_idx, size_t full_len, bool *drop,
+                                     struct weft_err *err)
+{
+    char place[160];
+    size_t bin = 0;
+    while (bin + 1 < WEFT_COLLATE_BINS && full_len >> (bin + 1)) bin++;
+    w->by_length[bin]++;
+    *drop = false;
+    if (s->over_length == WEFT_OVER_CUT || full_len <= (size_t)s->cutoff_len) return WEFT_OK;
+    if (s->over_length == WEFT_OVER_REFUSE)
+        return weft_fail(err, WEFT_EINPUT,
+                         "row %s has %zu tokens, more than cutoff_len %lld; raise cutoff_len, or set over_length to cut or "
+                         "drop",
+                         weft_collate_place(row, row_idx, place), full_len, (long long)s->cutoff_len);
+    w->over_long++;
+    *drop = true;
+    return WEFT_OK;
 }
 
 /* ---- encoding ---- */

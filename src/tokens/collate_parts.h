@@ -37,11 +37,19 @@ struct weft_collate_worker {
     enum weft_status st;
     size_t failed_chunk;
     struct weft_err err;
+    uint64_t over_long, by_length[WEFT_COLLATE_BINS]; /* of the chunk at hand */
     size_t full_len; /* tokens of the row at hand before truncation; what nobody reads left out */
 };
 void weft_collate_worker_clear(struct weft_collate_worker *w);
 WEFT_MUST_USE enum weft_status weft_collate_add_item(struct weft_collate_worker *w, const struct weft_example *item,
                                                      struct weft_err *err);
+
+/* "chat.jsonl:17", or the row's number. */
+const char *weft_collate_place(const struct weft_row *row, uint32_t row_idx, char place[160]);
+/* Counts a row of full_len tokens; *drop: it is longer than the settings allow. */
+WEFT_MUST_USE enum weft_status weft_collate_length(struct weft_collate_worker *w, const struct weft_collate_settings *s,
+                                                   const struct weft_row *row, uint32_t row_idx, size_t full_len,
+                                                   bool *drop, struct weft_err *err);
 
 /* Renders and encodes a row into w->ids and w->loss. */
 WEFT_MUST_USE enum weft_status weft_collate_encode(struct weft_collate_worker *w, const struct weft_collate_tokens *k,

@@ -45,6 +45,7 @@ struct weft_recipe {
     const char *dataset_dir;
     double val_size;                    /* fraction below 1, else a count */
     int64_t cutoff_len;                 /* tokens */
+    int over_length;                    /* enum weft_over_length (tokens/collate.h) */
     int64_t max_samples;                /* 0: all */
     int packing_choice;                 /* enum weft_auto: what the user said */
     bool packing;                       /* resolved by weft_recipe_check: on for pt unless said otherwise */

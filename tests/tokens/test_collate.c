@@ -509,14 +509,44 @@ static void test_a_batch_has_no_padding(void **state)
     assert_int_equal(b.pos[26], 0);
 }
 
-/* ---- answers that were compared or judged ---- */
-
 static struct weft_row compared(struct weft_row row, const char *chosen, const char *rejected)
 {
     row.chosen = (struct weft_turn){ WEFT_ROLE_ASSISTANT, weft_str_c(chosen) };
     row.rejected = (struct weft_turn){ WEFT_ROLE_ASSISTANT, weft_str_c(rejected) };
     return row;
 }
+
+/* Three lengths around a cutoff: 23, 26 and 30 tokens. */
+static void test_rows_that_are_too_long_are_cut_dropped_or_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_row rows[] = { TALK(f, "u:a", "a:b"), TALK(f, "u:c", "a:defg"), TALK(f, "u:h", "a:ijklmnop") };
+    struct weft_collate_settings s = { .cutoff_len = 26 };
+    struct weft_rows list = { rows, 3, 3 };
+    struct weft_err err = { 0 };
+    struct weft_examples ex = collate(f, rows, 3, s, 0);
+    assert_int_equal(ex.n, 3);
+    assert_int_equal(ex.truncated, 1);
+    assert_int_equal(ex.by_length[4], 3);
+    s.over_length = WEFT_OVER_DROP;
+    ex = collate(f, rows, 3, s, 2);
+    assert_int_equal(ex.n, 2);
+    assert_int_equal(ex.over_long, 1);
+    assert_int_equal(ex.truncated, 0);
+    assert_int_equal(ex.rows_in, ex.n + ex.no_loss + ex.over_long);
+    check_example(&ex.items[1], "<user/c>/<assistant/defg>/", "....................defg>/");
+    s.over_length = WEFT_OVER_REFUSE;
+    check_refuses(weft_collate_rows(&f->a, f->t, f->chat, &list, &s, NULL, &ex, &err), &err, WEFT_EINPUT, "",
+                  "row 3 has 30 tokens, more than cutoff_len 26");
+    /* of compared answers the longer one counts */
+    struct weft_row pairs[] = { compared(TALK(f, "u:d"), "1", "2"), compared(TALK(f, "u:d"), "1", "234567890") };
+    s = (struct weft_collate_settings){ .cutoff_len = 26, .stage = WEFT_STAGE_PAIR, .over_length = WEFT_OVER_DROP };
+    ex = collate(f, pairs, 2, s, 0);
+    assert_int_equal(ex.n, 1);
+    assert_int_equal(ex.over_long, 1);
+}
+
+/* ---- answers that were compared or judged ---- */
 
 static void test_compared_answers_share_their_prompt(void **state)
 {
@@ -613,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_rows_without_a_label_are_counted),
         cmocka_unit_test(test_any_number_of_threads_gives_the_same_examples),
         cmocka_unit_test(test_a_batch_has_no_padding),
+        cmocka_unit_test(test_rows_that_are_too_long_are_cut_dropped_or_refused),
         cmocka_unit_test(test_compared_answers_share_their_prompt),
         cmocka_unit_test(test_compared_answers_are_cut_alike),
         cmocka_unit_test(test_judged_answers_come_with_those_of_the_row_before),
