@@ -10,6 +10,7 @@
 #include "dataset/formats.h"
 #include "dataset/split.h"
 #include "text/text.h"
+#include "train/advice.h"
 #include "train/order.h"
 
 #include <math.h>
@@ -364,6 +365,13 @@ static void print_plan(struct stage *s, const struct weft_memory_plan *plan)
                       weft_tr(s->cli->lang, plan->lines[i].item));
 }
 
+static void print_advice(struct stage *s)
+{
+    struct weft_advice advice;
+    weft_advise(s->recipe, &s->train, s->valid.n, s->params.n_values, s->cli->lang, &advice);
+    for (size_t i = 0; i < advice.n; i++) weft_tell(s->cli, "  advice: %s\n", advice.lines[i]);
+}
+
 /* The live line is the trainer's own; what is worth keeping on the screen is the validation. */
 static void on_report(void *ctx, const struct weft_train_report *r)
 {
@@ -502,6 +510,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     }
     if (!st) {
         print_plan(&s, &plan);
+        print_advice(&s);
         fflush(stdout);
         st = weft_train(&job, result, &cli->err);
     }
