@@ -233,12 +233,18 @@ static enum weft_status load_adapter(struct stage *s, const char *dir)
     return both.s ? weft_sha256_of(both, s->start_sha, err) : weft_fail_nomem(err, 2 * sizeof adapter, "an identity");
 }
 
-static enum weft_status make_trainable(struct stage *s)
+static enum weft_status train_part(struct stage *s)
 {
     struct weft_recipe *r = s->recipe;
     struct weft_arena *a = &s->cli->arena;
     struct weft_err *err = &s->cli->err;
     if (r->finetuning_type == WEFT_FINETUNING_FULL) return weft_model_train_all(s->model, a, &s->params, err);
+    if (r->finetuning_type == WEFT_FINETUNING_FREEZE) {
+        struct weft_freeze freeze = { r->freeze_trainable_layers, r->freeze_trainable_modules.items,
+                                      r->freeze_trainable_modules.n, r->freeze_extra_modules.items,
+                                      r->freeze_extra_modules.n };
+        return weft_model_train_some(s->model, a, &freeze, &s->params, err);
+    }
     if (r->adapter_name_or_path) {
         const char *dir = weft_adapter_folder(a, r->adapter_name_or_path);
         if (!dir)
@@ -254,8 +260,24 @@ static enum weft_status make_trainable(struct stage *s)
                                        .rslora = r->use_rslora,
                                        .targets = r->lora_target.items,
                                        .n_targets = r->lora_target.n,
-                                       .seed = (uint64_t)r->seed };
+                                       .init = r->lora_init == WEFT_INIT_GAUSSIAN ? WEFT_LORA_GAUSSIAN
+                                                                                  : WEFT_LORA_KAIMING,
+                                       .torch_rng = r->init_rng == WEFT_INIT_TORCH,
+                                       .seed = (uint64_t)r->seed,
+                                       .dora = r->use_dora,
+                                       .pissa = r->pissa_init,
+                                       .pissa_iter = (int)r->pissa_iter,
+                                       .tables = r->additional_target.items,
+                                       .n_tables = r->additional_target.n,
+                                       .pool = s->cli->pool };
     return weft_lora_attach(a, s->model, &lora, &s->params, err);
+}
+
+static enum weft_status make_trainable(struct stage *s)
+{
+    enum weft_status st = train_part(s);
+    if (!st && s->recipe->loraplus_lr_ratio > 0) weft_lora_plus(&s->params, s->recipe->loraplus_lr_ratio);
+    return st;
 }
 
 /* What preferences are compared with: a model of its own, where the user names one or no adapter can be switched off. */
@@ -351,7 +373,9 @@ static void print_model(struct stage *s)
     char all[32], trained[32];
     weft_tell(s->cli, "  model: %s, %s parameters, of which %s are trained (%s)\n", s->recipe->model_name_or_path,
               weft_cli_count(all, weft_config_n_params(&s->model->config)), weft_cli_count(trained, s->params.n_values),
-              s->recipe->finetuning_type == WEFT_FINETUNING_LORA ? "lora" : "full");
+              s->recipe->finetuning_type == WEFT_FINETUNING_LORA   ? "lora"
+              : s->recipe->finetuning_type == WEFT_FINETUNING_FULL ? "full"
+                                                                   : "freeze");
 }
 
 static void print_plan(struct stage *s, const struct weft_memory_plan *plan)

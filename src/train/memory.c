@@ -300,7 +300,7 @@ enum weft_status weft_memory_check(const struct weft_train_job *job, const struc
         weft_buf_printf(&advice, "%s%s (%.0f MiB)", advice.len ? "; " : "", text, mib(p.total_bytes));
     }
     weft_buf_printf(&advice, "%s%s", advice.len ? "; " : "",
-                    weft_tr(lang, r->finetuning_type == WEFT_FINETUNING_FULL ? "finetuning_type: lora"
+                    weft_tr(lang, r->finetuning_type != WEFT_FINETUNING_LORA ? "finetuning_type: lora"
                                                                              : "a smaller cutoff_len"));
     enum weft_status st = weft_fail_rule(
         err, WEFT_ELIMIT, "E6", "this run needs %.0f MiB, there are %.0f MiB (%s). Cheapest changes: %s",

@@ -61,7 +61,6 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)       \
     X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER)            \
     X(greater_is_better, 1, "the validation loss is compared; less is better") X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
-    X(pissa_iter, 0, OTHER) X(pissa_convert, 0, OTHER) X(loraplus_lr_embedding, 0, OTHER)                       \
     X(galore_target, 0, OTHER)                                                                                  \
     X(galore_rank, 0, OTHER) X(galore_update_interval, 0, OTHER) X(galore_scale, 0, OTHER)                      \
     X(galore_proj_type, 0, OTHER)                                                                               \
@@ -69,15 +68,12 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                       \
     X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)             \
     X(quantization_method, 0, OTHER) X(quantization_type, 0, OTHER) X(double_quantization, 0, OTHER)            \
-    X(quantization_device_map, 0, OTHER) X(freeze_trainable_layers, 0, OTHER)                                   \
-    X(freeze_trainable_modules, 0, OTHER)                                                                       \
-    X(freeze_extra_modules, 0, OTHER)                                                                           \
+    X(quantization_device_map, 0, OTHER)                                   \
     X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                                    \
     X(ld_alpha, 1, NOT_YET) X(pref_bco_weight, 1, NOT_YET) X(ref_model_adapters, 1, NOT_YET)                    \
     X(ref_model_quantization_bit, 1, NOT_YET)                                                                   \
-    X(quantization_bit, 1, NOT_YET) X(use_dora, 1, NOT_YET) X(pissa_init, 1, NOT_YET)                           \
-    X(loraplus_lr_ratio, 1, NOT_YET)                                                                            \
-    X(additional_target, 1, NOT_YET) X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET)                        \
+    X(quantization_bit, 1, NOT_YET)                           \
+    X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET)                        \
     X(use_badam, 1, NOT_YET)                                                                                    \
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
     X(shift_attn, 1, NOT_YET)                                                                                   \
@@ -86,6 +82,8 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                 \
     X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                          \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
+    X(pissa_convert, 0, "an adapter that began with PiSSA is always written as plain LoRA")                     \
+    X(loraplus_lr_embedding, 0, "the token table gets no adapter here; additional_target trains it whole")      \
     X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")      \
     X(resize_vocab, 1, TOKENS) X(split_special_tokens, 1, TOKENS) X(add_tokens, 1, TOKENS)                      \
     X(add_special_tokens, 1, TOKENS)
@@ -246,6 +244,46 @@ static void check_reports(struct weft_recipe *r, struct weft_buf *warn, struct w
     }
 }
 
+/* What goes with adapters only, and what excludes what among it. */
+static enum weft_status check_method(const struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
+{
+    static const char *const types[] = { "lora", "full", "freeze" };
+    const struct {
+        const char *key;
+        bool on;
+    } lora_only[] = {
+        { "use_dora", r->use_dora },
+        { "use_rslora", r->use_rslora },
+        { "pissa_init", r->pissa_init },
+        { "loraplus_lr_ratio", r->loraplus_lr_ratio > 0 },
+        { "additional_target", r->additional_target.n > 0 },
+    };
+    if (r->finetuning_type != WEFT_FINETUNING_LORA) {
+        for (size_t i = 0; i < WEFT_COUNT(lora_only); i++)
+            if (lora_only[i].on)
+                return weft_fail(err, WEFT_EINPUT, "%s and finetuning_type: %s exclude each other; it belongs to lora",
+                                 lora_only[i].key, types[r->finetuning_type]);
+        if (r->adapter_name_or_path)
+            return weft_fail(err, WEFT_EINPUT,
+                             "adapter_name_or_path and finetuning_type: %s exclude each other; merge the adapter first "
+                             "(weft export --merge)",
+                             types[r->finetuning_type]);
+        return WEFT_OK;
+    }
+    if (r->pissa_init && r->use_dora)
+        return weft_fail(err, WEFT_EINPUT, "pissa_init: true and use_dora: true exclude each other");
+    if (r->pissa_init && weft_recipe_needs_reference(r))
+        return weft_fail(err, WEFT_EINPUT,
+                         "pissa_init: true and a stage that compares with the base model (dpo, kto) exclude each other");
+    if (r->pissa_init && r->pissa_iter == 0)
+        return weft_fail(err, WEFT_EINPUT, "pissa_iter is 0; expected at least 1, or -1 for exact singular vectors");
+    if (r->init_rng == WEFT_INIT_TORCH && r->lora_init != WEFT_INIT_KAIMING)
+        return weft_fail(err, WEFT_EINPUT, "init_rng: torch and lora_init: gaussian exclude each other");
+    if (r->adapter_name_or_path && (r->use_dora || r->pissa_init || r->additional_target.n))
+        note(warn, err, "use_dora, pissa_init and additional_target have no effect on an adapter that is gone on with");
+    return WEFT_OK;
+}
+
 enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
 {
     for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
@@ -275,10 +313,8 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
         return weft_fail(
             err, WEFT_EINPUT,
             "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
-    if (r->adapter_name_or_path && r->finetuning_type == WEFT_FINETUNING_FULL)
-        return weft_fail(
-            err, WEFT_EINPUT,
-            "adapter_name_or_path and finetuning_type: full exclude each other; merge the adapter first (weft export --merge)");
+    enum weft_status st = check_method(r, warn, err);
+    if (st) return st;
     if (r->eval_dataset.n && r->val_size > 0)
         return weft_fail(err, WEFT_EINPUT,
                          "eval_dataset and val_size: %g exclude each other; keep one of them", r->val_size);
@@ -313,7 +349,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
             note(warn, err, "min_lr and min_lr_rate have no effect with this lr_scheduler_type");
     if (r->wsd_decay_ratio > 0 && r->lr_scheduler_type != WEFT_SCHED_WSD)
         note(warn, err, "wsd_decay_ratio has no effect without lr_scheduler_type: warmup_stable_decay");
-    if (r->finetuning_type == WEFT_FINETUNING_FULL && r->learning_rate > 1e-3 && !r->from_scratch)
+    if (r->finetuning_type != WEFT_FINETUNING_LORA && r->learning_rate > 1e-3 && !r->from_scratch)
         note(warn, err, "learning_rate is above 1e-3 for full fine-tuning; 1e-5 to 5e-5 is usual");
     return WEFT_OK;
 }

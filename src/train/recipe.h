@@ -3,7 +3,7 @@
  * Keys are LLaMA-Factory's, so that its YAML files run unchanged; one option table feeds YAML, command line, help and
  * the resolved recipe.yaml beside a run.  Keys that LLaMA-Factory knows and that make no sense here (flash_attn,
  * ddp_timeout ...) stand in a second table with the reason why they are ignored: named once in a warning, never
- * silently.  Keys that would change the result and are not built yet (quantization_bit, use_dora ...) are refused
+ * silently.  Keys that would change the result and are not built yet (quantization_bit, use_galore ...) are refused
  * unless they are off.
  */
 #ifndef WEFT_TRAIN_RECIPE_H
@@ -14,12 +14,14 @@
 
 /* In the order of the choices of their settings. */
 enum weft_recipe_stage { WEFT_RECIPE_SFT, WEFT_RECIPE_PT, WEFT_RECIPE_DPO, WEFT_RECIPE_KTO };
-enum weft_finetuning { WEFT_FINETUNING_LORA, WEFT_FINETUNING_FULL };
+enum weft_finetuning { WEFT_FINETUNING_LORA, WEFT_FINETUNING_FULL, WEFT_FINETUNING_FREEZE };
 enum weft_scheduler {
     WEFT_SCHED_LINEAR, WEFT_SCHED_COSINE, WEFT_SCHED_CONSTANT, WEFT_SCHED_CONSTANT_WARMUP, WEFT_SCHED_WSD,
     WEFT_SCHED_COSINE_MIN_LR, WEFT_SCHED_COSINE_RESTARTS, WEFT_SCHED_POLYNOMIAL, WEFT_SCHED_INVERSE_SQRT
 };
 enum weft_wsd_decay { WEFT_WSD_COSINE, WEFT_WSD_LINEAR, WEFT_WSD_SQRT };
+enum weft_recipe_init { WEFT_INIT_KAIMING, WEFT_INIT_GAUSSIAN };
+enum weft_recipe_rng { WEFT_INIT_PHILOX, WEFT_INIT_TORCH };
 enum weft_strategy { WEFT_STRATEGY_STEPS, WEFT_STRATEGY_EPOCH, WEFT_STRATEGY_NO };
 enum weft_compat { WEFT_COMPAT_HF, WEFT_COMPAT_CLEAN };
 enum weft_auto { WEFT_AUTO, WEFT_TRUE, WEFT_FALSE };
@@ -36,6 +38,13 @@ struct weft_recipe {
     double lora_alpha, lora_dropout;    /* lora_alpha 0: 2 * rank */
     bool use_rslora;
     struct weft_str_list lora_target;
+    struct weft_str_list additional_target;         /* embed_tokens, lm_head: trained whole beside the adapter */
+    bool use_dora, pissa_init;
+    int64_t pissa_iter;                 /* -1: exact */
+    double loraplus_lr_ratio;           /* 0: off */
+    int lora_init, init_rng;            /* enum weft_recipe_init, enum weft_recipe_rng */
+    int64_t freeze_trainable_layers;    /* the last so many, or, below 0, the first */
+    struct weft_str_list freeze_trainable_modules, freeze_extra_modules;
     /* preferences (stages dpo, kto) */
     int pref_loss;                      /* enum weft_pref_loss */
     double pref_beta, pref_ftx, simpo_gamma, dpo_label_smoothing, kto_chosen_weight, kto_rejected_weight;

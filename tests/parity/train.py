@@ -1,6 +1,7 @@
 """Frozen loss curves of the reference trainer itself: transformers.Trainer, with peft for the adapter.
 
     python tests/parity/train.py            writes tests/train/data/
+    python tests/parity/train.py NAME...    writes these runs only
 
 The model, its rows and the adapter's start are those of tests/parity/model.py (tests/model/data/curve); here the whole
 loop is the reference's: order of the rows, accumulation with a short last group, normalisation, schedule, clipping,
@@ -9,13 +10,12 @@ AdamW with its groups, evaluation.  Everything is f32 on one thread of the CPU.
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 
 import torch
 import transformers
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch.utils.data import Dataset
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -33,11 +33,49 @@ RUNS = {
     # every token is a label, the first too; items are counted before the shift, as transformers did from 4.46 on and
     # does not any more in 5.24: the count is larger than the number of losses (Q2)
     "first": dict(adapter=False, learning_rate=2e-4, max_steps=8, first_label=True),
+    # the variants of LoRA begin in adapters of their own, or in that of "lora"; LoRA+: B at 16 times the rate
+    "rslora": dict(adapter="rslora", learning_rate=1e-3, max_steps=50, first_label=False),
+    "dora": dict(adapter="dora", learning_rate=1e-3, max_steps=50, first_label=False),
+    "loraplus": dict(adapter=True, learning_rate=1e-4, max_steps=50, first_label=False, loraplus_lr_ratio=16.0),
+    "tables": dict(adapter="tables", learning_rate=1e-3, max_steps=50, first_label=False),
+    # the last layer's attention and the final norm
+    "freeze": dict(adapter=False, learning_rate=1e-3, max_steps=50, first_label=False, finetuning_type="freeze",
+                   freeze_trainable_layers=1, freeze_trainable_modules="self_attn,post_attention_layernorm",
+                   freeze_extra_modules="norm"),
     # another seed of the data, another schedule, a fraction of an epoch
     "linear": dict(adapter=False, learning_rate=2e-4, num_train_epochs=1.5, first_label=False, data_seed=7,
                    lr_scheduler_type="linear", weight_decay=0.0),
 }
 N_TRAIN = 34
+
+
+OURS = ("loraplus_lr_ratio", "finetuning_type", "freeze_trainable_layers", "freeze_trainable_modules", "freeze_extra_modules")
+STARTS = {
+    "rslora": dict(r=4, lora_alpha=8, use_rslora=True),
+    "dora": dict(r=4, lora_alpha=8, use_dora=True),
+    "tables": dict(r=2, lora_alpha=4, modules_to_save=["embed_tokens", "lm_head"]),
+}
+
+
+def start(model, name):
+    """A fresh adapter of peft, kept beside the curves: its A is random."""
+    path = os.path.join(DATA, "start-" + name)
+    torch.manual_seed(11)
+    config = LoraConfig(task_type="CAUSAL_LM", bias="none", lora_dropout=0.0, **STARTS[name],
+                        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    get_peft_model(model, config).save_pretrained(path)
+    os.remove(os.path.join(path, "README.md"))
+    return path
+
+
+def freeze(model, spec):
+    """As LLaMA-Factory chooses, but for "norm", which there means every norm of every layer too."""
+    n, layers = int(spec["freeze_trainable_layers"]), model.config.num_hidden_layers
+    chosen = range(layers - n, layers) if n > 0 else range(-n)
+    wanted = [f"model.layers.{i}.{m}." for i in chosen for m in spec["freeze_trainable_modules"].split(",")]
+    wanted += [f"model.{m}." for m in spec["freeze_extra_modules"].split(",")]
+    for key, p in model.named_parameters():
+        p.requires_grad_(any(key.startswith(w) for w in wanted))
 
 
 class Rows(Dataset):
@@ -80,6 +118,23 @@ class Recorder(transformers.Trainer):
         return loss
 
 
+class Plus(Recorder):
+    """LoRA+ as LLaMA-Factory groups the parameters."""
+
+    ratio = 16.0
+
+    def create_optimizer(self):
+        groups = {False: [], True: []}
+        for key, p in self.model.named_parameters():
+            if p.requires_grad:
+                groups["lora_B" in key or p.dim() == 1].append(p)
+        a = self.args
+        self.optimizer = torch.optim.AdamW(
+            [dict(params=groups[False], lr=a.learning_rate), dict(params=groups[True], lr=a.learning_rate * self.ratio)],
+            betas=(a.adam_beta1, a.adam_beta2), eps=a.adam_epsilon, weight_decay=a.weight_decay)
+        return self.optimizer
+
+
 class Watch(transformers.TrainerCallback):
     def __init__(self):
         self.trainer = None
@@ -101,8 +156,15 @@ def run(name, spec):
     with open(os.path.join(BASE, "curve.json")) as f:
         rows = json.load(f)["rows"]
     model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
-    if spec.pop("adapter"):
-        model = PeftModel.from_pretrained(model, os.path.join(BASE, "adapter"), is_trainable=True)
+    adapter, ours = spec.pop("adapter"), {k: spec.pop(k) for k in OURS if k in spec}
+    if adapter:
+        path = os.path.join(BASE, "adapter")
+        if adapter is not True:
+            path = start(model, adapter)
+            model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
+        model = PeftModel.from_pretrained(model, path, is_trainable=True)
+    elif ours:
+        freeze(model, ours)
     first_label = spec.pop("first_label")
     train, valid = Rows(rows[:N_TRAIN], first_label), Rows(rows[N_TRAIN:], first_label)
     keys = {**COMMON, **spec}
@@ -111,7 +173,7 @@ def run(name, spec):
         args = transformers.TrainingArguments(folder, use_cpu=True, report_to=[], logging_steps=1, save_strategy="no",
                                               bf16=False, disable_tqdm=True, remove_unused_columns=False,
                                               dataloader_num_workers=0, **keys)
-        trainer = Recorder(model=model, args=args, train_dataset=train, eval_dataset=valid, data_collator=collate,
+        trainer = (Plus if "loraplus_lr_ratio" in ours else Recorder)(model=model, args=args, train_dataset=train, eval_dataset=valid, data_collator=collate,
                            callbacks=[watch])
         watch.trainer = trainer
         if first_label:
@@ -121,9 +183,9 @@ def run(name, spec):
         order = collate.order
         collate.order = []
         metrics = trainer.evaluate() if not first_label else {"eval_loss": None}
-    out = {"settings": keys, "first_label": first_label, "n_train": N_TRAIN, **trainer.out, "eval_loss": metrics["eval_loss"],
+    out = {"settings": {**keys, **ours}, "start": adapter if isinstance(adapter, str) else None, "first_label": first_label, "n_train": N_TRAIN, **trainer.out, "eval_loss": metrics["eval_loss"],
            "order": order}
-    moved = {k.replace(".default", "").removeprefix("base_model.model."): p for k, p in model.named_parameters() if p.requires_grad}
+    moved = {k: p for k, p in model.named_parameters() if p.requires_grad}
     out["norm_of_weights"] = float(torch.sqrt(sum((p.double() ** 2).sum() for p in moved.values())))
     assert len(out["loss"]) == len(out["grad_norm"]) == len(out["lr"]), name
     with open(os.path.join(DATA, name + ".json"), "w") as f:
@@ -135,10 +197,9 @@ def run(name, spec):
 def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    shutil.rmtree(DATA, ignore_errors=True)
-    os.makedirs(DATA)
-    for name, spec in RUNS.items():
-        run(name, spec)
+    os.makedirs(DATA, exist_ok=True)
+    for name in sys.argv[1:] or RUNS:
+        run(name, RUNS[name])
     import accelerate
     import peft
     with open(os.path.join(DATA, "VERSIONS"), "w") as f:

@@ -143,9 +143,22 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
     const char *base = check_source(&f->arena, "tests/model/data/curve");
     struct weft_model_settings how = { .exact = exact };
     check_ok(weft_model_load(&f->model, base, &how, &f->err), &f->err);
-    if (strcmp(name, "lora") == 0 || f->train.two)
-        check_ok(weft_lora_load(&f->arena, f->model, weft_path_join(&f->arena, base, "adapter"), &f->params,
-                                NULL, &f->err),
+    const struct weft_json_value *start = weft_json_get(&f->want, "start");
+    const struct weft_recipe *r = &f->recipe;
+    const char *adapter = NULL;
+    if (start && start->kind == WEFT_JSON_STRING)
+        adapter = check_source(&f->arena, weft_str_printf(&f->arena, "tests/train/data/start-%.*s", (int)start->text.len,
+                                                          start->text.s).s);
+    else if (strncmp(name, "lora", 4) == 0 || f->train.two)
+        adapter = weft_path_join(&f->arena, base, "adapter");
+    if (adapter)
+        check_ok(weft_lora_load(&f->arena, f->model, adapter, &f->params, NULL, &f->err), &f->err);
+    else if (r->finetuning_type == WEFT_FINETUNING_FREEZE)
+        check_ok(weft_model_train_some(f->model, &f->arena,
+                                       &(struct weft_freeze){ r->freeze_trainable_layers, r->freeze_trainable_modules.items,
+                                                              r->freeze_trainable_modules.n, r->freeze_extra_modules.items,
+                                                              r->freeze_extra_modules.n },
+                                       &f->params, &f->err),
                  &f->err);
     else
         check_ok(weft_model_train_all(f->model, &f->arena, &f->params, &f->err), &f->err);
@@ -171,6 +184,7 @@ static void check_run(const char *name, const char *isa, bool exact, double loss
     struct fixture f;
     snprintf(dir, sizeof dir, "%s", check_folder());
     set_up(&f, name, dir, isa, exact);
+    if (f.recipe.loraplus_lr_ratio > 0) weft_lora_plus(&f.params, f.recipe.loraplus_lr_ratio);
     struct weft_train_job job = { .model = f.model,
                                   .params = &f.params,
                                   .train = &f.train,
@@ -207,6 +221,11 @@ static void check_run(const char *name, const char *isa, bool exact, double loss
 
 static void test_lora_50_updates(void **state) { check_run("lora", NULL, true, 1e-4, 1e-3); }
 static void test_lora_50_updates_on_the_plain_level(void **state) { check_run("lora", "ref", true, 1e-4, 1e-3); }
+static void test_rslora_50_updates(void **state) { check_run("rslora", NULL, true, 1e-4, 1e-3); }
+static void test_dora_50_updates(void **state) { check_run("dora", NULL, true, 1e-4, 1e-3); }
+static void test_loraplus_50_updates(void **state) { check_run("loraplus", NULL, true, 1e-4, 1e-3); }
+static void test_copies_of_tables_50_updates(void **state) { check_run("tables", NULL, true, 1e-4, 1e-3); }
+static void test_freeze_50_updates(void **state) { check_run("freeze", NULL, true, 5e-5, 1e-3); }
 static void test_full_20_updates(void **state) { check_run("full", NULL, true, 5e-5, 1e-3); }
 static void test_q2_first_labels_counted(void **state) { check_run("first", NULL, true, 5e-5, 1e-3); }
 static void test_linear_with_its_own_data_seed_and_half_an_epoch(void **state)
@@ -219,6 +238,7 @@ static void test_lora_and_full_in_bf16(void **state)
 {
     check_run("lora", NULL, false, 0.08, 0.1);
     check_run("full", NULL, false, 0.08, 0.1);
+    check_run("dora", NULL, false, 0.08, 0.1);
 }
 
 static void test_compared_answers_20_updates(void **state)
@@ -256,6 +276,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lora_50_updates),
         cmocka_unit_test(test_lora_50_updates_on_the_plain_level),
+        cmocka_unit_test(test_rslora_50_updates),
+        cmocka_unit_test(test_dora_50_updates),
+        cmocka_unit_test(test_loraplus_50_updates),
+        cmocka_unit_test(test_copies_of_tables_50_updates),
+        cmocka_unit_test(test_freeze_50_updates),
         cmocka_unit_test(test_full_20_updates),
         cmocka_unit_test(test_q2_first_labels_counted),
         cmocka_unit_test(test_linear_with_its_own_data_seed_and_half_an_epoch),

@@ -102,11 +102,46 @@ static void test_ignored_keys_are_named_with_the_reason(void **state)
 static void test_keys_that_would_change_the_result_are_refused(void **state)
 {
     refuses("quantization_bit: 4\n", "quantization_bit cannot be used");
-    refuses("use_dora: true\n", "use_dora cannot be used");
+    refuses("use_adam_mini: true\n", "use_adam_mini cannot be used");
     refuses("fp16: true\n", "say bf16: true");
     struct reading r;
-    check_ok(read_and_check(&r, "use_dora: false\nneftune_noise_alpha: 0\n"), &r.err);
+    check_ok(read_and_check(&r, "use_adam_mini: false\nshift_attn: 0\n"), &r.err);
     assert_int_equal(r.warn.len, 0);
+    done(&r);
+}
+
+static void test_methods_and_what_they_exclude(void **state)
+{
+    struct reading r;
+    check_ok(read_and_check(&r, "use_dora: true\nloraplus_lr_ratio: 16.0\nloraplus_lr_embedding: 1e-6\n"
+                                "additional_target: embed_tokens,lm_head\n"),
+             &r.err);
+    assert_true(r.recipe.use_dora && r.recipe.loraplus_lr_ratio == 16 && r.recipe.additional_target.n == 2);
+    check_contains(r.warn.s, "loraplus_lr_embedding is ignored: the token table gets no adapter");
+    done(&r);
+    check_ok(read_and_check(&r, "pissa_init: true\npissa_iter: -1\npissa_convert: true\n"), &r.err);
+    assert_true(r.recipe.pissa_init && r.recipe.pissa_iter == -1);
+    check_contains(r.warn.s, "always written as plain LoRA");
+    done(&r);
+    check_ok(read_and_check(&r, "finetuning_type: freeze\nfreeze_trainable_layers: -3\n"
+                                "freeze_trainable_modules: self_attn,mlp\nfreeze_extra_modules: norm\n"),
+             &r.err);
+    assert_true(r.recipe.finetuning_type == WEFT_FINETUNING_FREEZE && r.recipe.freeze_trainable_layers == -3);
+    assert_true(r.recipe.freeze_trainable_modules.n == 2 && r.recipe.freeze_extra_modules.n == 1);
+    done(&r);
+    refuses("finetuning_type: full\nuse_dora: true\n", "use_dora and finetuning_type: full");
+    refuses("finetuning_type: freeze\nuse_rslora: true\n", "use_rslora and finetuning_type: freeze");
+    refuses("finetuning_type: full\npissa_init: true\n", "pissa_init and finetuning_type: full");
+    refuses("finetuning_type: freeze\nloraplus_lr_ratio: 16\n", "loraplus_lr_ratio and finetuning_type: freeze");
+    refuses("finetuning_type: full\nadditional_target: lm_head\n", "additional_target and finetuning_type: full");
+    refuses("finetuning_type: freeze\nadapter_name_or_path: a\n", "adapter_name_or_path and finetuning_type: freeze");
+    refuses("finetuning_type: freeze\ntrain_from_scratch: true\n", "finetuning_type: full");
+    refuses("pissa_init: true\nuse_dora: true\n", "pissa_init: true and use_dora: true");
+    refuses("pissa_init: true\nstage: dpo\n", "compares with the base model");
+    refuses("pissa_init: true\nstage: kto\n", "compares with the base model");
+    refuses("pissa_init: true\npissa_iter: 0\n", "pissa_iter is 0");
+    refuses("init_rng: torch\nlora_init: gaussian\n", "init_rng: torch");
+    check_ok(read_and_check(&r, "pissa_init: true\nstage: dpo\npref_loss: orpo\n"), &r.err);
     done(&r);
 }
 
@@ -187,9 +222,9 @@ static void test_wider_table_takes_foreign_keys_too(void **state)
     assert_int_equal(w.recipe.lora_rank, 3);
     assert_true(w.before == 'a' && w.after == 'z');
     check_contains(warn.s, "r.yaml: flash_attn is ignored");
-    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("lora_rank: 9\nuse_dora: true\n"),
+    check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("lora_rank: 9\nuse_adam_mini: true\n"),
                                    &warn, &err),
-                  &err, WEFT_EINPUT, NULL, "use_dora");
+                  &err, WEFT_EINPUT, NULL, "use_adam_mini");
     assert_int_equal(w.recipe.lora_rank, 3);
     check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("owm: 9\n"), &warn, &err), &err,
                   WEFT_EINPUT, NULL, "own");
@@ -250,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_llama_factory_file_runs_unchanged),
         cmocka_unit_test(test_ignored_keys_are_named_with_the_reason),
         cmocka_unit_test(test_keys_that_would_change_the_result_are_refused),
+        cmocka_unit_test(test_methods_and_what_they_exclude),
         cmocka_unit_test(test_misspelt_key_names_the_nearest),
         cmocka_unit_test(test_exclusive_settings_name_both),
         cmocka_unit_test(test_packing_is_the_default_of_pt_only),
