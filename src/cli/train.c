@@ -15,7 +15,11 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+enum { GENTLE = 15 };       /* of `nice` */
 
 /* Everything of one run, torn down in one place. */
 struct stage {
@@ -493,10 +497,23 @@ static void print_result(struct stage *s, const struct weft_train_result *r)
                   (unsigned long long)r->skipped);
 }
 
+/* All threads there are: each has a priority of its own.  Without /proc the calling one alone. */
+static void give_way(struct weft_cli *cli)
+{
+    const char **names = NULL;
+    size_t n = 0;
+    struct weft_err ignored = { 0 };
+    if (weft_dir_list(&cli->arena, "/proc/self/task", &names, &n, &ignored)) n = 0;
+    bool done = setpriority(PRIO_PROCESS, 0, GENTLE) == 0;
+    for (size_t i = 0; i < n; i++) done = setpriority(PRIO_PROCESS, (id_t)strtoul(names[i], NULL, 10), GENTLE) == 0 && done;
+    if (!done) weft_warn(cli, "nice: the system did not lower the priority of this run");
+}
+
 enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, struct weft_train_result *result)
 {
     struct stage s = { .cli = cli, .recipe = recipe };
     struct weft_memory_plan plan = { 0 };
+    if (recipe->nice) give_way(cli);
     enum weft_status st = load_words(&s);
     if (!st) st = weft_dir_make(recipe->output_dir, &cli->err);
     if (!st) st = read_rows(&s);

@@ -38,6 +38,7 @@ struct weft_run_state {
     uint64_t n_recent;
     uint64_t best_step;             /* the update of best_valid */
     uint64_t evals_since_best;
+    uint64_t fitted_total;          /* updates of a run that is fitted to a deadline; 0: the recipe's */
     bool eval_due;                  /* stopped before the validation that belongs to `step` */
     bool stopped_early;             /* early_stopping_steps validations did no better: the run is over */
     bool exact;                     /* false: resumed from other inputs on the user's word */

@@ -4,6 +4,7 @@
 #include "train/recipe.h"
 
 #include "base/lang.h"
+#include "train/deadline.h"
 #include "train/preference.h"
 
 #include <math.h>
@@ -300,6 +301,11 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
         return weft_fail(err, WEFT_EINPUT, "ref_model goes with stages dpo and kto only; remove it");
     }
     check_reports(r, warn, err);
+    if (r->until) {
+        time_t at;
+        enum weft_status st = weft_deadline_parse(r->until, time(NULL), &at, err);
+        if (st) return st;
+    }
     if (r->data_seed < 0) r->data_seed = r->seed;
     if (r->lora_alpha <= 0) r->lora_alpha = 2.0 * (double)r->lora_rank;
     if (r->neat_packing && r->packing_choice == WEFT_FALSE)
@@ -382,6 +388,8 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "overwrite_output_dir",
         "resume_anyway",
         "plot_loss",
+        "until",
+        "nice",
         "report_to",
         "mem",
         "allow_nonfinite",

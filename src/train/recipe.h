@@ -67,6 +67,8 @@ struct weft_recipe {
     double learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
     double num_train_epochs;
     int64_t max_steps;
+    const char *until;                  /* be done by then: "07:00", "+2h"; NULL: no hurry */
+    bool nice;                          /* give way to other programs */
     int lr_scheduler_type;
     double warmup_ratio, min_lr_rate, min_lr;       /* min_lr: absolute; wins over min_lr_rate when not 0 */
     double warmup_steps;                /* below 1: a ratio */

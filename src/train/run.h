@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "train/checkpoint.h"
+#include "train/deadline.h"
 #include "train/log.h"
 #include "train/order.h"
 #include "train/row_loss.h"
@@ -28,6 +29,7 @@ struct weft_run {
     struct weft_buf settings;                   /* text of identity.settings */
     uint64_t eval_every, save_every;            /* updates; 0: only at the end */
     uint64_t saved_step, resumed_from;          /* saved_step UINT64_MAX: none yet */
+    struct weft_deadline deadline;
     int lock_fd;
     double started_at, session_base_s;          /* monotonic clock; seconds of earlier sessions */
     double rate;                                /* tokens per second of the last updates */

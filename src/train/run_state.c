@@ -19,7 +19,7 @@ static const struct {
     FIELD(F64, lr),         FIELD(F64, best_valid),     FIELD(F64, last_valid),   FIELD(U64, bad_in_a_row),
     FIELD(U64, n_recent),   FIELD(FLAG, eval_due),      FIELD(FLAG, exact),       FIELD(F64, elapsed_s),
     FIELD(U64, log_bytes),  FIELD(U64, skipped),        YOUNGER(U64, best_step),  YOUNGER(U64, evals_since_best),
-    YOUNGER(FLAG, stopped_early),
+    YOUNGER(FLAG, stopped_early),                       YOUNGER(U64, fitted_total),
 #undef FIELD
 #undef YOUNGER
 };

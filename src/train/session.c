@@ -216,6 +216,21 @@ static uint64_t every(int strategy, int64_t steps, uint64_t updates_per_epoch, u
     return steps > 0 ? (uint64_t)steps : otherwise;
 }
 
+static enum weft_status set_deadline(struct weft_run *r, struct weft_err *err)
+{
+    time_t now = time(NULL), at;
+    if (!r->recipe->until) return WEFT_OK;
+    enum weft_status st = weft_deadline_parse(r->recipe->until, now, &at, err);
+    if (st) return st;
+    r->deadline = (struct weft_deadline){
+        .at = weft_run_clock() + difftime(at, now),
+        .most = weft_steps_of(r->recipe, r->job->train->n).total,
+        .first_step = r->state.step,
+        .begun = weft_run_clock(),
+    };
+    return WEFT_OK;
+}
+
 enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err)
 {
     const char *const *names;
@@ -268,6 +283,8 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
         st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);
     }
     if (!st) st = weft_order_init(&r->order, r->recipe, job->train->n, &r->arena, err);
+    if (!st && r->state.fitted_total) r->steps.total = r->state.fitted_total;
+    if (!st) st = set_deadline(r, err);
     r->reported_at = weft_run_clock();
     return st;
 }
@@ -351,6 +368,7 @@ static enum weft_status write_checkpoint(void *ctx, struct weft_err *err)
 enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)
 {
     if (r->saved_step == r->state.step) return WEFT_OK;
+    double begun = weft_run_clock();
     r->state.elapsed_s = weft_run_elapsed(r);
     r->state.optimizer_step = r->opt.step;
     r->state.log_bytes = r->log.bytes;
@@ -358,6 +376,7 @@ enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)
     if (!st) st = weft_run_patient(r, 2 * weft_checkpoint_bytes(&r->opt), write_checkpoint, r, err);
     if (st) return st;
     r->saved_step = r->state.step;
+    r->deadline.closing_s = fmax(r->deadline.closing_s, weft_run_clock() - begun);
     st = weft_log_history(&r->log, "saved", r->state.step, NULL, NULL, err);
     if (!st)
         st = weft_checkpoint_prune(r->output_dir, (uint64_t)r->recipe->save_total_limit,

@@ -367,7 +367,9 @@ static enum weft_status validate_and_judge(struct weft_run *r, struct weft_err *
     struct weft_run_state *s = &r->state;
     uint64_t patience = (uint64_t)r->recipe->early_stopping_steps;
     struct weft_json_out j;
+    double begun = weft_run_clock();
     enum weft_status st = validate(r, err);
+    r->deadline.closing_s = fmax(r->deadline.closing_s, weft_run_clock() - begun);
     if (st || !weft_run_keeps_best(r)) return st;
     if (patience && s->evals_since_best >= patience && s->step < r->steps.total) {
         s->stopped_early = true;
@@ -408,6 +410,21 @@ static void show(struct weft_run *r, double seconds, uint64_t tokens)
     weft_progress_update(r->job->progress, "training", r->state.step, r->steps.total, "steps", note);
 }
 
+/* A run that would end too late gets fewer updates, one that is faster than thought more again. */
+static enum weft_status fit_to_deadline(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_json_out j;
+    uint64_t total = weft_deadline_fit(&r->deadline, r->state.step, r->steps.total, weft_run_clock());
+    if (total == r->steps.total) return WEFT_OK;
+    weft_run_say(r, "%llu updates instead of %llu, to be done by %s", (unsigned long long)total,
+                 (unsigned long long)r->steps.total, r->recipe->until);
+    r->steps.total = r->state.fitted_total = total;
+    weft_log_begin(&r->log, &j, r->state.step, total);
+    weft_json_out_key(&j, "event");
+    weft_json_out_cstr(&j, "fitted");
+    return end_line(r, &j, 0, err);
+}
+
 static enum weft_status loop(struct weft_run *r, struct weft_err *err)
 {
     enum weft_status st = r->state.eval_due ? validate_and_judge(r, err) : WEFT_OK;
@@ -418,6 +435,8 @@ static enum weft_status loop(struct weft_run *r, struct weft_err *err)
         st = update(r, err);
         if (st) break;
         show(r, weft_run_clock() - start, r->state.tokens - tokens);
+        if (r->deadline.at > 0) st = fit_to_deadline(r, err);
+        if (st) break;
         st = after_update(r, err);
     }
     return st;
