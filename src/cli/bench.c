@@ -5,6 +5,7 @@
 #include "adapter/lora.h"
 #include "base/json_measure.h"
 #include "kernels/measure.h"
+#include "model/gguf.h"
 #include "model/measure.h"
 #include "tokens/measure.h"
 
@@ -161,7 +162,7 @@ static enum weft_status bench_tokenize(struct weft_bench *b)
     struct weft_buf text = { 0 };
     struct weft_measured_tokens got = { 0 };
     enum weft_status st = weft_cli_model_path(cli, word, &dir);
-    if (!st) st = weft_tokenizer_load(&t, dir, &cli->err);
+    if (!st) st = weft_model_tokenizer(&t, dir, &cli->err);
     if (!st) st = weft_measure_tokens_text(t, TOKENIZE_BYTES, &text, &cli->err);
     if (!st) {
         struct weft_str whole = weft_buf_view(&text);

@@ -3,6 +3,7 @@
 #include "cli/network.h"
 
 #include "base/file.h"
+#include "model/gguf.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -146,6 +147,23 @@ static const char *program_folder(struct weft_arena *a)
     return slash ? weft_arena_strndup(a, path, (size_t)(slash + 1 - path)) : NULL;
 }
 
+/* The GGUF model of a folder that holds no other: its only file, or the first of its only split model. */
+static const char *only_gguf(struct weft_arena *a, const char *dir)
+{
+    const char **names = NULL, *found = NULL;
+    size_t n = 0;
+    if (is_model(a, dir) || !weft_dir_exists(dir) || weft_dir_list(a, dir, &names, &n, NULL)) return NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct weft_str name = weft_str_c(names[i]);
+        if (!weft_str_ends(name, WEFT_STR(".gguf")) || weft_str_find(name, WEFT_STR("mmproj"), 0) != SIZE_MAX) continue;
+        size_t part = weft_str_find(name, WEFT_STR("-of-"), 0);
+        if (part != SIZE_MAX && part >= 5 && memcmp(name.s + part - 5, "00001", 5) != 0) continue;
+        if (found) return NULL;
+        found = weft_path_join(a, dir, names[i]);
+    }
+    return found;
+}
+
 /* A repository that was pulled before; nothing is fetched here. */
 static enum weft_status path_in_hub_cache(struct weft_cli *cli, const char *model, const char **path)
 {
@@ -155,7 +173,10 @@ static enum weft_status path_in_hub_cache(struct weft_cli *cli, const char *mode
     enum weft_status st = weft_cli_hub(cli, &options);
     if (!st) st = weft_hub_parse(&cli->arena, model, false, &repo, &cli->err);
     if (!st) st = weft_hub_find(&cli->arena, &repo, &options, &found, &cli->err);
-    if (!st) *path = found.path;
+    if (!st) {
+        const char *gguf = only_gguf(&cli->arena, found.path);
+        *path = gguf ? gguf : found.path;
+    }
     return st;
 }
 
@@ -167,6 +188,11 @@ enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, co
                *program = program_folder(a);
     struct weft_str tried[6];
     size_t n = 0;
+    const char *gguf = weft_gguf_is(model) ? model : only_gguf(a, model);
+    if (gguf) {
+        *path = gguf;
+        return WEFT_OK;
+    }
     if (weft_dir_exists(model) && (is_model(a, model) || strchr(model, '/'))) {
         *path = model;
         return WEFT_OK;
@@ -192,9 +218,9 @@ enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, co
     char name[256];
     enum weft_status st =
         n ? weft_fail(&cli->err, WEFT_EARG,
-                      "no model \"%s\": it is no folder with a config.json, and was not found in %s",
+                      "no model \"%s\": it is no folder with a config.json, no GGUF file, and was not found in %s",
                       weft_escape(name, sizeof name, weft_str_c(model)), list.s ? list.s : "")
-          : weft_fail(&cli->err, WEFT_EARG, "no model \"%s\": expected a folder that holds config.json",
+          : weft_fail(&cli->err, WEFT_EARG, "no model \"%s\": expected a folder that holds config.json, or a GGUF file",
                       weft_escape(name, sizeof name, weft_str_c(model)));
     weft_buf_clear(&list);
     return st;

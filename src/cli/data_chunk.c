@@ -4,6 +4,7 @@
 #include "cli/data.h"
 #include "cli/verbs.h"
 #include "dataset/chunk_options.h"
+#include "model/gguf.h"
 #include "tokens/tokenizer.h"
 
 #include <inttypes.h>
@@ -58,7 +59,7 @@ static enum weft_status open_counter(struct weft_cli *cli, const char *model, st
     const char *path = model;
     enum weft_status st = WEFT_OK;
     if (!weft_file_exists(model) && !weft_dir_exists(model)) st = weft_cli_model_path(cli, model, &path);
-    if (!st) st = weft_tokenizer_load(&c->tokenizer, path, &cli->err);
+    if (!st) st = weft_model_tokenizer(&c->tokenizer, path, &cli->err);
     if (!st) st = weft_encoder_new(&c->encoder, c->tokenizer, &cli->err);
     return st;
 }

@@ -2,6 +2,7 @@
 #include "cli/data.h"
 #include "cli/verbs.h"
 #include "dataset/stats.h"
+#include "model/gguf.h"
 #include "tokens/collate.h"
 
 #include <inttypes.h>
@@ -47,7 +48,7 @@ static enum weft_status open_counter(struct weft_cli *cli, const char *model, st
 {
     const char *dir;
     enum weft_status st = weft_cli_model_path(cli, model, &dir);
-    if (!st) st = weft_tokenizer_load(&c->tokenizer, dir, &cli->err);
+    if (!st) st = weft_model_tokenizer(&c->tokenizer, dir, &cli->err);
     if (!st) st = weft_encoder_new(&c->encoder, c->tokenizer, &cli->err);
     if (st) return st;
     struct weft_str source = weft_tokenizer_chat_template(c->tokenizer);

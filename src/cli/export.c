@@ -1,13 +1,14 @@
-/* weft export: an adapter merged into its base, as a plain model directory that any runtime loads. */
+/* weft export: a model, an adapter merged into it or not, as a plain model directory or as one GGUF file. */
 #include "cli/model_files.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 
 #include "base/file.h"
+#include "model/gguf.h"
 
 struct settings {
     struct weft_cli_common common;
-    const char *adapter, *output;
+    const char *adapter, *output, *gguf;
     bool merge;
     int dtype;
 };
@@ -18,23 +19,105 @@ static const struct weft_option rows[] = {
     { .key = "merge", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, merge), .group = "Output",
       .help = "add the adapter into the weights", .help_zh = "把适配器并入权重" },
     { .key = "output", .alias = "export_dir", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output",
-      .help = "folder to make", .help_zh = "要生成的目录", .short_flag = 'o' },
+      .help = "folder to make; with --gguf the file", .help_zh = "要生成的目录；用 --gguf 时是文件", .short_flag = 'o' },
+    { .key = "gguf", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, gguf), .group = "Output",
+      .help = "write one GGUF file with matrices of this type: F32, F16, BF16, Q8_0 or Q4_0",
+      .help_zh = "写成一个 GGUF 文件，矩阵用此类型：F32、F16、BF16、Q8_0 或 Q4_0" },
     { .key = "dtype", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, dtype), .def = "bf16", .choices = "f32|bf16|f16",
       .group = "Output", .help = "type of the weights: merged in f32, rounded once", .help_zh = "权重的类型：以 f32 合并，只舍入一次" },
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
+static enum weft_status usage(struct weft_cli *cli)
+{
+    return weft_fail(&cli->err, WEFT_EARG,
+                     "usage: weft export MODEL [--adapter DIR --merge] [--gguf TYPE] -o OUT; MODEL is the base that the "
+                     "adapter was trained on");
+}
+
 static enum weft_status check_words(struct weft_cli *cli, const struct settings *set, size_t n_words)
 {
     if (n_words > 1)
-        return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, or tiny); found %zu words",
+        return weft_fail(&cli->err, WEFT_EARG, "expected one MODEL (a folder, a GGUF file, or tiny); found %zu words",
                          n_words);
-    if (!set->adapter || !set->merge || !set->output || !n_words)
-        return weft_fail(&cli->err, WEFT_EARG,
-                         "usage: weft export MODEL --adapter DIR --merge -o OUT; MODEL is the base that the "
-                         "adapter was trained on");
+    /* without an adapter a model changes its form: to GGUF, or from GGUF to a folder */
+    return !set->output || !n_words || (set->adapter && !set->merge) ? usage(cli) : WEFT_OK;
+}
+
+/* An adapter trained on a quantised file corrects that file's errors too, but is not quantised with it: it belongs into
+ * a base that is not quantised. */
+static enum weft_status check_base(struct weft_cli *cli, struct weft_model *m, const char *path, bool merge)
+{
+    for (size_t i = 0; merge && i < weft_model_n_linears(m); i++)
+        if (weft_model_linear(m, i)->type == WEFT_QUANT)
+            return weft_fail(&cli->err, WEFT_EARG,
+                             "%s is quantised; an adapter is merged into the unquantised model it was made from (its "
+                             "folder in Hugging Face layout, or an F16 or BF16 file)", path);
     return WEFT_OK;
+}
+
+/* tokenizer.json of the model, s == NULL when it has none. */
+static enum weft_status read_tokenizer_json(struct weft_cli *cli, const char *path, struct weft_str *json,
+                                            struct weft_str *config)
+{
+    struct weft_arena *a = &cli->arena;
+    struct weft_gguf g = { 0 };
+    struct weft_buf text = { 0 }, settings = { 0 };
+    *json = *config = (struct weft_str){ 0 };
+    if (!weft_gguf_is(path)) {
+        const char *file = weft_path_join(a, path, "tokenizer.json");
+        if (!file) return weft_fail_nomem(&cli->err, strlen(path), "a path");
+        return weft_file_exists(file) ? weft_file_read(a, file, 256u << 20, json, &cli->err) : WEFT_OK;
+    }
+    enum weft_status st = weft_gguf_open(&g, a, path, &cli->err);
+    if (!st && weft_gguf_key(&g, "tokenizer.ggml.model")) {
+        st = weft_gguf_tokenizer_files(&g, &text, &settings, &cli->err);
+        if (!st) *json = weft_str_dup(a, weft_buf_view(&text));
+        if (!st) *config = weft_str_dup(a, weft_buf_view(&settings));
+        if (!st && (!json->s || !config->s)) st = weft_fail_nomem(&cli->err, text.len, "a tokenizer");
+    }
+    weft_buf_clear(&text);
+    weft_buf_clear(&settings);
+    weft_gguf_close(&g);
+    return st;
+}
+
+static enum weft_status write_gguf(struct weft_cli *cli, const struct settings *set, const struct weft_model *m,
+                                   const char *path)
+{
+    struct weft_tokenizer *t = NULL;
+    struct weft_str json, config;
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    enum weft_status st = read_tokenizer_json(cli, path, &json, &config);
+    if (!st && json.s) st = weft_model_tokenizer(&t, path, &cli->err);
+    if (!st && !json.s) weft_warn(cli, "%s has no tokenizer.json; the file will hold weights alone", path);
+    if (!st) {
+        struct weft_gguf_save save = { .type = set->gguf, .name = name, .merge = set->merge, .tokenizer_json = json,
+                                       .tokenizer = t, .progress = &cli->progress };
+        if (t) save.chat_template = weft_tokenizer_chat_template(t);
+        st = weft_gguf_write(m, set->output, &save, &cli->err);
+    }
+    weft_tokenizer_free(t);
+    return st;
+}
+
+static enum weft_status write_folder(struct weft_cli *cli, const struct settings *set, const struct weft_model *m,
+                                     const char *path)
+{
+    struct weft_str json = { 0 }, config = { 0 };
+    const char *tmp = NULL, *file;
+    enum weft_status st = weft_dir_begin(&cli->arena, set->output, &tmp, &cli->err);
+    if (!st) st = weft_model_save(m, tmp, (enum weft_dtype)set->dtype, true, &cli->progress, &cli->err);
+    if (!st && !weft_gguf_is(path)) st = weft_copy_model_files(cli, path, tmp);
+    if (!st && weft_gguf_is(path)) st = read_tokenizer_json(cli, path, &json, &config);
+    if (!st && json.s) {
+        file = weft_path_join(&cli->arena, tmp, "tokenizer.json");
+        st = file ? weft_file_write(file, json, &cli->err) : weft_fail_nomem(&cli->err, 64, "a path");
+        file = st ? NULL : weft_path_join(&cli->arena, tmp, "tokenizer_config.json");
+        if (file) st = weft_file_write(file, config, &cli->err);
+    }
+    return st ? st : weft_dir_commit(tmp, set->output, &cli->err);
 }
 
 static enum weft_status run(struct weft_cli *cli)
@@ -42,35 +125,38 @@ static enum weft_status run(struct weft_cli *cli)
     struct settings set;
     struct weft_str_list words = { 0 };
     struct weft_model *model = NULL;
-    const char *dir = NULL, *tmp = NULL, *adapter = NULL;
+    const char *path = NULL, *adapter = NULL;
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_export, &set, &set.common, &words, &done);
     if (st || done) return st;
     st = check_words(cli, &set, words.n);
     if (!st) st = weft_cli_compute(cli, &set.common);
-    if (!st) st = weft_cli_model_path(cli, words.items[0], &dir);
+    if (!st) st = weft_cli_model_path(cli, words.items[0], &path);
+    if (!st && !set.adapter && !set.gguf && !weft_gguf_is(path)) st = usage(cli);
     if (!st) {
         struct weft_model_settings m = { .exact = true, .max_positions = 1 };
-        st = weft_model_load(&model, dir, &m, &cli->err);
+        st = weft_model_load(&model, path, &m, &cli->err);
     }
-    if (!st) weft_warn_model(cli, dir, model, NULL);
-    if (!st && !(adapter = weft_adapter_folder(&cli->arena, set.adapter)))
-        st = weft_fail(&cli->err, WEFT_EARG,
-                       "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
-                       set.adapter);
-    if (!st) st = weft_lora_load(&cli->arena, model, adapter, NULL, NULL, &cli->err);
-    if (!st) st = weft_dir_begin(&cli->arena, set.output, &tmp, &cli->err);
-    if (!st) st = weft_model_save(model, tmp, (enum weft_dtype)set.dtype, true, &cli->progress, &cli->err);
-    if (!st) st = weft_copy_model_files(cli, dir, tmp);
-    if (!st) st = weft_dir_commit(tmp, set.output, &cli->err);
-    if (!st)
-        weft_note(cli, "%s: %s with %s merged in; use it as any MODEL: weft chat %s\n", set.output, dir,
-                  adapter, set.output);
+    if (!st) weft_warn_model(cli, path, model, NULL);
+    if (!st && set.adapter) {
+        st = check_base(cli, model, path, true);
+        if (!st && !(adapter = weft_adapter_folder(&cli->arena, set.adapter)))
+            st = weft_fail(&cli->err, WEFT_EARG,
+                           "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
+                           set.adapter);
+        if (!st) st = weft_lora_load(&cli->arena, model, adapter, NULL, NULL, &cli->err);
+    }
+    if (!st) st = set.gguf ? write_gguf(cli, &set, model, path) : write_folder(cli, &set, model, path);
+    if (!st && adapter)
+        weft_note(cli, "%s: %s with %s merged in; use it as any MODEL: weft chat %s\n", set.output, path, adapter,
+                  set.output);
+    else if (!st) weft_note(cli, "%s: %s in another form; use it as any MODEL: weft chat %s\n", set.output, path, set.output);
     weft_model_free(model);
     return st;
 }
 
 const struct weft_verb weft_verb_export = {
-    .name = "export", .usage = "MODEL --adapter DIR --merge -o OUT", .options = &table, .run = run,
-    .help = "merge an adapter into its base: a plain model directory", .help_zh = "把适配器并入基座模型，得到普通的模型目录",
+    .name = "export", .usage = "MODEL [--adapter DIR --merge] [--gguf TYPE] -o OUT", .options = &table, .run = run,
+    .help = "merge an adapter into its base; write a model directory or a GGUF file",
+    .help_zh = "把适配器并入基座模型；写成模型目录或 GGUF 文件",
 };

@@ -10,6 +10,7 @@
 #include "dataset/formats.h"
 #include "dataset/rows_text.h"
 #include "model/config.h"
+#include "model/gguf.h"
 #include "model/safetensors.h"
 #include "text/text.h"
 #include "tokens/tokenizer.h"
@@ -91,20 +92,25 @@ static enum weft_status inspect_safetensors(struct weft_cli *cli, const struct s
     return st;
 }
 
-static enum weft_status inspect_config(struct weft_cli *cli, const struct settings *set, const char *path,
-                                       struct finding *f)
+static void config_facts(struct finding *f, const struct weft_config *config)
 {
-    struct weft_config c;
-    enum weft_status st = weft_config_load(&cli->arena, path, &c, &cli->err);
+    struct weft_config c = *config;
     char n[32];
-    if (st) return st;
     fact(f, "architecture", "%s", c.model_type);
     fact(f, "shape", "%zu layers, hidden %zu, feed-forward %zu, heads %zu/%zu of %zu", c.n_layers,
          c.hidden_size, c.intermediate_size, c.n_heads, c.n_kv_heads, c.head_dim);
     fact(f, "vocabulary", "%zu%s", c.vocab_size, c.tie_word_embeddings ? ", tied" : "");
     fact(f, "positions", "%zu", c.max_position_embeddings);
     fact(f, "parameters", "%s", weft_cli_count(n, weft_config_n_params(&c)));
-    return WEFT_OK;
+}
+
+static enum weft_status inspect_config(struct weft_cli *cli, const struct settings *set, const char *path,
+                                       struct finding *f)
+{
+    struct weft_config c;
+    enum weft_status st = weft_config_load(&cli->arena, path, &c, &cli->err);
+    if (!st) config_facts(f, &c);
+    return st;
 }
 
 static void odd_facts(struct weft_cli *cli, const struct weft_model *m, const struct weft_tokenizer *t,
@@ -122,7 +128,7 @@ static enum weft_status inspect_tokenizer(struct weft_cli *cli, const struct set
                                           struct finding *f)
 {
     struct weft_tokenizer *t = NULL;
-    enum weft_status st = weft_tokenizer_load(&t, path, &cli->err);
+    enum weft_status st = weft_model_tokenizer(&t, path, &cli->err);
     if (!st) {
         fact(f, "tokens", "%zu", weft_tokenizer_vocab_size(t));
         fact(f, "chat template", "%s", weft_tokenizer_chat_template(t).s ? "yes" : "no");
@@ -144,6 +150,49 @@ static enum weft_status inspect_model(struct weft_cli *cli, const struct setting
     const char *tokenizer = weft_path_join(&cli->arena, path, "tokenizer.json");
     if (!st && tokenizer && weft_file_exists(tokenizer)) st = inspect_tokenizer(cli, set, path, f);
     weft_model_free(m);
+    return st;
+}
+
+static void gguf_tensors(const struct weft_gguf *g, bool list, struct finding *f)
+{
+    size_t bytes = 0, values = 0;
+    char a[32], b[32], name[256];
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        const struct weft_gguf_tensor *t = &g->tensors[i];
+        char shape[128] = "";
+        size_t at = 0;
+        bytes += t->bytes;
+        values += t->n_elements;
+        for (int d = t->n_dims; list && d-- > 0 && at < sizeof shape - 24;)
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%zu", at ? "," : "", t->dims[d]);
+        if (list)
+            weft_buf_printf(&f->about, "  %s %s [%s]\n", weft_escape(name, sizeof name, t->name), t->type->name, shape);
+    }
+    fact(f, "tensors", "%zu, %s values, %s", g->n_tensors, weft_cli_count(a, values), weft_cli_bytes(b, bytes));
+}
+
+/* A file of a split model is sound by itself; the parts that a whole model needs are asked of whole ones. */
+static enum weft_status inspect_gguf(struct weft_cli *cli, const struct settings *set, const char *path,
+                                     struct finding *f)
+{
+    struct weft_gguf g = { 0 };
+    struct weft_config c;
+    struct weft_model *m = NULL;
+    struct weft_model_settings s = { .max_positions = 1 };
+    uint64_t parts = 1;
+    enum weft_status st = weft_gguf_open(&g, &cli->arena, path, &cli->err);
+    if (!st) st = weft_gguf_uint(&g, "split.count", false, &parts, &cli->err);
+    if (!st) gguf_tensors(&g, set->tensors, f);
+    if (!st) fact(f, "keys", "%zu", g.n_keys);
+    bool whole = weft_gguf_key(&g, "general.architecture") && parts <= 1;
+    if (!st && whole) st = weft_gguf_config(&g, &cli->arena, &c, &cli->err);
+    if (!st && whole) {
+        config_facts(f, &c);
+        st = weft_model_load(&m, path, &s, &cli->err);
+    }
+    if (!st && weft_gguf_key(&g, "tokenizer.ggml.model")) st = inspect_tokenizer(cli, set, path, f);
+    weft_model_free(m);
+    weft_gguf_close(&g);
     return st;
 }
 
@@ -236,6 +285,7 @@ static bool is_adapter(struct weft_arena *a, const char *path)
     return weft_dir_exists(path) && has_file(a, path, "adapter_config.json");
 }
 static bool is_safetensors(struct weft_arena *a, const char *path) { return ends(path, ".safetensors"); }
+static bool is_gguf(struct weft_arena *a, const char *path) { return weft_gguf_is(path); }
 static bool is_tokenizer(struct weft_arena *a, const char *path) { return ends(path, "tokenizer.json"); }
 static bool is_config(struct weft_arena *a, const char *path) { return ends(path, "config.json"); }
 static enum weft_status any_row(void *ctx, const struct weft_row *row, struct weft_err *err) { return WEFT_OK; }
@@ -256,8 +306,9 @@ static const struct kind {
     enum weft_status (*inspect)(struct weft_cli *cli, const struct settings *set, const char *path, struct finding *f);
 } kinds[] = {
     { "model", is_model, inspect_model },             { "adapter", is_adapter, inspect_adapter },
-    { "safetensors", is_safetensors, inspect_safetensors }, { "tokenizer", is_tokenizer, inspect_tokenizer },
-    { "config", is_config, inspect_config },          { "rows", is_rows, inspect_rows },
+    { "safetensors", is_safetensors, inspect_safetensors }, { "gguf", is_gguf, inspect_gguf },
+    { "tokenizer", is_tokenizer, inspect_tokenizer }, { "config", is_config, inspect_config },
+    { "rows", is_rows, inspect_rows },
     { "text", is_text, inspect_text },
 };
 

@@ -2,6 +2,7 @@
 #include "cli/session.h"
 
 #include "base/file.h"
+#include "model/gguf.h"
 
 #include <stdlib.h>
 
@@ -85,7 +86,7 @@ enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli,
     struct weft_err *err = &cli->err;
     *s = (struct weft_session){ .cli = cli };
     enum weft_status st = weft_cli_model_path(cli, settings->model, &s->model_dir);
-    if (!st) st = weft_tokenizer_load(&s->tokenizer, s->model_dir, err);
+    if (!st) st = weft_model_tokenizer(&s->tokenizer, s->model_dir, err);
     if (!st) st = weft_encoder_new(&s->encoder, s->tokenizer, err);
     if (!st) st = load_template(s);
     if (!st) {

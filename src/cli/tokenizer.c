@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "dataset/formats.h"
+#include "model/gguf.h"
 #include "text/text.h"
 #include "tokens/bpe_train.h"
 #include "tokens/tokenizer.h"
@@ -182,7 +183,7 @@ static enum weft_status open_tokenizer(struct weft_cli *cli, const struct weft_v
     if (weft_file_exists(words.items[0])) dir = words.items[0];
     else if (weft_dir_exists(words.items[0])) dir = words.items[0];
     else st = weft_cli_model_path(cli, words.items[0], &dir);
-    if (!st) st = weft_tokenizer_load(t, dir, &cli->err);
+    if (!st) st = weft_model_tokenizer(t, dir, &cli->err);
     *input = weft_str_c(set->text);
     if (!st && !set->text) st = weft_file_read(&cli->arena, set->file, 0, input, &cli->err);
     return st;

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "dataset/formats.h"
 #include "dataset/split.h"
+#include "model/gguf.h"
 #include "text/text.h"
 #include "train/advice.h"
 #include "train/order.h"
@@ -188,7 +189,7 @@ static enum weft_status load_words(struct stage *s)
 {
     struct weft_err *err = &s->cli->err;
     enum weft_status st = weft_cli_model_path(s->cli, s->recipe->model_name_or_path, &s->base_dir);
-    if (!st) st = weft_tokenizer_load(&s->tokenizer, s->base_dir, err);
+    if (!st) st = weft_model_tokenizer(&s->tokenizer, s->base_dir, err);
     const char *file = st ? NULL : weft_path_join(&s->cli->arena, s->base_dir, "tokenizer.json");
     if (!st && file && weft_file_exists(file)) st = weft_sha256_file(file, s->tokenizer_sha, err);
     if (st) return st;

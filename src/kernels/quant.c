@@ -157,6 +157,30 @@ size_t weft_quant_bytes(const struct weft_quant *q)
     return data + scale_bytes(q->format, q->scale_codes != NULL, q->rows, q->cols);
 }
 
+/* Where in a block its f16 scales stand; the second is the first where there is one. */
+static const unsigned char scale_places[WEFT_N_QUANT_TYPES][2] = {
+    [WEFT_Q4_1] = { 0, 2 }, [WEFT_Q5_1] = { 0, 2 }, [WEFT_Q4_K] = { 0, 2 }, [WEFT_Q5_K] = { 0, 2 }, [WEFT_Q6_K] = { 208, 208 },
+};
+
+bool weft_quant_finite(const struct weft_quant *q)
+{
+    const struct weft_quant_format *f = q->format;
+    size_t n = 0, bytes = 0;
+    if (f->type == WEFT_NF4 || f->type == WEFT_INT8) {
+        const float *scales = q->scale_codes ? q->nested_scales : q->scales;
+        n = f->type == WEFT_INT8 ? q->rows : weft_ceil_div(q->rows * q->cols, WEFT_NF4_BLOCK);
+        if (q->scale_codes) n = weft_ceil_div(n, WEFT_NESTED_BLOCK);
+        for (size_t i = 0; i < n; i++)
+            if (!isfinite(scales[i])) return false;
+        return !q->scale_codes || isfinite(q->nested_offset);
+    }
+    if (!weft_quant_data_bytes(f, q->rows, q->cols, &bytes)) return false;
+    for (size_t at = 0; at < bytes; at += f->block_bytes)
+        for (size_t i = 0; i < 2; i++)          /* the exponent of an f16: the upper byte */
+            if ((q->data[at + scale_places[f->type][i] + 1] & 0x7c) == 0x7c) return false;
+    return true;
+}
+
 /* ---- reading back ---- */
 
 struct reading {

@@ -73,6 +73,9 @@ size_t weft_quant_bytes(const struct weft_quant *q);                    /* with 
 /* What weft_quantise will take from the arena for a matrix of this shape. */
 size_t weft_quant_planned_bytes(const struct weft_quant_format *f, bool nested, size_t rows, size_t cols);
 
+/* No scale is a NaN or infinite, so no element is. */
+bool weft_quant_finite(const struct weft_quant *q);
+
 /* out [rows, cols] of type f32 or bf16 = rows row ... row+rows-1 of q. */
 void weft_dequantise(struct weft_compute *c, void *out, enum weft_dtype type, const struct weft_quant *q, size_t row,
                      size_t rows);

@@ -149,6 +149,8 @@ enum weft_status weft_measure_decoding(struct weft_compute *c, struct weft_model
     struct weft_kv *kv = NULL;
     size_t V = cfg->vocab_size, D = cfg->hidden_size, item = weft_dtype_bytes(model->head.type),
            head_bytes = V * D * item;
+    if (model->head.type == WEFT_QUANT)
+        return weft_fail(err, WEFT_EARG, "decoding is measured against reading bf16 or f32 weights; this model's are quantised");
     int32_t *ids = WEFT_NEWS(&a, int32_t, prompt);
     float *logits = WEFT_NEWS(&a, float, V);
     enum weft_status st;

@@ -1,5 +1,6 @@
 /* Making, training and freeing a model; reading and writing its files is model_files.c. */
 #include "model/rope.h"
+#include "model/gguf.h"
 #include "model/slots.h"
 
 #include <math.h>
@@ -28,6 +29,7 @@ void weft_model_free(struct weft_model *m)
 {
     if (!m) return;
     weft_weights_close(&m->weights);
+    for (size_t i = 0; i < m->n_gguf; i++) weft_gguf_close(&m->gguf[i]);
     weft_arena_clear(&m->arena);
     free(m);
 }
@@ -138,6 +140,10 @@ static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, c
         .grad = WEFT_NEWS(a, float, n), .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
         .embedding = s->kind == WEFT_SLOT_EMBED || head,
     };
+    if (s->type == WEFT_QUANT)
+        return weft_fail(err, WEFT_EARG,
+                         "%s is quantised (%s): such weights stay as they are, and an adapter is trained beside them; "
+                         "expected finetuning_type: lora", s->name, ((const struct weft_quant *)s->w)->format->name);
     if (!param.w || !param.grad)
         return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
     widen(param.w, s);

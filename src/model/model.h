@@ -85,12 +85,14 @@ struct weft_table_copy {
 struct weft_linear {
     const char *name;       /* "model.layers.0.self_attn.q_proj": file names add ".weight", ".bias" */
     size_t n_in, n_out;
-    const void *w;          /* [n_out, n_in] */
+    const void *w;          /* [n_out, n_in]; type WEFT_QUANT: a struct weft_quant of that shape */
     enum weft_dtype type;
     const float *bias;      /* [n_out] or NULL */
     float *dw, *dbias;      /* gradients (+=); NULL: frozen */
     struct weft_branch *branch;
 };
+
+struct weft_gguf;
 
 struct weft_norm {
     const char *name;
@@ -108,6 +110,8 @@ struct weft_model {
     struct weft_config config;
     struct weft_arena arena;                    /* everything that lives as long as the model */
     struct weft_weights weights;
+    struct weft_gguf *gguf;                     /* [n_gguf] the files instead of weights, of a GGUF model */
+    size_t n_gguf;
     struct weft_layer *layers;                  /* [n_layers] */
     const void *embed;                          /* [V, D] */
     enum weft_dtype embed_type;
@@ -127,7 +131,7 @@ struct weft_model_settings {
     enum weft_dtype random_type;    /* of the matrices that weft_model_random makes */
 };
 
-/* A model directory in Hugging Face layout.  Shapes are checked against config.json (ST11, B2: first five
+/* A model directory in Hugging Face layout, or a GGUF file (model/gguf.h).  Shapes are checked against config.json (ST11, B2: first five
  * offenders). */
 WEFT_MUST_USE enum weft_status
 weft_model_load(struct weft_model **out, const char *dir, const struct weft_model_settings *s, struct weft_err *err);

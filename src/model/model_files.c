@@ -1,5 +1,6 @@
 /* A model directory, read and written.  Weights stay mapped in the type of their file; only vectors (norms, biases)
  * become f32, and all of them when asked. */
+#include "model/gguf.h"
 #include "model/slots.h"
 
 #include "base/lang.h"
@@ -173,6 +174,7 @@ enum weft_status weft_model_load(struct weft_model **out, const char *dir,
 
     *out = NULL;
     if (!s) s = &defaults;
+    if (weft_gguf_is(dir)) return weft_gguf_load(out, dir, s, err);
     st = weft_config_load(&scratch, dir, &config, err);
     if (!st) st = weft_model_new(&m, &config, err);
     if (!st) st = weft_weights_open(&m->weights, &m->arena, dir, err);
@@ -205,7 +207,9 @@ const char *weft_model_nonfinite(const struct weft_model *m, struct weft_arena *
                         : slots[i].type == WEFT_BF16 ? 0x7F80u
                                                      : 0x7C00u;
         uint32_t bad = 0;
-        if (bytes == 4)
+        if (slots[i].type == WEFT_QUANT)
+            bad = !weft_quant_finite(slots[i].w);
+        else if (bytes == 4)
             for (size_t k = 0; k < values; k++) {
                 uint32_t v;
                 memcpy(&v, w + 4 * k, 4);
@@ -242,6 +246,15 @@ static void hash_tensor(struct weft_sha256 *h, struct weft_str name, const char 
     hash_text(h, text);
 }
 
+/* What a quantised matrix was made into at load follows from its file, so only those of GGUF files come here. */
+static void hash_quant(struct weft_sha256 *h, const struct weft_slot *s)
+{
+    const struct weft_quant *q = s->w;
+    size_t shape[2] = { s->rows, s->cols }, bytes = 0;
+    if (weft_quant_data_bytes(q->format, q->rows, q->cols, &bytes))
+        hash_tensor(h, weft_str_c(s->name), q->format->name, shape, 2, q->data, bytes);
+}
+
 enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEFT_SHA256_HEX], struct weft_err *err)
 {
     static const char *const types[] = { [WEFT_F32] = "F32", [WEFT_BF16] = "BF16", [WEFT_F16] = "F16" };
@@ -265,6 +278,10 @@ enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEF
     }
     for (size_t i = 0; i < n; i++) {
         size_t shape[2] = { slots[i].rows, slots[i].cols };
+        if (slots[i].type == WEFT_QUANT) {
+            hash_quant(&h, &slots[i]);
+            continue;
+        }
         hash_tensor(&h, weft_str_c(slots[i].name), types[slots[i].type], shape, 2, slots[i].w,
                     shape[0] * shape[1] * weft_dtype_bytes(slots[i].type));
     }
@@ -323,7 +340,8 @@ static enum weft_status emit(void *ctx, size_t idx, struct weft_out *o, struct w
     for (size_t row = 0; row < s->rows; row += piece) {
         size_t rows = weft_min_size(piece, s->rows - row), n = rows * s->cols;
         if (weft_progress_cancelled(w->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
-        weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * item, s->type, n);
+        if (s->type == WEFT_QUANT) weft_dequantise(&w->compute, w->floats, WEFT_F32, s->w, row, rows);
+        else weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * item, s->type, n);
         if (b)
             weft_gemm(&w->compute, &(struct weft_gemm){ .m = rows,
                                                         .n = s->cols,

@@ -5,6 +5,7 @@
 #include "train/order.h"
 #include "train/row_loss.h"
 #include "train/trainer.h"
+#include "model/gguf.h"
 
 #include "base/lang.h"
 
@@ -173,20 +174,30 @@ static bool is_mapped(const struct weft_model *m, const void *w)
         const struct weft_map *map = &m->weights.files[i].map;
         if ((const unsigned char *)w >= map->p && (const unsigned char *)w < map->p + map->len) return true;
     }
+    for (size_t i = 0; i < m->n_gguf; i++) {
+        const struct weft_map *map = &m->gguf[i].map;
+        if ((const unsigned char *)w >= map->p && (const unsigned char *)w < map->p + map->len) return true;
+    }
     return false;
+}
+
+/* Of a matrix that lies in its file; 0: it is in the model's arena, which is counted as a whole. */
+static size_t mapped_bytes(const struct weft_model *m, const void *w, enum weft_dtype type, size_t rows, size_t cols)
+{
+    const struct weft_quant *q = w;
+    if (type != WEFT_QUANT) return is_mapped(m, w) ? rows * cols * weft_dtype_bytes(type) : 0;
+    return is_mapped(m, q->data) ? weft_quant_bytes(q) : 0;
 }
 
 /* Weights read from the file's pages as they are, and what the model holds in memory of its own. */
 static size_t base_bytes(struct weft_model *m)
 {
     const struct weft_config *c = &m->config;
-    size_t sum = m->arena.used_bytes;
-    if (is_mapped(m, m->embed)) sum += c->vocab_size * c->hidden_size * weft_dtype_bytes(m->embed_type);
-    if (m->head.w != m->embed && is_mapped(m, m->head.w))
-        sum += m->head.n_in * m->head.n_out * weft_dtype_bytes(m->head.type);
+    size_t sum = m->arena.used_bytes + mapped_bytes(m, m->embed, m->embed_type, c->vocab_size, c->hidden_size);
+    if (m->head.w != m->embed) sum += mapped_bytes(m, m->head.w, m->head.type, m->head.n_out, m->head.n_in);
     for (size_t i = 0; i < weft_model_n_linears(m); i++) {
         const struct weft_linear *l = weft_model_linear(m, i);
-        if (is_mapped(m, l->w)) sum += l->n_in * l->n_out * weft_dtype_bytes(l->type);
+        sum += mapped_bytes(m, l->w, l->type, l->n_out, l->n_in);
     }
     return sum;
 }

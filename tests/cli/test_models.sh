@@ -55,4 +55,26 @@ grep -q 'context' "$dir/err" || fail "$(cat "$dir/err")"
 status 2 "$weft" generate "$dir/a"
 status 2 "$weft" export "$dir/a" -o "$dir/x"
 grep -q 'usage: weft export' "$dir/err" || fail "$(cat "$dir/err")"
+
+# One file instead of a folder, and back; the exact types keep every answer.  How to sample stands in a file beside the
+# weights, which GGUF has no place for.
+rm "$dir/a/generation_config.json" 2>/dev/null || true
+one=$("$weft" generate "$dir/a" --prompt 你是谁 -n 12 --temperature 1 --seed 3)
+status 0 "$weft" export "$dir/a" --gguf BF16 -o "$dir/a.gguf"
+status 0 "$weft" inspect "$dir/a.gguf" --json
+grep -q '"kind":"gguf","verdict":"accept"' "$dir/out" || fail "$(cat "$dir/out")"
+two=$("$weft" generate "$dir/a.gguf" --prompt 你是谁 -n 12 --temperature 1 --seed 3)
+[ "$one" = "$two" ] || fail "a GGUF file answers otherwise: $one / $two"
+status 0 "$weft" export "$dir/a.gguf" -o "$dir/back"
+cmp "$dir/a/model.safetensors" "$dir/back/model.safetensors" || fail "weights changed on the way through GGUF"
+two=$("$weft" generate "$dir/back" --prompt 你是谁 -n 12 --temperature 1 --seed 3)
+[ "$one" = "$two" ] || fail "a folder made from GGUF answers otherwise"
+status 0 "$weft" export "$dir/a" --gguf Q4_0 -o "$dir/q.gguf"
+status 0 "$weft" generate "$dir/q.gguf" --prompt 你是谁 -n 4
+status 2 "$weft" export "$dir/a" --gguf Q3_K -o "$dir/q3.gguf"
+grep -q 'Q8_0' "$dir/err" || fail "$(cat "$dir/err")"
+head -c 2000 "$dir/q.gguf" >"$dir/cut.gguf"
+status 3 "$weft" inspect "$dir/cut.gguf" --json
+grep -q '"rule":"GG' "$dir/out" || fail "$(cat "$dir/out")"
+status 3 "$weft" generate "$dir/cut.gguf" --prompt 你是谁
 status 0 "$weft" doctor
