@@ -165,28 +165,51 @@ static void test_an_adapter_of_another_base_is_refused(void **state)
     tear_down(&s);
 }
 
+/* Values as after some training: B and magnitudes away from their start, tables too. */
+static void move(struct setup *s, uint64_t seed)
+{
+    struct weft_rng rng;
+    weft_rng_init(&rng, seed, WEFT_RNG_TEST, 0);
+    for (size_t p = 0; p < s->params.n; p++) {
+        struct weft_param *x = &s->params.items[p];
+        bool stretch = strstr(x->name, "magnitude") != NULL, add = strstr(x->name, "lora_B") || x->embedding;
+        for (size_t k = 0; k < x->rows * x->cols; k++) {
+            float z = 0.05f * weft_rng_normal(&rng);
+            if (stretch) x->w[k] *= 1 + z;
+            else if (add) x->w[k] += z;
+        }
+    }
+}
+
 /* For tests/parity/lora.py: adapters of ours and the logits they give, into the folder WEFT_PARITY_OUT. */
 static void test_adapters_for_peft_to_load(void **state)
 {
     static const char *const two[] = { "v_proj", "layers.1.mlp.down_proj" };
-    static const struct weft_lora_settings made[] = {
-        { .rank = 4, .seed = 1 },
-        { .rank = 3, .alpha = 5, .rslora = true, .dropout = 0.1, .targets = two, .n_targets = 2 }
+    static const char *const tables[] = { "embed_tokens", "lm_head" };
+    static const struct {
+        const char *name, *base, *rows;
+        struct weft_lora_settings how;
+    } made[] = {
+        { "lora", "untied", "patterns", { .rank = 4, .seed = 1 } },
+        { "rslora", "untied", "patterns",
+          { .rank = 3, .alpha = 5, .rslora = true, .dropout = 0.1, .targets = two, .n_targets = 2 } },
+        { "dora", "untied", "patterns", { .rank = 3, .alpha = 5, .seed = 2, .dora = true } },
+        { "pissa", "untied", "patterns", { .rank = 3, .alpha = 5, .seed = 3, .pissa = true } },
+        { "pissa-rslora", "untied", "patterns", { .rank = 3, .alpha = 5, .rslora = true, .seed = 3, .pissa = true } },
+        { "tables", "pad", "tables", { .rank = 2, .seed = 4, .tables = tables, .n_tables = 2 } },
+        { "head", "pad", "tables", { .rank = 2, .seed = 5, .dora = true, .tables = tables + 1, .n_tables = 1 } },
+        { "loaded", "untied", "patterns", { 0 } },
     };
     const char *out = check_outside("WEFT_PARITY_OUT");
-    for (size_t i = 0; i < WEFT_COUNT(made) + 1; i++) {
+    for (size_t i = 0; i < WEFT_COUNT(made); i++) {
         struct setup s;
-        struct weft_rng rng;
-        struct weft_lora_info info = { .base_model = "untied" };
+        struct weft_lora_info info = { .base_model = made[i].base };
         size_t n, n_rows;
-        set_up(&s, "patterns");
-        if (i < WEFT_COUNT(made)) attach(&s, made[i]);
+        set_up_on(&s, made[i].base, made[i].rows, true);
+        if (made[i].how.rank) attach(&s, made[i].how);
         else check_ok(weft_lora_load(&s.arena, s.model, peft_folder(&s, "patterns"), NULL, NULL, &s.err), &s.err);
-        weft_rng_init(&rng, i, WEFT_RNG_TEST, 0);
-        for (size_t p = 1; p < s.params.n; p += 2)
-            for (size_t k = 0; k < s.params.items[p].rows * s.params.items[p].cols; k++)
-                s.params.items[p].w[k] = 0.05f * weft_rng_normal(&rng);
-        const char *dir = weft_str_printf(&s.arena, "%s/%zu", out, i).s;
+        move(&s, i);
+        const char *dir = weft_str_printf(&s.arena, "%s/%s", out, made[i].name).s;
         check_ok(weft_dir_make(dir, &s.err), &s.err);
         check_ok(weft_lora_save(s.model, dir, &info, &s.err), &s.err);
         const int32_t *rows = fixture_values(&s.expect, "rows", &n_rows);

@@ -1,6 +1,7 @@
 /* DoRA, PiSSA, LoRA+, copies of tables: against peft's files (tests/parity/model.py), central differences in f64, and
  * what each promises. */
 #include "adapter/adapters.h"
+#include "kernels/quant.h"
 #include "model/reference.h"
 
 static const struct {
@@ -247,6 +248,51 @@ static void test_checkpointing_and_threads_change_no_bit(void **state)
     }
 }
 
+/* The whole model quantised, and the same values as f32: DoRA and copies of tables see the same base. */
+static void test_a_quantised_base_is_as_its_values(void **state)
+{
+    static const char *const tables[] = { "lm_head" };
+    const struct weft_lora_settings how = { .rank = 3, .alpha = 5, .seed = 2, .dora = true, .tables = tables, .n_tables = 1 };
+    struct setup s;
+    float *logits[2];
+    size_t n = 0;
+    set_up(&s, "dora");
+    for (int plain = 0; plain < 2; plain++) {
+        for (size_t i = 0; i <= weft_model_n_linears(s.model) && !plain; i++) {
+            struct weft_linear *l = i < weft_model_n_linears(s.model) ? weft_model_linear(s.model, i) : &s.model->head;
+            struct weft_quant *q = WEFT_NEW(&s.arena, struct weft_quant);
+            check_ok(weft_quantise(&s.compute, &s.arena, q, weft_quant_format(WEFT_INT8), false, l->name, l->w, l->type,
+                                   l->n_out, l->n_in, &s.err),
+                     &s.err);
+            l->w = q;
+            l->type = WEFT_QUANT;
+        }
+        attach(&s, how);
+        for (size_t i = 0; i < weft_model_n_linears(s.model); i++) {
+            struct weft_branch *b = weft_model_linear(s.model, i)->branch;
+            for (size_t k = 0; k < b->rank * weft_model_linear(s.model, i)->n_out; k++) b->b[k] = 0.01f * (float)(k % 7);
+        }
+        logits[plain] = logits_of(&s, &n);
+        if (plain) break;
+        check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 2, .pissa = true }, NULL,
+                                     &s.err),
+                    &s.err, WEFT_EARG, "", "is quantised");
+        weft_err_clear(&s.err);
+        weft_lora_enable(s.model, false);
+        for (size_t i = 0; i <= weft_model_n_linears(s.model); i++) {
+            struct weft_linear *l = i < weft_model_n_linears(s.model) ? weft_model_linear(s.model, i) : &s.model->head;
+            float *w = WEFT_NEWS(&s.arena, float, l->n_out * l->n_in);
+            weft_dequantise(&s.compute, w, WEFT_F32, l->w, 0, l->n_out);
+            l->w = w;
+            l->type = WEFT_F32;
+        }
+        s.model->head_copy = (struct weft_table_copy){ 0 };
+        memset(&s.params, 0, sizeof s.params);
+    }
+    assert_true(rel_l2(logits[0], logits[1], n) <= 1e-5);
+    tear_down(&s);
+}
+
 /* ---- PiSSA ---- */
 
 static struct weft_linear *find(struct setup *s, struct weft_str name)
@@ -406,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_a_fresh_dora_changes_next_to_nothing),
         cmocka_unit_test(test_dora_gradients_match_differences),
         cmocka_unit_test(test_checkpointing_and_threads_change_no_bit),
+        cmocka_unit_test(test_a_quantised_base_is_as_its_values),
         cmocka_unit_test(test_pissa_takes_what_peft_takes),
         cmocka_unit_test(test_pissa_is_written_as_plain_lora),
         cmocka_unit_test(test_what_excludes_what),

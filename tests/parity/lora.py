@@ -3,6 +3,7 @@
     python tests/parity/lora.py BUILD_FOLDER
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BASE = os.path.join(ROOT, "model", "data", "untied")
+MODELS = os.path.join(ROOT, "model", "data")
 
 
 def logits(model, expect):
@@ -46,11 +47,13 @@ def main(build):
         for case in cases:
             path = os.path.join(out, case)
             expect = load_file(os.path.join(path, "logits.safetensors"))
-            tuned = PeftModel.from_pretrained(load(BASE), path).eval()
-            n = sum(1 for key, _ in tuned.named_parameters() if "lora_" in key)
+            with open(os.path.join(path, "adapter_config.json")) as f:
+                base = os.path.join(MODELS, json.load(f)["base_model_name_or_path"])
+            tuned = PeftModel.from_pretrained(load(base), path).eval()
+            n = sum(1 for key, _ in tuned.named_parameters() if "lora_" in key or "modules_to_save" in key)
             ok &= check(f"adapter {case} in peft ({n} tensors)", logits(tuned, expect), expect["logits"])
             ok &= check(f"merged {case} in transformers", logits(load(os.path.join(path, "merged")), expect), expect["logits"])
-        ok &= len(cases) == 3
+        ok &= len(cases) == 8
     return 0 if ok else 1
 
 

@@ -208,7 +208,18 @@ def write_fixture(name, path, spec=None):
     out["greedy"] = greedy(model, prompt, 24).to(torch.int32)
     rope = model.model.rotary_emb
     out["inv_freq"] = rope.inv_freq.float()
+    if spec:
+        out["bf16_cosine"] = bf16_cosine(model, rows, out)
     save(out, os.path.join(path, "expect.safetensors"))
+
+
+def bf16_cosine(model, rows, exact):
+    """How far the reference's own bf16 gradients turn from its f32 gradients."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = expectation(model, rows, dict(model.named_parameters()))
+    a = torch.cat([v.double().flatten() for k, v in exact.items() if k.startswith("grad.")])
+    b = torch.cat([half[k].double().flatten() for k in exact if k.startswith("grad.")])
+    return (a @ b / a.norm() / b.norm()).reshape(1)
 
 
 def write_models(only=None):
