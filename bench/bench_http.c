@@ -1,5 +1,5 @@
-/* bench_http MOCK_LLM [CALLS [MS [MOCK_TLS]]] - that many streamed calls at once on one thread: peak memory, wall time, and how
- * much longer it took than the slowest stream alone.
+/* bench_http MOCK_LLM [CALLS [MS [MOCK_TLS]]] - that many streamed calls at once on one thread: peak memory, wall time,
+ * and how much longer it took than the slowest stream alone.
  *
  * The server (tests/mock/mock_llm) sends each answer in pieces with MS milliseconds between them, so all calls are in
  * flight for the whole time.  With MOCK_TLS (tests/mock/mock_tls) before it, each call has a TLS connection of its own.

@@ -2,6 +2,7 @@
 #ifndef WEFT_CLI_DATA_ASK_H
 #define WEFT_CLI_DATA_ASK_H
 
+#include "base/hash.h"
 #include "cli/data.h"
 #include "cli/session.h"
 #include "dataset/ask.h"
@@ -141,5 +142,19 @@ struct weft_ask_local;
 WEFT_MUST_USE enum weft_status weft_ask_local_new(struct weft_ask_local **out, struct weft_cli *cli, const char *model,
                                                   const char *adapter, struct weft_ask_transport *transport);
 void weft_ask_local_free(struct weft_ask_local *l);     /* accepts NULL */
+/* A sink that adds tokens and their rate to each note and hands it on to the terminal. */
+const struct weft_progress *weft_ask_local_progress(const struct weft_ask_local *l);
+
+/* Of all replies so far. */
+struct weft_ask_local_rates {
+    uint64_t prefilled, prompt_ns;  /* prompt tokens that were computed, not found in the cache; time */
+    uint64_t completion_tokens;
+    uint64_t decoded, decode_ns;    /* without the first token of each reply, which comes with the prompt */
+};
+const struct weft_ask_local_rates *weft_ask_local_rates(const struct weft_ask_local *l);
+
+/* SHA-256 of the files that decide what a model with its adapter (may be NULL) answers. */
+WEFT_MUST_USE enum weft_status weft_ask_local_fingerprint(struct weft_cli *cli, const char *model, const char *adapter,
+                                                          char hex[WEFT_SHA256_HEX]);
 
 #endif

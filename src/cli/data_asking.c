@@ -73,7 +73,7 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
     enum weft_status st = weft_asking_prompt(cli, o->task, o->prompt, o->lang, sample, &k->prompt);
     if (st || o->offline) return st;
     if (o->local) {
-        k->s.model = o->local;
+        k->s.model = "local"; /* the endpoint tells which: by its content, not by its name */
         st = weft_ask_local_new(&k->local, cli, o->local, o->adapter, &k->transport);
     } else st = open_service(k, model);
     if (!st && !path)
@@ -92,11 +92,12 @@ enum weft_status weft_asking_run(struct weft_asking *k, const struct weft_ask_un
     uint64_t begin = weft_cli_now_ms();
     *results = WEFT_NEWS(&cli->arena, struct weft_ask_result, n);
     if (!*results) return weft_fail_nomem(&cli->err, n * sizeof **results, "rows");
+    const struct weft_progress *progress = k->local ? weft_ask_local_progress(k->local) : &cli->progress;
     enum weft_status st = k->o->offline
                               ? weft_ask_offline(&cli->arena, k->o->task, &k->s, &k->prompt, units, n, &cli->progress,
                                                  *results, report, &cli->err)
                               : weft_ask_run(&cli->arena, &k->prompt, &k->s, units, n, k->ledger, &k->transport,
-                                             &cli->progress, *results, report, &cli->err);
+                                             progress, *results, report, &cli->err);
     weft_cli_progress_end(cli);
     k->ms = weft_cli_now_ms() - begin;
     return st;
@@ -114,6 +115,8 @@ void weft_asking_close(struct weft_asking *k)
 
 static const char *const state_labels[] = { "not asked", "good answers", "answers that break the form", "empty answers",
                                             "refused by the model", "failed" };
+
+static double rate(uint64_t n, uint64_t ns) { return ns ? (double)n / ((double)ns / 1e9) : 0; }
 
 void weft_asking_show(const struct weft_asking *k, const struct weft_ask_report *r)
 {
@@ -135,6 +138,11 @@ void weft_asking_show(const struct weft_asking *k, const struct weft_ask_report 
     if (r->fences) weft_data_figure(cli, "replies in code fences", r->fences, 0);
     weft_data_figure(cli, "tokens asked", r->prompt_tokens, 0);
     weft_data_figure(cli, "tokens answered", r->completion_tokens, 0);
+    if (k->local && r->asked) {
+        const struct weft_ask_local_rates *l = weft_ask_local_rates(k->local);
+        weft_say(cli, "  prompts read at %.0f tokens/s, answers written at %.1f tokens/s\n",
+                 rate(l->prefilled, l->prompt_ns), rate(l->decoded, l->decode_ns));
+    }
     if (k->s.price_in > 0 || k->s.price_out > 0) weft_say(cli, "  cost, by the prices given: %.4f\n", r->cost);
     if (r->over_budget) weft_say(cli, "stopped at the budget; run again to go on\n");
 }
@@ -167,6 +175,13 @@ void weft_asking_members(struct weft_json_out *o, const struct weft_asking *k, c
     weft_json_out_bool(o, r->over_budget);
     weft_json_out_key(o, "seconds");
     weft_json_out_double(o, (double)k->ms / 1000);
+    if (k->local) {
+        const struct weft_ask_local_rates *l = weft_ask_local_rates(k->local);
+        weft_json_out_key(o, "prompt_tokens_per_second");
+        weft_json_out_double(o, rate(l->prefilled, l->prompt_ns));
+        weft_json_out_key(o, "completion_tokens_per_second");
+        weft_json_out_double(o, rate(l->decoded, l->decode_ns));
+    }
     weft_data_json_drops(o, &r->pieces);
 }
 

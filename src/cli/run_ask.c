@@ -27,6 +27,11 @@ enum weft_status weft_road_ask_key(struct weft_cli *cli, const struct weft_road_
     for (size_t i = 0; !st && i < WEFT_COUNT(texts); i++)
         weft_stage_key_text(k, "setting", weft_str_c(texts[i] ? texts[i] : ""));
     if (!st) weft_stage_key_text(k, "numbers", numbers);
+    if (!st && o->local && !o->offline) { /* a model that was trained further answers otherwise */
+        char hex[WEFT_SHA256_HEX];
+        st = weft_ask_local_fingerprint(cli, o->local, o->adapter, hex);
+        if (!st) weft_stage_key_text(k, "local", weft_str_c(hex));
+    }
     if (!st && o->prompt) st = weft_stage_key_file(k, o->prompt, &cli->err);
     struct weft_prompt_file f;
     for (size_t i = 0; !st && !o->prompt && weft_prompt_file(i, &f); i++)

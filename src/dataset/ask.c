@@ -444,6 +444,7 @@ static enum weft_status loop(struct engine *e)
             if (weft_progress_cancelled(e->progress)) break;
         }
         if (st || (stopped_ms && now_ms(CLOCK_MONOTONIC) - stopped_ms > DRAIN_MS)) break;
+        if (stopped_ms && e->transport->free) break;
         if (!e->n_flights) {
             if (stopped_ms || (e->corrective.at == e->corrective.n && e->next >= e->n)) break;
             continue;

@@ -90,6 +90,7 @@ struct weft_ask_transport {
     /* Forgets the requests that are still in flight: their bodies go away. */
     void (*abandon)(void *ctx);
     void *ctx;
+    bool free; /* nothing is paid: when the user stops, what is in flight is given up at once */
 };
 
 /* ---- what came of it ---- */

@@ -314,7 +314,7 @@ enum weft_status weft_ask_http_new(struct weft_ask_http **out, const struct weft
     if (st) weft_ask_http_free(h);
     else {
         *out = h;
-        *transport = (struct weft_ask_transport){ o->base_url, send, wait, abandon, h };
+        *transport = (struct weft_ask_transport){ o->base_url, send, wait, abandon, h, .free = false };
     }
     return st;
 }

@@ -118,7 +118,8 @@ static void bench_init(struct bench *b, const char *task, size_t n,
     if (n) check_ok(weft_ask_units_of_rows(&b->a, task, &b->rows, &b->units, &b->n, &err), &err);
     b->fake.answer = answer;
     weft_rng_init(&b->fake.rng, 1, WEFT_RNG_TEST, 0);
-    b->transport = (struct weft_ask_transport){ "http://fake/v1", fake_send, fake_wait, fake_abandon, &b->fake };
+    b->transport = (struct weft_ask_transport){ "http://fake/v1", fake_send, fake_wait, fake_abandon, &b->fake,
+                                                  .free = false };
 }
 
 static enum weft_status bench_run(struct bench *b)

@@ -1,0 +1,100 @@
+#!/bin/sh
+# weft data ask --local: a model of weft writes the answers, here the one that ships with it; short replies, offline.
+set -eu
+weft=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+LANG=C WEFT_THREADS=1; export LANG WEFT_THREADS     # on a busy machine, threads of so small a model wait for each other
+unset LC_ALL LC_MESSAGES WEFT_LANG WEFT_API_KEY || :
+tiny=models/tiny
+[ -s $tiny/model.safetensors ] || { echo "no models/tiny"; exit 77; }
+
+fail() { echo "FAILED: $*" >&2; [ ! -s "$work/err" ] || cat "$work/err" >&2; exit 1; }
+status() {      # WANTED COMMAND...
+    want=$1; shift; got=0
+    "$@" >"$work/out" 2>"$work/err" || got=$?
+    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $*"
+}
+figure() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "$work/out"; }    # of --json
+rows() { grep -o '"input":"[^"]*"' "$1"; }
+
+head -30 examples/novelist/小说.txt >"$work/t.txt"
+ask="data ask --task summarise $work/t.txt --max 200 --ask-max-tokens 24"
+warm="$ask --ask-temperature 0.9 --local $tiny"
+
+# Every passage gets its row, marked with the prompt; figures tell the speed.
+status 0 "$weft" $ask --local $tiny -o "$work/a.jsonl"
+grep -q 'tokens/s' "$work/out" || fail "no rate: $(cat "$work/out")"
+n=$(wc -l <"$work/a.jsonl")
+[ "$n" -ge 4 ] || fail "$n rows"
+[ "$(grep -c '"via":"ask/summarise@1+' "$work/a.jsonl")" = "$n" ] || fail "rows without their prompt"
+status 0 "$weft" $ask --local $tiny -o "$work/a.jsonl" --json
+[ "$(figure asked)" = 0 ] && [ "$(figure reused)" = "$n" ] || fail "asked again: $(cat "$work/out")"
+
+# One seed gives one result, on any number of threads; another seed gives another.
+status 0 "$weft" $warm --ask-seed 7 --threads 1 -o "$work/one.jsonl" --json
+[ "$(figure asked)" = "$n" ] || fail "with a seed: $(cat "$work/out")"
+status 0 "$weft" $warm --ask-seed 7 --threads 3 -o "$work/three.jsonl"
+status 0 "$weft" $warm --ask-seed 8 -o "$work/other.jsonl"
+cmp -s "$work/one.jsonl" "$work/three.jsonl" || fail "one seed, two results"
+[ "$(rows "$work/one.jsonl")" != "$(rows "$work/other.jsonl")" ] || fail "the seed changes nothing"
+# Asked for in two runs or in one: what came before does not colour an answer.
+status 0 "$weft" $warm --ask-seed 7 --limit 1 -o "$work/piece.jsonl"
+status 0 "$weft" $warm --ask-seed 7 -o "$work/piece.jsonl" --json
+[ "$(figure asked)" = $((n - 1)) ] && cmp -s "$work/piece.jsonl" "$work/one.jsonl" || fail "in two runs other answers"
+
+# The ledger knows a model by its content: under another name it is the same, with another weight it is another.
+cp -r $tiny "$work/copy"; chmod -R u+w "$work/copy"; echo "a note" >"$work/copy/README.md"
+status 0 "$weft" $ask --local "$work/copy" -o "$work/c.jsonl" --ledger "$work/a.jsonl.calls" --json
+[ "$(figure asked)" = 0 ] && [ "$(figure reused)" = "$n" ] || fail "a copy is asked again: $(cat "$work/out")"
+cmp -s "$work/a.jsonl" "$work/c.jsonl" || fail "a copy gives other rows"
+size=$(wc -c <"$work/copy/model.safetensors")
+printf '\1\1' | dd of="$work/copy/model.safetensors" bs=1 seek=$((size - 2)) conv=notrunc 2>/dev/null
+status 0 "$weft" $ask --local "$work/copy" -o "$work/c.jsonl" --ledger "$work/a.jsonl.calls" --json
+[ "$(figure asked)" = "$n" ] || fail "a changed model's answers were taken from the old one: $(cat "$work/out")"
+
+# Questions and answers have a form; what breaks it after a corrective turn is told, not dropped.
+got=0
+"$weft" data ask --task qa "$work/t.txt" --max 200 --ask-max-tokens 40 --local $tiny -o "$work/q.jsonl" --json \
+    >"$work/out" 2>"$work/err" || got=$?
+[ $got = 0 ] || [ $got = 4 ] || fail "qa: status $got"
+[ $(($(figure ok) + $(figure flagged) + $(figure empty))) = "$n" ] || fail "qa: $(cat "$work/out")"
+[ $got = 0 ] || [ "$(wc -l <"$work/q.jsonl.doubtful")" = $(($(figure flagged) + $(figure empty))) ] || fail "qa: doubtful"
+
+# A passage longer than the model can read costs only itself.
+{ head -3 "$work/t.txt"; seq 1 6000 | tr '\n' ' '; } >"$work/long.txt"
+got=0
+"$weft" data ask --task summarise "$work/long.txt" --max 30000 --ask-max-tokens 8 --local $tiny -o "$work/l.jsonl" \
+    --json >"$work/out" 2>"$work/err" || got=$?
+[ $got = 4 ] && [ "$(figure failed)" -ge 1 ] || fail "a long passage: status $got, $(cat "$work/out")"
+grep -q 'tokens long' "$work/l.jsonl.doubtful" || fail "a long passage: no reason"
+
+# Ctrl-C: what was answered is kept, the rest is given up at once; the next run goes on. So after kill -9.
+# Every copy of the story differs, or its passages would be asked about once.
+for i in $(seq 12); do sed "s/。/，第$i回。/g" examples/novelist/小说.txt; done >"$work/much.txt"
+much="data ask --task summarise $work/much.txt --max 200 --ask-max-tokens 24 --local $tiny"
+"$weft" $much -o "$work/m.jsonl" >"$work/out" 2>"$work/err" & p=$!
+sleep 0.4
+kill -INT $p
+begin=$(date +%s); got=0; wait $p || got=$?
+[ $got = 130 ] || fail "Ctrl-C: status $got"
+[ $(($(date +%s) - begin)) -le 3 ] || fail "Ctrl-C took $(($(date +%s) - begin)) s"
+kept=$(awk '/good answers/ { print $3 }' "$work/out")
+killed=0
+for pause in 0.3 0.5 0.4; do
+    "$weft" $much -o "$work/m.jsonl" >/dev/null 2>&1 & p=$!
+    sleep $pause
+    kill -9 $p 2>/dev/null && killed=$((killed + 1))
+    wait $p 2>/dev/null || :
+done
+status 0 "$weft" $much -o "$work/m.jsonl" --json
+[ "$(figure reused)" -ge "${kept:-1}" ] || fail "$kept answers before Ctrl-C: $(cat "$work/out")"
+status 0 "$weft" $much -o "$work/whole.jsonl" --json
+cmp -s "$work/m.jsonl" "$work/whole.jsonl" || fail "stopped, and killed $killed times: other rows"
+
+# Whom to ask.
+status 2 "$weft" $ask --local nowhere-model -o "$work/x.jsonl"
+grep -q nowhere-model "$work/err" || fail "no name"
+status 2 "$weft" $ask --local $tiny --local-adapter "$work" -o "$work/x.jsonl"
+grep -q adapter_config "$work/err" || fail "no adapter"
+echo "local: $n rows; stopped with $kept answers, killed $killed times, $(wc -l <"$work/m.jsonl") rows"
