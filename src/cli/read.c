@@ -211,6 +211,7 @@ static void json_lines(struct reading *r, const struct weft_text *t)
         weft_data_key_str(&o, "file", t->name);
         weft_data_key_uint(&o, "line", weft_text_source_line(t, i));
         if (in && in->page) weft_data_key_uint(&o, "page", in->page);
+        if (in && in->last_page > in->page) weft_data_key_uint(&o, "last_page", in->last_page);
         if (in && in->part.len) weft_data_key_str(&o, "part", in->part);
         if (in && in->title.len) weft_data_key_str(&o, "section", in->title);
         weft_json_out_key(&o, "bytes");

@@ -100,27 +100,26 @@ static void end_row(struct weft_layout *l)
     l->want_space = false;
 }
 
-static bool is_east(uint32_t cp)
+bool weft_layout_east(uint32_t cp)
 {
     bool hangul = (cp >= 0x1100 && cp < 0x1200) || (cp >= 0x3130 && cp < 0x3190) || (cp >= 0xAC00 && cp < 0xD7B0);
     return cp >= 0x1100 && !hangul && utf8proc_charwidth((utf8proc_int32_t)cp) == 2;
 }
-/* Punctuation that Chinese shares with the West: wide beside a wide character. */
-static bool is_shared(uint32_t cp)
+bool weft_layout_shared(uint32_t cp)
 {
-    return cp == 0xB7 || (cp >= 0x2014 && cp < 0x2016) || (cp >= 0x2018 && cp < 0x201E) || cp == 0x2026;
+    return cp == 0xB7 || cp == 0x2236 || (cp >= 0x2014 && cp < 0x2016) || (cp >= 0x2018 && cp < 0x201E) || cp == 0x2026;
 }
-static bool joins(uint32_t x, uint32_t y)
+bool weft_layout_joins(uint32_t x, uint32_t y)
 {
-    bool a = is_east(x), b = is_east(y);
-    return (a && b) || (a && is_shared(y)) || (is_shared(x) && b);
+    bool a = weft_layout_east(x), b = weft_layout_east(y);
+    return (a && b) || (a && weft_layout_shared(y)) || (weft_layout_shared(x) && b);
 }
 
 /* Characters that are written, the first of them cp: n bytes at bytes [begin, end) of the source. */
 static void put(struct weft_layout *l, const char *s, size_t n, uint32_t cp, uint64_t begin, uint64_t end)
 {
     if (l->want_break) newline(l, begin);
-    if (l->want_space && l->inked && !(l->space_had_newline && joins(l->last, cp))) weft_buf_char(&l->out, ' ');
+    if (l->want_space && l->inked && !(l->space_had_newline && weft_layout_joins(l->last, cp))) weft_buf_char(&l->out, ' ');
     l->want_space = false;
     if (!l->line_used) l->line_begin = begin;
     l->line_end = end;

@@ -35,6 +35,7 @@ struct plan {
     struct sock_fprog filter;           /* len 0: none */
     struct weft_pdf_limits limits;
     pid_t parent;
+    bool words;
 };
 
 /* What the child could not do; sent through the status pipe, which execve closes. */
@@ -251,7 +252,8 @@ static void limit(const struct plan *p, int resource, uint64_t most)
 static void child(struct plan *p)
 {
     static const char *const environment[] = { NULL };
-    static const char *const arguments[] = { "pdftotext", "-enc", "UTF-8", "-eol", "unix", "-", "-", NULL };
+    static const char *const plain[] = { "pdftotext", "-enc", "UTF-8", "-eol", "unix", "-", "-", NULL };
+    static const char *const words[] = { "pdftotext", "-enc", "UTF-8", "-eol", "unix", "-tsv", "-", "-", NULL };
     int *ends[] = { &p->in, &p->out, &p->messages, &p->status };
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -281,7 +283,7 @@ static void child(struct plan *p)
     limit(p, RLIMIT_NOFILE, 64);
     if (p->filter.len && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p->filter, 0, 0) != 0) leave(p, STEP_SECCOMP);
     /* execve does not write to them; its prototype is older than const. */
-    execve(p->program, (char *const *)arguments, (char *const *)environment);
+    execve(p->program, (char *const *)(p->words ? words : plain), (char *const *)environment);
     leave(p, STEP_EXEC);
 }
 
@@ -347,7 +349,7 @@ static enum weft_status complain(const char *program, struct complaint c, struct
 }
 
 enum weft_status weft_pdf_run(const char *program, struct weft_str document, const struct weft_pdf_limits *limits,
-                              struct weft_pdf_result *r, struct weft_err *err)
+                              bool words, struct weft_pdf_result *r, struct weft_err *err)
 {
     struct plan p = { .program = program, .in = -1, .out = -1, .messages = -1, .status = -1, .ruleset = -1 };
     int out[2] = { -1, -1 }, messages[2] = { -1, -1 }, status[2] = { -1, -1 };
@@ -360,6 +362,7 @@ enum weft_status weft_pdf_run(const char *program, struct weft_str document, con
     if (r->limits.seconds <= 0) r->limits.seconds = 120;
     if (r->limits.text_bytes <= 0) r->limits.text_bytes = 256 << 20;
     p.limits = r->limits;
+    p.words = r->words = words;
     p.parent = getpid();
     st = memory_file(document, &p.in, err);
     if (st) goto done;

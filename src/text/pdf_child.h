@@ -3,7 +3,7 @@
  * A PDF is a program of a stranger, and its readers are large: the reader runs in a process of its own, locked down
  * before it starts, and the parent takes its output as it would take any file.  pdftotext is started as
  *
- *     pdftotext -enc UTF-8 -eol unix - -
+ *     pdftotext -enc UTF-8 -eol unix [-tsv] - -
  *
  * and gets
  *   input     the document as standard input: a sealed copy in memory, so it needs neither name nor path
@@ -44,6 +44,7 @@ enum { WEFT_PDF_MESSAGE_BYTES = 16 << 10 };
 struct weft_pdf_result {
     struct weft_buf text;           /* what it wrote, unchecked, at most text_bytes */
     struct weft_buf messages;       /* the first WEFT_PDF_MESSAGE_BYTES of its standard error, unchecked */
+    bool words;                     /* that text is a table of words with their places, `pdftotext -tsv` */
     enum weft_pdf_end end;
     int code;
     struct weft_pdf_limits limits;  /* as they held, defaults filled in */
@@ -53,11 +54,11 @@ struct weft_pdf_result {
 /* The first pdftotext there is of the usual places, or NULL. */
 const char *weft_pdf_program(void);
 
-/* Runs `program` on the document.  WEFT_OK whenever it was started: `r` tells how it ended.  WEFT_ESYSTEM: it could
+/* Runs `program` on the document, for a table of words or for plain text.  WEFT_OK whenever it was started: `r` tells how it ended.  WEFT_ESYSTEM: it could
  * not be started. */
 WEFT_MUST_USE enum weft_status weft_pdf_run(const char *program, struct weft_str document,
-                                            const struct weft_pdf_limits *limits, struct weft_pdf_result *r,
-                                            struct weft_err *err);
+                                            const struct weft_pdf_limits *limits, bool words,
+                                            struct weft_pdf_result *r, struct weft_err *err);
 void weft_pdf_result_clear(struct weft_pdf_result *r);      /* accepts a zeroed struct */
 
 #endif

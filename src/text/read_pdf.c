@@ -1,16 +1,22 @@
 /* A PDF has no text, only glyphs placed on pages; poppler's pdftotext puts them in reading order (text/pdf_child.h says
- * how it is run).  Its output is lines, with a form feed behind each page.  Rules PD1-PD5 of docs/robustness.md.
+ * how it is run).  Its output is a table of words and their places (pdf_lines.h), from which pdf_paragraphs.c makes
+ * paragraphs; or, with the setting page_lines, the lines of the pages with a form feed behind each page.  Rules PD1-PD6
+ * of docs/robustness.md.
  *
- * Bytes of lines are counted in that output, as the part "pdftotext" says: places in the file itself would be those of
- * compressed drawing commands, of no use to anyone.  `pdftotext -enc UTF-8 FILE -` gives the same bytes again.
+ * Bytes of lines are counted in that output, as the parts "pdftotext -tsv" and "pdftotext" say: places in the file itself
+ * would be those of compressed drawing commands, of no use to anyone.  `pdftotext -tsv -enc UTF-8 FILE -` gives the same
+ * bytes again.
  *
- * When the child does not come to its end, the pages that ended are kept: text behind the last form feed is part of a
- * page, cut anywhere. */
+ * When the child does not come to its end, the pages that ended are kept: what is behind the last form feed or begin of a
+ * page is cut anywhere. */
 #include "text/read_pdf.h"
 
 #include "base/file.h"
 #include "base/lang.h"
 #include "text/charset.h"
+#include "text/pdf_furniture.h"
+#include "text/pdf_order.h"
+#include "text/pdf_paragraphs.h"
 
 #include <inttypes.h>
 
@@ -110,6 +116,50 @@ static enum weft_status cut(struct weft_arena *a, struct weft_str out, struct we
     return t->text.s ? WEFT_OK : weft_fail_nomem(err, text->len + 1, "the text");
 }
 
+/* ---- the table -> paragraphs and pages ---- */
+
+/* Places of repairs are known by their bytes; now the lines have their numbers.  One in what was left out goes by the
+ * last line that begins before it. */
+static void number_places(struct weft_text *t)
+{
+    for (size_t i = 0; i < t->n_places; i++) {
+        uint64_t byte = t->places[i].byte, nearest = 0;
+        t->places[i].line = 1;
+        for (size_t k = 0; k < t->n_lines; k++) {
+            if (t->lines[k].begin > byte || t->lines[k].begin < nearest) continue;
+            nearest = t->lines[k].begin;
+            t->places[i].line = k + 1;
+        }
+    }
+}
+
+static enum weft_status join_lines(struct weft_arena *a, struct weft_str table, struct weft_text *t, struct pages *pages,
+                                   struct weft_err *err)
+{
+    struct weft_pdf_lines lines = { 0 };
+    struct weft_pdf_furniture furniture = { 0 };
+    char shown[80];
+    enum weft_status st = weft_pdf_lines_parse(&lines, table, t, err);
+    for (size_t i = 0; !st && i < lines.n_pages; i++) {
+        const struct weft_pdf_page *page = &weft_pdf_page_items(&lines)[i];
+        pages->n++;
+        if (page[1].first_line == page[0].first_line && !pages->blank++) pages->first_blank = pages->n;
+    }
+    if (!st && pages->blank < pages->n) {
+        st = weft_pdf_furniture_take(&lines, &furniture, err);
+        weft_escape(shown, sizeof shown, furniture.text);       /* ordering writes on in the buffer that holds it */
+        if (!st) st = weft_pdf_order(&lines, err);
+        if (!st) st = weft_pdf_paragraphs(a, &lines, t, err);
+        if (!st) number_places(t);
+    }
+    if (!st && furniture.n)
+        st = weft_text_note(a, t, err, "%s: %" PRIu64 " lines that come again at the top or bottom of pages were left out "
+                            "(page numbers, running titles), the first on page %" PRIu64 ": %s; --page-lines keeps them",
+                            t->name.s, furniture.n, furniture.page, shown);
+    weft_pdf_lines_clear(&lines);
+    return st;
+}
+
 /* ---- what the child said and how it ended ---- */
 
 /* The first line of its messages, safe to print. */
@@ -181,10 +231,12 @@ enum weft_status weft_pdf_text(struct weft_arena *a, const struct weft_pdf_resul
 
     say_end(r, err ? err->lang : WEFT_LANG_EN, why, sizeof why);
     if (!whole) {
-        while (bytes.len && bytes.s[bytes.len - 1] != '\f') bytes.len--;
-        if (!bytes.len) return fail_whole(r, out->name.s, why, err);
+        if (r->words) bytes.len = weft_pdf_lines_whole(bytes);
+        else
+            while (bytes.len && bytes.s[bytes.len - 1] != '\f') bytes.len--;
+        if (!bytes.len || (r->words && !weft_pdf_lines_whole(bytes))) return fail_whole(r, out->name.s, why, err);
     }
-    st = cut(a, bytes, &text, out, &pages, err);
+    st = r->words ? join_lines(a, bytes, out, &pages, err) : cut(a, bytes, &text, out, &pages, err);
     if (st) goto done;
     if (pages.blank == pages.n) {
         if (!pages.n) st = weft_fail_rule(err, WEFT_EINPUT, "PD4", "%s: a PDF without pages", out->name.s);
@@ -196,8 +248,8 @@ enum weft_status weft_pdf_text(struct weft_arena *a, const struct weft_pdf_resul
                                 out->name.s, pages.blank, pages.n);
         goto done;
     }
+    if (!r->words) weft_charset_count_odd(out);
     out->charset = WEFT_CHARSET_UTF8;
-    weft_charset_count_odd(out);
     if (!whole) {
         out->left_out++;
         st = weft_text_note(a, out, err, "%s: the text from page %" PRIu64 " on is missing: %s", out->name.s,
@@ -228,7 +280,7 @@ static enum weft_status read_pdf(struct weft_arena *a, struct weft_str bytes, co
         return weft_fail(err, WEFT_ESYSTEM,
                          "%s: this needs the program pdftotext, which is not here; install the package poppler-utils "
                          "(and poppler-data for Chinese)", out->name.s);
-    st = weft_pdf_run(program, bytes, &s->pdf, &r, err);
+    st = weft_pdf_run(program, bytes, &s->pdf, !s->page_lines, &r, err);
     if (!st) st = weft_pdf_text(a, &r, out, err);
     weft_pdf_result_clear(&r);
     return st;

@@ -95,9 +95,11 @@ struct weft_text_span weft_text_span_of(const struct weft_text *t, size_t first,
     if (s) {
         const struct weft_text_section *end = t->sections + t->n_sections;
         span.page = s->page;
+        span.last_page = s->last_page > s->page ? s->last_page : s->page;
         if (s->part.len) span.part = s->part;
         for (const struct weft_text_section *next = s + 1; next < end && next->first_line <= last; next++)
             if (!weft_str_eq(next->part, s->part)) last = next->first_line - 1;
+            else if (next->page) span.last_page = next->last_page > next->page ? next->last_page : next->page;
     }
     if (t->lines[last].end > span.end) span.end = t->lines[last].end;
     return span;

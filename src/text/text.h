@@ -33,9 +33,10 @@ struct weft_text_settings {
     int64_t max_bytes;      /* a larger file is WEFT_ELIMIT; 0: 2 GiB */
     const char *reader;     /* name of the reader to take ("txt": as it stands); NULL or "auto": what it looks like */
     struct weft_pdf_limits pdf;
+    bool page_lines;                /* a PDF's lines as they stand on its pages, not its paragraphs */
     struct weft_zip_limits zip;     /* of docx and epub */
 };
-/* Rows of these settings: "charset", "max_file_bytes", "reader", "max_pdf_...", "max_zip_...".  Every verb that reads
+/* Rows of these settings: "charset", "max_file_bytes", "reader", "max_pdf_...", "page_lines", "max_zip_...".  Every verb that reads
  * text offers them. */
 #define WEFT_TEXT_OPTION_ROWS(strct, field)                                                                          \
     { .key = "charset", .type = WEFT_OPT_CHOICE, .offset = offsetof(strct, field.charset), .def = "auto",            \
@@ -48,6 +49,10 @@ struct weft_text_settings {
       .group = "Input", .help = "format to read it as: auto, txt, html, markdown, csv, docx, epub, pdf",             \
       .help_zh = "按此格式读取：auto、txt、html、markdown、csv、docx、epub、pdf" },                                    \
     WEFT_PDF_OPTION_ROWS(strct, field.pdf),                                                                          \
+    { .key = "page_lines", .type = WEFT_OPT_BOOL, .offset = offsetof(strct, field.page_lines), .def = "false",       \
+      .group = "Input", .help = "the lines of a PDF as they stand on its pages, page numbers and all, instead of "   \
+      "its paragraphs",                                                                                              \
+      .help_zh = "按 PDF 页面上的原样逐行输出（含页眉、页码），不合并成段落" },                                       \
     WEFT_ZIP_OPTION_ROWS(strct, field.zip)
 
 struct weft_text_line {
@@ -60,6 +65,7 @@ struct weft_text_line {
 struct weft_text_section {
     size_t first_line;      /* 0-based; sections are in line order and each reaches to the next */
     uint64_t page;          /* 1-based, of formats that have pages; else 0 */
+    uint64_t last_page;     /* where its lines end, when that is another page; else `page` or 0 */
     struct weft_str part;   /* the part in which its bytes are counted ("word/document.xml"); len 0: the file itself */
     struct weft_str title;  /* of the chapter; len 0: none known */
 };
@@ -149,6 +155,7 @@ uint64_t weft_text_page_of(const struct weft_text *t, size_t i);
 struct weft_text_span {
     uint64_t begin, end;    /* half open */
     uint64_t page;          /* of the first line; 0: none */
+    uint64_t last_page;     /* of the last line; 0: none */
     struct weft_str part;   /* len 0: the file itself; then s is NULL */
 };
 struct weft_text_span weft_text_span_of(const struct weft_text *t, size_t first, size_t last);
