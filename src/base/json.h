@@ -89,7 +89,10 @@ struct weft_json_value {
     bool is_int; /* a number written without point or exponent that fits int64 */
     size_t at;   /* byte offset in the text, for messages */
     size_t n;    /* items of an array or object, else 0 */
-    int64_t integer;
+    union {
+        int64_t integer;
+        uint64_t key_bits; /* objects: weft_json_key_bit of each key; 0: not known */
+    };
     double number; /* every number */
     union {
         struct weft_str text;              /* string content; for numbers the digits as written */
@@ -109,8 +112,21 @@ WEFT_MUST_USE enum weft_status weft_json_parse(struct weft_arena *a, const char 
 WEFT_MUST_USE enum weft_status weft_json_parse_row(struct weft_arena *a, const char *name, uint64_t line,
                                                    struct weft_str text, struct weft_json_value *out,
                                                    struct weft_err *err);
+/* One bit of 64 for a key: most keys that an object lacks are known to be absent without a look at its keys. */
+static inline uint64_t weft_json_key_bit(struct weft_str key)
+{
+    unsigned first = key.len ? (unsigned char)key.s[0] : 0, last = key.len ? (unsigned char)key.s[key.len - 1] : 0;
+    return UINT64_C(1) << ((first * 5 + last * 3 + (unsigned)key.len) & 63);
+}
+const struct weft_json_value *weft_json_get_str(const struct weft_json_value *v, struct weft_str key);
 /* Member of an object, or NULL (also when v is NULL or no object). */
-const struct weft_json_value *weft_json_get(const struct weft_json_value *v, const char *key);
+static inline const struct weft_json_value *weft_json_get(const struct weft_json_value *v, const char *key)
+{
+    struct weft_str wanted = weft_str_c(key);
+    if (!v || v->kind != WEFT_JSON_OBJECT) return NULL;
+    if (v->key_bits && !(v->key_bits & weft_json_key_bit(wanted))) return NULL;
+    return weft_json_get_str(v, wanted);
+}
 
 /* ---- writer ---- */
 

@@ -222,15 +222,20 @@ static bool hex4(const char *s, size_t left, uint32_t *out)
 static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next, uint32_t *cp,
                                     struct weft_err *err)
 {
-    static const char letters[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
     const char *s = j->text.s;
     size_t len = j->text.len;
     if (at + 1 >= len) return weft_json_expected(j, len, "the end of the string, '\"'", err);
-    const char *letter = s[at + 1] ? strchr(letters, s[at + 1]) : NULL;
-    if (letter) {
-        *cp = (unsigned char)meaning[letter - letters];
-        *next = at + 2;
-        return WEFT_OK;
+    *next = at + 2;
+    switch (s[at + 1]) {
+    case '"':
+    case '\\':
+    case '/': *cp = (unsigned char)s[at + 1]; return WEFT_OK;
+    case 'n': *cp = '\n'; return WEFT_OK;
+    case 't': *cp = '\t'; return WEFT_OK;
+    case 'r': *cp = '\r'; return WEFT_OK;
+    case 'b': *cp = '\b'; return WEFT_OK;
+    case 'f': *cp = '\f'; return WEFT_OK;
+    default: break;
     }
     if (s[at + 1] != 'u')
         return weft_json_expected(j, at + 1, "one of \" \\ / b f n r t u after a backslash", err);

@@ -41,6 +41,7 @@ static enum weft_status close_container(struct weft_json *j, struct builder *b, 
         v->keys = weft_arena_alloc(j->arena, bytes);
         if (!v->keys) return weft_fail_nomem(err, bytes, j->name);
         memcpy(v->keys, b->keys.s + start.keys, bytes);
+        for (size_t i = 0; i < n; i++) v->key_bits |= weft_json_key_bit(v->keys[i]);
         b->keys.len = start.keys;
     }
     return WEFT_OK;
@@ -75,7 +76,8 @@ static enum weft_status take(struct weft_json *j, struct builder *b, struct weft
     return st;
 }
 
-enum weft_status weft_json_tree(struct weft_json *j, struct weft_json_value *out, struct weft_err *err)
+/* Every value, by the reader. */
+enum weft_status weft_json_tree_plain(struct weft_json *j, struct weft_json_value *out, struct weft_err *err)
 {
     struct builder b = { 0 };
     struct weft_str key;
@@ -106,6 +108,11 @@ done:
     return st;
 }
 
+enum weft_status weft_json_tree(struct weft_json *j, struct weft_json_value *out, struct weft_err *err)
+{
+    return weft_json_quick(j, out) ? WEFT_OK : weft_json_tree_plain(j, out, err);
+}
+
 enum weft_status weft_json_parse_row(struct weft_arena *a, const char *name, uint64_t line,
                                      struct weft_str text, struct weft_json_value *out, struct weft_err *err)
 {
@@ -124,11 +131,9 @@ enum weft_status weft_json_parse(struct weft_arena *a, const char *name, struct 
     return weft_json_parse_row(a, name, 1, text, out, err);
 }
 
-const struct weft_json_value *weft_json_get(const struct weft_json_value *v, const char *key)
+const struct weft_json_value *weft_json_get_str(const struct weft_json_value *v, struct weft_str key)
 {
-    if (!v || v->kind != WEFT_JSON_OBJECT) return NULL;
-    struct weft_str wanted = weft_str_c(key);
-    for (size_t i = 0; i < v->n; i++)
-        if (weft_str_eq(v->keys[i], wanted)) return &v->items[i];
+    for (size_t i = 0; v->kind == WEFT_JSON_OBJECT && i < v->n; i++)
+        if (weft_str_eq(v->keys[i], key)) return &v->items[i];
     return NULL;
 }

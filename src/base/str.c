@@ -1,5 +1,7 @@
 #include "base/str.h"
 
+#include "base/utf8_parts.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,7 +129,7 @@ static inline bool three_bytes(uint64_t w)
     return (w & 0xC0C0F0) == 0x8080E0 && (w & 0xFF) != 0xE0 && (w & 0xFF) != 0xED;
 }
 
-size_t weft_utf8_check(struct weft_str s)
+size_t weft_utf8_check_plain(struct weft_str s)
 {
     const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
     size_t i = 0;
@@ -158,7 +160,7 @@ size_t weft_utf8_check(struct weft_str s)
     return s.len;
 }
 
-size_t weft_utf8_chars(struct weft_str s)
+size_t weft_utf8_chars_plain(struct weft_str s)
 {
     size_t n = 0;
     uint32_t cp;

@@ -203,7 +203,12 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
     struct weft_json_out o;
     bool any = false;
     enum weft_status st = WEFT_OK;
+    size_t n_known = 0;
     *out = (struct weft_str){ NULL, 0 };
+    /* Nearly always there are none: with every name its own, as many known ones as members says so. */
+    if (!r->s || !r->s->columns.n)
+        for (const char *const *k = known; *k; k++) n_known += weft_json_get(v, *k) != NULL;
+    if (n_known == v->n) return WEFT_OK;
     weft_json_out_init(&o, &b);
     for (size_t i = 0; i < v->n; i++) {
         bool is_known = false;

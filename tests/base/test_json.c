@@ -1,5 +1,6 @@
 /* The rules JS1 to JS7 of docs/robustness.md: for each a good and a bad text, with the place and the rule. */
-#include "base/json.h"
+#include "base/json_parts.h"
+#include "base/rng.h"
 #include "check.h"
 
 #include <locale.h>
@@ -666,6 +667,120 @@ static void test_parsing_survives_every_failed_allocation(void **state)
     weft_buf_clear(&b);
 }
 
+/* ---- the quick way against the reader ---- */
+
+static bool same_tree(const struct weft_json_value *a, const struct weft_json_value *b)
+{
+    if (a->kind != b->kind || a->at != b->at || a->n != b->n) return false;
+    switch (a->kind) {
+    case WEFT_JSON_NULL: return true;
+    case WEFT_JSON_BOOL: return a->boolean == b->boolean;
+    case WEFT_JSON_STRING: return weft_str_eq(a->text, b->text);
+    case WEFT_JSON_NUMBER:
+        return weft_str_eq(a->text, b->text) && a->is_int == b->is_int && a->integer == b->integer
+               && memcmp(&a->number, &b->number, sizeof a->number) == 0;
+    case WEFT_JSON_ARRAY:
+    case WEFT_JSON_OBJECT: break;
+    }
+    if (a->kind == WEFT_JSON_OBJECT && a->key_bits != b->key_bits) return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (!same_tree(&a->items[i], &b->items[i])
+            || (a->kind == WEFT_JSON_OBJECT && !weft_str_eq(a->keys[i], b->keys[i])))
+            return false;
+    return true;
+}
+
+/* What weft_json_tree says is what the reader alone says: tree, end, message.  True: a tree. */
+static bool compare_ways(struct weft_str text)
+{
+    struct weft_arena a = { 0 };
+    struct weft_err e1 = { 0 }, e2 = { 0 };
+    struct weft_json j1, j2;
+    struct weft_json_value v1 = { 0 }, v2 = { 0 };
+    enum weft_status st = weft_json_init(&j1, &a, "t", text, &e1), plain = weft_json_init(&j2, &a, "t", text, &e2);
+    assert_int_equal(st, plain);
+    if (!st) st = weft_json_tree(&j1, &v1, &e1);
+    if (!plain) plain = weft_json_tree_plain(&j2, &v2, &e2);
+    bool same = st == plain && strcmp(e1.msg, e2.msg) == 0 && strcmp(e1.rule, e2.rule) == 0;
+    if (same && !st) same = j1.at == j2.at && j1.depth == j2.depth && same_tree(&v1, &v2);
+    if (!same) fail_msg("differs: %.*s", (int)text.len, text.s);
+    weft_arena_clear(&a);
+    return !st;
+}
+
+static void test_quick_strings_equal_the_reader_at_every_length(void **state)
+{
+    static const char *const spoils[] = { "\"", "\\", "\x1F", "\n", "\x7F", "\x80", "\xFF", "\\n", "\\u4e2d", "\\ud800" };
+    char s[16 + 200];
+    int good = 0, bad = 0;
+    for (size_t shift = 0; shift < 16; shift += 5)
+        for (size_t len = 0; len <= 130; len++)
+            for (size_t at = 0; at <= len; at++) {
+                const char *spoil = spoils[(at + len) % WEFT_COUNT(spoils)];
+                size_t extra = at < len ? strlen(spoil) : 0, n = shift;
+                memset(s, 'x', sizeof s);
+                s[n++] = '"';
+                n += at;
+                memcpy(s + n, spoil, extra);
+                n += extra + (len - at);
+                s[n++] = '"';
+                if (compare_ways((struct weft_str){ s + shift, n - shift })) good++;
+                else bad++;
+                compare_ways((struct weft_str){ s + shift, n - shift - 1 }); /* cut short */
+            }
+    assert_true(good > 5000 && bad > 5000);
+}
+
+static void test_quick_trees_equal_the_reader(void **state)
+{
+    static const char *const texts[] = {
+        "null", " true ", "false", "0", "-0", "-1", "00", "01", "1.", "1.5e3", "1e400", "123456789012345678",
+        "1234567890123456789", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "nan", "nul", "",
+        " ", "[", "[]", "[ ]", "[1,]", "[,1]", "[1 2]", "{", "{}", "{ }", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+        "{\"a\" : 1 , \"b\" : [ ] }", "{\"a\":1 \"b\":2}", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
+        "{\"ab\":{\"a\":{}},\"b\":[[],[1,[2]],{\"c\":null}]} x", "{1:2}", "[}", "{]", "[\"a\\tb\",\"\\ud83d\\ude00\"]",
+        "\"\\q\"", "\"\\u12g4\"", "{'a':1}", "// x", "[True]", "\xEF\xBB\xBF[1]", "{\"\":0}", "{\"\":0,\"\":1}",
+    };
+    struct weft_buf b = { 0 };
+    for (size_t i = 0; i < WEFT_COUNT(texts); i++) compare_ways(weft_str_c(texts[i]));
+    /* What the quick way leaves to the reader: depth, members, values. */
+    for (int n = 0; n < 140; n++) {
+        weft_buf_reset(&b);
+        for (int i = 0; i < n; i++) weft_buf_cstr(&b, i & 1 ? "{\"a\":" : "[");
+        weft_buf_cstr(&b, "7");
+        for (int i = n; i-- > 0;) weft_buf_cstr(&b, i & 1 ? "}" : "]");
+        assert_true(compare_ways(weft_buf_view(&b)) == (n <= WEFT_JSON_MAX_DEPTH));
+    }
+    for (int n = 1; n < 600; n += n < 40 ? 1 : 61) {
+        weft_buf_reset(&b);
+        for (int i = 0; i < n; i++) weft_buf_printf(&b, "%c\"k%d\":[%d,\"v\"]", i ? ',' : '{', i, i);
+        weft_buf_cstr(&b, "}");
+        assert_true(compare_ways(weft_buf_view(&b)));
+        b.s[b.len - 1] = ',';
+        weft_buf_printf(&b, "\"k%d\":1}", n / 2);
+        assert_false(compare_ways(weft_buf_view(&b)));
+    }
+    weft_buf_clear(&b);
+}
+
+/* One byte of an ordinary row replaced, every byte in turn, by whatever matters to the grammar. */
+static void test_quick_trees_equal_the_reader_on_spoiled_rows(void **state)
+{
+    static const char row[] = "{\"instruction\": \"\xE4\xB8\xAD\xE6\x96\x87\\n\", \"output\":\"ok\",\"weft\":{\"id\":\"s1\","
+                              "\"bytes\":[12,345],\"c\":0.5,\"x\":[true,null,-1e2]}}";
+    static const char bytes[] = "\"\\{}[]:,0123.eE+-tfn \n\t/'\x80\xE4\xFF";
+    char s[sizeof row];
+    int good = 0;
+    for (size_t at = 0; at + 1 < sizeof row; at++)
+        for (size_t k = 0; k < sizeof bytes; k++) { /* the NUL too */
+            memcpy(s, row, sizeof row);
+            s[at] = bytes[k];
+            good += compare_ways((struct weft_str){ s, sizeof row - 1 });
+            if (!k) compare_ways((struct weft_str){ s, at });
+        }
+    assert_true(good > 500);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -693,6 +808,9 @@ int main(void)
         TEST(test_hard_numbers_are_read_right),
         TEST(test_numbers_do_not_depend_on_the_locale),
         TEST(test_large_objects_are_read_in_linear_time),
+        TEST(test_quick_strings_equal_the_reader_at_every_length),
+        TEST(test_quick_trees_equal_the_reader),
+        TEST(test_quick_trees_equal_the_reader_on_spoiled_rows),
         TEST(test_parsing_survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,5 @@
+#include "base/rng.h"
+#include "base/utf8_parts.h"
 #include "check.h"
 
 static struct weft_str text(const char *s) { return weft_str_c(s); }
@@ -123,6 +125,63 @@ static void test_utf8_check_finds_the_byte_at_any_offset(void **state)
         }
 }
 
+/* The vector ways against the careful ones: characters of every length at every place round the block borders, and
+ * each byte of such texts spoiled in turn. */
+static void test_utf8_whole_texts_equal_the_careful_way(void **state)
+{
+    static const char *const pieces[] = { "a", "é", "中", "😀", "\xEF\xBF\xBF", "\xED\x9F\xBF", "\xF4\x8F\xBF\xBF",
+                                          "\xE0\xA0\x80", "\xF0\x90\x80\x80", "\x7F", "\n" };
+    static const unsigned char spoils[] = { 0x00, 0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
+                                            0xE0, 0xED, 0xEF, 0xF0, 0xF4, 0xF5, 0xF8, 0xFF };
+    struct weft_rng rng;
+    char s[160];
+    weft_rng_init(&rng, 7, WEFT_RNG_TEST, 0);
+    for (int round = 0; round < 600; round++) {
+        size_t len = 0, most = 1 + (size_t)weft_rng_below(&rng, 150);
+        bool mostly_ascii = round % 3 == 0;
+        while (len + 4 <= most) {
+            const char *piece = pieces[mostly_ascii && weft_rng_below(&rng, 8) ? 0 : weft_rng_below(&rng, WEFT_COUNT(pieces))];
+            memcpy(s + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        struct weft_str whole = { s, len };
+        assert_int_equal(weft_utf8_check(whole), len);
+        assert_int_equal(weft_utf8_chars(whole), weft_utf8_chars_plain(whole));
+        for (size_t at = 0; at < len; at++) {
+            char was = s[at];
+            struct weft_str cut = { s, at };
+            assert_int_equal(weft_utf8_check(cut), weft_utf8_check_plain(cut));
+            assert_int_equal(weft_utf8_chars(cut), weft_utf8_chars_plain(cut));
+            s[at] = (char)spoils[weft_rng_below(&rng, WEFT_COUNT(spoils))];
+            if (weft_utf8_check(whole) != weft_utf8_check_plain(whole)
+                || weft_utf8_chars(whole) != weft_utf8_chars_plain(whole))
+                fail_msg("round %d, %zu bytes, 0x%02x at %zu", round, len, (unsigned)(unsigned char)s[at], at);
+            s[at] = was;
+        }
+    }
+}
+
+/* Every pair and triple of leads and what may follow, across the border between two blocks. */
+static void test_utf8_every_fault_is_seen_at_a_block_border(void **state)
+{
+    static const unsigned char next[] = { 0x20, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC2, 0xE4, 0xF1 };
+    unsigned char s[96];
+    for (size_t border = 29; border <= 33; border++)
+        for (int lead = 0x80; lead < 0x100; lead++)
+            for (size_t a = 0; a < WEFT_COUNT(next); a++)
+                for (size_t b = 0; b < WEFT_COUNT(next); b++)
+                    for (size_t c = 0; c < WEFT_COUNT(next); c++) {
+                        memset(s, ' ', sizeof s);
+                        s[border] = (unsigned char)lead;
+                        s[border + 1] = next[a];
+                        s[border + 2] = next[b];
+                        s[border + 3] = next[c];
+                        struct weft_str text = { (const char *)s, sizeof s };
+                        if (weft_utf8_check(text) != weft_utf8_check_plain(text))
+                            fail_msg("%02x %02x %02x %02x at %zu", lead, next[a], next[b], next[c], border);
+                    }
+}
+
 static void test_utf8_counting(void **state)
 {
     struct weft_str s = text("a中\xFF"
@@ -203,6 +262,8 @@ int main(void)
         cmocka_unit_test(test_utf8_every_code_point_comes_back),
         cmocka_unit_test(test_utf8_check_equals_the_table),
         cmocka_unit_test(test_utf8_check_finds_the_byte_at_any_offset),
+        cmocka_unit_test(test_utf8_whole_texts_equal_the_careful_way),
+        cmocka_unit_test(test_utf8_every_fault_is_seen_at_a_block_border),
         cmocka_unit_test(test_utf8_counting),
         cmocka_unit_test(test_buffer_grows_and_keeps_its_nul),
         cmocka_unit_test(test_buffer_limit_is_exact_and_sticks),

@@ -1,0 +1,135 @@
+/* Whole texts: is this UTF-8, and how many characters are it.
+ *
+ * The check with AVX2 follows J. Keiser, D. Lemire, "Validating UTF-8 in less than one instruction per byte" (2021):
+ * every pair of neighbouring bytes is looked up by three of its four nibbles; each table gives a set of faults that
+ * this nibble allows, and what all three allow is a fault (or a continuation byte after another one, which is right
+ * exactly when the lead two or three bytes earlier wants it).  It only says yes or no; where the fault lies is found
+ * by the careful way, and so is the answer on other processors and for texts too short to gain.
+ *
+ * The instructions are chosen while the program runs.  They stand here and not in kernels/, which is above base/. */
+#include "base/utf8_parts.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+enum { SHORT_TEXT = 32 };
+
+/* Faults of a pair of bytes. */
+enum {
+    TOO_SHORT = 1 << 0,  /* a lead, and no continuation after it */
+    TOO_LONG = 1 << 1,   /* ASCII, and a continuation after it */
+    OVERLONG_3 = 1 << 2, /* E0 80..9F */
+    TOO_LARGE = 1 << 3,  /* F4 90.., F5.. */
+    SURROGATE = 1 << 4,  /* ED A0.. */
+    OVERLONG_2 = 1 << 5, /* C0, C1 */
+    OVERLONG_4 = 1 << 6, /* F0 80..8F, and F5.. 80..8F */
+    TWO_CONTS = 1 << 7,  /* no fault by itself */
+    ANY_LOW = TOO_SHORT | TOO_LONG | TWO_CONTS
+};
+
+/* setr without a conversion of 0x80 to a negative char. */
+#define TABLE(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)                                                        \
+    _mm256_broadcastsi128_si256(_mm_setr_epi8((char)(a), (char)(b), (char)(c), (char)(d), (char)(e), (char)(f),      \
+                                              (char)(g), (char)(h), (char)(i), (char)(j), (char)(k), (char)(l),      \
+                                              (char)(m), (char)(n), (char)(o), (char)(p)))
+
+/* The block moved by n bytes, the last ones of the block before in front. */
+#define AFTER(block, before, n)                                                                                      \
+    _mm256_alignr_epi8(block, _mm256_permute2x128_si256(before, block, 0x21), 16 - (n))
+
+__attribute__((target("avx2"))) static inline __m256i nibble_high(__m256i v)
+{
+    return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(0x0F));
+}
+
+/* Bytes of `block` that are at fault, given the block before. */
+__attribute__((target("avx2"))) static inline __m256i faults(__m256i block, __m256i before)
+{
+    const __m256i first_high = TABLE(TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
+                                     TWO_CONTS, TWO_CONTS, TWO_CONTS, TWO_CONTS, TOO_SHORT | OVERLONG_2, TOO_SHORT,
+                                     TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | OVERLONG_4);
+    const int large = ANY_LOW | TOO_LARGE | OVERLONG_4;
+    const __m256i first_low =
+        TABLE(ANY_LOW | OVERLONG_3 | OVERLONG_2 | OVERLONG_4, ANY_LOW | OVERLONG_2, ANY_LOW, ANY_LOW,
+              ANY_LOW | TOO_LARGE, large, large, large, large, large, large, large, large, large | SURROGATE, large,
+              large);
+    const int cont = TOO_LONG | OVERLONG_2 | TWO_CONTS;
+    const __m256i second_high =
+        TABLE(TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+              cont | OVERLONG_3 | OVERLONG_4, cont | OVERLONG_3 | TOO_LARGE, cont | SURROGATE | TOO_LARGE,
+              cont | SURROGATE | TOO_LARGE, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT);
+    __m256i prev1 = AFTER(block, before, 1), prev2 = AFTER(block, before, 2), prev3 = AFTER(block, before, 3);
+    __m256i pair = _mm256_and_si256(
+        _mm256_and_si256(
+            _mm256_shuffle_epi8(first_high, nibble_high(prev1)),
+            _mm256_shuffle_epi8(first_low, _mm256_and_si256(prev1, _mm256_set1_epi8(0x0F)))),
+        _mm256_shuffle_epi8(second_high, nibble_high(block)));
+    /* High bit where a lead of three or four bytes stands two, of four bytes three, places earlier. */
+    __m256i third = _mm256_subs_epu8(prev2, _mm256_set1_epi8((char)(0xE0 - 0x80))),
+            fourth = _mm256_subs_epu8(prev3, _mm256_set1_epi8((char)(0xF0 - 0x80)));
+    __m256i wanted = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
+    return _mm256_xor_si256(pair, wanted);
+}
+
+__attribute__((target("avx2"))) static bool is_utf8_avx2(struct weft_str s)
+{
+    __m256i before = _mm256_setzero_si256(), bad = before;
+    bool was_ascii = true;
+    size_t i = 0;
+    for (;;) {
+        __m256i block;
+        size_t left = s.len - i;
+        if (left >= 32) block = _mm256_loadu_si256((const __m256i *)(const void *)(s.s + i));
+        else { /* zeros behind the text: a character cut short there is followed by ASCII */
+            char tail[32] = { 0 };
+            if (left) memcpy(tail, s.s + i, left);
+            block = _mm256_loadu_si256((const __m256i *)(const void *)tail);
+        }
+        bool ascii = !_mm256_movemask_epi8(block);
+        if (!ascii || !was_ascii) bad = _mm256_or_si256(bad, faults(block, before));
+        was_ascii = ascii;
+        before = block;
+        if (left < 32) break;
+        i += 32;
+    }
+    return _mm256_testz_si256(bad, bad);
+}
+
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
+
+/* Characters begin at every byte that is no continuation. */
+static size_t count_starts(struct weft_str s)
+{
+    const __m128i last_continuation = _mm_set1_epi8((char)0xBF), zero = _mm_setzero_si128();
+    size_t n = 0, i = 0;
+    while (s.len - i >= 16) {
+        __m128i sums = zero; /* in each byte at most 255 */
+        size_t blocks = weft_min_size((s.len - i) / 16, 255);
+        for (; blocks; blocks--, i += 16) {
+            __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(s.s + i));
+            sums = _mm_sub_epi8(sums, _mm_cmpgt_epi8(block, last_continuation));
+        }
+        __m128i two = _mm_sad_epu8(sums, zero);
+        n += (size_t)_mm_cvtsi128_si64(two) + (size_t)_mm_extract_epi16(two, 4);
+    }
+    for (; i < s.len; i++) n += ((unsigned char)s.s[i] & 0xC0) != 0x80;
+    return n;
+}
+
+size_t weft_utf8_check(struct weft_str s)
+{
+    if (s.len >= SHORT_TEXT && has_avx2() && is_utf8_avx2(s)) return s.len;
+    return weft_utf8_check_plain(s);
+}
+
+size_t weft_utf8_chars(struct weft_str s)
+{
+    return weft_utf8_check(s) == s.len ? count_starts(s) : weft_utf8_chars_plain(s);
+}
+
+#else
+
+size_t weft_utf8_check(struct weft_str s) { return weft_utf8_check_plain(s); }
+size_t weft_utf8_chars(struct weft_str s) { return weft_utf8_chars_plain(s); }
+
+#endif
