@@ -65,7 +65,7 @@ static bool second_byte_ok(unsigned char lead, unsigned char c)
     }
 }
 
-size_t weft_utf8_decode(const char *s, size_t len, uint32_t *cp, bool *ok)
+size_t weft_utf8_decode_any(const char *s, size_t len, uint32_t *cp, bool *ok)
 {
     const unsigned char *u = (const unsigned char *)s;
     unsigned char lead = u[0];

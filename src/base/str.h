@@ -54,7 +54,22 @@ WEFT_MUST_USE struct weft_str weft_str_printf(struct weft_arena *a, const char *
 /* Decodes the code point at s (len > 0 bytes left).  Writes it and returns its byte count 1..4; for bytes that
  * are not UTF-8 (overlong, surrogate, above U+10FFFF, cut short) writes U+FFFD and returns the length of the
  * maximal bad part (Unicode 15, table 3-8), always at least 1, with *ok = false.  `ok` may be NULL. */
-size_t weft_utf8_decode(const char *s, size_t len, uint32_t *cp, bool *ok);
+size_t weft_utf8_decode_any(const char *s, size_t len, uint32_t *cp, bool *ok);
+/* ASCII and the three bytes of nearly all of CJK are decoded in place: running text is read a character at a time. */
+static inline size_t weft_utf8_decode(const char *s, size_t len, uint32_t *cp, bool *ok)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    if (u[0] < 0x80) {
+        *cp = u[0];
+    } else if (len >= 3 && u[0] >= 0xE1 && u[0] != 0xED && u[0] <= 0xEF && (u[1] & 0xC0) == 0x80
+               && (u[2] & 0xC0) == 0x80) {
+        *cp = (u[0] & 0x0Fu) << 12 | (u[1] & 0x3Fu) << 6 | (u[2] & 0x3Fu);
+    } else {
+        return weft_utf8_decode_any(s, len, cp, ok);
+    }
+    if (ok) *ok = true;
+    return u[0] < 0x80 ? 1 : 3;
+}
 /* Encodes cp (a valid scalar value) into out, returns 1..4. */
 size_t weft_utf8_encode(uint32_t cp, char out[4]);
 /* Offset of the first byte that is not part of valid UTF-8, or s.len when all is valid. */

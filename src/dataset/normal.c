@@ -12,8 +12,12 @@ bool weft_is_space(uint32_t cp)
     }
 }
 
+/* A first byte that no white space begins with: letters, digits, most of CJK. */
+static bool is_solid(unsigned char c) { return (c > ' ' && c < 0x80) || (c >= 0xE4 && c <= 0xED); }
+
 struct weft_str weft_trim_left(struct weft_str s)
 {
+    if (s.len && is_solid((unsigned char)s.s[0])) return s;
     while (s.len) {
         uint32_t cp;
         size_t n = weft_utf8_decode(s.s, s.len, &cp, NULL);

@@ -46,4 +46,7 @@ bool prose_is_title(struct weft_str s);
 /* 和 与 、 及 between two people: its length, else 0. */
 size_t prose_and(struct weft_str s);
 
+/* The lists are in the order in which they are searched; else *wrong is the first word out of place.  For the tests. */
+bool prose_words_sorted(const char **wrong);
+
 #endif

@@ -20,11 +20,28 @@ static const char *const self_words[] = { "朕", "寡人", "哀家", "本宫", "
                                           "老臣", "儿臣", "草民", "民女", "末将", "属下", "卑职", "下官", "老身", "老夫",
                                           "贫僧", "贫道", "小人", "小的" };
 
-static uint32_t self_set(struct weft_str text)
+/* The words by the last byte of their first character, so that one look at a byte passes nearly every place. */
+struct self_index {
+    uint32_t by_byte[64];       /* bit set of words */
+};
+
+static void self_index_make(struct self_index *x)
+{
+    memset(x, 0, sizeof *x);
+    for (size_t i = 0; i < WEFT_COUNT(self_words); i++)
+        x->by_byte[(unsigned char)self_words[i][2] & 63] |= UINT32_C(1) << i;
+}
+
+static uint32_t self_set(const struct self_index *x, struct weft_str text)
 {
     uint32_t set = 0;
-    for (size_t i = 0; i < WEFT_COUNT(self_words); i++)
-        if (weft_str_find(text, weft_str_c(self_words[i]), 0) != SIZE_MAX) set |= UINT32_C(1) << i;
+    for (size_t i = 2; i < text.len; i++) {
+        uint32_t words = ((unsigned char)text.s[i] & 0xC0) == 0x80 ? x->by_byte[(unsigned char)text.s[i] & 63] : 0;
+        for (; words; words &= words - 1) {
+            int k = __builtin_ctz(words);
+            if (weft_str_starts(weft_str_skip(text, i - 2), weft_str_c(self_words[k]))) set |= UINT32_C(1) << k;
+        }
+    }
     return set;
 }
 
@@ -33,6 +50,7 @@ struct parser {
     const struct weft_script_settings *s;
     struct weft_script *out;
     struct script_names names;
+    struct self_index self_words;
     struct script_brackets brackets;
     size_t cap_scenes, cap_turns, cap_refs;
 
@@ -130,7 +148,7 @@ static bool add_piece(struct parser *p, const struct script_who *who, unsigned f
     if (!text.s) return false;
     text = weft_trim(text);
     if (!text.len) return true;
-    uint32_t self = self_set(text);
+    uint32_t self = self_set(&p->self_words, text);
     if (goes_on(p, who, flags)) {
         struct weft_script_turn *turn = &out->turns[out->n_turns - 1];
         const struct weft_line_ref *last = &out->refs[turn->first_ref + turn->n_refs - 1];
@@ -184,6 +202,17 @@ static size_t char_len(struct weft_str s, size_t at)
     return weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
 }
 
+/* Bytes from i on up to the first that may begin a bracket: "(", or the lead byte of "（" or "【". */
+static size_t plain_bytes(struct weft_str line, size_t i, size_t to)
+{
+    size_t at = i;
+    while (at < to && line.s[at] != '(' && (unsigned char)line.s[at] != 0xEF
+           && !((unsigned char)line.s[at] == 0xE3 && at + 2 < to && (unsigned char)line.s[at + 1] == 0x80
+                && (unsigned char)line.s[at + 2] == 0x90))
+        at++;
+    return at - i;
+}
+
 /* The turns of a text: it is cut where an aside of a known name stands; directions and notes are taken out. */
 static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t to,
                      const struct script_who *who, unsigned flags, int depth)
@@ -192,6 +221,12 @@ static bool add_text(struct parser *p, struct weft_str line, size_t from, size_t
     weft_buf_reset(&p->piece);
     for (size_t i = from; i < to;) {
         uint32_t cp;
+        size_t plain = plain_bytes(line, i, to);
+        if (plain) {
+            weft_buf_add(&p->piece, line.s + i, plain);
+            i += plain;
+            continue;
+        }
         size_t n = weft_utf8_decode(line.s + i, to - i, &cp, NULL), close;
         if (script_is_open(cp) && (close = script_bracket_close(&p->brackets, i, to)) != SIZE_MAX) {
             struct script_speech speech;
@@ -407,6 +442,7 @@ enum weft_status weft_script_parse(struct weft_arena *a, const struct weft_text 
     bool ok;
 
     *out = (struct weft_script){ .texts = texts, .n_texts = n_texts };
+    self_index_make(&p.self_words);
     st = script_names_init(&p.names, a, s, err);
     if (st) return st;
     if (p.names.role.len) out->role = p.names.role;

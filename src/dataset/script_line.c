@@ -11,9 +11,13 @@ enum { NAME_MAX_CHARS = 12, LATIN_NAME_MAX_CHARS = 32, LATIN_NAME_MAX_WORDS = 3,
 
 bool script_brackets_find(struct weft_arena *a, struct script_brackets *b, struct weft_str line)
 {
-    size_t depth = 0;
+    size_t depth = 0, first = 0;
     b->n = 0;
-    for (size_t i = 0; i < line.len;) {
+    while (first < line.len && line.s[first] != '('
+           && !((unsigned char)line.s[first] == 0xEF && first + 2 < line.len
+                && (unsigned char)line.s[first + 1] == 0xBC && (unsigned char)line.s[first + 2] == 0x88))
+        first++;
+    for (size_t i = first; i < line.len;) {
         uint32_t cp;
         size_t n = weft_utf8_decode(line.s + i, line.len - i, &cp, NULL);
         if (script_is_open(cp)) {
@@ -358,23 +362,26 @@ bool script_is_ending(struct weft_str s)
 
 /* ---- word lists ---- */
 
-static bool in_list(struct weft_str name, const char *const *words, size_t n)
+#define WORD(s) { s, sizeof s - 1 }
+
+static bool in_list(struct weft_str name, const struct weft_str *words, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (weft_str_is(name, words[i])) return true;
+        if (weft_str_eq(name, words[i])) return true;
     return false;
 }
 
 bool script_is_stage_word(struct weft_str name)
 {
-    static const char *const words[] = { "时间", "地点", "人物", "场景", "道具", "布景", "景", "出场人物", "登场人物",
-                                         "旁白", "画外音", "字幕" };
+    static const struct weft_str words[] = { WORD("时间"), WORD("地点"), WORD("人物"), WORD("场景"), WORD("道具"),
+                                             WORD("布景"), WORD("景"), WORD("出场人物"), WORD("登场人物"),
+                                             WORD("旁白"), WORD("画外音"), WORD("字幕") };
     return in_list(name, words, WEFT_COUNT(words));
 }
 
 bool script_is_everyone(struct weft_str name)
 {
-    static const char *const words[] = { "大家", "所有人", "全体", "齐声", "同声", "合", "二人", "两人", "三人", "四人",
-                                         "几人", "其他人", "其余人", "人们" };
+    static const struct weft_str words[] = { WORD("大家"), WORD("所有人"), WORD("全体"), WORD("齐声"), WORD("同声"), WORD("合"), WORD("二人"), WORD("两人"), WORD("三人"), WORD("四人"),
+                                         WORD("几人"), WORD("其他人"), WORD("其余人"), WORD("人们") };
     return weft_str_starts(name, WEFT_STR("众")) || in_list(name, words, WEFT_COUNT(words));
 }

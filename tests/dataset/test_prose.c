@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "dataset/prose.h"
+#include "dataset/prose_words.h"
 
 struct fixture {
     struct weft_arena arena;
@@ -476,6 +477,14 @@ static void test_accounts_balance_on_any_text(void **state)
     }
 }
 
+/* They are searched by halves. */
+static void test_the_lists_of_words_are_in_order(void **state)
+{
+    const char *wrong = "";
+    (void)state;
+    if (!prose_words_sorted(&wrong)) fail_msg("\"%s\" is out of place", wrong);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -505,6 +514,7 @@ int main(void)
         T(test_a_role_that_never_speaks_is_named_with_the_nearest),
         T(test_speakers_of_a_real_novel_agree_with_a_reader),
         T(test_accounts_balance_on_any_text),
+        T(test_the_lists_of_words_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
