@@ -64,8 +64,8 @@ WEFT_MUST_USE enum weft_status weft_lora_load(struct weft_arena *a, struct weft_
 /* LoRA+: B, and vectors, learn at `ratio` times the rate. */
 void weft_lora_plus(struct weft_params *params, double ratio);
 
-/* Switches all branches and copies of tables, and with PiSSA the whole base back: base and tuned model side by side from
- * one set of weights. */
+/* Switches all branches and copies of tables, and with PiSSA the whole base back: base and tuned model side by side
+ * from one set of weights. */
 void weft_lora_enable(struct weft_model *model, bool enabled);
 /* Bytes that branches hold besides their values and gradients (the memory plan). */
 size_t weft_lora_held_bytes(const struct weft_model *model);

@@ -164,8 +164,8 @@ static enum weft_status write_text(struct weft_arena *a, const char *dir, const 
     return st ? st : weft_file_write(path, weft_buf_view(text), err);
 }
 
-/* A PiSSA branch moved from s B0 A0 to s B A, and W lacks s B0 A0: beside the whole W that is s (B A - B0 A0), plain LoRA
- * of rank 2r.  Its scale stays s, so alpha doubles (rsLoRA: times the root of 2). */
+/* A PiSSA branch moved from s B0 A0 to s B A, and W lacks s B0 A0: beside the whole W that is s (B A - B0 A0), plain
+ * LoRA of rank 2r.  Its scale stays s, so alpha doubles (rsLoRA: times the root of 2). */
 static struct weft_branch *convert(struct weft_arena *a, const struct weft_linear *l)
 {
     const struct weft_branch *b = l->branch;
@@ -197,8 +197,8 @@ struct saving {
 };
 
 /* "base_model.model." module suffix; shape [rows, cols], or [cols] when rows is 0. */
-static enum weft_status add_tensor(struct saving *s, const char *module, const char *suffix, const float *w, size_t rows,
-                                   size_t cols)
+static enum weft_status add_tensor(struct saving *s, const char *module, const char *suffix, const float *w,
+                                   size_t rows, size_t cols)
 {
     const char *name = weft_str_printf(&s->arena, "base_model.model.%s.%s", module, suffix).s;
     if (!name) return weft_fail_nomem(s->err, 256, "the list of tensors");

@@ -1,7 +1,7 @@
 /* PiSSA (arXiv:2404.02948): W = U S V^T; B = U_r sqrt(S_r / s), A = sqrt(S_r / s) V_r^T, and the base becomes
  * W - s B A, rounded to its type.
  *
- * The leading directions come from a subspace iteration with a few directions to spare (arXiv:0909.4061, algorithm 4.4):
+ * The leading directions come from a subspace iteration with a few directions to spare (arXiv:0909.4061, 4.4):
  * only products with W are needed, so that W may be of any type.  The values within the subspace are then exact, by the
  * eigenvectors of a small Gram matrix.  pissa_iter -1 takes the Gram matrix of W's shorter side instead: exact, and
  * cubic in that side. */

@@ -7,8 +7,8 @@
 
 enum { MAX_STEPS = 60 };        /* of QL for one eigenvalue; two or three are usual */
 
-/* A = Q T Q^T.  T's diagonals go to d [n] and e [n-1], Q^T to z; the reflections' vectors stay in a, below its diagonal,
- * their factors 2 / v.v in beta [n]. */
+/* A = Q T Q^T.  T's diagonals go to d [n] and e [n-1], Q^T to z; the reflections' vectors stay in a, below its
+ * diagonal, their factors 2 / v.v in beta [n]. */
 static void tridiagonalise(double *a, double *d, double *e, double *z, double *beta, size_t n)
 {
     double *p = e;              /* scratch from k+1 on; e[k] is final after step k */

@@ -221,7 +221,8 @@ enum weft_status weft_model_train_some(struct weft_model *m, struct weft_arena *
         const struct weft_slot *s = &slots[i];
         struct weft_str module = module_of(m, s);
         bool wanted = s->layer == L ? is_among(module, f->extra, f->n_extra)
-                                    : s->layer >= from && s->layer < from + n && is_among(module, f->modules, f->n_modules);
+                                    : s->layer >= from && s->layer < from + n
+                                          && is_among(module, f->modules, f->n_modules);
         if (wanted) st = train_slot(m, a, s, params, err);
     }
     return st;

@@ -190,7 +190,8 @@ static size_t lowest_trained(const struct weft_model *m)
 
 bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m)
 {
-    return rank_sum_of(m) <= p->s.rank_sum && widest_dora(m) <= p->s.dora && (!p->s.backward || lowest_trained(m) >= p->s.lowest);
+    return rank_sum_of(m) <= p->s.rank_sum && widest_dora(m) <= p->s.dora
+           && (!p->s.backward || lowest_trained(m) >= p->s.lowest);
 }
 
 enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,

@@ -78,11 +78,12 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(use_badam, 1, NOT_YET)                                                                                    \
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
     X(shift_attn, 1, NOT_YET)                                                                                   \
-    X(rope_scaling, 1, NOT_YET) X(label_smoothing_factor, 1, NOT_YET)        \
+    X(label_smoothing_factor, 1, NOT_YET)        \
     X(group_by_length, 1, NOT_YET)    \
     X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                 \
     X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                          \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
+    X(rope_scaling, 1, "write rope_scaling into the config.json of the model, where chat reads it too")          \
     X(pissa_convert, 0, "an adapter that began with PiSSA is always written as plain LoRA")                     \
     X(loraplus_lr_embedding, 0, "the token table gets no adapter here; additional_target trains it whole")      \
     X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")      \

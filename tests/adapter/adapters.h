@@ -95,7 +95,8 @@ static inline void run_backward(struct setup *s, bool checkpointing)
     const int32_t *want_n = fixture_values(&s->expect, "n", &n);
     check_ok(weft_pass_new(&pass, &s->compute, s->model, &settings, &s->err), &s->err);
     zero_grads(&s->params);
-    check_ok(weft_model_loss_backward(s->model, pass, &s->batch, 1 / (float)want_n[0], 0, 0, &loss, NULL, NULL, &s->err),
+    check_ok(weft_model_loss_backward(s->model, pass, &s->batch, 1 / (float)want_n[0], 0, 0, &loss, NULL,
+                                      NULL, &s->err),
              &s->err);
     weft_pass_free(pass);
 }

@@ -13,12 +13,12 @@ static const struct {
     struct weft_freeze freeze;
     const char *recipe;
 } runs[] = {
-    { "lora", { .rank = 16 }, { 0 }, "finetuning_type: lora\nmax_steps: 2\n" },
-    { "dora", { .rank = 16, .dora = true }, { 0 }, "finetuning_type: lora\nmax_steps: 2\ngradient_checkpointing: true\n" },
-    { "dora with dropout", { .rank = 64, .dora = true, .dropout = 0.1 }, { 0 }, "finetuning_type: lora\nmax_steps: 2\n" },
-    { "pissa", { .rank = 16, .pissa = true, .pissa_iter = 1 }, { 0 }, "finetuning_type: lora\nmax_steps: 2\n" },
-    { "tables", { .rank = 4, .tables = tables, .n_tables = 2 }, { 0 }, "finetuning_type: lora\nmax_steps: 2\n" },
-    { "freeze", { 0 }, { .layers = 1, .modules = all, .n_modules = 1 }, "finetuning_type: freeze\nmax_steps: 2\n" },
+    { "lora", { .rank = 16 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
+    { "dora", { .rank = 16, .dora = true }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\ngradient_checkpointing: true\n" },
+    { "dora with dropout", { .rank = 64, .dora = true, .dropout = 0.1 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
+    { "pissa", { .rank = 16, .pissa = true, .pissa_iter = 1 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
+    { "tables", { .rank = 4, .tables = tables, .n_tables = 2 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
+    { "freeze", { 0 }, { .layers = 1, .modules = all, .n_modules = 1 }, "finetuning_type: freeze\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
 };
 
 /* The plan's total to `out`, then the run; the exit status of the process. */

@@ -166,7 +166,8 @@ static void test_dora_gradients_match_differences(void **state)
         struct weft_pass *pass;
         struct weft_rng rng;
         double worst = 0;
-        c.vocab_size = 31, c.hidden_size = 16, c.intermediate_size = 21, c.n_layers = 2, c.n_heads = 4, c.n_kv_heads = 2;
+        c.vocab_size = 31, c.hidden_size = 16, c.intermediate_size = 21, c.n_layers = 2, c.n_heads = 4,
+        c.n_kv_heads = 2;
         c.head_dim = 6, c.initializer_range = 0.3f;
         check_ok(weft_compute_init(&s.compute, NULL, NULL, &s.err), &s.err);
         check_ok(weft_model_random(&s.model, &c, 7, NULL, &s.err), &s.err);
@@ -252,7 +253,9 @@ static void test_checkpointing_and_threads_change_no_bit(void **state)
 static void test_a_quantised_base_is_as_its_values(void **state)
 {
     static const char *const tables[] = { "lm_head" };
-    const struct weft_lora_settings how = { .rank = 3, .alpha = 5, .seed = 2, .dora = true, .tables = tables, .n_tables = 1 };
+    const struct weft_lora_settings how = {
+        .rank = 3, .alpha = 5, .seed = 2, .dora = true, .tables = tables, .n_tables = 1
+    };
     struct setup s;
     float *logits[2];
     size_t n = 0;
@@ -270,7 +273,8 @@ static void test_a_quantised_base_is_as_its_values(void **state)
         attach(&s, how);
         for (size_t i = 0; i < weft_model_n_linears(s.model); i++) {
             struct weft_branch *b = weft_model_linear(s.model, i)->branch;
-            for (size_t k = 0; k < b->rank * weft_model_linear(s.model, i)->n_out; k++) b->b[k] = 0.01f * (float)(k % 7);
+            for (size_t k = 0; k < b->rank * weft_model_linear(s.model, i)->n_out; k++)
+                b->b[k] = 0.01f * (float)(k % 7);
         }
         logits[plain] = logits_of(&s, &n);
         if (plain) break;
@@ -382,15 +386,18 @@ static void test_what_excludes_what(void **state)
     static const char *const wrong[] = { "norm" };
     struct setup s;
     set_up(&s, "peft");
-    check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 2, .pissa = true, .dora = true },
-                                 NULL, &s.err),
+    check_fails(weft_lora_attach(&s.arena, s.model,
+                                 &(struct weft_lora_settings){ .rank = 2, .pissa = true, .dora = true }, NULL,
+                                 &s.err),
                 &s.err, WEFT_EARG, "", "pissa_init and use_dora");
     weft_err_clear(&s.err);
     check_fails(weft_lora_attach(&s.arena, s.model,
-                                 &(struct weft_lora_settings){ .rank = 2, .tables = wrong, .n_tables = 1 }, NULL, &s.err),
+                                 &(struct weft_lora_settings){ .rank = 2, .tables = wrong, .n_tables = 1 },
+                                 NULL, &s.err),
                 &s.err, WEFT_EARG, "", "additional_target: norm");
     weft_err_clear(&s.err);
-    check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 40, .pissa = true }, NULL, &s.err),
+    check_fails(weft_lora_attach(&s.arena, s.model, &(struct weft_lora_settings){ .rank = 40, .pissa = true },
+                                 NULL, &s.err),
                 &s.err, WEFT_EARG, "", "singular directions");
     assert_null(s.model->layers[0].q.branch);
     tear_down(&s);
@@ -416,9 +423,10 @@ static void test_starts(void **state)
     const float *a = s.model->layers[0].q.branch->a;
     for (size_t i = 0; i < 8 * 512; i++) sum += (double)a[i], square += (double)a[i] * (double)a[i];
     assert_true(fabs(sum / 4096) < 0.01 && fabs(sqrt(square / 4096) - 1.0 / 8) < 0.005);
-    check_fails(weft_lora_attach(&s.arena, s.model,
-                                 &(struct weft_lora_settings){ .rank = 4, .init = WEFT_LORA_GAUSSIAN, .torch_rng = true },
-                                 NULL, &s.err),
+    check_fails(weft_lora_attach(
+                    &s.arena, s.model,
+                    &(struct weft_lora_settings){ .rank = 4, .init = WEFT_LORA_GAUSSIAN, .torch_rng = true },
+                    NULL, &s.err),
                 &s.err, WEFT_EARG, "", "init_rng");
     weft_model_free(s.model);
     weft_arena_clear(&s.arena);

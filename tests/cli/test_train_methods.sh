@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every method of training by its keys: it runs, a stopped run goes on to the same bytes, what it writes can be talked to,
-# merged and gone on with, and what excludes each other is named.
+# Every method of training by its keys: it runs, a stopped run goes on to the same bytes, what it writes can be talked
+# to, merged and gone on with, and what excludes each other is named.
 set -eu
 weft=$1
 dir=$(mktemp -d)
@@ -21,8 +21,8 @@ while [ $i -lt 12 ]; do
     printf '{"instruction": "第%d问：此物价几何？", "input": "", "output": "三文钱，不二价。第%d回。"}\n' $i $i
     i=$((i + 1))
 done >"$dir/rows.jsonl"
-common="model_name_or_path=$dir/model dataset=$dir/rows.jsonl cutoff_len=64 learning_rate=1e-2 num_train_epochs=2 logging_steps=1
-        save_strategy=no eval_strategy=no lora_rank=3"
+common="model_name_or_path=$dir/model dataset=$dir/rows.jsonl
+        cutoff_len=64 learning_rate=1e-2 num_train_epochs=2 logging_steps=1 save_strategy=no eval_strategy=no lora_rank=3"
 echo "stage: sft" >"$dir/recipe.yaml"
 
 # name, keys, word of the result
@@ -81,6 +81,17 @@ for name in dora pissa tables; do
 done
 grep -q '"tie_word_embeddings": false' "$dir/tables-merged/config.json" || fail "the merged model is tied"
 "$weft" generate "$dir/freeze/model" --prompt 问 --max_new_tokens 4 --temperature 0 >/dev/null 2>"$dir/err" || fail "generate with freeze"
+
+# preferences compare with the base, of which copies of tables are no part: before the first update nothing differs
+i=0
+while [ $i -lt 12 ]; do
+    printf '{"instruction": "第%d问：此茶几文？", "input": "", "chosen": "两文，不二价。", "rejected": "不知道，别问我。"}\n' $i
+    i=$((i + 1))
+done >"$dir/pairs.jsonl"
+mv "$dir/rows.jsonl" "$dir/answers.jsonl" && mv "$dir/pairs.jsonl" "$dir/rows.jsonl"
+run dpo lora stage=dpo learning_rate=1e-4 use_dora=true additional_target=lm_head pref_beta=0.5
+awk "BEGIN { exit !($first > 0.6930 && $first < 0.6933) }" || fail "dpo begins at $first, not at ln 2"
+mv "$dir/answers.jsonl" "$dir/rows.jsonl"
 
 # gone on with
 run more lora adapter_name_or_path="$dir/dora" use_dora=true

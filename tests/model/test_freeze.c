@@ -1,5 +1,5 @@
-/* Freeze training: which tensors train, that they get the gradients of full training, and that nothing is kept below the
- * lowest of them. */
+/* Freeze training: which tensors train, that they get the gradients of full training, and that nothing is kept below
+ * the lowest of them. */
 #include "model/models.h"
 
 static const uint32_t lengths[] = { 1, 7, 19 };
@@ -82,10 +82,12 @@ static void test_layers_and_modules(void **state)
                "model.layers.2.self_attn.q_proj.weight", "model.layers.3.post_attention_layernorm.weight");
     check_some(&(struct weft_freeze){ .layers = -1, .modules = attention, .n_modules = 1 }, true, 7,
                "model.layers.0.self_attn.q_proj.bias", "model.layers.0.self_attn.o_proj.weight");
-    check_some(&(struct weft_freeze){ .layers = 1, .modules = two, .n_modules = 2, .extra = extra, .n_extra = 2 }, false, 6,
-               "model.norm.weight", "lm_head.weight");
-    check_some(&(struct weft_freeze){ .layers = 0, .modules = all, .n_modules = 1, .extra = embed, .n_extra = 1 }, true, 1,
-               "model.embed_tokens.weight", "model.embed_tokens.weight");
+    check_some(
+        &(struct weft_freeze){ .layers = 1, .modules = two, .n_modules = 2, .extra = extra, .n_extra = 2 },
+        false, 6, "model.norm.weight", "lm_head.weight");
+    check_some(
+        &(struct weft_freeze){ .layers = 0, .modules = all, .n_modules = 1, .extra = embed, .n_extra = 1 },
+        true, 1, "model.embed_tokens.weight", "model.embed_tokens.weight");
     check_some(&(struct weft_freeze){ .layers = INT64_MIN, .modules = all, .n_modules = 1 }, true, 4 * 12,
                "model.layers.0.mlp.up_proj.weight", "model.layers.3.mlp.up_proj.weight");
 }
@@ -131,13 +133,16 @@ static void test_unknown_modules_are_named(void **state)
     static const char *const wrong[] = { "all", "attention" }, *const head[] = { "lm_head" }, *const layer[] = { "mlp" };
     struct setup s;
     set_up(&s, true);
-    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 1, wrong, 2, NULL, 0 }, &s.params, &s.err),
+    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 1, wrong, 2, NULL, 0 },
+                                      &s.params, &s.err),
                 &s.err, WEFT_EARG, "", "freeze_trainable_modules: layers have no module attention");
     weft_err_clear(&s.err);
-    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, head, 1 }, &s.params, &s.err),
+    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, head, 1 },
+                                      &s.params, &s.err),
                 &s.err, WEFT_EARG, "", "name embed_tokens");
     weft_err_clear(&s.err);
-    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, layer, 1 }, &s.params, &s.err),
+    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, layer, 1 },
+                                      &s.params, &s.err),
                 &s.err, WEFT_EARG, "", "there is no module mlp; there are embed_tokens, norm and lm_head");
     assert_int_equal(s.params.n, 0);
     tear_down(&s);

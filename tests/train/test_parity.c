@@ -154,11 +154,12 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
     if (adapter)
         check_ok(weft_lora_load(&f->arena, f->model, adapter, &f->params, NULL, &f->err), &f->err);
     else if (r->finetuning_type == WEFT_FINETUNING_FREEZE)
-        check_ok(weft_model_train_some(f->model, &f->arena,
-                                       &(struct weft_freeze){ r->freeze_trainable_layers, r->freeze_trainable_modules.items,
-                                                              r->freeze_trainable_modules.n, r->freeze_extra_modules.items,
-                                                              r->freeze_extra_modules.n },
-                                       &f->params, &f->err),
+        check_ok(weft_model_train_some(
+                     f->model, &f->arena,
+                     &(struct weft_freeze){ r->freeze_trainable_layers, r->freeze_trainable_modules.items,
+                                            r->freeze_trainable_modules.n, r->freeze_extra_modules.items,
+                                            r->freeze_extra_modules.n },
+                     &f->params, &f->err),
                  &f->err);
     else
         check_ok(weft_model_train_all(f->model, &f->arena, &f->params, &f->err), &f->err);
