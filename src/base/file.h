@@ -22,6 +22,9 @@ struct weft_map {
 /* Maps a regular file.  A file truncated while mapped raises SIGBUS: weft itself only replaces files by rename. */
 WEFT_MUST_USE enum weft_status weft_map_open(struct weft_map *m, const char *path, struct weft_err *err);
 void weft_map_close(struct weft_map *m); /* accepts a zeroed struct */
+/* n bytes at p will hardly be read again: the whole pages among them that belong to the map leave memory, and come back
+ * from the file when somebody does. */
+void weft_map_forget(const struct weft_map *m, const void *p, size_t n);
 
 bool weft_file_exists(const char *path); /* a regular file */
 bool weft_dir_exists(const char *path);

@@ -10,6 +10,7 @@
 #include "dataset/formats.h"
 #include "dataset/split.h"
 #include "model/gguf.h"
+#include "model/quantise.h"
 #include "text/text.h"
 #include "train/advice.h"
 #include "train/order.h"
@@ -221,6 +222,10 @@ static enum weft_status load_model(struct stage *s)
                             weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
     if (!st) st = weft_model_fingerprint(s->model, s->base_sha, err);
     memcpy(s->start_sha, s->base_sha, sizeof s->start_sha);
+    /* After the fingerprint, which is that of the files: the same base in fewer bits is a setting of the run. */
+    if (!st && r->quantization)
+        st = weft_model_quantise(s->model, &s->cli->compute, weft_quant_find(r->quantization), r->double_quantization,
+                                 &s->cli->progress, err);
     return st;
 }
 

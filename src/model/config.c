@@ -419,7 +419,10 @@ enum weft_status weft_config_parse(struct weft_arena *a, const char *name, struc
     if (!arch) return bad(&r, "CF5", "model_type", v, "one of qwen2, qwen3, llama, mistral");
     c.model_type = arch->model_type;
     v = member(&root, "quantization_config");
-    if (v) return bad(&r, "CF5", "quantization_config", v, "unquantised weights");
+    /* of bitsandbytes the tensors say the rest themselves (model/quantise.h) */
+    const struct weft_json_value *method = weft_json_get(v, "quant_method");
+    if (v && !(method && weft_str_is(method->text, "bitsandbytes")))
+        return bad(&r, "CF5", "quantization_config", v, "unquantised weights, or those of quant_method bitsandbytes");
 
     if ((st = get_size(&r, "hidden_size", 1, MAX_HIDDEN, &c.hidden_size))) return st;
     if ((st = get_size(&r, "intermediate_size", 1, MAX_INTERMEDIATE, &c.intermediate_size))) return st;

@@ -1,6 +1,7 @@
 /* A model directory, read and written.  Weights stay mapped in the type of their file; only vectors (norms, biases)
  * become f32, and all of them when asked. */
 #include "model/gguf.h"
+#include "model/quantise.h"
 #include "model/slots.h"
 
 #include "base/lang.h"
@@ -85,12 +86,13 @@ static enum weft_status check_tensors(const struct weft_model *m, const char *di
     for (size_t i = 0; i < n; i++) {
         const struct weft_st_tensor *t = weft_weights_find(w, slots[i].name);
         n_found += t != NULL;
+        if (slots[i].kind == WEFT_SLOT_WEIGHT && weft_bnb_is(w, slots[i].name)) continue;      /* checked when read */
         check_tensor(&o, t, &slots[i], lang);
     }
     for (size_t i = 0; n_found < w->n && i < w->n; i++) {
         struct weft_str name = w->tensors[i]->name;
         size_t k = 0;
-        if (is_harmless(name) || (m->config.tie_word_embeddings && weft_str_is(name, "lm_head.weight"))) continue;
+        if (is_harmless(name) || weft_bnb_part(name) || (m->config.tie_word_embeddings && weft_str_is(name, "lm_head.weight"))) continue;
         while (k < n && !weft_str_is(name, slots[k].name)) k++;
         if (k == n) offend(&o, name, weft_tr(lang, "is not a tensor of this architecture"));
     }
@@ -125,11 +127,30 @@ static float element(const struct weft_st_tensor *t, size_t i)
     }
 }
 
+/* A weight that another program quantised: as it is, or as f32. */
+static enum weft_status place_quantised(struct weft_model *m, const struct weft_slot *s, bool f32, struct weft_err *err)
+{
+    struct weft_quant *q = WEFT_NEW(&m->arena, struct weft_quant);
+    struct weft_compute c = { 0 };
+    float *w = NULL;
+    if (!q) return weft_fail_nomem(err, sizeof *q, s->name);
+    enum weft_status st = weft_bnb_read(&m->weights, s, &m->arena, q, err);
+    if (!st && f32) {
+        w = WEFT_NEWS(&m->arena, float, s->rows * s->cols);
+        st = w ? weft_compute_init(&c, NULL, NULL, err) : weft_fail_nomem(err, s->rows * s->cols * sizeof *w, s->name);
+        if (!st) weft_dequantise(&c, w, WEFT_F32, q, 0, s->rows);
+        weft_compute_clear(&c);
+    }
+    if (!st) weft_slot_set(m, s, f32 ? (const void *)w : q, f32 ? WEFT_F32 : WEFT_QUANT);
+    return st;
+}
+
 /* Points the slot at the mapped tensor, or at a copy where it must be one. */
 static enum weft_status place_tensor(struct weft_model *m, const struct weft_slot *s,
                                      const struct weft_st_tensor *t, bool f32, struct weft_err *err)
 {
     bool matrix = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT;
+    if (s->kind == WEFT_SLOT_WEIGHT && weft_bnb_is(&m->weights, s->name)) return place_quantised(m, s, f32, err);
     bool f8 = t->dtype == WEFT_ST_F8_E4M3 || t->dtype == WEFT_ST_F8_E5M2;
     if (matrix && !f8 && !(f32 && t->dtype != WEFT_ST_F32)) {
         weft_slot_set(m, s, t->data,

@@ -68,12 +68,11 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(galore_layerwise, 0, OTHER) X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER) \
     X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                       \
     X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)             \
-    X(quantization_method, 0, OTHER) X(quantization_type, 0, OTHER) X(double_quantization, 0, OTHER)            \
-    X(quantization_device_map, 0, OTHER)                                   \
+    X(quantization_method, 0, "weft quantises by itself; quantization_bit and quantization_type say how")       \
+    X(quantization_device_map, 0, GPU)                                                                          \
     X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                                    \
     X(ld_alpha, 1, NOT_YET) X(pref_bco_weight, 1, NOT_YET) X(ref_model_adapters, 1, NOT_YET)                    \
     X(ref_model_quantization_bit, 1, NOT_YET)                                                                   \
-    X(quantization_bit, 1, NOT_YET)                           \
     X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET)                        \
     X(use_badam, 1, NOT_YET)                                                                                    \
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
@@ -246,6 +245,35 @@ static void check_reports(struct weft_recipe *r, struct weft_buf *warn, struct w
     }
 }
 
+/* A quantised base: how, and what it excludes. */
+static enum weft_status check_quantization(struct weft_recipe *r, struct weft_err *err)
+{
+    static const struct {
+        const char *name;
+        int bits;
+    } kinds[] = { { NULL, 0 }, { "nf4", 4 }, { "int8", 8 }, { "q4_0", 4 }, { "q8_0", 8 } };
+    static const char *const types[] = { "lora", "full", "freeze" };
+    int type = r->quantization_type;
+    r->quantization = NULL;
+    if (!r->quantization_bit && type == WEFT_QUANTIZE_AUTO) return WEFT_OK;
+    if (!r->quantization_bit) r->quantization_bit = kinds[type].bits;
+    if (r->quantization_bit != 4 && r->quantization_bit != 8)
+        return weft_fail(err, WEFT_EINPUT, "quantization_bit is %lld; expected 4 or 8", (long long)r->quantization_bit);
+    if (type == WEFT_QUANTIZE_AUTO) type = r->quantization_bit == 4 ? WEFT_QUANTIZE_NF4 : WEFT_QUANTIZE_INT8;
+    if (kinds[type].bits != r->quantization_bit)
+        return weft_fail(err, WEFT_EINPUT, "quantization_bit: %lld and quantization_type: %s exclude each other",
+                         (long long)r->quantization_bit, kinds[type].name);
+    if (r->finetuning_type != WEFT_FINETUNING_LORA)
+        return weft_fail(err, WEFT_EINPUT,
+                         "quantization_bit: %lld and finetuning_type: %s exclude each other; quantised weights stay as they "
+                         "are, and lora trains beside them", (long long)r->quantization_bit, types[r->finetuning_type]);
+    if (r->pissa_init)
+        return weft_fail(err, WEFT_EINPUT, "quantization_bit: %lld and pissa_init: true exclude each other",
+                         (long long)r->quantization_bit);
+    r->quantization = kinds[type].name;
+    return WEFT_OK;
+}
+
 /* What goes with adapters only, and what excludes what among it. */
 static enum weft_status check_method(const struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
 {
@@ -321,6 +349,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
             err, WEFT_EINPUT,
             "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
     enum weft_status st = check_method(r, warn, err);
+    if (!st) st = check_quantization(r, err);
     if (st) return st;
     if (r->eval_dataset.n && r->val_size > 0)
         return weft_fail(err, WEFT_EINPUT,

@@ -3,7 +3,7 @@
  * Keys are LLaMA-Factory's, so that its YAML files run unchanged; one option table feeds YAML, command line, help and
  * the resolved recipe.yaml beside a run.  Keys that LLaMA-Factory knows and that make no sense here (flash_attn,
  * ddp_timeout ...) stand in a second table with the reason why they are ignored: named once in a warning, never
- * silently.  Keys that would change the result and are not built yet (quantization_bit, use_galore ...) are refused
+ * silently.  Keys that would change the result and are not built yet (use_adam_mini, use_llama_pro ...) are refused
  * unless they are off.
  */
 #ifndef WEFT_TRAIN_RECIPE_H
@@ -25,12 +25,17 @@ enum weft_recipe_rng { WEFT_INIT_PHILOX, WEFT_INIT_TORCH };
 enum weft_strategy { WEFT_STRATEGY_STEPS, WEFT_STRATEGY_EPOCH, WEFT_STRATEGY_NO };
 enum weft_compat { WEFT_COMPAT_HF, WEFT_COMPAT_CLEAN };
 enum weft_auto { WEFT_AUTO, WEFT_TRUE, WEFT_FALSE };
+enum weft_quantization { WEFT_QUANTIZE_AUTO, WEFT_QUANTIZE_NF4, WEFT_QUANTIZE_INT8, WEFT_QUANTIZE_Q4_0, WEFT_QUANTIZE_Q8_0 };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
     /* model */
     const char *model_name_or_path;     /* a directory, or "tiny" */
     const char *adapter_name_or_path;   /* continue this adapter */
+    int64_t quantization_bit;           /* 0: the base stays as it is; 4, 8 */
+    int quantization_type;              /* enum weft_quantization: what the user said */
+    const char *quantization;           /* resolved by weft_recipe_check: a name of kernels/quant.h, or NULL */
+    bool double_quantization;
     bool from_scratch;                  /* random weights from the model's config.json (train_from_scratch) */
     /* method */
     int stage, finetuning_type;         /* enum weft_recipe_stage, enum weft_finetuning */

@@ -38,6 +38,10 @@ RUNS = {
     "dora": dict(adapter="dora", learning_rate=1e-3, max_steps=50, first_label=False),
     "loraplus": dict(adapter=True, learning_rate=1e-4, max_steps=50, first_label=False, loraplus_lr_ratio=16.0),
     "tables": dict(adapter="tables", learning_rate=1e-3, max_steps=50, first_label=False),
+    # QLoRA: the adapter of "lora" on a base quantised to NF4 with quantised scales, and on one with plain scales
+    "qlora": dict(adapter=True, learning_rate=1e-3, max_steps=20, first_label=False, quantization_bit=4),
+    "qlora-plain": dict(adapter=True, learning_rate=1e-3, max_steps=20, first_label=False, quantization_bit=4,
+                        double_quantization="false"),
     # the last layer's attention and the final norm
     "freeze": dict(adapter=False, learning_rate=1e-3, max_steps=50, first_label=False, finetuning_type="freeze",
                    freeze_trainable_layers=1, freeze_trainable_modules="self_attn,post_attention_layernorm",
@@ -49,7 +53,8 @@ RUNS = {
 N_TRAIN = 34
 
 
-OURS = ("loraplus_lr_ratio", "finetuning_type", "freeze_trainable_layers", "freeze_trainable_modules", "freeze_extra_modules")
+OURS = ("loraplus_lr_ratio", "finetuning_type", "freeze_trainable_layers", "freeze_trainable_modules", "freeze_extra_modules",
+        "quantization_bit", "double_quantization")
 STARTS = {
     "rslora": dict(r=4, lora_alpha=8, use_rslora=True),
     "dora": dict(r=4, lora_alpha=8, use_dora=True),
@@ -76,6 +81,49 @@ def freeze(model, spec):
     wanted += [f"model.{m}." for m in spec["freeze_extra_modules"].split(",")]
     for key, p in model.named_parameters():
         p.requires_grad_(any(key.startswith(w) for w in wanted))
+
+
+NF4 = torch.tensor([
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0])
+
+
+def dynamic_map():
+    """The signed 8-bit map of arXiv:2110.02861."""
+    code = []
+    for i in range(7):
+        bounds = torch.linspace(0.1, 1, 2 ** i + 1)
+        middle = ((bounds[:-1] + bounds[1:]) / 2.0 * 10 ** (i - 6)).tolist()
+        code += middle + [-m for m in middle]
+    return torch.tensor(sorted(code + [0.0, 1.0]))
+
+
+def nearest(code, x):
+    """The lower code on a tie."""
+    return torch.bucketize(x.double(), ((code[:-1].double() + code[1:].double()) / 2), right=False)
+
+
+def nf4(w, double):
+    """What a weight is after quantisation in blocks of 64 (arXiv:2305.14314)."""
+    flat = torch.nn.functional.pad(w.flatten(), (0, -w.numel() % 64)).view(-1, 64)
+    scale = flat.abs().amax(1)
+    idx = nearest(NF4, flat * torch.where(scale > 0, 1 / scale, 0)[:, None])
+    if double:
+        code, offset = dynamic_map(), scale.double().mean().float()
+        rest = torch.nn.functional.pad(scale - offset, (0, -len(scale) % 256)).view(-1, 256)
+        top = rest.abs().amax(1, keepdim=True)
+        scale = (code[nearest(code, rest * torch.where(top > 0, 1 / top, 0))] * top).flatten()[:len(scale)] + offset
+    return (NF4[idx] * scale[:, None]).flatten()[:w.numel()].view(w.shape)
+
+
+def quantise(model, double):
+    """Every linear layer of the blocks holds what its quantised weight dequantises to, and stays so."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            for module in layer.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.weight.copy_(nf4(module.weight, double))
 
 
 class Rows(Dataset):
@@ -157,6 +205,8 @@ def run(name, spec):
         rows = json.load(f)["rows"]
     model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
     adapter, ours = spec.pop("adapter"), {k: spec.pop(k) for k in OURS if k in spec}
+    if "quantization_bit" in ours:
+        quantise(model, ours.get("double_quantization") != "false")
     if adapter:
         path = os.path.join(BASE, "adapter")
         if adapter is not True:

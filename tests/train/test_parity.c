@@ -3,6 +3,7 @@
 #include "adapter/lora.h"
 #include "check.h"
 #include "dataset/permute.h"
+#include "model/quantise.h"
 #include "train/trainer.h"
 
 struct fixture {
@@ -143,13 +144,16 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
     const char *base = check_source(&f->arena, "tests/model/data/curve");
     struct weft_model_settings how = { .exact = exact };
     check_ok(weft_model_load(&f->model, base, &how, &f->err), &f->err);
+    if (f->recipe.quantization)
+        check_ok(weft_model_quantise(f->model, &f->compute, weft_quant_find(f->recipe.quantization),
+                                     f->recipe.double_quantization, NULL, &f->err), &f->err);
     const struct weft_json_value *start = weft_json_get(&f->want, "start");
     const struct weft_recipe *r = &f->recipe;
     const char *adapter = NULL;
     if (start && start->kind == WEFT_JSON_STRING)
         adapter = check_source(&f->arena, weft_str_printf(&f->arena, "tests/train/data/start-%.*s", (int)start->text.len,
                                                           start->text.s).s);
-    else if (strncmp(name, "lora", 4) == 0 || f->train.two)
+    else if (strncmp(name, "lora", 4) == 0 || strncmp(name, "qlora", 5) == 0 || f->train.two)
         adapter = weft_path_join(&f->arena, base, "adapter");
     if (adapter)
         check_ok(weft_lora_load(&f->arena, f->model, adapter, &f->params, NULL, &f->err), &f->err);
@@ -226,6 +230,12 @@ static void test_rslora_50_updates(void **state) { check_run("rslora", NULL, tru
 static void test_dora_50_updates(void **state) { check_run("dora", NULL, true, 1e-4, 1e-3); }
 static void test_loraplus_50_updates(void **state) { check_run("loraplus", NULL, true, 1e-4, 1e-3); }
 static void test_copies_of_tables_50_updates(void **state) { check_run("tables", NULL, true, 1e-4, 1e-3); }
+static void test_qlora_20_updates(void **state)
+{
+    check_run("qlora", NULL, true, 1e-4, 1e-3);
+    check_run("qlora", "ref", true, 1e-4, 1e-3);
+    check_run("qlora-plain", NULL, true, 1e-4, 1e-3);
+}
 static void test_freeze_50_updates(void **state) { check_run("freeze", NULL, true, 5e-5, 1e-3); }
 static void test_full_20_updates(void **state) { check_run("full", NULL, true, 5e-5, 1e-3); }
 static void test_q2_first_labels_counted(void **state) { check_run("first", NULL, true, 5e-5, 1e-3); }
@@ -240,6 +250,7 @@ static void test_lora_and_full_in_bf16(void **state)
     check_run("lora", NULL, false, 0.08, 0.1);
     check_run("full", NULL, false, 0.08, 0.1);
     check_run("dora", NULL, false, 0.08, 0.1);
+    check_run("qlora", NULL, false, 0.08, 0.1);
 }
 
 static void test_compared_answers_20_updates(void **state)
@@ -281,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_dora_50_updates),
         cmocka_unit_test(test_loraplus_50_updates),
         cmocka_unit_test(test_copies_of_tables_50_updates),
+        cmocka_unit_test(test_qlora_20_updates),
         cmocka_unit_test(test_freeze_50_updates),
         cmocka_unit_test(test_full_20_updates),
         cmocka_unit_test(test_q2_first_labels_counted),

@@ -99,9 +99,32 @@ static void test_ignored_keys_are_named_with_the_reason(void **state)
     done(&r);
 }
 
+static void test_a_quantised_base_goes_with_lora_alone(void **state)
+{
+    struct reading r;
+    check_ok(read_and_check(&r, "quantization_bit: 4\nquantization_method: bnb\n"), &r.err);
+    assert_string_equal(r.recipe.quantization, "nf4");
+    assert_true(r.recipe.double_quantization);
+    done(&r);
+    check_ok(read_and_check(&r, "quantization_bit: 8\n"), &r.err);
+    assert_string_equal(r.recipe.quantization, "int8");
+    done(&r);
+    check_ok(read_and_check(&r, "quantization_type: q4_0\n"), &r.err);
+    assert_string_equal(r.recipe.quantization, "q4_0");
+    assert_int_equal(r.recipe.quantization_bit, 4);
+    done(&r);
+    check_ok(read_and_check(&r, "quantization_bit: null\ndouble_quantization: false\n"), &r.err);
+    assert_null(r.recipe.quantization);
+    done(&r);
+    refuses("quantization_bit: 3\n", "expected 4 or 8");
+    refuses("quantization_bit: 8\nquantization_type: nf4\n", "exclude each other");
+    refuses("quantization_bit: 4\nfinetuning_type: full\n", "finetuning_type: full");
+    refuses("quantization_bit: 4\nfinetuning_type: freeze\n", "finetuning_type: freeze");
+    refuses("quantization_bit: 4\npissa_init: true\n", "pissa_init");
+}
+
 static void test_keys_that_would_change_the_result_are_refused(void **state)
 {
-    refuses("quantization_bit: 4\n", "quantization_bit cannot be used");
     refuses("use_adam_mini: true\n", "use_adam_mini cannot be used");
     refuses("fp16: true\n", "say bf16: true");
     struct reading r;
@@ -284,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_llama_factory_file_runs_unchanged),
         cmocka_unit_test(test_ignored_keys_are_named_with_the_reason),
+        cmocka_unit_test(test_a_quantised_base_goes_with_lora_alone),
         cmocka_unit_test(test_keys_that_would_change_the_result_are_refused),
         cmocka_unit_test(test_methods_and_what_they_exclude),
         cmocka_unit_test(test_misspelt_key_names_the_nearest),
