@@ -1,8 +1,12 @@
 /* Screenplays, chunks and dialogue from prose against the beginner's Python on the same text, medians in one run.
- * bench_prose [NOVEL [SCREENPLAY]]; without files, texts are generated.  Python's times are of its loops alone: files
- * are read and modules loaded before the clock starts.  The dialogue of prose has no beginner's script:
- * beside it stands the same split at sentence ends. */
+ * bench_prose [NOVEL [SCREENPLAY]]; without files, texts are generated.
+ *   loops      the parse alone on both sides: files are read and modules loaded before the clock starts.  The dialogue
+ *              of prose has no beginner's script: beside it stands the same split at sentence ends
+ *   programs   from the start of the process to its end, by turns: reading, decoding, parsing, writing the rows; weft
+ *              also hashes the source and keeps each row's origin
+ *   bound      what a program that reads, checks, hashes and writes the same bytes cannot do without */
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/rng.h"
 #include "dataset/chunk.h"
 #include "dataset/prose.h"
@@ -10,6 +14,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +86,102 @@ static bool python_seconds(const char *novel, const char *script, double *of_nov
     if (p) pclose(p);
     unlink(path);
     return ok;
+}
+
+/* ---- whole programs ---- */
+
+static const char program[] =
+    "import sys,json\n"
+    "def chunks(t,n=800):\n"
+    "    out=[];c=\"\"\n"
+    "    for s in t.split(\"。\"):\n"
+    "        if len(c)+len(s)<=n: c+=s+\"。\"\n"
+    "        else:\n"
+    "            out.append(c.strip());c=s\n"
+    "    if c: out.append(c.strip())\n"
+    "    return [{\"text\":x} for x in out]\n"
+    "def script(t,role=\"甄嬛\"):\n"
+    "    acts=[];act=[]\n"
+    "    for line in t.split(\"\\n\"):\n"
+    "        line=line.strip()\n"
+    "        if not line or line[0] in \"(（\": continue\n"
+    "        if line.startswith(\"第\") and line.endswith(\"幕\"):\n"
+    "            acts.append(act);act=[];continue\n"
+    "        line=line.replace(\"：\",\":\")\n"
+    "        if \":\" in line:\n"
+    "            a,b=line.split(\":\",1)\n"
+    "            act.append({\"role\":a.strip(),\"text\":b.strip()})\n"
+    "    acts.append(act);rows=[]\n"
+    "    for act in acts:\n"
+    "        for i,l in enumerate(act):\n"
+    "            if role in l[\"role\"] and i>0: rows.append({\"instruction\":act[i-1][\"text\"],\"input\":\"\",\"output\":l[\"text\"]})\n"
+    "    return rows\n"
+    "t=open(sys.argv[2],encoding=\"utf-8-sig\").read()\n"
+    "with open(sys.argv[3],\"w\",encoding=\"utf-8\") as f:\n"
+    "    for r in (script if sys.argv[1]==\"script\" else chunks)(t): f.write(json.dumps(r,ensure_ascii=False)+\"\\n\")\n";
+
+/* Seconds of a process; negative: it failed. */
+static double run_program(const char *const argv[])
+{
+    double begin = now();
+    int status;
+    fflush(NULL);       /* or the child would print again what stands in the buffers */
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(127);
+        execvp(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) return -1;
+    return now() - begin;
+}
+
+/* Reading, checking, hashing a file and writing as many bytes: the least of any program of this kind. */
+static double least(const char *in, const char *out)
+{
+    struct weft_arena a = { 0 };
+    struct weft_str text;
+    char hex[WEFT_SHA256_HEX];
+    double begin = now();
+    bool ok = !weft_file_read(&a, in, 0, &text, NULL) && weft_utf8_check(text) <= text.len
+              && !weft_sha256_of(text, hex, NULL);
+    FILE *f = ok ? fopen(out, "w") : NULL;
+    ok = f && fwrite(text.s, 1, text.len, f) == text.len;
+    if (f && fclose(f)) ok = false;
+    weft_arena_clear(&a);
+    return ok ? now() - begin : -1;
+}
+
+enum { PROGRAM_ROUNDS = 7 };
+
+static void programs(const char *weft, const char *kind, const char *mode, const char *input)
+{
+    char py[] = "/tmp/weft-bench-py-XXXXXX", out[] = "/tmp/weft-bench-out-XXXXXX";
+    int fd = mkstemp(py), fd2 = mkstemp(out);
+    double theirs[ROUNDS], ours[ROUNDS], bound[ROUNDS];
+    const char *const python_argv[] = { "python3", py, kind, input, out, NULL };
+    const char *const script_argv[] = { weft, "data", kind, input, "--mode", mode, "-o", out,
+                                  "--role", "甄嬛", NULL };
+    const char *const chunk_argv[] = { weft, "data", kind, input, "--mode", mode, "-o", out, NULL };
+    bool ok = fd >= 0 && fd2 >= 0 && !weft_file_write(py, WEFT_STR(program), NULL);
+    for (int i = 0; ok && i < PROGRAM_ROUNDS; i++) {
+        theirs[i] = run_program(python_argv);
+        ours[i] = run_program(strcmp(kind, "script") == 0 ? script_argv : chunk_argv);
+        bound[i] = least(input, out);
+        ok = theirs[i] > 0 && ours[i] > 0 && bound[i] > 0;
+    }
+    if (ok) {
+        qsort(theirs, PROGRAM_ROUNDS, sizeof *theirs, by_size);
+        qsort(ours, PROGRAM_ROUNDS, sizeof *ours, by_size);
+        qsort(bound, PROGRAM_ROUNDS, sizeof *bound, by_size);
+        double a = theirs[PROGRAM_ROUNDS / 2], b = ours[PROGRAM_ROUNDS / 2], c = bound[PROGRAM_ROUNDS / 2];
+        printf("program: %-6s %-8s %.1f ms, the beginner's %.1f ms: %.1f times; bound %.1f times\n", kind, mode, 1e3 * b,
+               1e3 * a, a / b, a / c);
+    } else printf("program: %s %s: not measured (weft or python3 is not at hand)\n", kind, mode);
+    if (fd >= 0 && close(fd)) { /* nothing was written to it */ }
+    if (fd2 >= 0 && close(fd2)) { /* nor to it */ }
+    unlink(py);
+    unlink(out);
 }
 
 /* Some 300 KB of each kind. */
@@ -162,6 +264,16 @@ int main(int argc, char **argv)
         printf("%-18s %7.0f MB/s", names[w], (double)(on_script ? script.bytes : novel.bytes) / m / 1e6);
         if (has_python) printf("; %.1f times the beginner's loop", python_s / m);
         printf("\n");
+    }
+    if (!st) {
+        const char *slash = strrchr(argv[0], '/');
+        struct weft_str weft = weft_str_printf(&a, "%.*sweft", slash ? (int)(slash - argv[0] + 1) : 0, argv[0]);
+        if (weft.s) {
+            programs(weft.s, "script", "seed", script_path);
+            programs(weft.s, "script", "default", script_path);
+            programs(weft.s, "chunk", "seed", novel_path);
+            programs(weft.s, "chunk", "default", novel_path);
+        }
     }
     if (st) fprintf(stderr, "%s\n", err.msg);
     weft_arena_clear(&a);
