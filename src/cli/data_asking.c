@@ -82,6 +82,9 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
     if (!st && k->found.cut_bytes)
         weft_warn(cli, "%s: the last %" PRIu64 " bytes were half a record; they were cut off and are in %s.cut", path,
                   k->found.cut_bytes, path);
+    if (!st && k->found.lost)
+        weft_warn(cli, "%s: %" PRIu64 " bytes had not reached the disk when the power went; no answer in use was among them, "
+                       "and the file as it was is %s.damaged", path, k->found.lost_bytes, path);
     return st;
 }
 

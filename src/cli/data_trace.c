@@ -135,6 +135,7 @@ static void show_place(struct trace *t, size_t depth, const struct weft_origin *
         member(t, "sha256", o->sha256);
         member(t, "part", o->part);
         if (o->page) weft_data_key_uint(t->json, "page", o->page);
+        if (o->last_page > o->page) weft_data_key_uint(t->json, "last_page", o->last_page);
         if (o->line) {
             weft_data_key_uint(t->json, "line", o->line);
             weft_data_key_uint(t->json, "last_line", o->last_line);
@@ -150,7 +151,9 @@ static void show_place(struct trace *t, size_t depth, const struct weft_origin *
     line(t, depth, "source", o->file);
     line(t, depth, "sha256", o->sha256);
     line(t, depth, "part", o->part);
-    if (o->page) weft_buf_printf(&b, "%s %" PRIu64 ", ", weft_tr(t->cli->lang, "page"), o->page);
+    if (o->page) weft_buf_printf(&b, "%s %" PRIu64, weft_tr(t->cli->lang, "page"), o->page);
+    if (o->last_page > o->page) weft_buf_printf(&b, "-%" PRIu64, o->last_page);
+    if (o->page) weft_buf_cstr(&b, ", ");
     if (o->line)
         weft_buf_printf(&b, weft_tr(t->cli->lang, "lines %" PRIu64 "-%" PRIu64 ", bytes %" PRIu64 "-%" PRIu64), o->line,
                         o->last_line, o->byte_begin, o->byte_end);

@@ -291,6 +291,7 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
     const struct weft_json_value *confidence = weft_json_get(v, "confidence");
     o->line = number_of(src, "line");
     o->page = number_of(src, "page");
+    o->last_page = number_of(src, "last_page");
     o->from_row = number_of(from, "row");
     if (confidence && confidence->kind == WEFT_JSON_NUMBER && confidence->number > 0 && confidence->number <= 1)
         o->confidence = confidence->number;
@@ -359,6 +360,10 @@ void weft_origin_write(struct weft_json_out *o, const struct weft_row *row, bool
         if (from->page) {
             weft_json_out_key(o, "page");
             weft_json_out_uint(o, from->page);
+        }
+        if (from->last_page > from->page) {
+            weft_json_out_key(o, "last_page");
+            weft_json_out_uint(o, from->last_page);
         }
         weft_json_out_object_end(o);
     }

@@ -27,6 +27,7 @@ struct weft_ledger {
     char *path;
     unsigned char salt[LEDGER_SALT_BYTES];
     uint64_t end; /* of the last whole record */
+    uint64_t synced; /* what of it is safe from a power cut */
     struct entry *slots; /* open addressing, a power of two, at most three quarters full */
     size_t n_slots, n_keys;
     struct weft_buf record;
@@ -171,6 +172,43 @@ static enum weft_status cut_tail(struct weft_ledger *l, struct weft_str tail, st
     return st;
 }
 
+/* ---- what is good of a file, written anew ---- */
+
+static enum weft_status copy_record(void *ctx, const struct weft_call *call, struct weft_str record,
+                                    struct weft_err *err)
+{
+    weft_out_str(ctx, record);
+    return WEFT_OK;
+}
+
+static enum weft_status write_repaired(const char *path, struct weft_str bytes, struct weft_ledger_found *f,
+                                       struct weft_err *err)
+{
+    unsigned char salt[LEDGER_SALT_BYTES], head[LEDGER_HEAD_BYTES];
+    const unsigned char *p = (const unsigned char *)bytes.s;
+    struct weft_out out = { 0 };
+    char *aside = NULL;
+    enum weft_status st = weft_out_open(&out, path, err);
+    if (!st && !ledger_head_read(p, salt) && !ledger_head_read(p + LEDGER_HEAD_BYTES, salt))
+        st = weft_fail_rule(err, WEFT_EINPUT, "LG2", "%s: both heads are damaged", path);
+    if (!st) {
+        ledger_head_make(head, salt);
+        weft_out_add(&out, head, sizeof head);
+        weft_out_add(&out, head, sizeof head);
+        st = weft_ledger_scan(path, bytes, copy_record, &out, f, err);
+    }
+    if (!st && asprintf(&aside, "%s.damaged", path) < 0) st = weft_fail_nomem(err, strlen(path) + 9, "a path");
+    if (!st) {
+        unlink(aside); /* of an earlier repair */
+        if (link(path, aside)) st = weft_fail_errno(err, "keep", aside);
+    }
+    if (!st) st = weft_out_commit(&out, err);
+    weft_out_close(&out);
+    free(aside);
+    return st;
+}
+
+/* `found` keeps what the first look at a file found that had to be mended. */
 static enum weft_status load(struct weft_ledger *l, struct weft_ledger_found *found, struct weft_err *err)
 {
     struct weft_map map = { 0 };
@@ -180,6 +218,13 @@ static enum weft_status load(struct weft_ledger *l, struct weft_ledger_found *fo
     struct loading w = { l, bytes.s };
     if (!st) st = weft_ledger_scan(l->path, bytes, load_record, &w, &f, err);
     if (!st && f.damaged) st = fail_damaged(err, l->path, &f);
+    if (!st && f.lost) {
+        found->lost = f.lost;
+        found->lost_bytes = f.lost_bytes;
+        found->cut_bytes = f.cut_bytes;
+        st = write_repaired(l->path, bytes, &f, err);
+        goto done;
+    }
     if (!st) {
         if (!ledger_head_read(map.p, l->salt)) st = fail_damaged(err, l->path, &f);
         l->end = map.len - f.cut_bytes;
@@ -187,10 +232,17 @@ static enum weft_status load(struct weft_ledger *l, struct weft_ledger_found *fo
         if (l->fd < 0) st = weft_fail_errno(err, "open", l->path);
     }
     if (!st && f.cut_bytes) st = cut_tail(l, weft_str_skip(bytes, l->end), err);
-    if (!st && found) {
+    /* A process that was killed may have left records that only the kernel has. */
+    if (!st && fdatasync(l->fd)) st = weft_fail_errno(err, "sync", l->path);
+    if (!st) {
+        l->synced = l->end;
         count_states(l, &f);
+        f.lost = found->lost;
+        f.lost_bytes = found->lost_bytes;
+        f.cut_bytes += found->cut_bytes;
         *found = f;
     }
+done:
     weft_map_close(&map);
     return st;
 }
@@ -211,11 +263,19 @@ enum weft_status weft_ledger_open(struct weft_ledger **out, const char *path, st
                                   struct weft_err *err)
 {
     struct weft_ledger *l = NULL;
+    struct weft_ledger_found f = { 0 };
     struct stat info;
     enum weft_status st = begin(&l, path, err);
     if (st) return st;
     if (stat(path, &info) || (S_ISREG(info.st_mode) && info.st_size == 0)) st = make_file(path, err);
-    if (!st) st = load(l, found, err);
+    if (!st) st = load(l, &f, err);
+    if (!st && l->fd < 0) {                 /* it was mended: the index stays empty until the file is read again */
+        free(l->slots);
+        l->slots = NULL;
+        l->n_slots = l->n_keys = 0;
+        st = load(l, &f, err);
+    }
+    if (!st && found) *found = f;
     if (st) weft_ledger_close(l);
     else *out = l;
     return st;
@@ -254,7 +314,7 @@ enum weft_status weft_ledger_add(struct weft_ledger *l, const struct weft_call *
     if (l->broken)
         return weft_fail(err, WEFT_ESYSTEM, "%s: writing failed before; start again to go on", l->path);
     weft_buf_reset(&l->record);
-    ledger_encode(&l->record, l->salt, call);
+    ledger_encode(&l->record, l->salt, call, l->synced);
     enum weft_status st = weft_buf_check(&l->record, "a record", err);
     for (size_t done = 0; !st && done < l->record.len;) {
         ssize_t n = pwrite(l->fd, l->record.s + done, l->record.len - done, (off_t)(l->end + done));
@@ -282,6 +342,7 @@ enum weft_status weft_ledger_sync(struct weft_ledger *l, struct weft_err *err)
         return weft_fail_errno(err, "sync", l->path);
     }
     l->dirty = false;
+    l->synced = l->end;
     return WEFT_OK;
 }
 
@@ -308,40 +369,6 @@ enum weft_status weft_ledger_read(struct weft_ledger *l, struct weft_arena *a, c
 
 /* ---- repair ---- */
 
-static enum weft_status copy_record(void *ctx, const struct weft_call *call, struct weft_str record,
-                                    struct weft_err *err)
-{
-    weft_out_str(ctx, record);
-    return WEFT_OK;
-}
-
-static enum weft_status write_repaired(const char *path, struct weft_str bytes, struct weft_ledger_found *f,
-                                       struct weft_err *err)
-{
-    unsigned char salt[LEDGER_SALT_BYTES], head[LEDGER_HEAD_BYTES];
-    const unsigned char *p = (const unsigned char *)bytes.s;
-    struct weft_out out = { 0 };
-    char *aside = NULL;
-    enum weft_status st = weft_out_open(&out, path, err);
-    if (!st && !ledger_head_read(p, salt) && !ledger_head_read(p + LEDGER_HEAD_BYTES, salt))
-        st = weft_fail_rule(err, WEFT_EINPUT, "LG2", "%s: both heads are damaged", path);
-    if (!st) {
-        ledger_head_make(head, salt);
-        weft_out_add(&out, head, sizeof head);
-        weft_out_add(&out, head, sizeof head);
-        st = weft_ledger_scan(path, bytes, copy_record, &out, f, err);
-    }
-    if (!st && asprintf(&aside, "%s.damaged", path) < 0) st = weft_fail_nomem(err, strlen(path) + 9, "a path");
-    if (!st) {
-        unlink(aside); /* of an earlier repair */
-        if (link(path, aside)) st = weft_fail_errno(err, "keep", aside);
-    }
-    if (!st) st = weft_out_commit(&out, err);
-    weft_out_close(&out);
-    free(aside);
-    return st;
-}
-
 enum weft_status weft_ledger_repair(const char *path, struct weft_ledger_found *found, struct weft_err *err)
 {
     struct weft_ledger *l = NULL;
@@ -350,7 +377,7 @@ enum weft_status weft_ledger_repair(const char *path, struct weft_ledger_found *
     if (!st) st = weft_map_open(&map, path, err);
     struct weft_str bytes = { (const char *)map.p, map.len };
     if (!st) st = weft_ledger_scan(path, bytes, NULL, NULL, found, err);
-    if (!st && (found->damaged || found->cut_bytes)) st = write_repaired(path, bytes, found, err);
+    if (!st && (found->damaged || found->lost || found->cut_bytes)) st = write_repaired(path, bytes, found, err);
     weft_map_close(&map);
     weft_ledger_close(l);
     return st;

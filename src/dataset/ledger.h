@@ -86,11 +86,13 @@ struct weft_ledger_found {
     uint64_t records, keys;
     uint64_t state_keys[WEFT_N_CALL_STATES]; /* keys by their state */
     uint64_t cut_bytes;                      /* a torn tail that was cut off and kept in FILE.cut */
+    uint64_t lost, lost_bytes;               /* places whose records never reached the disk before the power went */
     uint64_t damaged;                        /* damaged places before the end; only repair and scan return them */
     uint64_t first_damaged_record, first_damaged_byte; /* record number counted from 1 */
 };
 
-/* Opens or creates `path`.  A torn tail is cut, kept in FILE.cut and reported in found->cut_bytes (may be NULL).
+/* Opens or creates `path`.  A torn tail is cut, kept in FILE.cut and reported in found->cut_bytes (may be NULL); places
+ * that a power cut kept from the disk go, the file as it was becomes FILE.damaged: no synced answer was in them.
  * WEFT_EINPUT with LG2: damage before the end, with record number and byte; WEFT_EARG: another process holds it,
  * with its pid (C9). */
 WEFT_MUST_USE enum weft_status weft_ledger_open(struct weft_ledger **out, const char *path,

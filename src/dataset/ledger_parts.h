@@ -11,8 +11,11 @@
  *      4   4  length of the payload
  *      8   4  CRC32C of salt and bytes 0..7: a damaged length is known as such
  *     12   4  CRC32C of salt and payload
- *     16      payload: state u8, finish u8, flags u8 (1: maybe paid), 0 u8, key 32, time u64, status u32, prompt tokens
- *             u32, completion tokens u32, three lengths u32, then text, reasoning, note
+ *     16      payload: state u8, finish u8, flags u8 (1: maybe paid, 2: synced), 0 u8, key 32, time u64, status u32,
+ *             prompt tokens u32, completion tokens u32, three lengths u32, synced u64 (where flag 2 says so), then text,
+ *             reasoning, note
+ * `synced` tells a power cut from damage: the disk may lose any of the records since the last sync and keep later ones.
+ * A bad place is damage when a good record says that it had been synced, else a write that never arrived.
  * All numbers little-endian.
  */
 #ifndef WEFT_DATASET_LEDGER_PARTS_H
@@ -51,11 +54,15 @@ void ledger_head_make(unsigned char head[LEDGER_HEAD_BYTES], const unsigned char
 bool ledger_head_read(const unsigned char *head, unsigned char salt[LEDGER_SALT_BYTES]);
 uint32_t ledger_sum(const unsigned char salt[LEDGER_SALT_BYTES], const void *p, size_t n);
 
-/* Appends one record to `b`. */
-void ledger_encode(struct weft_buf *b, const unsigned char salt[LEDGER_SALT_BYTES], const struct weft_call *call);
+/* Appends one record to `b`.  `synced`: bytes of the file that were safe from a power cut when it was written. */
+void ledger_encode(struct weft_buf *b, const unsigned char salt[LEDGER_SALT_BYTES], const struct weft_call *call,
+                   uint64_t synced);
 /* A payload whose checksum is right; texts point into it. false: not one of ours. */
 bool ledger_decode(struct weft_str payload, struct weft_call *call);
 /* A whole good record at the start of `bytes`: its length, or 0. */
 size_t ledger_record(struct weft_str bytes, const unsigned char salt[LEDGER_SALT_BYTES], struct weft_call *call);
+/* What a good record at `record` says of the file before it: bytes that were synced; UINT64_MAX: one without the mark, of
+ * which everything before counts as synced. */
+uint64_t ledger_synced(const char *record);
 
 #endif

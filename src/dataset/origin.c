@@ -48,6 +48,7 @@ void weft_origin_of_span(const struct weft_text *t, size_t begin, size_t end, st
     out->line = weft_text_source_line(t, first);
     out->last_line = weft_text_source_line(t, last);
     out->page = span.page;
+    out->last_page = span.last_page > span.page ? span.last_page : 0;
     out->part = span.part;
     out->byte_begin = place(t, first, begin, false);
     out->byte_end = end > begin ? place(t, last, end, true) : out->byte_begin;

@@ -88,6 +88,7 @@ enum weft_status weft_patch_write(struct weft_buf *b, const struct weft_patch *p
         member(&o, "sha256", p->at.sha256);
         member(&o, "part", p->at.part);
         number(&o, "page", p->at.page);
+        number(&o, "last_page", p->at.last_page);
         number(&o, "line", p->at.line);
         number(&o, "last_line", p->at.last_line);
         weft_json_out_key(&o, "bytes");
@@ -152,6 +153,7 @@ static enum weft_status read_patch(struct weft_arena *a, const char *name, uint6
     p->at.sha256 = text_of(src, "sha256");
     p->at.part = text_of(src, "part");
     p->at.page = number_of(weft_json_get(src, "page"));
+    p->at.last_page = number_of(weft_json_get(src, "last_page"));
     p->at.line = number_of(weft_json_get(src, "line"));
     p->at.last_line = number_of(weft_json_get(src, "last_line"));
     if (bytes && bytes->kind == WEFT_JSON_ARRAY && bytes->n == 2) {

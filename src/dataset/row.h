@@ -32,7 +32,7 @@ struct weft_origin {
     uint64_t line, last_line;           /* 1-based, inclusive */
     uint64_t byte_begin, byte_end;      /* in the original file, or in `part` of it; half open */
     struct weft_str part;               /* of a container: "word/document.xml" */
-    uint64_t page;                      /* 1-based, of formats that have pages */
+    uint64_t page, last_page;           /* 1-based, of formats that have pages; last_page 0: it ends where it began */
     double confidence;                  /* 0 < c <= 1: how sure a rule or a model is; below 1 worth a review */
     struct weft_str via;                /* rule and its version: "script/default@1" */
     struct weft_str episode, scene;     /* headings as written */

@@ -129,6 +129,7 @@ enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows, co
         .byte_end = span.end,
         .part = span.part,
         .page = span.page,
+        .last_page = span.last_page > span.page ? span.last_page : 0,
         .via = in->via,
         .episode = in->episode,
         .scene = in->scene,

@@ -189,6 +189,7 @@ static struct weft_str sample_bytes(struct weft_arena *a, const char *path, size
         check_ok(weft_file_read(a, path, 0, &bytes, &err), &err);
         starts[n] = bytes.len;
         add(l, n, WEFT_CALL_ANSWERED, n % 2 ? "answer" : "一个长一点的回答。WCL1");
+        check_ok(weft_ledger_sync(l, &err), &err);    /* only what was synced can be damaged: the rest can be lost */
     }
     weft_ledger_close(l);
     check_ok(weft_file_read(a, path, 0, &bytes, &err), &err);
