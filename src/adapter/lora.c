@@ -100,7 +100,7 @@ enum weft_status weft_lora_add_dora(struct weft_arena *a, struct weft_model *mod
     size_t n = weft_model_n_linears(model), work = 0;
     for (size_t i = 0; i < n; i++)
         if (branches[i])
-            work = weft_max_size(work, branches[i]->rank * (weft_model_linear(model, i)->n_out + branches[i]->rank));
+            work = weft_max_size(work, branches[i]->rank * (2 * weft_model_linear(model, i)->n_out + branches[i]->rank));
     float *scratch = WEFT_NEWS(a, float, work);
     if (!scratch) return weft_fail_nomem(err, work * sizeof(float), "an adapter");
     for (size_t i = 0; i < n; i++) {
@@ -328,7 +328,7 @@ size_t weft_lora_held_bytes(const struct weft_model *model)
             if (b && b->a0) floats += b->rank * (all[k]->n_in + all[k]->n_out);
             if (!b || !b->dora) continue;
             floats += 3 * all[k]->n_out;
-            work = weft_max_size(work, b->rank * (all[k]->n_out + b->rank));
+            work = weft_max_size(work, b->rank * (2 * all[k]->n_out + b->rank));
         }
     }
     return (floats + work) * sizeof(float);

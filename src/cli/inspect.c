@@ -207,11 +207,16 @@ static enum weft_status inspect_adapter(struct weft_cli *cli, const struct setti
     enum weft_status st = weft_file_read(&cli->arena, config, 1u << 20, &text, &cli->err);
     if (!st) st = weft_json_parse(&cli->arena, config, text, &v, &cli->err);
     if (st) return st;
-    static const char *const keys[] = { "peft_type", "r", "lora_alpha", "lora_dropout", "base_model_name_or_path" };
+    static const char *const keys[] = { "peft_type",  "r",        "lora_alpha",      "lora_dropout",
+                                        "use_rslora", "use_dora", "modules_to_save", "base_model_name_or_path" };
     for (size_t i = 0; i < WEFT_COUNT(keys); i++) {
         const struct weft_json_value *m = weft_json_get(&v, keys[i]);
         char shown[256];
-        if (m && m->text.s) fact(f, keys[i], "%s", weft_escape(shown, sizeof shown, m->text));
+        if (m && m->kind == WEFT_JSON_BOOL && m->boolean) fact(f, keys[i], "%s", "true");
+        for (size_t k = 0; m && m->kind == WEFT_JSON_ARRAY && k < m->n; k++)
+            fact(f, keys[i], "%s", weft_escape(shown, sizeof shown, m->items[k].text));
+        if (m && (m->kind == WEFT_JSON_NUMBER || m->kind == WEFT_JSON_STRING))
+            fact(f, keys[i], "%s", weft_escape(shown, sizeof shown, m->text));
     }
     return inspect_safetensors(cli, set, weights, f);
 }

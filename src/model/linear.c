@@ -153,7 +153,7 @@ void weft_dora_update(struct weft_compute *c, const struct weft_linear *l)
     const struct weft_branch *b = l->branch;
     struct weft_dora *d = b->dora;
     size_t r = b->rank;
-    float *aw = d->work, *gram = aw + r * l->n_out;
+    float *aw = d->work, *bg = aw + r * l->n_out, *gram = bg + r * l->n_out;
     double s = (double)b->scale;
     weft_gemm(c, &(struct weft_gemm){
         .m = r, .n = l->n_out, .k = l->n_in, .a = b->a, .lda = l->n_in, .b = l->w, .b_type = l->type, .ldb = l->n_in,
@@ -161,14 +161,12 @@ void weft_dora_update(struct weft_compute *c, const struct weft_linear *l)
     weft_gemm(c, &(struct weft_gemm){
         .m = r, .n = r, .k = l->n_in, .a = b->a, .lda = l->n_in, .b = b->a, .ldb = l->n_in, .b_rows_are_outputs = true,
         .c = gram, .ldc = r, .exact = true });
+    weft_gemm(c, &(struct weft_gemm){
+        .m = l->n_out, .n = r, .k = r, .a = b->b, .lda = r, .b = gram, .ldb = r, .c = bg, .ldc = r, .exact = true });
     for (size_t o = 0; o < l->n_out; o++) {
-        const float *bo = b->b + o * r;
         double sum = (double)d->w2[o];
-        for (size_t j = 0; j < r; j++) {
-            double across = 0;
-            for (size_t k = 0; k < r; k++) across += (double)bo[k] * (double)gram[j * r + k];
-            sum += (double)bo[j] * s * (2 * (double)aw[j * l->n_out + o] + s * across);
-        }
+        for (size_t j = 0; j < r; j++)
+            sum += (double)b->b[o * r + j] * s * (2 * (double)aw[j * l->n_out + o] + s * (double)bg[o * r + j]);
         double inv = sum > 0 ? 1 / sqrt(sum) : 0;       /* a row of zeros stays one */
         d->inv[o] = (float)inv;
         d->k[o] = (float)((double)d->m[o] * inv);

@@ -48,6 +48,11 @@ grep -q '"init_lora_weights": true' "$dir/pissa/adapter/adapter_config.json" || 
 tr -d ' \n' <"$dir/tables/adapter/adapter_config.json" | grep -q '"modules_to_save":\["embed_tokens","lm_head"\]' ||
     fail "modules_to_save is not written"
 
+"$weft" inspect "$dir/dora/adapter" >"$dir/out" 2>"$dir/err" || fail "inspect"
+grep -q 'use_dora.*true' "$dir/out" || fail "inspect does not tell DoRA"
+"$weft" inspect "$dir/tables/adapter" >"$dir/out" 2>"$dir/err" || fail "inspect"
+grep -q 'modules_to_save.*lm_head' "$dir/out" || fail "inspect does not tell the copies of tables"
+
 # a run that was stopped goes on to the same adapter
 for name in dora pissa tables; do
     case $name in
