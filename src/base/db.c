@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 5000, LOG_BYTES = 64 << 20, VALUE_BYTES = 512 << 20 };
+enum { BUSY_MS = 5000, LOG_BYTES = 64 << 20, VALUE_BYTES = 512 << 20, LOCK_STEP_MS = 20 };
 
 /* ---- errors ---- */
 
@@ -136,6 +136,20 @@ static enum weft_status ask_int(struct weft_db *db, const char *sql, int64_t *ou
     return status;
 }
 
+/* Another program checks the file after a kill.  It may itself be stopped: the wait has an end. */
+static enum weft_status wait_for_check(struct weft_db *db, struct weft_err *err)
+{
+    for (int waited = 0; flock(db->lock, LOCK_SH | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR) return weft_fail_errno(err, "lock", db->path);
+        if (waited >= db->busy_ms)
+            return weft_fail_rule(err, WEFT_ESYSTEM, "G2", "cannot %s %s: another program has been writing to it for %d s; "
+                                  "try again when it is done", weft_tr(err ? err->lang : WEFT_LANG_EN, "open"), db->path,
+                                  db->busy_ms / 1000);
+        usleep(LOCK_STEP_MS * 1000);
+    }
+    return WEFT_OK;
+}
+
 /* The folder, the file with its rights, and who else has it open. */
 static enum weft_status open_file(struct weft_db *db, bool *alone, struct weft_err *err)
 {
@@ -152,8 +166,7 @@ static enum weft_status open_file(struct weft_db *db, bool *alone, struct weft_e
     db->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (db->lock < 0) return weft_fail_errno(err, "open", name);
     *alone = flock(db->lock, LOCK_EX | LOCK_NB) == 0;
-    if (!*alone) (void)flock(db->lock, LOCK_SH);        /* waits while another checks the file */
-    return WEFT_OK;
+    return *alone ? WEFT_OK : wait_for_check(db, err);
 }
 
 static bool log_is_left(const struct weft_db *db)

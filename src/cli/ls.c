@@ -5,11 +5,19 @@
 #include "base/file.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
 enum { WORD_COLUMNS = 34 };
+
+/* `weft ls runs`: only these. */
+enum { PROJECTS = 1, DATASETS = 2, RUNS = 4, MODELS = 8, EVERYTHING = 15 };
+static const struct {
+    const char *name;
+    int kind;
+} kinds[] = { { "projects", PROJECTS }, { "datasets", DATASETS }, { "runs", RUNS }, { "models", MODELS } };
 
 struct settings {
     struct weft_cli_common common;
@@ -88,6 +96,20 @@ static void put_line(struct weft_cli *cli, struct weft_buf *word, const char *fm
     weft_buf_reset(word);
 }
 
+/* A second line: how far it came and where it is, or why it failed. */
+static void show_outcome(struct weft_cli *cli, const struct weft_store_run *r)
+{
+    struct weft_buf b = { 0 };
+    if (r->steps) weft_buf_printf(&b, weft_tr(cli->lang, "%" PRIu64 " steps"), r->steps);
+    if (!isnan(r->loss)) weft_buf_printf(&b, weft_tr(cli->lang, ", loss %.4f"), r->loss);
+    if (!isnan(r->valid_loss)) weft_buf_printf(&b, weft_tr(cli->lang, ", validation %.4f"), r->valid_loss);
+    if (b.len) weft_buf_cstr(&b, "  ");
+    if (weft_str_is(r->state, "failed")) weft_buf_str(&b, r->result);
+    else weft_buf_str(&b, r->output_dir);
+    if (b.len) weft_data_line(cli, "      ", weft_buf_view(&b), 300);
+    weft_buf_clear(&b);
+}
+
 static void show(struct weft_cli *cli, struct weft_store *s, const struct listing *l)
 {
     struct weft_buf word = { 0 }, source = { 0 };
@@ -119,21 +141,43 @@ static void show(struct weft_cli *cli, struct weft_store *s, const struct listin
         put_source(s, &cli->arena, r->dataset_hash, &source);
         put_line(cli, &word, "%s, %s, dataset %s", weft_tr(cli->lang, r->state.s), day(when, r->started),
                  source.len ? source.s : "-");
+        show_outcome(cli, r);
     }
     if (l->n_models) weft_say(cli, "models\n");
     for (size_t i = 0; i < l->n_models; i++) {
         weft_buf_printf(&word, "model:%s", l->models[i]);
         put_line(cli, &word, "%s", "");
     }
-    if (!l->n_projects && !l->n_models) weft_say(cli, "nothing is in the store yet\n");
+    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_models) weft_say(cli, "nothing is in the store yet\n");
     weft_buf_clear(&word);
     weft_buf_clear(&source);
+}
+
+static enum weft_status data_json(struct weft_json_out *o, struct weft_store *s, struct weft_cli *cli, int64_t run)
+{
+    struct weft_store_run_data *data;
+    size_t n;
+    enum weft_status st = weft_store_run_data(s, &cli->arena, run, &data, &n, &cli->err);
+    weft_json_out_key(o, "data");
+    weft_json_out_array(o);
+    for (size_t i = 0; !st && i < n; i++) {
+        weft_json_out_object(o);
+        weft_data_key_str(o, "part", data[i].part);
+        weft_data_key_str(o, "path", data[i].path);
+        weft_data_key_str(o, "sha256", data[i].sha256);
+        weft_data_key_str(o, "content", data[i].content);
+        weft_data_key_uint(o, "rows", data[i].n_rows);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
+    return st;
 }
 
 static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, const char *home, const struct listing *l)
 {
     struct weft_buf b = { 0 }, source = { 0 };
     struct weft_json_out o;
+    enum weft_status st = WEFT_OK;
     weft_json_out_init(&o, &b);
     weft_json_out_object(&o);
     weft_data_key_str(&o, "home", weft_str_c(home));
@@ -168,7 +212,7 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
     weft_json_out_array_end(&o);
     weft_json_out_key(&o, "runs");
     weft_json_out_array(&o);
-    for (size_t i = 0; i < l->n_runs; i++) {
+    for (size_t i = 0; !st && i < l->n_runs; i++) {
         const struct weft_store_run *r = &l->runs[i];
         weft_buf_reset(&source);
         put_source(s, &cli->arena, r->dataset_hash, &source);
@@ -182,6 +226,15 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
         weft_data_key_str(&o, "result", r->result);
         weft_data_key_uint(&o, "started", (uint64_t)r->started);
         weft_data_key_uint(&o, "ended", (uint64_t)r->ended);
+        weft_data_key_str(&o, "output_dir", r->output_dir);
+        weft_data_key_str(&o, "base", r->base);
+        weft_data_key_str(&o, "base_sha256", r->base_sha256);
+        weft_data_key_uint(&o, "steps", r->steps);
+        weft_json_out_key(&o, "loss");
+        weft_json_out_double(&o, r->loss);
+        weft_json_out_key(&o, "valid_loss");
+        weft_json_out_double(&o, r->valid_loss);
+        st = data_json(&o, s, cli, r->id);
         weft_json_out_object_end(&o);
     }
     weft_json_out_array_end(&o);
@@ -191,7 +244,26 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
     weft_json_out_array_end(&o);
     weft_json_out_object_end(&o);
     weft_buf_clear(&source);
-    return weft_data_print_json(cli, &b);
+    if (!st) return weft_data_print_json(cli, &b);
+    weft_buf_clear(&b);
+    return st;
+}
+
+/* The words as kinds; none: everything. */
+static enum weft_status read_kinds(struct weft_cli *cli, const struct weft_str_list *words, int *chosen)
+{
+    const char *names[WEFT_COUNT(kinds)], *near;
+    *chosen = words->n ? 0 : EVERYTHING;
+    for (size_t k = 0; k < WEFT_COUNT(kinds); k++) names[k] = kinds[k].name;
+    for (size_t i = 0; i < words->n; i++) {
+        int before = *chosen;
+        for (size_t k = 0; k < WEFT_COUNT(kinds); k++)
+            if (strcmp(words->items[i], kinds[k].name) == 0) *chosen |= kinds[k].kind;
+        if (*chosen != before) continue;
+        near = weft_nearest(words->items[i], names, WEFT_COUNT(names));
+        return weft_fail(&cli->err, WEFT_EARG, "usage: weft ls [%s] [--project NAME]", near ? near : "runs");
+    }
+    return WEFT_OK;
 }
 
 static enum weft_status run(struct weft_cli *cli)
@@ -202,24 +274,26 @@ static enum weft_status run(struct weft_cli *cli)
     struct listing l = { 0 };
     const char *home = NULL;
     int64_t project = 0;
+    int chosen;
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_ls, &s, &s.common, &words, &done);
     if (st || done) return st;
-    if (words.n) return weft_fail(&cli->err, WEFT_EARG, "usage: weft ls [--project NAME]");
-    st = weft_cli_home(cli, &home);
+    st = read_kinds(cli, &words, &chosen);
+    if (!st) st = weft_cli_home(cli, &home);
     if (!st) st = weft_cli_store_if_any(cli, &store);
     if (!st && s.project && !store)
         st = weft_fail(&cli->err, WEFT_EARG, "no project \"%s\" in the store; `weft ls` lists what there is", s.project);
     if (!st && s.project) st = weft_store_project(store, weft_str_c(s.project), false, &project, &cli->err);
     if (!st && store) st = weft_store_projects(store, &cli->arena, &l.projects, &l.n_projects, &cli->err);
-    if (!st && store) st = weft_store_datasets(store, &cli->arena, project, &l.datasets, &l.n_datasets, &cli->err);
-    if (!st && store) st = weft_store_runs(store, &cli->arena, project, &l.runs, &l.n_runs, &cli->err);
-    if (!st && !project) st = find_models(cli, home, &l);
+    if (!st && store && chosen & DATASETS) st = weft_store_datasets(store, &cli->arena, project, &l.datasets, &l.n_datasets, &cli->err);
+    if (!st && store && chosen & RUNS) st = weft_store_runs(store, &cli->arena, project, &l.runs, &l.n_runs, &cli->err);
+    if (!st && !project && chosen & MODELS) st = find_models(cli, home, &l);
     for (size_t i = 0; project && i < l.n_projects; i++)
         if (l.projects[i].id == project) {
             l.projects[0] = l.projects[i];
             l.n_projects = 1;
         }
+    if (!(chosen & PROJECTS)) l.n_projects = 0;
     if (!st && cli->json) st = show_json(cli, store, home, &l);
     else if (!st) show(cli, store, &l);
     weft_store_close(store);
@@ -228,7 +302,7 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_ls = {
     .name = "ls",
-    .usage = "[--project NAME]",
+    .usage = "[projects|datasets|runs|models...] [--project NAME]",
     .help = "what is in the store: projects, datasets, runs, models",
     .help_zh = "列出仓库中的项目、数据集、运行和模型",
     .options = &table,

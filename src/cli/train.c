@@ -1,13 +1,16 @@
 /* weft train RECIPE.yaml, and the training stage that `weft run` shares with it: here the trainer, which knows only a
  * list of parameters, meets the adapter. */
 #include "cli/model_files.h"
+#include "cli/record.h"
 #include "cli/session.h"
 #include "cli/train_stage.h"
 #include "cli/verbs.h"
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "dataset/canon.h"
 #include "dataset/formats.h"
+#include "dataset/info.h"
 #include "dataset/split.h"
 #include "model/gguf.h"
 #include "model/quantise.h"
@@ -35,6 +38,10 @@ struct stage {
     struct weft_params params;
     struct weft_rows train_rows, valid_rows;
     struct weft_examples train, valid;
+    struct weft_store_run_data *data;       /* [n_data] the files of the rows, for the record */
+    size_t n_data;
+    const char *project;                    /* to record the run in; NULL: that of the data */
+    int64_t run_id;                         /* in the store; 0: not recorded */
     char tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
     char start_sha[WEFT_SHA256_HEX];        /* of the base, and of the adapter that is gone on with */
 };
@@ -49,8 +56,7 @@ static enum weft_status find_dataset(struct stage *s, const char *word, const ch
     struct weft_err *err = &s->cli->err;
     const char *dir = s->recipe->dataset_dir ? s->recipe->dataset_dir : "data";
     const char *under = weft_path_join(a, dir, word), *info = weft_path_join(a, dir, "dataset_info.json");
-    struct weft_str text;
-    struct weft_json_value v;
+    struct weft_info found;
     char shown[256];
     *how = (struct weft_rows_settings){ .max_rows = s->recipe->max_samples };
     *path = word;
@@ -64,32 +70,11 @@ static enum weft_status find_dataset(struct stage *s, const char *word, const ch
             err, WEFT_EARG,
             "no dataset \"%s\": it is no file here or in %s, and there is no %s that could name it",
             weft_escape(shown, sizeof shown, weft_str_c(word)), dir, info ? info : "dataset_info.json");
-    enum weft_status st = weft_file_read(a, info, 1u << 24, &text, err);
-    if (!st) st = weft_json_parse(a, info, text, &v, err);
+    enum weft_status st = weft_info_find(a, info, word, &found, err);
     if (st) return st;
-    const struct weft_json_value *entry = weft_json_get(&v, word), *file = weft_json_get(entry, "file_name"),
-                                 *columns = weft_json_get(entry, "columns");
-    if (!file || file->kind != WEFT_JSON_STRING)
-        return weft_fail(err, WEFT_EINPUT, "%s: no \"%s\" with a file_name in it", info,
-                         weft_escape(shown, sizeof shown, weft_str_c(word)));
-    struct weft_str found = weft_str_printf(a, "%s/%.*s", dir, (int)file->text.len, file->text.s);
-    size_t n = columns && columns->kind == WEFT_JSON_OBJECT ? columns->n : 0;
-    const char **renames = WEFT_NEWS(a, const char *, n + 1);
-    if (!found.s || !renames) return weft_fail_nomem(err, n * sizeof *renames, "columns");
-    /* LLaMA-Factory's names of columns are ours but for these. */
-    static const char *const names[][2] = { { "prompt", "instruction" },
-                                            { "query", "input" },
-                                            { "response", "output" } };
-    for (size_t i = 0; i < n; i++) {
-        struct weft_str key = columns->keys[i], value = columns->items[i].text;
-        for (size_t k = 0; k < WEFT_COUNT(names); k++)
-            if (weft_str_is(key, names[k][0])) key = weft_str_c(names[k][1]);
-        if (weft_str_is(key, "messages") && weft_str_is(value, "conversations")) key = WEFT_STR("conversations");
-        renames[i] = weft_str_printf(a, "%.*s=%.*s", (int)key.len, key.s, (int)value.len, value.s).s;
-        if (!renames[i]) return weft_fail_nomem(err, key.len, "columns");
-    }
-    how->columns = (struct weft_str_list){ renames, n };
-    *path = found.s;
+    *path = found.path;
+    how->format = found.format;
+    how->columns = found.columns;
     return WEFT_OK;
 }
 
@@ -110,9 +95,9 @@ static enum weft_status refuse_or_warn(struct stage *s, const char *path, const 
     return WEFT_OK;
 }
 
-/* JSON in any of its forms, or any text file as one text. */
+/* JSON in any of its forms, or any text file as one text.  `sha256` is the file's. */
 static enum weft_status read_file(struct stage *s, const char *path, const struct weft_rows_settings *how,
-                                  struct weft_rows *rows)
+                                  struct weft_rows *rows, char sha256[WEFT_SHA256_HEX])
 {
     struct weft_arena *a = &s->cli->arena;
     struct weft_err *err = &s->cli->err;
@@ -133,22 +118,45 @@ static enum weft_status read_file(struct stage *s, const char *path, const struc
         row->kto_tag = -1;
         row->origin.file = name;
         row->origin.line = 1;
+        memcpy(sha256, text.sha256, WEFT_SHA256_HEX);
         return WEFT_OK;
     }
     struct weft_report report = { 0 };
-    enum weft_status st = weft_rows_read(a, path, how, rows, &report, NULL, err);
+    struct weft_rows_shape shape;
+    enum weft_status st = weft_rows_read(a, path, how, rows, &report, &shape, err);
+    if (!st) memcpy(sha256, shape.sha256, WEFT_SHA256_HEX);
     return st ? st : refuse_or_warn(s, path, &report);
 }
 
-static enum weft_status read_list(struct stage *s, const struct weft_str_list *list, struct weft_rows *rows)
+/* Where the rows from `first` on came from: by file, and by what they say. */
+static enum weft_status remember_file(struct stage *s, const char *part, const char *path, const char *sha256,
+                                      const struct weft_rows *rows, size_t first)
+{
+    struct weft_arena *a = &s->cli->arena;
+    struct weft_rows own = { rows->items + first, rows->n - first, rows->n - first };
+    char content[WEFT_SHA256_HEX];
+    enum weft_status st = weft_dataset_hash_rows(&own, content, &s->cli->err);
+    if (st) return st;
+    struct weft_store_run_data *d = &s->data[s->n_data++];
+    *d = (struct weft_store_run_data){ .part = weft_str_c(part), .path = weft_str_c(path), .n_rows = own.n,
+                                       .sha256 = weft_str_dup(a, weft_str_c(sha256)),
+                                       .content = weft_str_dup(a, weft_str_c(content)) };
+    return d->sha256.s && d->content.s ? WEFT_OK : weft_fail_nomem(&s->cli->err, sizeof content, "rows");
+}
+
+static enum weft_status read_list(struct stage *s, const char *part, const struct weft_str_list *list,
+                                  struct weft_rows *rows)
 {
     enum weft_status st = WEFT_OK;
     for (size_t i = 0; !st && i < list->n; i++) {
         const char *path;
+        char sha256[WEFT_SHA256_HEX];
+        size_t first = rows->n;
         struct weft_rows_settings how;
         weft_progress_update(&s->cli->progress, "reading", i, list->n, "files", "");
         st = find_dataset(s, list->items[i], &path, &how);
-        if (!st) st = read_file(s, path, &how, rows);
+        if (!st) st = read_file(s, path, &how, rows, sha256);
+        if (!st) st = remember_file(s, part, path, sha256, rows, first);
     }
     return st;
 }
@@ -169,9 +177,11 @@ static enum weft_status read_rows(struct stage *s)
     struct weft_rows all = { 0 };
     if (!r->dataset.n)
         return weft_fail(&s->cli->err, WEFT_EARG, "no dataset: expected \"dataset: FILE\" in the recipe");
-    enum weft_status st = read_list(s, &r->dataset, &all);
+    s->data = WEFT_NEWS(&s->cli->arena, struct weft_store_run_data, r->dataset.n + r->eval_dataset.n);
+    if (!s->data) return weft_fail_nomem(&s->cli->err, sizeof *s->data, "rows");
+    enum weft_status st = read_list(s, "train", &r->dataset, &all);
     if (!st && r->eval_dataset.n) {
-        st = read_list(s, &r->eval_dataset, &s->valid_rows);
+        st = read_list(s, "valid", &r->eval_dataset, &s->valid_rows);
     } else if (!st && r->val_size > 0) {
         struct weft_split split;
         struct weft_split_settings how = { .valid = r->val_size, .seed = r->seed, .by = WEFT_SPLIT_ROW };
@@ -515,9 +525,31 @@ static void give_way(struct weft_cli *cli)
     if (!done) weft_warn(cli, "nice: the system did not lower the priority of this run");
 }
 
-enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, struct weft_train_result *result)
+/* ---- the record ---- */
+
+static void record_begin(struct stage *s)
 {
-    struct stage s = { .cli = cli, .recipe = recipe };
+    struct weft_buf yaml = { 0 };
+    weft_options_dump(weft_recipe_options, s->recipe, &yaml);
+    const struct weft_record_run run = { .project = s->project, .output_dir = s->recipe->output_dir,
+                                         .base = s->recipe->model_name_or_path, .base_sha256 = s->base_sha,
+                                         .parameters = weft_buf_view(&yaml), .data = s->data, .n_data = s->n_data };
+    if (!yaml.failed) s->run_id = weft_record_run_begin(s->cli, &run);
+    weft_buf_clear(&yaml);
+}
+
+static void record_end(struct stage *s, enum weft_status st, const struct weft_train_result *r)
+{
+    /* What was asked for wrongly is no run. */
+    if (!s->run_id && s->n_data && st != WEFT_OK && st != WEFT_ECANCEL && st != WEFT_EARG) record_begin(s);
+    weft_record_run_end(s->cli, s->run_id, st, s->recipe->output_dir, r->steps, r->steps ? r->last_loss : (double)NAN,
+                        r->steps ? r->last_valid_loss : (double)NAN);
+}
+
+enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, const char *project,
+                                  struct weft_train_result *result)
+{
+    struct stage s = { .cli = cli, .recipe = recipe, .project = project };
     struct weft_memory_plan plan = { 0 };
     if (recipe->nice) give_way(cli);
     enum weft_status st = load_words(&s);
@@ -559,12 +591,14 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
         print_plan(&s, &plan);
         print_advice(&s);
         fflush(stdout);
+        record_begin(&s);
         st = weft_train(&job, result, &cli->err);
     }
     if (!st) st = write_result(&s);
     if (!st) st = draw_curve(&s, true);
     else if (st == WEFT_ECANCEL && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
     if (!st) print_result(&s, result);
+    record_end(&s, st, result);
     weft_model_free(s.model);
     weft_model_free(s.reference);
     weft_tokenizer_free(s.tokenizer);
@@ -575,11 +609,13 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
 
 struct settings {
     struct weft_recipe recipe;          /* first: the rows' offsets are its own */
+    const char *project;
     struct weft_cli_common common;
 };
 /* Every setting of a recipe is a flag, too. */
 static const struct weft_option rows[] = {
 #include "train/recipe_rows.inc"
+    WEFT_RECORD_ROW(struct settings, project),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
@@ -685,7 +721,7 @@ static enum weft_status run(struct weft_cli *cli)
     st = read_recipe(cli, &set, &words);
     if (!st) st = weft_cli_compute(cli, &set.common);
     if (!st) st = write_recipe(cli, &set.recipe, true);
-    if (!st) st = weft_train_stage(cli, &set.recipe, &result);
+    if (!st) st = weft_train_stage(cli, &set.recipe, set.project, &result);
     if (!st) st = write_recipe(cli, &set.recipe, false);
     if (!st && cli->json) print_json(cli, &set.recipe, &result);
     return st;

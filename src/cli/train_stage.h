@@ -12,8 +12,9 @@
 #include "train/recipe.h"
 #include "train/trainer.h"
 
-/* weft_cli_compute must have been called.  `recipe` passed weft_recipe_check.  Errors are in cli->err. */
-WEFT_MUST_USE enum weft_status
-weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, struct weft_train_result *result);
+/* weft_cli_compute must have been called.  `recipe` passed weft_recipe_check.  Errors are in cli->err.  The run is
+ * recorded in the store (cli/record.h), in `project` where it is not NULL. */
+WEFT_MUST_USE enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, const char *project,
+                                                struct weft_train_result *result);
 
 #endif

@@ -3,6 +3,7 @@
  * commit, and its transaction is dropped. */
 #include "store/parts.h"
 
+#include "dataset/canon.h"
 #include "dataset/grow.h"
 
 #include <inttypes.h>
@@ -15,6 +16,7 @@ struct weft_store_writer {
     char name[512];
     uint64_t n_rows;
     struct weft_sha256 hash;
+    struct weft_dataset_hash content;
     struct weft_buf json;
     char newest[WEFT_SHA256_HEX];       /* hash of the newest version; "" for none */
 };
@@ -29,6 +31,7 @@ static enum weft_status fill(struct weft_arena *a, struct sqlite3_stmt *st, stru
     if (!status) status = weft_store_text(a, st, 3, &d->name, err);
     if (!status) status = weft_store_text(a, st, 7, &d->hash, err);
     if (!status) status = weft_store_text(a, st, 8, &d->recipe, err);
+    if (!status) status = weft_store_text(a, st, 9, &d->content, err);
     return status;
 }
 
@@ -40,6 +43,7 @@ void weft_store_dataset_drop(struct weft_store_writer *w)
     if (w->s->writing) weft_db_rollback(&w->s->db);
     w->s->writing = false;
     weft_sha256_clear(&w->hash);
+    weft_dataset_hash_clear(&w->content);
     weft_buf_clear(&w->json);
     free(w);
 }
@@ -96,6 +100,7 @@ enum weft_status weft_store_dataset_begin(struct weft_store *s, int64_t project_
     w->project_id = project_id;
     memcpy(w->name, name.s, weft_min_size(name.len, sizeof w->name - 1));       /* at most 100 characters */
     st = weft_sha256_init(&w->hash, err);
+    if (!st) st = weft_dataset_hash_init(&w->content, err);
     if (!st) st = begin(w, project_id, name, recipe, err);
     if (st) weft_store_dataset_drop(w);
     else *out = w;
@@ -126,17 +131,18 @@ enum weft_status weft_store_dataset_add(struct weft_store_writer *w, const struc
     weft_buf_char(&w->json, '\n');
     weft_sha256_add(&w->hash, w->json.s, w->json.len);
     w->n_rows++;
-    return WEFT_OK;
+    return weft_dataset_hash_add(&w->content, row, err);
 }
 
 enum weft_status weft_store_dataset_commit(struct weft_store_writer *w, struct weft_arena *a,
                                            struct weft_store_dataset *info, struct weft_err *err)
 {
-    char hash[WEFT_SHA256_HEX];
+    char hash[WEFT_SHA256_HEX], content[WEFT_SHA256_HEX];
     struct weft_store *s = w->s;
     struct sqlite3_stmt *st;
     enum weft_status status;
     weft_sha256_hex(&w->hash, hash);
+    weft_dataset_hash_finish(&w->content, content);
     if (!w->n_rows) {
         status = weft_fail(err, WEFT_EINPUT, "a dataset without rows is not kept");
         goto done;
@@ -153,6 +159,7 @@ enum weft_status weft_store_dataset_commit(struct weft_store_writer *w, struct w
     weft_db_bind_int(st, 1, w->id);
     weft_db_bind_int(st, 2, (int64_t)w->n_rows);
     weft_db_bind_str(st, 3, weft_str_c(hash));
+    weft_db_bind_str(st, 4, weft_str_c(content));
     status = weft_db_run(&s->db, st, err);
     if (!status) status = weft_db_commit(&s->db, err);
     if (!status) status = weft_store_dataset(s, a, w->project_id, weft_str_c(w->name), w->version, info, err);

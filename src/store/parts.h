@@ -14,7 +14,8 @@ enum weft_store_query {
     Q_CALL_PUT, Q_CALL_GET,
     Q_PATCH_ADD, Q_PATCHES,
     Q_FILE_PUT, Q_FILE_GET,
-    Q_RUN_BEGIN, Q_RUN_ID, Q_RUN_END, Q_RUNS, Q_RUN_REMOVE, Q_RUNNING, Q_RUN_INTERRUPT,
+    Q_RUN_PLACE, Q_RUN_NAMED, Q_RUN_MAKE, Q_RUN_START, Q_RUN_DATA_CLEAR, Q_RUN_DATA_ADD, Q_RUN_DATA,
+    Q_RUN_END, Q_RUNS, Q_RUN_REMOVE, Q_RUNNING, Q_RUN_INTERRUPT,
     N_QUERIES
 };
 
@@ -34,5 +35,7 @@ WEFT_MUST_USE enum weft_status weft_store_check_name(struct weft_str name, const
 WEFT_MUST_USE enum weft_status weft_store_text(struct weft_arena *a, struct sqlite3_stmt *st, int column,
                                                struct weft_str *out, struct weft_err *err);
 int64_t weft_store_now(void);
+/* Runs of programs that are gone (store/runs.c). */
+WEFT_MUST_USE enum weft_status weft_store_mark_interrupted(struct weft_store *s, struct weft_err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* The schema, opening, and everything but datasets (store/datasets.c).  One table for each kind of thing; rows of a
+/* The schema, opening, and everything but datasets (store/datasets.c) and runs (store/runs.c).  One table for each kind of thing; rows of a
  * dataset are JSON as they are exported, with the origin's parts that are looked for in columns of their own. */
 #include "store/parts.h"
 
@@ -7,12 +7,9 @@
 #include "base/option.h"
 #include "dataset/grow.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Steps are never changed once released: a new schema is one more step. */
 static const char *const steps[] = {
@@ -41,6 +38,21 @@ static const char *const steps[] = {
     "  name TEXT NOT NULL, dataset_hash TEXT NOT NULL, parameters TEXT NOT NULL, state TEXT NOT NULL,"
     "  result TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL,"
     "  UNIQUE(project, name)) STRICT;",
+
+    /* What a run was made of, and who runs it: a number of a process alone may belong to another one by now. */
+    "ALTER TABLE runs ADD COLUMN output_dir TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE runs ADD COLUMN base TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE runs ADD COLUMN base_sha256 TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE runs ADD COLUMN born INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runs ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runs ADD COLUMN loss REAL;"
+    "ALTER TABLE runs ADD COLUMN valid_loss REAL;"
+    "CREATE TABLE run_data(run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, idx INTEGER NOT NULL,"
+    "  part TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, content TEXT NOT NULL, n_rows INTEGER NOT NULL,"
+    "  PRIMARY KEY(run, idx)) STRICT;"
+    "ALTER TABLE datasets ADD COLUMN content TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX datasets_content ON datasets(content);",
 };
 
 static const struct weft_db_schema schema = {
@@ -52,7 +64,7 @@ static const struct weft_db_schema schema = {
 };
 
 #define DATASET_COLUMNS                                                                                              \
-    "d.id, d.project, p.name, d.name, d.version, d.created, d.n_rows, d.hash, d.recipe "                             \
+    "d.id, d.project, p.name, d.name, d.version, d.created, d.n_rows, d.hash, d.recipe, d.content "                             \
     "FROM datasets d JOIN projects p ON p.id = d.project "
 
 static const char *const queries[N_QUERIES] = {
@@ -70,12 +82,12 @@ static const char *const queries[N_QUERIES] = {
                          "ON CONFLICT(project, name) DO UPDATE SET last = last + 1 RETURNING last",
     [Q_DATASET_MAKE] = "INSERT INTO datasets(project, name, version, created, n_rows, hash, recipe) "
                        "VALUES(?1, ?2, ?3, ?4, 0, '', ?5)",
-    [Q_DATASET_FINISH] = "UPDATE datasets SET n_rows = ?2, hash = ?3 WHERE id = ?1",
+    [Q_DATASET_FINISH] = "UPDATE datasets SET n_rows = ?2, hash = ?3, content = ?4 WHERE id = ?1",
     [Q_ROW_ADD] = "INSERT INTO rows(dataset, idx, row_id, source, source_sha256, line, body) "
                   "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [Q_DATASET_GET] = "SELECT " DATASET_COLUMNS "WHERE d.project = ?1 AND d.name = ?2 AND (?3 = 0 OR d.version = ?3) "
                       "ORDER BY d.version DESC LIMIT 1",
-    [Q_DATASET_BY_HASH] = "SELECT " DATASET_COLUMNS "WHERE d.hash = ?1 ORDER BY d.id LIMIT 1",
+    [Q_DATASET_BY_HASH] = "SELECT " DATASET_COLUMNS "WHERE d.hash = ?1 OR d.content = ?1 ORDER BY d.id LIMIT 1",
     [Q_DATASETS] = "SELECT " DATASET_COLUMNS "WHERE ?1 = 0 OR d.project = ?1 ORDER BY p.name, d.name, d.version",
     [Q_DATASET_NAMES] = "SELECT DISTINCT name FROM datasets WHERE project = ?1 ORDER BY name LIMIT 1000",
     [Q_ROWS] = "SELECT body FROM rows WHERE dataset = ?1 ORDER BY idx",
@@ -92,16 +104,25 @@ static const char *const queries[N_QUERIES] = {
     [Q_PATCHES] = "SELECT line FROM patches WHERE project = ?1 AND dataset = ?2 ORDER BY id",
     [Q_FILE_PUT] = "INSERT OR REPLACE INTO files(sha256, name, bytes, url, created) VALUES(?1, ?2, ?3, ?4, ?5)",
     [Q_FILE_GET] = "SELECT sha256, name, bytes, url FROM files WHERE sha256 = ?1",
-    [Q_RUN_BEGIN] = "INSERT INTO runs(project, name, dataset_hash, parameters, state, result, pid, started, ended) "
-                    "VALUES(?1, ?2, ?3, ?4, 'running', '', ?5, ?6, 0) ON CONFLICT(project, name) DO UPDATE SET "
-                    "dataset_hash = ?3, parameters = ?4, state = 'running', result = '', pid = ?5, started = ?6, ended = 0",
-    [Q_RUN_ID] = "SELECT id FROM runs WHERE project = ?1 AND name = ?2",
-    [Q_RUN_END] = "UPDATE runs SET state = ?2, result = ?3, ended = ?4 WHERE id = ?1",
-    [Q_RUNS] = "SELECT r.id, p.name, r.name, r.dataset_hash, r.parameters, r.state, r.result, r.started, r.ended "
+    [Q_RUN_PLACE] = "SELECT id, name FROM runs WHERE project = ?1 AND output_dir = ?2",
+    [Q_RUN_NAMED] = "SELECT id, output_dir FROM runs WHERE project = ?1 AND name = ?2",
+    [Q_RUN_MAKE] = "INSERT INTO runs(project, name, dataset_hash, parameters, state, result, pid, started, ended) "
+                   "VALUES(?1, ?2, '', '', 'running', '', 0, 0, 0)",
+    [Q_RUN_START] = "UPDATE runs SET dataset_hash = ?2, parameters = ?3, state = 'running', result = '', pid = ?4, "
+                    "started = ?5, ended = 0, output_dir = ?6, base = ?7, base_sha256 = ?8, host = ?9, born = ?10, "
+                    "steps = 0, loss = NULL, valid_loss = NULL WHERE id = ?1",
+    [Q_RUN_DATA_CLEAR] = "DELETE FROM run_data WHERE run = ?1",
+    [Q_RUN_DATA_ADD] = "INSERT INTO run_data(run, idx, part, path, sha256, content, n_rows) "
+                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [Q_RUN_DATA] = "SELECT part, path, sha256, content, n_rows FROM run_data WHERE run = ?1 ORDER BY idx",
+    [Q_RUN_END] = "UPDATE runs SET state = ?2, result = ?3, ended = ?4, steps = ?5, loss = ?6, valid_loss = ?7 "
+                  "WHERE id = ?1",
+    [Q_RUNS] = "SELECT r.id, p.name, r.name, r.dataset_hash, r.parameters, r.state, r.result, r.output_dir, r.base, "
+               "r.base_sha256, r.started, r.ended, r.steps, r.loss, r.valid_loss "
                "FROM runs r JOIN projects p ON p.id = r.project WHERE ?1 = 0 OR r.project = ?1 "
                "ORDER BY r.started DESC, r.id DESC",
     [Q_RUN_REMOVE] = "DELETE FROM runs WHERE project = ?1 AND name = ?2",
-    [Q_RUNNING] = "SELECT id, pid FROM runs WHERE state = 'running'",
+    [Q_RUNNING] = "SELECT id, pid, host, born FROM runs WHERE state = 'running'",
     [Q_RUN_INTERRUPT] = "UPDATE runs SET state = 'interrupted', ended = ?2 WHERE id = ?1 AND state = 'running'",
 };
 
@@ -142,32 +163,6 @@ enum weft_status weft_store_check_name(struct weft_str name, const char *what, s
 
 /* ---- opening ---- */
 
-/* Runs of programs that are gone.  Another program that got the same number since hides one until it ends, too. */
-static enum weft_status mark_interrupted(struct weft_store *s, struct weft_err *err)
-{
-    struct weft_buf dead = { 0 };
-    struct sqlite3_stmt *st;
-    bool row = true;
-    enum weft_status status = weft_store_use(s, Q_RUNNING, &st, err);
-    while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row) {
-        int64_t id = weft_db_int(st, 0);
-        if (kill((pid_t)weft_db_int(st, 1), 0) != 0 && errno == ESRCH) weft_buf_add(&dead, &id, sizeof id);
-    }
-    if (!status) status = weft_buf_check(&dead, "the runs", err);
-    for (size_t i = 0; i < dead.len / sizeof(int64_t) && !status; i++) {
-        int64_t id;
-        memcpy(&id, dead.s + i * sizeof id, sizeof id);
-        status = weft_store_use(s, Q_RUN_INTERRUPT, &st, err);
-        if (status) break;
-        weft_db_bind_int(st, 1, id);
-        weft_db_bind_int(st, 2, weft_store_now());
-        status = weft_db_run(&s->db, st, err);
-        s->interrupted++;
-    }
-    weft_buf_clear(&dead);
-    return status;
-}
-
 enum weft_status weft_store_open(struct weft_store **out, const char *path, struct weft_err *err)
 {
     const char *slash = strrchr(path, '/');
@@ -181,7 +176,7 @@ enum weft_status weft_store_open(struct weft_store **out, const char *path, stru
         free(folder);
     }
     if (!st) st = weft_db_open(&s->db, path, &schema, err);
-    if (!st) st = mark_interrupted(s, err);
+    if (!st) st = weft_store_mark_interrupted(s, err);
     if (st) weft_store_close(s);
     else *out = s;
     return st;
@@ -456,85 +451,5 @@ enum weft_status weft_store_file_get(struct weft_store *s, struct weft_arena *a,
     if (!status) status = weft_store_text(a, st, 1, &f->name, err);
     if (!status) status = weft_store_text(a, st, 3, &f->url, err);
     weft_db_reset(st);
-    return status;
-}
-
-/* ---- runs ---- */
-
-enum weft_status weft_store_run_begin(struct weft_store *s, int64_t project_id, struct weft_str name,
-                                      struct weft_str dataset_hash, struct weft_str parameters, int64_t *id,
-                                      struct weft_err *err)
-{
-    struct sqlite3_stmt *st;
-    bool row = false;
-    enum weft_status status = weft_store_check_name(name, "run", err);
-    if (!status) status = weft_store_use(s, Q_RUN_BEGIN, &st, err);
-    if (status) return status;
-    weft_db_bind_int(st, 1, project_id);
-    weft_db_bind_str(st, 2, name);
-    weft_db_bind_str(st, 3, dataset_hash.s ? dataset_hash : WEFT_STR(""));
-    weft_db_bind_str(st, 4, parameters.s ? parameters : WEFT_STR("{}"));
-    weft_db_bind_int(st, 5, (int64_t)getpid());
-    weft_db_bind_int(st, 6, weft_store_now());
-    status = weft_db_run(&s->db, st, err);
-    if (!status) status = weft_store_use(s, Q_RUN_ID, &st, err);
-    if (status) return status;
-    weft_db_bind_int(st, 1, project_id);
-    weft_db_bind_str(st, 2, name);
-    status = weft_db_step(&s->db, st, &row, err);
-    if (row) *id = weft_db_int(st, 0);
-    weft_db_reset(st);
-    return status;
-}
-
-enum weft_status weft_store_run_end(struct weft_store *s, int64_t id, const char *state, struct weft_str result,
-                                    struct weft_err *err)
-{
-    struct sqlite3_stmt *st;
-    enum weft_status status = weft_store_use(s, Q_RUN_END, &st, err);
-    if (status) return status;
-    weft_db_bind_int(st, 1, id);
-    weft_db_bind_str(st, 2, weft_str_c(state));
-    weft_db_bind_str(st, 3, result.s ? result : WEFT_STR(""));
-    weft_db_bind_int(st, 4, weft_store_now());
-    return weft_db_run(&s->db, st, err);
-}
-
-enum weft_status weft_store_runs(struct weft_store *s, struct weft_arena *a, int64_t project_id,
-                                 struct weft_store_run **list, size_t *n, struct weft_err *err)
-{
-    struct weft_store_run *items = NULL;
-    struct sqlite3_stmt *st;
-    size_t count = 0, cap = 0;
-    bool row = true;
-    enum weft_status status = weft_store_use(s, Q_RUNS, &st, err);
-    if (!status) weft_db_bind_int(st, 1, project_id);
-    while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row) {
-        if (!WEFT_GROW(a, items, count, cap)) return weft_fail_nomem(err, count * sizeof *items, "the runs");
-        struct weft_store_run *r = &items[count++];
-        *r = (struct weft_store_run){ .id = weft_db_int(st, 0), .started = weft_db_int(st, 7),
-                                      .ended = weft_db_int(st, 8) };
-        struct weft_str *const texts[] = { &r->project, &r->name, &r->dataset_hash, &r->parameters,
-                                           &r->state, &r->result };
-        for (int i = 0; i < (int)WEFT_COUNT(texts) && !status; i++)
-            status = weft_store_text(a, st, 1 + i, texts[i], err);
-    }
-    *list = items;
-    *n = count;
-    return status;
-}
-
-enum weft_status weft_store_run_remove(struct weft_store *s, int64_t project_id, struct weft_str name,
-                                       struct weft_err *err)
-{
-    char shown[200];
-    struct sqlite3_stmt *st;
-    enum weft_status status = weft_store_use(s, Q_RUN_REMOVE, &st, err);
-    if (status) return status;
-    weft_db_bind_int(st, 1, project_id);
-    weft_db_bind_str(st, 2, name);
-    status = weft_db_run(&s->db, st, err);
-    if (!status && !weft_db_changes(&s->db))
-        return weft_fail(err, WEFT_EARG, "no run \"%s\" in this project", weft_escape(shown, sizeof shown, name));
     return status;
 }

@@ -67,6 +67,7 @@ struct weft_store_dataset {
     int64_t created;
     uint64_t n_rows;
     struct weft_str hash;           /* SHA-256, 64 hex digits */
+    struct weft_str content;        /* of what the rows say (dataset/canon.h); "" of versions kept by an older weft */
     struct weft_str recipe;         /* how it was built; "" where nobody said */
     bool unchanged;                 /* of a commit: the newest version has these rows already, none was made */
 };
@@ -89,7 +90,7 @@ void weft_store_dataset_drop(struct weft_store_writer *w);      /* gives up; acc
 WEFT_MUST_USE enum weft_status weft_store_dataset(struct weft_store *s, struct weft_arena *a, int64_t project_id,
                                                   struct weft_str name, int64_t version,
                                                   struct weft_store_dataset *info, struct weft_err *err);
-/* The version with this content, of any project: *found is false where there is none. */
+/* The version with this hash of its file or of its content, of any project: *found is false where there is none. */
 WEFT_MUST_USE enum weft_status weft_store_dataset_by_hash(struct weft_store *s, struct weft_arena *a,
                                                           struct weft_str hash, struct weft_store_dataset *info,
                                                           bool *found, struct weft_err *err);
@@ -152,22 +153,42 @@ WEFT_MUST_USE enum weft_status weft_store_file_get(struct weft_store *s, struct 
 
 /* ---- runs ---- */
 
+/* A file that a run reads. */
+struct weft_store_run_data {
+    struct weft_str part;           /* "train", "valid" */
+    struct weft_str path;           /* absolute */
+    struct weft_str sha256;         /* of the file */
+    struct weft_str content;        /* dataset hash of its rows (dataset/canon.h), whatever their format */
+    uint64_t n_rows;
+};
+
 struct weft_store_run {
     int64_t id;
     struct weft_str project, name;
-    struct weft_str dataset_hash;   /* of the training file; "" unknown */
-    struct weft_str parameters;     /* JSON: every setting */
-    struct weft_str state;          /* "running", "done", "failed", "interrupted" */
+    struct weft_str output_dir;     /* absolute */
+    struct weft_str base;           /* the word for the base model */
+    struct weft_str base_sha256;    /* its fingerprint */
+    struct weft_str dataset_hash;   /* content of the first training file; "" unknown */
+    struct weft_str parameters;     /* every setting, as the user's recipe says them */
+    struct weft_str state;          /* "running", "done", "cancelled", "failed", "interrupted" */
     struct weft_str result;         /* folder of the model, or why it failed; "" */
     int64_t started, ended;         /* ended 0: not yet */
+    uint64_t steps;
+    double loss, valid_loss;        /* of the last step; NaN: not measured */
 };
-/* A run begins, in this process: should it die, the next open marks the run "interrupted".  The same name again begins
- * it anew. */
-WEFT_MUST_USE enum weft_status weft_store_run_begin(struct weft_store *s, int64_t project_id, struct weft_str name,
-                                                    struct weft_str dataset_hash, struct weft_str parameters,
-                                                    int64_t *id, struct weft_err *err);
-WEFT_MUST_USE enum weft_status weft_store_run_end(struct weft_store *s, int64_t id, const char *state,
-                                                  struct weft_str result, struct weft_err *err);
+/* A run begins, in this process: should it die, the next open marks the run "interrupted".  Of *run the name, folder,
+ * base, dataset_hash and parameters are read, and where the name belongs to a run in another folder, "name-2" is taken
+ * ("-3" ...).  The same folder again begins its run anew. */
+WEFT_MUST_USE enum weft_status weft_store_run_begin(struct weft_store *s, int64_t project_id,
+                                                    const struct weft_store_run *run,
+                                                    const struct weft_store_run_data *data, size_t n_data, int64_t *id,
+                                                    struct weft_err *err);
+/* Of *run state, result, steps and losses are read. */
+WEFT_MUST_USE enum weft_status weft_store_run_end(struct weft_store *s, int64_t id, const struct weft_store_run *run,
+                                                  struct weft_err *err);
+/* In the order in which they were read. */
+WEFT_MUST_USE enum weft_status weft_store_run_data(struct weft_store *s, struct weft_arena *a, int64_t id,
+                                                   struct weft_store_run_data **list, size_t *n, struct weft_err *err);
 /* Newest first; project_id 0: of all projects. */
 WEFT_MUST_USE enum weft_status weft_store_runs(struct weft_store *s, struct weft_arena *a, int64_t project_id,
                                                struct weft_store_run **list, size_t *n, struct weft_err *err);

@@ -2,6 +2,7 @@
 # weft data ask and weft data augment: rules without a model, prompts, a service of ours, and what goes wrong.
 weft=$1
 work=$(mktemp -d) || exit 1
+export WEFT_HOME="$work/home"
 mock=
 trap '[ -z "$mock" ] || kill "$mock" 2>/dev/null; rm -rf "$work"' EXIT
 failed=0

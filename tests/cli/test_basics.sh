@@ -4,6 +4,7 @@ set -eu
 weft=$1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+export WEFT_HOME="$dir/home"
 unset WEFT_LANG LC_ALL LC_MESSAGES LANG || true
 
 fail() { echo "FAIL: $*" >&2; exit 1; }

@@ -3,6 +3,7 @@
 weft=$1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+export WEFT_HOME="$work/home"
 failed=0
 LANG=C; export LANG
 unset LC_ALL LC_MESSAGES WEFT_LANG EDITOR VISUAL

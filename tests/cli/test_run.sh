@@ -5,6 +5,7 @@ set -eu
 weft=$1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+export WEFT_HOME="$dir/home"
 export LC_ALL=C
 fail() { echo "FAIL: $*" >&2; exit 1; }
 

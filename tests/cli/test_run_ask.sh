@@ -4,6 +4,7 @@
 set -eu
 weft=$1
 dir=$(mktemp -d)
+export WEFT_HOME="$dir/home"
 mock=
 trap '[ -z "$mock" ] || kill "$mock" 2>/dev/null; rm -rf "$dir"' EXIT
 export LC_ALL=C

@@ -4,7 +4,9 @@
 
 #include "store/store.h"
 
+#include <math.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 
 struct fixture {
@@ -229,16 +231,25 @@ static void test_a_run_names_its_dataset_and_a_dead_one_is_interrupted(void **st
     int64_t id;
     size_t n;
     bool found;
-    check_ok(weft_store_run_begin(f->store, f->project, WEFT_STR("first"), d.hash, WEFT_STR("{\"lora_rank\":8}"), &id, &f->err),
-             &f->err);
-    check_ok(weft_store_run_end(f->store, id, "done", WEFT_STR("runs/first/adapter"), &f->err), &f->err);
+    const struct weft_store_run_data data[] = {
+        { WEFT_STR("train"), WEFT_STR("/d/pairs.json"), WEFT_STR("ff"), d.content, 2 },
+        { WEFT_STR("valid"), WEFT_STR("/d/valid.json"), WEFT_STR("ee"), WEFT_STR("cc"), 1 },
+    };
+    struct weft_store_run run = { .name = WEFT_STR("first"), .output_dir = WEFT_STR("/runs/first"), .dataset_hash = d.content,
+                                  .base = WEFT_STR("tiny"), .base_sha256 = WEFT_STR("ba5e"),
+                                  .parameters = WEFT_STR("lora_rank: 8\n"), .state = WEFT_STR("done"),
+                                  .result = WEFT_STR("runs/first/adapter"), .steps = 7, .loss = 2.5, .valid_loss = (double)NAN };
+    check_ok(weft_store_run_begin(f->store, f->project, &run, data, 2, &id, &f->err), &f->err);
+    check_ok(weft_store_run_end(f->store, id, &run, &f->err), &f->err);
     weft_store_close(f->store);
     f->store = NULL;
     pid_t pid = fork();
     if (pid == 0) {                     /* begins a run and dies in it */
         struct weft_store *s;
         if (weft_store_open(&s, f->path, NULL)) _exit(1);
-        if (weft_store_run_begin(s, f->project, WEFT_STR("second"), d.hash, WEFT_STR("{}"), &id, NULL)) _exit(1);
+        run.name = WEFT_STR("second");
+        run.output_dir = WEFT_STR("/runs/second");
+        if (weft_store_run_begin(s, f->project, &run, data, 1, &id, NULL)) _exit(1);
         kill(getpid(), SIGKILL);
     }
     int how;
@@ -252,12 +263,69 @@ static void test_a_run_names_its_dataset_and_a_dead_one_is_interrupted(void **st
     for (size_t i = 0; i < n; i++)
         check_str(runs[i].state, weft_str_is(runs[i].name, "second") ? "interrupted" : "done");
     size_t first = weft_str_is(runs[0].name, "first") ? 0 : 1;
-    check_str(runs[first].parameters, "{\"lora_rank\":8}");
+    check_str(runs[first].parameters, "lora_rank: 8\n");
     check_str(runs[first].result, "runs/first/adapter");
+    check_str(runs[first].base_sha256, "ba5e");
+    assert_int_equal(runs[first].steps, 7);
+    assert_true(runs[first].loss == 2.5 && isnan(runs[first].valid_loss) && isnan(runs[!first].loss));
+    struct weft_store_run_data *read;
+    check_ok(weft_store_run_data(f->store, &f->arena, id, &read, &n, &f->err), &f->err);
+    assert_int_equal(n, 2);
+    check_str(read[0].path, "/d/pairs.json");
+    check_str(read[1].part, "valid");
+    check_str(read[1].content, "cc");
     check_ok(weft_store_dataset_by_hash(f->store, &f->arena, runs[first].dataset_hash, &of, &found, &f->err), &f->err);
     assert_true(found && of.version == 1);
     check_ok(weft_store_run_remove(f->store, f->project, WEFT_STR("second"), &f->err), &f->err);
     check_refuses(weft_store_run_remove(f->store, f->project, WEFT_STR("second"), &f->err), &f->err, WEFT_EARG, "", "no run");
+}
+
+static void test_runs_in_two_folders_of_one_name_are_two(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_store_run run = { .name = WEFT_STR("mine"), .output_dir = WEFT_STR("/a/mine"), .state = WEFT_STR("failed"),
+                                  .result = WEFT_STR("no space") }, *runs;
+    int64_t a, b, again;
+    size_t n;
+    check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &a, &f->err), &f->err);
+    check_ok(weft_store_run_end(f->store, a, &run, &f->err), &f->err);
+    run.output_dir = WEFT_STR("/b/mine");
+    check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &b, &f->err), &f->err);
+    run.output_dir = WEFT_STR("/a/mine");
+    check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &again, &f->err), &f->err);
+    assert_true(a == again && a != b);
+    /* This process lives: its runs are running, also for another that looks. */
+    reopen(f);
+    check_ok(weft_store_runs(f->store, &f->arena, 0, &runs, &n, &f->err), &f->err);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++) {
+        check_str(runs[i].state, "running");
+        check_str(runs[i].result, "");
+        check_str(runs[i].name, runs[i].id == a ? "mine" : "mine-2");
+    }
+}
+
+/* The number of a process that is gone was given to another: told by when it was born.  A run on another machine is
+ * left alone. */
+static void test_a_number_given_again_is_not_the_run(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_store_run run = { .name = WEFT_STR("old"), .output_dir = WEFT_STR("/old") }, *runs;
+    struct sqlite3 *sql;
+    int64_t id;
+    size_t n;
+    check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &id, &f->err), &f->err);
+    run.name = run.output_dir = WEFT_STR("far");
+    check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &id, &f->err), &f->err);
+    assert_int_equal(sqlite3_open(f->path, &sql), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql, "UPDATE runs SET born = born - 1 WHERE name = 'old';"
+                                  "UPDATE runs SET host = 'elsewhere', pid = 2147483646 WHERE name = 'far'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(sql);
+    reopen(f);
+    check_ok(weft_store_runs(f->store, &f->arena, 0, &runs, &n, &f->err), &f->err);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++) check_str(runs[i].state, weft_str_is(runs[i].name, "old") ? "interrupted" : "running");
 }
 
 static void test_a_project_goes_with_all_it_has(void **state)
@@ -343,6 +411,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_prompts_have_versions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_calls_patches_and_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_run_names_its_dataset_and_a_dead_one_is_interrupted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_runs_in_two_folders_of_one_name_are_two, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_number_given_again_is_not_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_project_goes_with_all_it_has, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kills_while_a_dataset_is_written, setup, teardown),
     };

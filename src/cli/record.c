@@ -1,0 +1,114 @@
+#include "cli/record.h"
+
+#include "base/file.h"
+
+#include <stdlib.h>
+
+/* cli->err belongs to the verb: whatever fails here is said and forgotten. */
+static bool failed(struct weft_cli *cli, enum weft_status st, const struct weft_err *before)
+{
+    if (st) weft_warn(cli, "this is not recorded in the store: %s", cli->err.msg);
+    cli->err = *before;
+    return st != WEFT_OK;
+}
+
+/* ---- which project ---- */
+
+/* The project that holds the first of these contents, else "default"; made where it is new. */
+static enum weft_status find_project(struct weft_cli *cli, struct weft_store *store, const char *said,
+                                     const struct weft_str *contents, size_t n, int64_t *id)
+{
+    struct weft_store_dataset d;
+    bool found = false;
+    enum weft_status st = WEFT_OK;
+    if (said) return weft_store_project(store, weft_str_c(said), true, id, &cli->err);
+    for (size_t i = 0; i < n && !st && !found; i++)
+        if (contents[i].len) st = weft_store_dataset_by_hash(store, &cli->arena, contents[i], &d, &found, &cli->err);
+    if (st) return st;
+    if (found) {
+        *id = d.project_id;
+        return WEFT_OK;
+    }
+    return weft_store_project(store, WEFT_STR("default"), true, id, &cli->err);
+}
+
+/* ---- runs ---- */
+
+/* The last part of a folder's path as a name of the store: what may not stand in one becomes '-'. */
+static struct weft_str name_of(struct weft_arena *a, const char *path)
+{
+    enum { NAME_BYTES = 90 };
+    struct weft_str p = weft_str_c(path);
+    while (p.len && p.s[p.len - 1] == '/') p.len--;
+    for (size_t i = p.len; i-- > 0;)
+        if (p.s[i] == '/') {
+            p = weft_str_skip(p, i + 1);
+            break;
+        }
+    struct weft_str name = weft_str_dup(a, p);
+    if (!name.s) return name;
+    if (weft_utf8_check(name) != name.len) return WEFT_STR("run");
+    while (name.len > NAME_BYTES) name.len = weft_utf8_offset(name, weft_utf8_chars(name) - 1);
+    char *c = (char *)name.s;       /* our own copy */
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)c[i] <= 0x20 || c[i] == 0x7F || strchr("/@:", c[i]) || (!i && strchr("-.", c[i]))) c[i] = '-';
+    while (name.len && name.s[0] == '-') name = weft_str_skip(name, 1);
+    return name.len ? name : WEFT_STR("run");
+}
+
+static const char *absolute(struct weft_arena *a, const char *path)
+{
+    char *whole = realpath(path, NULL);
+    const char *kept = whole ? weft_arena_strndup(a, whole, strlen(whole)) : NULL;
+    free(whole);
+    return kept ? kept : path;
+}
+
+int64_t weft_record_run_begin(struct weft_cli *cli, const struct weft_record_run *run)
+{
+    const struct weft_err before = cli->err;
+    struct weft_store *store = NULL;
+    struct weft_store_run_data *data = WEFT_NEWS(&cli->arena, struct weft_store_run_data, run->n_data + 1);
+    struct weft_str *contents = WEFT_NEWS(&cli->arena, struct weft_str, run->n_data + 1);
+    int64_t project = 0, id = 0;
+    cli->err.msg[0] = '\0';
+    enum weft_status st =
+        data && contents ? weft_cli_store(cli, &store) : weft_fail_nomem(&cli->err, run->n_data * sizeof *data, "the store");
+    for (size_t i = 0; !st && i < run->n_data; i++) {
+        data[i] = run->data[i];
+        data[i].path = weft_str_c(absolute(&cli->arena, run->data[i].path.s));
+        contents[i] = data[i].content;
+    }
+    if (!st) st = find_project(cli, store, run->project, contents, run->n_data, &project);
+    if (!st) {
+        struct weft_store_run r = { .name = name_of(&cli->arena, run->output_dir),
+                                    .output_dir = weft_str_c(absolute(&cli->arena, run->output_dir)),
+                                    .base = weft_str_c(run->base),
+                                    .base_sha256 = weft_str_c(run->base_sha256),
+                                    .parameters = run->parameters };
+        if (run->n_data) r.dataset_hash = data[0].content;
+        st = weft_store_run_begin(store, project, &r, data, run->n_data, &id, &cli->err);
+    }
+    weft_store_close(store);
+    return failed(cli, st, &before) ? 0 : id;
+}
+
+void weft_record_run_end(struct weft_cli *cli, int64_t id, enum weft_status st, const char *result, uint64_t steps,
+                         double loss, double valid_loss)
+{
+    const struct weft_err before = cli->err;
+    struct weft_store *store = NULL;
+    struct weft_store_run r = { .state = st == WEFT_OK        ? WEFT_STR("done")
+                                         : st == WEFT_ECANCEL ? WEFT_STR("cancelled")
+                                                              : WEFT_STR("failed"),
+                                .result = weft_str_c(st ? before.msg : absolute(&cli->arena, result)),
+                                .steps = steps,
+                                .loss = loss,
+                                .valid_loss = valid_loss };
+    if (!id) return;
+    cli->err.msg[0] = '\0';
+    enum weft_status end = weft_cli_store(cli, &store);
+    if (!end) end = weft_store_run_end(store, id, &r, &cli->err);
+    weft_store_close(store);
+    (void)failed(cli, end, &before);
+}
