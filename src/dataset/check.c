@@ -1,7 +1,11 @@
+/* The check is filled row by row and never holds one: of each it keeps two hashes and where it is, lengths are counted
+ * as they come, and texts that are tallied stay where they are or are copied once.  Rows that are alike are found at
+ * the end: the hashes are 128 bits, so that equal ones are equal rows, and are brought together by their bytes. */
 #include "dataset/check.h"
 
 #include "base/hash.h"
 #include "base/lang.h"
+#include "dataset/lengths.h"
 #include "dataset/row_text.h"
 #include "dataset/tally.h"
 
@@ -9,14 +13,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum { SHORT_ANSWER = 2, LISTED = 20, REASONS = 8 /* at least the calls of say in judge */ };
 
 /* ---- what a row says ---- */
 
-uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, bool prompt_only)
+struct weft_row_hashes weft_row_hash_both(struct weft_arena *scratch, const struct weft_row *row)
 {
     struct weft_arena_mark mark = weft_arena_mark(scratch);
+    struct weft_row_hashes out;
     struct weft_str answer;
     size_t n = weft_row_answer(row, &answer);
     uint64_t h = 0;
@@ -24,56 +32,18 @@ uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, b
         struct weft_str text = weft_normalise(scratch, row->turns[i].text);
         h = weft_xxh3(text.s, text.len, h * 31 + (uint64_t)row->turns[i].role + 1);
     }
-    if (!prompt_only || !n) {
-        struct weft_str text = weft_normalise(scratch, row->text.s ? row->text : answer);
-        h = weft_xxh3(text.s, text.len, h * 31 + 101);
-    }
+    struct weft_str text = weft_normalise(scratch, row->text.s ? row->text : answer);
+    out.prompt = h;
+    out.both = weft_xxh3(text.s, text.len, h * 31 + 101);
+    if (!n) out.prompt = out.both;
     weft_arena_release(scratch, mark);
-    return h;
+    return out;
 }
 
-/* ---- lengths ---- */
-
-static int by_length(const void *x, const void *y)
+uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, bool prompt_only)
 {
-    const uint32_t *a = x, *b = y;
-    return (*a > *b) - (*a < *b);
-}
-
-/* The nearest-rank percentile: the smallest value with at least p hundredths of the values at or below it. */
-static uint64_t percentile(const uint32_t *sorted, size_t n, unsigned p)
-{
-    return sorted[(n * p + 99) / 100 - 1];
-}
-
-uint64_t weft_length_bin(size_t bin)
-{
-    static const unsigned char steps[3] = { 1, 2, 5 };
-    uint64_t first = 1;
-    if (!bin) return 0;
-    for (size_t i = 3; i <= bin - 1; i += 3) first *= 10;
-    return first * steps[(bin - 1) % 3];
-}
-
-void weft_lengths_of(uint32_t *len, size_t n, struct weft_lengths *out)
-{
-    size_t bin = 0;
-    if (!n) return;
-    qsort(len, n, sizeof *len, by_length);
-    for (size_t i = 0; i < n; i++) {
-        out->total += len[i];
-        while (bin + 1 < WEFT_LENGTH_BINS && len[i] >= weft_length_bin(bin + 1)) bin++;
-        out->bins[bin]++;
-    }
-    out->n = n;
-    out->min = len[0];
-    out->p5 = percentile(len, n, 5);
-    out->p50 = percentile(len, n, 50);
-    out->p90 = percentile(len, n, 90);
-    out->p95 = percentile(len, n, 95);
-    out->p99 = percentile(len, n, 99);
-    out->max = len[n - 1];
-    out->mean = (double)out->total / (double)n;
+    struct weft_row_hashes h = weft_row_hash_both(scratch, row);
+    return prompt_only ? h.prompt : h.both;
 }
 
 static uint32_t chars(struct weft_str s)
@@ -84,6 +54,21 @@ static uint32_t chars(struct weft_str s)
 
 /* ---- text that looks like a control token ---- */
 
+/* Offset of the next '<' or '[' at or after `at`, or s.len. */
+static size_t next_bracket(struct weft_str s, size_t at)
+{
+#if defined(__SSE2__)
+    const __m128i angle = _mm_set1_epi8('<'), square = _mm_set1_epi8('[');
+    for (; at + 16 <= s.len; at += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.s + at));
+        int hit = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, angle), _mm_cmpeq_epi8(v, square)));
+        if (hit) return at + (size_t)__builtin_ctz((unsigned)hit);
+    }
+#endif
+    while (at < s.len && s.s[at] != '<' && s.s[at] != '[') at++;
+    return weft_min_size(at, s.len);
+}
+
 /* "<|im_end|>", "</s>", "[INST]" ...: DS7 says that it is plain text; here it is only pointed out. */
 static struct weft_str next_lookalike(struct weft_str s, size_t *from)
 {
@@ -91,8 +76,7 @@ static struct weft_str next_lookalike(struct weft_str s, size_t *from)
         "<s>",   "</s>",    "[INST]",   "[/INST]",     "<pad>",        "<unk>",           "<eos>",
         "<bos>", "<think>", "</think>", "<tool_call>", "</tool_call>", "<start_of_turn>", "<end_of_turn>"
     };
-    for (size_t i = *from; i < s.len; i++) {
-        if (s.s[i] != '<' && s.s[i] != '[') continue;
+    for (size_t i = next_bracket(s, *from); i < s.len; i = next_bracket(s, i + 1)) {
         struct weft_str rest = weft_str_skip(s, i);
         if (weft_str_starts(rest, WEFT_STR("<|"))) {
             size_t end = weft_str_find(weft_str_sub(rest, 0, 64), WEFT_STR("|>"), 2);
@@ -113,46 +97,98 @@ static struct weft_str next_lookalike(struct weft_str s, size_t *from)
 
 /* ---- counting ---- */
 
-struct counter {
-    struct weft_arena *arena, scratch;
-    struct weft_check *out;
-    struct weft_check_settings s;
-    struct weft_tally speakers, systems, lookalikes, flags;
-    uint32_t *prompt_len, *answer_len, *row_len;
-    size_t n_prompts, n_answers;
-    uint64_t (*hash)[2];                /* [rows] prompt, prompt and answer */
+/* A row, once it has been counted. */
+struct keyed {
+    uint64_t prompt, both;      /* hashes of its prompt, and of its prompt and answer */
+    uint64_t order, place;      /* the caller's */
 };
 
-static bool count_lookalikes(struct counter *c, struct weft_str s, size_t row)
+struct weft_checker {
+    struct weft_arena arena, scratch;   /* tallies; normalised texts of one row */
+    struct weft_check_settings s;
+    struct weft_check figures;          /* only what is counted */
+    struct weft_tally speakers, systems, lookalikes, flags;
+    struct weft_length_counts prompt, answer, row;
+    struct weft_buf keys;               /* struct keyed */
+};
+
+enum weft_status weft_checker_new(struct weft_checker **out, const struct weft_check_settings *s,
+                                  struct weft_err *err)
+{
+    struct weft_checker *c = calloc(1, sizeof *c);
+    *out = c;
+    if (!c) return weft_fail_nomem(err, sizeof *c, "the check");
+    if (s) c->s = *s;
+    if (!c->s.short_answer_chars) c->s.short_answer_chars = SHORT_ANSWER;
+    c->speakers.arena = c->systems.arena = c->lookalikes.arena = c->flags.arena = &c->arena;
+    return WEFT_OK;
+}
+
+void weft_checker_free(struct weft_checker *c)
+{
+    if (!c) return;
+    weft_arena_clear(&c->arena);
+    weft_arena_clear(&c->scratch);
+    weft_length_counts_clear(&c->prompt);
+    weft_length_counts_clear(&c->answer);
+    weft_length_counts_clear(&c->row);
+    weft_buf_clear(&c->keys);
+    free(c);
+}
+
+/* One row on its way in. */
+struct adding {
+    struct weft_checker *c;
+    uint64_t order;
+    const struct weft_str *lasting;
+};
+
+/* Counts a text; the first of its kind is kept. */
+static bool tally(const struct adding *x, struct weft_tally *t, struct weft_str text)
+{
+    size_t before = t->n;
+    struct weft_tally_item *item = weft_tally_add(t, text, x->order);
+    if (!item) return false;
+    if (x->order < item->first) item->first = x->order;
+    if (t->n == before || !x->lasting) return true;
+    uintptr_t p = (uintptr_t)text.s, from = (uintptr_t)x->lasting->s;
+    if (p >= from && p - from < x->lasting->len) return true;
+    item->text = weft_str_dup(&x->c->arena, text);
+    return item->text.s != NULL;
+}
+
+static bool count_lookalikes(const struct adding *x, struct weft_str s)
 {
     for (size_t at = 0; at < s.len;) {
         struct weft_str hit = next_lookalike(s, &at);
-        if (hit.s && !weft_tally_add(&c->lookalikes, hit, row)) return false;
+        if (hit.s && !tally(x, &x->c->lookalikes, hit)) return false;
     }
     return true;
 }
 
-static bool count_words(struct weft_tally *t, struct weft_str list, size_t row)
+static bool count_words(const struct adding *x, struct weft_tally *t, struct weft_str list)
 {
     for (size_t from = 0; list.len && from <= list.len;) {
         size_t comma = weft_str_find(list, WEFT_STR(","), from);
-        if (!weft_tally_add(t, weft_str_sub(list, from, comma), row)) return false;
+        if (!tally(x, t, weft_str_sub(list, from, comma))) return false;
         if (comma == SIZE_MAX) break;
         from = comma + 1;
     }
     return true;
 }
 
-static bool is_blank(struct weft_str s) { return weft_trim(s).len == 0; }
+static bool is_blank(struct weft_str s) { return weft_trim_left(s).len == 0; }
 
-static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
+static bool count_row(const struct adding *x, const struct weft_row *row)
 {
-    struct weft_check *k = c->out;
+    struct weft_checker *c = x->c;
+    struct weft_check *k = &c->figures;
     struct weft_str answer;
     size_t n = weft_row_answer(row, &answer);
     uint64_t total = 0;
     bool ok = true;
 
+    k->rows++;
     k->turns += row->n_turns;
     k->text_rows += row->text.s != NULL;
     k->preference_rows += row->chosen.text.s != NULL;
@@ -166,12 +202,12 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
         const struct weft_turn *turn = &row->turns[t];
         uint32_t len = chars(turn->text);
         total += len;
-        ok = count_lookalikes(c, turn->text, i);
+        ok = count_lookalikes(x, turn->text);
         if (!weft_role_answers(turn->role)) {
-            c->prompt_len[c->n_prompts++] = len;
+            weft_length_counts_add(&c->prompt, len);
             continue;
         }
-        c->answer_len[c->n_answers++] = len;
+        weft_length_counts_add(&c->answer, len);
         k->answers++;
         if (is_blank(turn->text)) k->empty_answers++;
         else if (len < (uint64_t)c->s.short_answer_chars) k->short_answers++;
@@ -181,101 +217,209 @@ static bool count_row(struct counter *c, const struct weft_row *row, size_t i)
     if (row->text.s) {
         total += chars(row->text);
         k->empty_answers += is_blank(row->text);
-        ok = ok && count_lookalikes(c, row->text, i);
+        ok = ok && count_lookalikes(x, row->text);
     }
     total += chars(row->system);
-    c->row_len[i] = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
+    weft_length_counts_add(&c->row, total > UINT32_MAX ? UINT32_MAX : (uint32_t)total);
     k->long_rows += c->s.long_chars > 0 && total > (uint64_t)c->s.long_chars;
-    if (ok && row->origin.prompt_speaker.len)
-        ok = weft_tally_add(&c->speakers, row->origin.prompt_speaker, i) != NULL;
-    if (ok && row->system.s) ok = weft_tally_add(&c->systems, row->system, i) != NULL;
-    ok = ok && count_words(&c->flags, row->origin.flags, i);
-    c->hash[i][0] = weft_row_hash(&c->scratch, row, true);
-    c->hash[i][1] = weft_row_hash(&c->scratch, row, false);
-    return ok;
+    if (ok && row->origin.prompt_speaker.len) ok = tally(x, &c->speakers, row->origin.prompt_speaker);
+    if (ok && row->system.s) ok = tally(x, &c->systems, row->system);
+    return ok && count_words(x, &c->flags, row->origin.flags);
 }
 
-static bool list_items(struct weft_arena *a, struct weft_tally *t, size_t most,
+enum weft_status weft_checker_add(struct weft_checker *c, const struct weft_row *row, uint64_t order, uint64_t place,
+                                  const struct weft_str *lasting, struct weft_err *err)
+{
+    struct adding x = { c, order, lasting };
+    bool ok = count_row(&x, row);
+    struct weft_row_hashes h = weft_row_hash_both(&c->scratch, row);
+    struct keyed key = { h.prompt, h.both, order, place };
+    weft_buf_add(&c->keys, &key, sizeof key);
+    return ok && !c->keys.failed ? WEFT_OK : weft_fail_nomem(err, c->keys.cap, "the check");
+}
+
+static bool join_tally(struct weft_tally *t, const struct weft_tally *other)
+{
+    for (size_t i = 0; i < other->n; i++) {
+        const struct weft_tally_item *from = &other->items[i];
+        struct weft_tally_item *item = weft_tally_add(t, from->text, from->first);
+        if (!item) return false;
+        item->count += from->count - 1;
+        if (from->first < item->first) item->first = from->first;
+    }
+    return true;
+}
+
+enum weft_status weft_checker_join(struct weft_checker *c, const struct weft_checker *other, struct weft_err *err)
+{
+    struct weft_check *k = &c->figures;
+    const struct weft_check *o = &other->figures;
+    const struct {
+        uint64_t *to, from;
+    } sums[] = {
+        { &k->rows, o->rows }, { &k->text_rows, o->text_rows }, { &k->turns, o->turns }, { &k->answers, o->answers },
+        { &k->empty_answers, o->empty_answers }, { &k->short_answers, o->short_answers },
+        { &k->long_rows, o->long_rows }, { &k->preference_rows, o->preference_rows }, { &k->kto_rows, o->kto_rows },
+        { &k->tool_rows, o->tool_rows }, { &k->system_rows, o->system_rows }, { &k->history_rows, o->history_rows },
+        { &k->copied_answers, o->copied_answers }, { &k->with_origin, o->with_origin }, { &k->flagged, o->flagged },
+    };
+    for (size_t i = 0; i < WEFT_COUNT(sums); i++) *sums[i].to += sums[i].from;
+    weft_length_counts_join(&c->prompt, &other->prompt);
+    weft_length_counts_join(&c->answer, &other->answer);
+    weft_length_counts_join(&c->row, &other->row);
+    weft_buf_str(&c->keys, weft_buf_view(&other->keys));
+    bool ok = !c->keys.failed && join_tally(&c->speakers, &other->speakers) && join_tally(&c->systems, &other->systems)
+              && join_tally(&c->lookalikes, &other->lookalikes) && join_tally(&c->flags, &other->flags);
+    return ok ? WEFT_OK : weft_fail_nomem(err, c->keys.len, "the check");
+}
+
+/* ---- rows that are alike ---- */
+
+enum { FEW = 24, RADIX = 256, LAST_LEVEL = 16 };
+
+/* Byte 0 is the highest of the prompt's hash, byte 15 the lowest of the other's. */
+static unsigned byte_of(const struct keyed *k, int level)
+{
+    uint64_t h = level < 8 ? k->prompt : k->both;
+    return (unsigned)(h >> (56 - 8 * (level & 7))) & 0xFF;
+}
+
+static bool is_before(const struct keyed *a, const struct keyed *b)
+{
+    return a->prompt != b->prompt ? a->prompt < b->prompt : a->both < b->both;
+}
+
+static void sort_few(struct keyed *keys, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct keyed k = keys[i];
+        size_t to = i;
+        for (; to && is_before(&k, &keys[to - 1]); to--) keys[to] = keys[to - 1];
+        keys[to] = k;
+    }
+}
+
+/* Sorts n keys by their hashes, from byte `level` on; `spare` has room for as many. */
+static void sort_keys(struct keyed *keys, struct keyed *spare, size_t n, int level)
+{
+    size_t count[RADIX], at[RADIX], next = 0;
+    for (; level < LAST_LEVEL; level++) {       /* a byte that all have alike moves nothing */
+        memset(count, 0, sizeof count);
+        for (size_t i = 0; i < n; i++) count[byte_of(&keys[i], level)]++;
+        if (count[byte_of(&keys[0], level)] < n) break;
+    }
+    if (level == LAST_LEVEL) return;
+    for (int b = 0; b < RADIX; b++) {
+        at[b] = next;
+        next += count[b];
+    }
+    for (size_t i = 0; i < n; i++) spare[at[byte_of(&keys[i], level)]++] = keys[i];
+    memcpy(keys, spare, n * sizeof *keys);
+    for (int b = 0; b < RADIX; b++)
+        if (count[b] > FEW) sort_keys(keys + at[b] - count[b], spare, count[b], level + 1);
+        else if (count[b] > 1) sort_few(keys + at[b] - count[b], count[b]);
+}
+
+/* The first of a group and how many it has; the LISTED greatest groups, most first. */
+struct group {
+    uint64_t count, order, place;
+};
+struct groups {
+    struct group items[LISTED];
+    size_t n;
+};
+
+static void list_group(struct groups *g, struct group x)
+{
+    size_t i = g->n < LISTED ? g->n++ : LISTED;
+    for (; i && (g->items[i - 1].count < x.count
+                 || (g->items[i - 1].count == x.count && g->items[i - 1].order > x.order));
+         i--)
+        if (i < LISTED) g->items[i] = g->items[i - 1];
+    if (i < LISTED) g->items[i] = x;
+}
+
+static enum weft_status name_groups(struct weft_arena *a, const struct groups *g, const struct weft_check_source *source,
+                                    struct weft_check_item **items, size_t *n, struct weft_err *err)
+{
+    *items = WEFT_NEWS(a, struct weft_check_item, g->n + 1);
+    *n = g->n;
+    if (!*items) return weft_fail_nomem(err, g->n * sizeof **items, "the check");
+    for (size_t i = 0; i < g->n; i++) {
+        struct weft_row row;
+        enum weft_status st = source->row(source->ctx, a, g->items[i].place, &row, err);
+        if (st) return st;
+        (*items)[i] = (struct weft_check_item){ weft_row_headline(&row), g->items[i].count,
+                                                source->number(source->ctx, g->items[i].order) };
+    }
+    return WEFT_OK;
+}
+
+static void take_first(struct group *g, const struct keyed *k)
+{
+    if (!g->count++ || k->order < g->order) {
+        g->order = k->order;
+        g->place = k->place;
+    }
+}
+
+/* Sorted by prompt and answer, equal rows stand side by side, and so do the answers to one prompt. */
+static enum weft_status find_alike(struct weft_checker *c, struct weft_arena *a, const struct weft_check_source *source,
+                                   struct weft_check *k, struct weft_err *err)
+{
+    struct keyed *keys = (struct keyed *)(void *)c->keys.s, *spare = malloc(c->keys.len + 1);
+    size_t n = c->keys.len / sizeof *keys;
+    struct groups duplicates = { .n = 0 }, conflicts = { .n = 0 };
+    if (!spare) return weft_fail_nomem(err, c->keys.len, "the check");
+    if (n) sort_keys(keys, spare, n, 0);
+    free(spare);
+    for (size_t i = 0; i < n;) {
+        struct group prompt = { 0 };
+        uint64_t answers = 0;
+        for (size_t start = i; i < n && keys[i].prompt == keys[start].prompt; answers++) {
+            struct group same = { 0 };
+            for (size_t first = i; i < n && keys[i].prompt == keys[first].prompt && keys[i].both == keys[first].both; i++) {
+                take_first(&same, &keys[i]);
+                take_first(&prompt, &keys[i]);
+            }
+            if (same.count > 1) list_group(&duplicates, same);
+            k->unique_rows++;
+        }
+        if (answers > 1) {
+            k->conflicting_prompts++;
+            k->conflicting_rows += prompt.count;
+            list_group(&conflicts, prompt);
+        }
+    }
+    k->duplicate_rows = n - k->unique_rows;
+    enum weft_status st = name_groups(a, &duplicates, source, &k->duplicates, &k->n_duplicates, err);
+    return st ? st : name_groups(a, &conflicts, source, &k->conflicts, &k->n_conflicts, err);
+}
+
+/* ---- the result ---- */
+
+static bool list_items(struct weft_arena *a, struct weft_tally *t, size_t most, const struct weft_check_source *source,
                        struct weft_check_item **items, size_t *n)
 {
     weft_tally_sort(t);
     *n = weft_min_size(t->n, most);
     *items = WEFT_NEWS(a, struct weft_check_item, *n + 1);
     for (size_t i = 0; *items && i < *n; i++)
-        (*items)[i] = (struct weft_check_item){ t->items[i].text, t->items[i].count, t->items[i].first };
+        (*items)[i] = (struct weft_check_item){ t->items[i].text, t->items[i].count,
+                                                source->number(source->ctx, t->items[i].first) };
     return *items != NULL;
 }
 
-/* ---- rows that are alike ---- */
-
-struct keyed {
-    uint64_t prompt, both;
-    size_t row;
+struct judging {
+    struct weft_arena *arena;
+    struct weft_check *out;
 };
 
-static int by_keys(const void *x, const void *y)
-{
-    const struct keyed *a = x, *b = y;
-    if (a->prompt != b->prompt) return a->prompt < b->prompt ? -1 : 1;
-    if (a->both != b->both) return a->both < b->both ? -1 : 1;
-    return (a->row > b->row) - (a->row < b->row);
-}
-
-static int by_item(const void *x, const void *y)
-{
-    const struct weft_check_item *a = x, *b = y;
-    if (a->count != b->count) return a->count < b->count ? 1 : -1;
-    return (a->first_row > b->first_row) - (a->first_row < b->first_row);
-}
-
-/* Sorted by prompt and answer, equal rows stand side by side, and so do the answers to one prompt. */
-static bool find_alike(struct counter *c, const struct weft_rows *rows)
-{
-    struct weft_check *k = c->out;
-    struct keyed *keys = WEFT_NEWS(c->arena, struct keyed, rows->n + 1);
-    k->duplicates = WEFT_NEWS(c->arena, struct weft_check_item, rows->n + 1);
-    k->conflicts = WEFT_NEWS(c->arena, struct weft_check_item, rows->n + 1);
-    if (!keys || !k->duplicates || !k->conflicts) return false;
-    for (size_t i = 0; i < rows->n; i++) keys[i] = (struct keyed){ c->hash[i][0], c->hash[i][1], i };
-    if (rows->n) qsort(keys, rows->n, sizeof *keys, by_keys);
-    for (size_t i = 0; i < rows->n;) {
-        size_t end = i, answers = 0, first = keys[i].row;
-        while (end < rows->n && keys[end].prompt == keys[i].prompt) {
-            size_t same = end;
-            while (end < rows->n && keys[end].prompt == keys[same].prompt
-                   && keys[end].both == keys[same].both)
-                end++;
-            answers++;
-            if (keys[same].row < first) first = keys[same].row;
-            if (end - same > 1)
-                k->duplicates[k->n_duplicates++] =
-                    (struct weft_check_item){ weft_row_headline(&rows->items[keys[same].row]), end - same,
-                                              keys[same].row };
-            k->unique_rows++;
-        }
-        if (answers > 1) {
-            k->conflicting_prompts++;
-            k->conflicting_rows += end - i;
-            k->conflicts[k->n_conflicts++] =
-                (struct weft_check_item){ weft_row_headline(&rows->items[first]), end - i, first };
-        }
-        i = end;
-    }
-    k->duplicate_rows = rows->n - k->unique_rows;
-    if (k->n_duplicates) qsort(k->duplicates, k->n_duplicates, sizeof *k->duplicates, by_item);
-    if (k->n_conflicts) qsort(k->conflicts, k->n_conflicts, sizeof *k->conflicts, by_item);
-    k->n_duplicates = weft_min_size(k->n_duplicates, LISTED);
-    k->n_conflicts = weft_min_size(k->n_conflicts, LISTED);
-    return true;
-}
-
-/* ---- the verdict ---- */
-
 /* `fix` is a key of the catalogue. */
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix,
+static bool say(struct judging *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix,
                 const char *fmt, ...) WEFT_PRINTF(5, 6);
 
-static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix,
+static bool say(struct judging *c, enum weft_lang lang, enum weft_verdict verdict, const char *fix,
                 const char *fmt, ...)
 {
     struct weft_check *k = c->out;
@@ -290,7 +434,7 @@ static bool say(struct counter *c, enum weft_lang lang, enum weft_verdict verdic
     return k->reasons[k->n_reasons++].s != NULL;
 }
 
-static bool judge(struct counter *c, uint64_t rows, enum weft_lang lang)
+static bool judge(struct judging *c, uint64_t rows, enum weft_lang lang)
 {
     struct weft_check *k = c->out;
     bool ok = true;
@@ -335,35 +479,45 @@ static bool judge(struct counter *c, uint64_t rows, enum weft_lang lang)
     return ok;
 }
 
+enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *a,
+                                     const struct weft_check_source *source, struct weft_check *out,
+                                     struct weft_err *err)
+{
+    *out = c->figures;
+    bool ok = weft_length_counts_finish(&c->prompt, &out->prompt) && weft_length_counts_finish(&c->answer, &out->answer)
+              && weft_length_counts_finish(&c->row, &out->row)
+              && list_items(a, &c->speakers, SIZE_MAX, source, &out->speakers, &out->n_speakers)
+              && list_items(a, &c->systems, LISTED, source, &out->systems, &out->n_systems)
+              && list_items(a, &c->lookalikes, LISTED, source, &out->lookalikes, &out->n_lookalikes)
+              && list_items(a, &c->flags, SIZE_MAX, source, &out->flags, &out->n_flags);
+    enum weft_status st = ok ? find_alike(c, a, source, out, err) : WEFT_OK;
+    if (st) return st;
+    ok = ok && judge(&(struct judging){ a, out }, out->rows, err ? err->lang : WEFT_LANG_EN);
+    return ok ? WEFT_OK : weft_fail_nomem(err, c->keys.len, "the check");
+}
+
+/* ---- rows in memory ---- */
+
+static size_t number_of(void *ctx, uint64_t order) { return (size_t)order; }
+
+static enum weft_status row_of(void *ctx, struct weft_arena *a, uint64_t place, struct weft_row *row,
+                               struct weft_err *err)
+{
+    const struct weft_rows *rows = ctx;
+    *row = rows->items[place];
+    return WEFT_OK;
+}
+
 enum weft_status weft_check_rows(struct weft_arena *a, const struct weft_rows *rows,
                                  const struct weft_check_settings *s, struct weft_check *out,
                                  struct weft_err *err)
 {
-    struct counter c = { .arena = a, .out = out, .speakers = { .arena = a }, .systems = { .arena = a },
-                         .lookalikes = { .arena = a }, .flags = { .arena = a } };
-    size_t turns = 0;
-    bool ok;
-
-    *out = (struct weft_check){ .rows = rows->n };
-    if (s) c.s = *s;
-    if (!c.s.short_answer_chars) c.s.short_answer_chars = SHORT_ANSWER;
-    for (size_t i = 0; i < rows->n; i++) turns += rows->items[i].n_turns;
-    c.prompt_len = WEFT_NEWS(a, uint32_t, turns + 1);
-    c.answer_len = WEFT_NEWS(a, uint32_t, turns + 1);
-    c.row_len = WEFT_NEWS(a, uint32_t, rows->n + 1);
-    c.hash = weft_arena_calloc(a, rows->n + 1, sizeof *c.hash);
-    ok = c.prompt_len && c.answer_len && c.row_len && c.hash;
-    for (size_t i = 0; ok && i < rows->n; i++) ok = count_row(&c, &rows->items[i], i);
-    if (ok) {
-        weft_lengths_of(c.prompt_len, c.n_prompts, &out->prompt);
-        weft_lengths_of(c.answer_len, c.n_answers, &out->answer);
-        weft_lengths_of(c.row_len, rows->n, &out->row);
-    }
-    ok = ok && list_items(a, &c.speakers, SIZE_MAX, &out->speakers, &out->n_speakers) &&
-         list_items(a, &c.systems, LISTED, &out->systems, &out->n_systems) &&
-         list_items(a, &c.lookalikes, LISTED, &out->lookalikes, &out->n_lookalikes) &&
-         list_items(a, &c.flags, SIZE_MAX, &out->flags, &out->n_flags) && find_alike(&c, rows) &&
-         judge(&c, rows->n, err ? err->lang : WEFT_LANG_EN);
-    weft_arena_clear(&c.scratch);
-    return ok ? WEFT_OK : weft_fail_nomem(err, rows->n * sizeof(struct keyed), "the check");
+    struct weft_rows all = *rows;
+    struct weft_check_source source = { &all, number_of, row_of };
+    struct weft_checker *c;
+    enum weft_status st = weft_checker_new(&c, s, err);
+    for (size_t i = 0; !st && i < rows->n; i++) st = weft_checker_add(c, &rows->items[i], i, i, NULL, err);
+    if (!st) st = weft_checker_finish(c, a, &source, out, err);
+    weft_checker_free(c);
+    return st;
 }

@@ -25,8 +25,8 @@ struct weft_lengths {
 };
 /* The first length of a bin: 0, 1, 2, 5, 10, 20, 50 ... 20000. */
 uint64_t weft_length_bin(size_t bin);
-/* Sorts `len` and fills `out`, which must be zero. */
-void weft_lengths_of(uint32_t *len, size_t n, struct weft_lengths *out);
+/* Fills `out`, which must be zero; false: no memory. */
+WEFT_MUST_USE bool weft_lengths_of(const uint32_t *len, size_t n, struct weft_lengths *out);
 
 struct weft_check_item {
     struct weft_str text;           /* a prompt, a speaker, a token look-alike */
@@ -67,7 +67,45 @@ WEFT_MUST_USE enum weft_status weft_check_rows(struct weft_arena *a, const struc
                                                const struct weft_check_settings *s, struct weft_check *out,
                                                struct weft_err *err);
 
+/* ---- row by row ---- */
+
+/* The same check filled while rows come by, in any order and by several threads with a checker each: it keeps 32 bytes
+ * a row and each different speaker, system text, flag and look-alike once. */
+struct weft_checker;
+
+/* Where rows are, once all are seen. */
+struct weft_check_source {
+    void *ctx;
+    /* 0-based number of the row that was added with this `order`. */
+    size_t (*number)(void *ctx, uint64_t order);
+    /* The row that was added with this `place`, for its headline; it may live in `a`. */
+    enum weft_status (*row)(void *ctx, struct weft_arena *a, uint64_t place, struct weft_row *row, struct weft_err *err);
+};
+
+/* `s` may be NULL. */
+WEFT_MUST_USE enum weft_status weft_checker_new(struct weft_checker **out, const struct weft_check_settings *s,
+                                                struct weft_err *err);
+void weft_checker_free(struct weft_checker *c);         /* accepts NULL */
+/* Counts a row.  `order` grows with the row's number; `place` says where it is.  Texts of the row within `lasting`
+ * outlive the result, others are copied where they are needed; NULL: all of them outlive it. */
+WEFT_MUST_USE enum weft_status weft_checker_add(struct weft_checker *c, const struct weft_row *row, uint64_t order,
+                                                uint64_t place, const struct weft_str *lasting, struct weft_err *err);
+/* Adds all that `other` has seen; `other` stays as it is, and must outlive `c`. */
+WEFT_MUST_USE enum weft_status weft_checker_join(struct weft_checker *c, const struct weft_checker *other,
+                                                 struct weft_err *err);
+/* Figures and verdict, in the arena; strings of the result may lie in the checkers. */
+WEFT_MUST_USE enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *a,
+                                                   const struct weft_check_source *source, struct weft_check *out,
+                                                   struct weft_err *err);
+
+/* ---- hashes ---- */
+
 /* Hash of the row's normalised turns: all of them, or only those before the last answer. */
 uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, bool prompt_only);
+/* Both at once. */
+struct weft_row_hashes {
+    uint64_t prompt, both;
+};
+struct weft_row_hashes weft_row_hash_both(struct weft_arena *scratch, const struct weft_row *row);
 
 #endif

@@ -343,8 +343,8 @@ enum { NEW = 1, KEPT = 2, LEFT_OUT = 3 };
 
 static bool too_many_answers(struct weft_clean *c, const struct weft_row *row, bool *failed)
 {
-    uint64_t prompt = weft_row_hash(&c->scratch, row, true),
-             both = weft_row_hash(&c->scratch, row, false) | 1;
+    struct weft_row_hashes hashes = weft_row_hash_both(&c->scratch, row);
+    uint64_t prompt = hashes.prompt, both = hashes.both | 1;
     if ((c->n_used + 2) * 2 >= c->n_slots && !rehash(c)) {
         *failed = true;
         return false;

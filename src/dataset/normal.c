@@ -1,6 +1,10 @@
 #include "dataset/normal.h"
 
 #include <stdlib.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #include <utf8proc.h>
 
 bool weft_is_space(uint32_t cp)
@@ -49,13 +53,47 @@ static bool is_inert(uint32_t cp)
            (cp >= 0x20000 && cp <= 0x2F7FF);
 }
 
+/* ---- the next character that matters ---- */
+
+/* Most text is letters that NFC leaves alone and single spaces.  The rest: white space of any kind, and whatever is
+ * not inert. */
+static inline bool is_special(unsigned char c)
+{
+    return c < 0x21 || (c >= 0xC0 && !(c >= 0xC3 && c <= 0xCB) && !(c >= 0xE4 && c <= 0xE9));
+}
+
+/* Offset of the first byte at or after `at` that begins a special character, or s.len.  C3..CB begin U+00C0..U+02FF,
+ * E4..E9 U+4000..U+9FFF. */
+static size_t next_special(struct weft_str s, size_t at)
+{
+#if defined(__SSE2__)
+    const __m128i space = _mm_set1_epi8(0x20), lead = _mm_set1_epi8((char)0xC0), latin = _mm_set1_epi8((char)0xC3),
+                  latin_n = _mm_set1_epi8(0xCB - 0xC3), han = _mm_set1_epi8((char)0xE4),
+                  han_n = _mm_set1_epi8(0xE9 - 0xE4);
+    for (; at + 16 <= s.len; at += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.s + at));
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, space), v), high = _mm_cmpeq_epi8(_mm_max_epu8(v, lead), v);
+        __m128i l = _mm_sub_epi8(v, latin), h = _mm_sub_epi8(v, han);
+        __m128i inert = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(l, latin_n), l), _mm_cmpeq_epi8(_mm_min_epu8(h, han_n), h));
+        int hit = _mm_movemask_epi8(_mm_or_si128(low, _mm_andnot_si128(inert, high)));
+        if (hit) return at + (size_t)__builtin_ctz((unsigned)hit);
+    }
+#endif
+    while (at < s.len && !is_special((unsigned char)s.s[at])) at++;
+    return at;
+}
+
 struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s)
 {
     struct weft_str out = { NULL, 0 };
     utf8proc_uint8_t *composed = NULL;
     size_t i = 0;
-    while (i < s.len) {
+    while ((i = next_special(s, i)) < s.len) {
         uint32_t cp;
+        if ((unsigned char)s.s[i] < 0x80) {
+            i++;
+            continue;
+        }
         size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
         if (!is_inert(cp)) break;
         i += n;
@@ -69,35 +107,39 @@ struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s)
     return out;
 }
 
+/* The first white space at or after `at` that is not a single ' ', with its length; s.len: there is none. */
+static size_t next_fold(struct weft_str s, size_t at, size_t *n)
+{
+    for (; (at = next_special(s, at)) < s.len; at += *n) {
+        uint32_t cp;
+        *n = 1;
+        if (s.s[at] == ' ' && !(at && s.s[at - 1] == ' ')) continue;
+        *n = weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
+        if (weft_is_space(cp)) return at;
+    }
+    return at;
+}
+
 struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s)
 {
+    size_t width, from = 0, n = 0;
     s = weft_nfc(a, weft_trim(s));
     if (!s.s) return s;
-    size_t i = 0;
-    bool plain = true, before = false;
-    while (i < s.len && plain) {
-        uint32_t cp;
-        i += weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        bool space = weft_is_space(cp);
-        plain = !space || (cp == ' ' && !before);
-        before = space;
-    }
-    if (plain) return s;
+    size_t at = next_fold(s, 0, &width);
+    if (at == s.len) return s;
     char *out = weft_arena_alloc(a, s.len + 1);
-    size_t n = 0;
     if (!out) return (struct weft_str){ NULL, 0 };
-    before = false;
-    for (i = 0; i < s.len;) {
-        uint32_t cp;
-        size_t len = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        bool space = weft_is_space(cp);
-        if (!space) {
-            memcpy(out + n, s.s + i, len);
-            n += len;
-        } else if (!before) out[n++] = ' ';
-        before = space;
-        i += len;
+    while (at < s.len) {        /* what stands before it, and one space unless that ends in one */
+        memcpy(out + n, s.s + from, at - from);
+        n += at - from;
+        if (!n || out[n - 1] != ' ') out[n++] = ' ';
+        from = at + width;
+        /* a ' ' that follows belongs to the same run */
+        while (from < s.len && s.s[from] == ' ') from++;
+        at = next_fold(s, from, &width);
     }
+    memcpy(out + n, s.s + from, s.len - from);
+    n += s.len - from;
     out[n] = 0;
     return (struct weft_str){ out, n };
 }

@@ -119,7 +119,7 @@ static enum weft_status count_tokens(struct weft_arena *a, const struct weft_row
         len[n++] = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
         for (int k = 0; k < WEFT_N_CUTOFFS; k++) out->longer[k] += count > weft_cutoffs[k];
     }
-    if (!st) weft_lengths_of(len, n, &out->tokens);
+    if (!st && !weft_lengths_of(len, n, &out->tokens)) st = weft_fail_nomem(err, n * sizeof *len, "the figures");
     if (!st) suggest_cutoff(out);
     return st;
 }
