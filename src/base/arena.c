@@ -130,6 +130,25 @@ char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n)
     return p;
 }
 
+bool weft_arena_adopt(struct weft_arena *a, struct weft_arena *from)
+{
+    if (a->max_bytes && (from->held_bytes > a->max_bytes || a->held_bytes > a->max_bytes - from->held_bytes))
+        return false;
+    struct weft_arena_block **end = &from->top, **spare = &from->spare;
+    while (*end) end = &(*end)->below;
+    while (*spare) spare = &(*spare)->below;
+    *end = a->top;
+    *spare = a->spare;
+    a->top = from->top;
+    a->spare = from->spare;
+    a->held_bytes += from->held_bytes;
+    a->used_bytes += from->used_bytes;
+    a->peak_bytes = weft_max_size(a->peak_bytes, a->used_bytes);
+    from->top = from->spare = NULL;
+    from->held_bytes = from->used_bytes = 0;
+    return true;
+}
+
 struct weft_arena_mark weft_arena_mark(const struct weft_arena *a)
 {
     return (struct weft_arena_mark){ a->top, a->top ? a->top->used : 0, a->used_bytes };

@@ -39,6 +39,10 @@ WEFT_MUST_USE void *weft_arena_calloc(struct weft_arena *a, size_t count, size_t
 /* A copy of n bytes with a final NUL.  Text is not aligned: short strings stand close together. */
 WEFT_MUST_USE char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n);
 
+/* All that `from` holds becomes part of `a`, as if handed out by it last; `from` is empty then.  For work that several
+ * threads did in arenas of their own.  False, and nothing changed: it would be more than a->max_bytes. */
+WEFT_MUST_USE bool weft_arena_adopt(struct weft_arena *a, struct weft_arena *from);
+
 struct weft_arena_mark weft_arena_mark(const struct weft_arena *a);
 /* Everything handed out since the mark is gone; its blocks stay with the arena for reuse. */
 void weft_arena_release(struct weft_arena *a, struct weft_arena_mark mark);

@@ -22,6 +22,18 @@ size_t weft_str_find(struct weft_str a, struct weft_str needle, size_t from)
     return hit ? (size_t)(hit - a.s) : SIZE_MAX;
 }
 
+size_t weft_str_count(struct weft_str a, char c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a.len;) {            /* in bytes first: sixteen at a time, and no sum overflows */
+        size_t end = i + weft_min_size(a.len - i, 240);
+        unsigned char some = 0;
+        for (; i < end; i++) some = (unsigned char)(some + (a.s[i] == c));
+        n += some;
+    }
+    return n;
+}
+
 static bool is_ascii_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 struct weft_str weft_str_trim_ascii(struct weft_str a)

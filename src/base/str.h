@@ -43,6 +43,7 @@ static inline struct weft_str weft_str_skip(struct weft_str a, size_t n) { retur
 
 int weft_str_cmp(struct weft_str a, struct weft_str b);                       /* by bytes, as memcmp */
 size_t weft_str_find(struct weft_str a, struct weft_str needle, size_t from); /* SIZE_MAX: not there */
+size_t weft_str_count(struct weft_str a, char c);                             /* how often c comes */
 struct weft_str weft_str_trim_ascii(struct weft_str a); /* space, \t, \r, \n at both ends */
 /* A copy with final NUL in `a`, s == NULL when memory is out. */
 WEFT_MUST_USE struct weft_str weft_str_dup(struct weft_arena *a, struct weft_str s);

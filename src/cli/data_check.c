@@ -1,8 +1,7 @@
 /* weft data check FILE...: what a dataset looks like before hours go into it. */
 #include "cli/data_quality.h"
 #include "cli/verbs.h"
-#include "dataset/canon.h"
-#include "dataset/stats.h"
+#include "dataset/check_files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -253,45 +252,56 @@ static enum weft_status show_json(struct weft_cli *cli, const struct settings *s
     return weft_data_print_json(cli, &b);
 }
 
-static enum weft_status run(struct weft_cli *cli)
+static enum weft_status check_files(struct weft_cli *cli, const struct settings *s, const struct weft_str_list *files,
+                                    struct weft_file_check *c)
 {
-    struct settings s = { 0 };
-    struct weft_str_list files = { 0 };
-    struct weft_rows all = { 0 };
+    static const char *const layouts[] = { "", "JSON lines", "JSON array", "CSV", "TSV" };
     struct weft_report report = { 0 };
     struct weft_check check;
-    struct weft_quality_settings quality;
     struct weft_findings findings = { 0 };
     char hash[WEFT_SHA256_HEX];
-    bool done;
-    enum weft_status st = weft_cli_options(cli, &weft_verb_data_check, &s, &s.common, &files, &done);
-    if (st || done) return st;
-    if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a dataset");
-    for (size_t i = 0; i < files.n; i++) {
-        static const char *const layouts[] = { "", "JSON lines", "JSON array", "CSV", "TSV" };
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; i < files->n; i++) {
         struct weft_rows_settings how;
         struct weft_rows_shape shape;
         const char *path;
-        st = weft_data_find(cli, &s.in, files.items[i], &path, &how);
-        if (!st) st = weft_rows_read(&cli->arena, path, &how, &all, &report, &shape, &cli->err);
+        st = weft_data_find(cli, &s->in, files->items[i], &path, &how);
+        if (!st) st = weft_file_check_add(c, path, &how, &report, &shape, &cli->err);
         if (st) return st;
         weft_data_shape_note(cli, path, &shape);
         if (!cli->json && !cli->quiet)
             weft_say(cli, "%s: %s, %s\n", path, weft_data_format_name(shape.format),
                      shape.single ? "one object" : layouts[shape.layout]);
     }
-    s.check.short_answer_chars = s.quality.s.short_answer_chars;
-    st = weft_check_rows(&cli->arena, &all, &s.check, &check, &cli->err);
-    if (!st) st = weft_data_quality_settings(cli, &s.quality, &quality);
-    if (!st) st = weft_dataset_hash_rows(&all, hash, &cli->err);
+    st = weft_file_check_finish(c, &cli->arena, &check, hash, s->signs || s->pii ? &findings : NULL, &cli->err);
     if (st) return st;
-    if (s.signs || s.pii) weft_find_rows(&all, &quality, &findings);
-    if (cli->json) st = show_json(cli, &s, &check, &findings, &report, hash);
+    if (cli->json) st = show_json(cli, s, &check, &findings, &report, hash);
     else {
-        show(cli, &s, &check, &findings, &report);
+        show(cli, s, &check, &findings, &report);
         weft_say(cli, "dataset hash %s\n", hash);
     }
     return st ? st : weft_data_partial(cli, &report);
+}
+
+static enum weft_status run(struct weft_cli *cli)
+{
+    struct settings s = { 0 };
+    struct weft_str_list files = { 0 };
+    struct weft_quality_settings quality;
+    struct weft_file_check *c = NULL;
+    bool done;
+    enum weft_status st = weft_cli_options(cli, &weft_verb_data_check, &s, &s.common, &files, &done);
+    if (st || done) return st;
+    if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a dataset");
+    s.check.short_answer_chars = s.quality.s.short_answer_chars;
+    st = weft_data_quality_settings(cli, &s.quality, &quality);
+    struct weft_file_check_settings how = {
+        .check = s.check, .hash = true, .findings = s.signs || s.pii, .quality = &quality
+    };
+    if (!st) st = weft_file_check_new(&c, &how, &cli->err);
+    if (!st) st = check_files(cli, &s, &files, c);
+    weft_file_check_free(c);
+    return st;
 }
 
 const struct weft_verb weft_verb_data_check = {

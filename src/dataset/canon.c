@@ -91,6 +91,12 @@ enum weft_status weft_dataset_hash_add(struct weft_dataset_hash *h, const struct
     return WEFT_OK;
 }
 
+void weft_dataset_hash_text(struct weft_dataset_hash *h, struct weft_str texts, uint64_t n)
+{
+    weft_sha256_add(&h->sha, texts.s, texts.len);
+    h->n_rows += n;
+}
+
 void weft_dataset_hash_finish(struct weft_dataset_hash *h, char out[WEFT_SHA256_HEX])
 {
     weft_sha256_hex(&h->sha, out);

@@ -29,6 +29,8 @@ struct weft_dataset_hash {
 WEFT_MUST_USE enum weft_status weft_dataset_hash_init(struct weft_dataset_hash *h, struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_dataset_hash_add(struct weft_dataset_hash *h, const struct weft_row *row,
                                                      struct weft_err *err);
+/* n rows whose canonical texts, each ended by LF, are written already. */
+void weft_dataset_hash_text(struct weft_dataset_hash *h, struct weft_str texts, uint64_t n);
 void weft_dataset_hash_finish(struct weft_dataset_hash *h, char out[WEFT_SHA256_HEX]);    /* and clears */
 void weft_dataset_hash_clear(struct weft_dataset_hash *h);      /* accepts a zeroed struct */
 

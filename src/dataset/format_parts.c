@@ -36,19 +36,13 @@ static bool is_synonym(struct weft_str word, const char *key)
     return false;
 }
 
-const char *weft_row_column(const struct weft_row_reader *r, const char *key)
+const char *weft_row_renamed(const struct weft_row_reader *r, const char *key)
 {
     for (size_t i = 0; r->s && i < r->s->columns.n; i++) {
         const char *item = r->s->columns.items[i], *equals = strchr(item, '=');
         if (equals && is_synonym((struct weft_str){ item, (size_t)(equals - item) }, key)) return equals + 1;
     }
     return key;
-}
-
-const struct weft_json_value *weft_row_member(const struct weft_row_reader *r,
-                                              const struct weft_json_value *v, const char *key)
-{
-    return weft_json_get(v, weft_row_column(r, key));
 }
 
 enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s, struct weft_str *out)
@@ -232,13 +226,13 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
 
 /* ---- the origin ---- */
 
-static struct weft_str text_of(const struct weft_json_value *v, const char *key)
+static inline struct weft_str text_of(const struct weft_json_value *v, const char *key)
 {
     const struct weft_json_value *m = weft_json_get(v, key);
     return m && m->kind == WEFT_JSON_STRING ? m->text : (struct weft_str){ NULL, 0 };
 }
 
-static uint64_t number_of(const struct weft_json_value *v, const char *key)
+static inline uint64_t number_of(const struct weft_json_value *v, const char *key)
 {
     const struct weft_json_value *m = weft_json_get(v, key);
     return m && m->is_int && m->integer > 0 ? (uint64_t)m->integer : 0;

@@ -26,11 +26,18 @@ struct weft_row_reader {
 enum weft_status weft_row_bad(struct weft_row_reader *r, const struct weft_json_value *v, const char *rule,
                               const char *reason, const char *fmt, ...) WEFT_PRINTF(5, 6);
 
-/* The member that stands for `key`, by the columns setting; NULL: absent. */
-const struct weft_json_value *weft_row_member(const struct weft_row_reader *r, const struct weft_json_value *v,
-                                              const char *key);
-/* The name in the file for a member or tag. */
-const char *weft_row_column(const struct weft_row_reader *r, const char *key);
+/* The name in the file for a member or tag, by the columns setting. */
+const char *weft_row_renamed(const struct weft_row_reader *r, const char *key);
+static inline const char *weft_row_column(const struct weft_row_reader *r, const char *key)
+{
+    return r->s && r->s->columns.n ? weft_row_renamed(r, key) : key;
+}
+/* The member that stands for `key`; NULL: absent. */
+static inline const struct weft_json_value *weft_row_member(const struct weft_row_reader *r,
+                                                            const struct weft_json_value *v, const char *key)
+{
+    return r->s && r->s->columns.n ? weft_json_get(v, weft_row_renamed(r, key)) : weft_json_get(v, key);
+}
 
 /* A string that will outlive the tree. */
 WEFT_MUST_USE enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s,
@@ -82,6 +89,13 @@ WEFT_MUST_USE enum weft_status weft_json_out_messages(struct weft_json_out *o, c
                                                       struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_json_out_message(struct weft_json_out *o, const struct weft_turn *turn,
                                                      struct weft_err *err);
+
+/* weft_rows_parse and weft_rows_stream with JSON lines cut into parts of about part_bytes (0: as long as is good, and
+ * short files not at all). */
+WEFT_MUST_USE enum weft_status weft_rows_parse_parts(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                                     const struct weft_rows_settings *s, size_t part_bytes,
+                                                     struct weft_rows *rows, struct weft_report *report,
+                                                     struct weft_rows_shape *shape, struct weft_err *err);
 
 extern const struct weft_row_format weft_format_alpaca, weft_format_sharegpt, weft_format_messages, weft_format_text,
     weft_format_dpo;

@@ -6,12 +6,14 @@
 #include "dataset/format_parts.h"
 
 #include "base/lang.h"
+#include "base/pool.h"
 #include "dataset/grow.h"
 #include "dataset/row_table_parts.h"
 #include "text/magic.h"
 #include "text/read_txt.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 static const struct weft_row_format *const formats[] = { &weft_format_alpaca, &weft_format_sharegpt,
                                                          &weft_format_messages, &weft_format_text, &weft_format_dpo };
@@ -102,22 +104,34 @@ enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json
 
 /* ---- a file ---- */
 
+struct part;
+
 struct reader {
-    struct weft_arena *arena;           /* of the report, and of the rows when they are kept */
+    struct weft_arena *arena;           /* of the rows when they are kept, and of tables and places of rows */
+    struct weft_arena *report_arena;
     struct weft_arena scratch;          /* of the tree of one row */
     struct weft_arena row_arena;        /* of one row when `each` is called */
     const char *name;
     struct weft_str text;
     const struct weft_rows_settings *s;
     struct weft_rows *rows;             /* kept rows, or NULL ... */
+    struct weft_arena *rows_arena;      /* their array's */
     enum weft_status (*each)(void *ctx, const struct weft_row *row,
                              struct weft_err *err); /* ... and a call for each */
     void *ctx;
+    const struct weft_rows_sink *sink;  /* ... or a call from whatever thread */
+    struct weft_row_at at;
     struct weft_row_index *index;       /* ... or only their places */
+    struct weft_row_header **header;    /* where to leave a table's header and its text, or NULL */
+    struct weft_str *text_at;
+    struct weft_pool *pool;             /* for JSON lines that are cut into parts; NULL: not cut */
+    size_t part_bytes;
+    struct part *part;                  /* the part that is being read, NULL: no parts */
     struct weft_report *report;
     struct weft_rows_shape *shape;
     uint64_t n_good;
     bool full;                          /* max_rows reached */
+    bool unhashed;                      /* the shape goes without sha256 */
     struct weft_err *err;
 };
 
@@ -144,7 +158,7 @@ static enum weft_status drop_json(struct reader *r, const struct weft_err *fault
     weft_buf_add(&b, fault->msg, at);
     weft_buf_printf(&b, " %s:%s%s", fault->rule, fault->msg[at] == ' ' ? "" : " ", fault->msg + at);
     enum weft_status st = weft_buf_check(&b, "the report", r->err);
-    if (!st) st = weft_report_drop(r->report, r->arena, weft_str_c(reason), 1, weft_buf_view(&b), r->err);
+    if (!st) st = weft_report_drop(r->report, r->report_arena, weft_str_c(reason), 1, weft_buf_view(&b), r->err);
     weft_buf_clear(&b);
     return st;
 }
@@ -165,7 +179,7 @@ static enum weft_status drop_row(struct reader *r, const struct weft_json *j,
     st = weft_buf_check(&reason, "the report", r->err);
     if (!st) st = weft_buf_check(&place, "the report", r->err);
     if (!st)
-        st = weft_report_drop(r->report, r->arena, weft_buf_view(&reason), 1, weft_buf_view(&place), r->err);
+        st = weft_report_drop(r->report, r->report_arena, weft_buf_view(&reason), 1, weft_buf_view(&place), r->err);
     weft_buf_clear(&reason);
     weft_buf_clear(&place);
     return st;
@@ -181,6 +195,24 @@ static enum weft_status add_span(struct reader *r, const struct weft_json *j, co
     return WEFT_OK;
 }
 
+/* Files that are not cut: a part ends after so many rows, so that nobody has to keep more. */
+enum { ROWS_OF_PART = 4096 };
+
+static enum weft_status end_part(struct reader *r)
+{
+    uint64_t n = r->at.in_part, part = r->at.part++;
+    r->at.in_part = 0;
+    return r->sink->part ? r->sink->part(r->sink->ctx, r->at.slot, part, n, r->err) : WEFT_OK;
+}
+
+static enum weft_status to_sink(struct reader *r, uint64_t begin, const struct weft_row *row)
+{
+    r->at.begin = begin;
+    enum weft_status st = r->sink->row(r->sink->ctx, &r->at, row, r->err);
+    r->at.in_part++;
+    return st || r->part || r->at.in_part < ROWS_OF_PART ? st : end_part(r);
+}
+
 static enum weft_status deliver(struct reader *r, const struct weft_json *j, const struct weft_json_value *v,
                                 const struct weft_row *row, enum weft_format format)
 {
@@ -190,16 +222,19 @@ static enum weft_status deliver(struct reader *r, const struct weft_json *j, con
     r->full = r->s && r->s->max_rows > 0 && r->n_good >= (uint64_t)r->s->max_rows;
     if (r->index) return add_span(r, j, v, row->origin.id);
     if (r->each) return r->each(r->ctx, row, r->err);
-    struct weft_row *kept = weft_rows_add(r->rows, r->arena);
+    if (r->sink) return to_sink(r, (uint64_t)(j->text.s - r->text.s) + v->at, row);
+    struct weft_row *kept = weft_rows_add(r->rows, r->rows_arena);
     if (!kept) return weft_fail_nomem(r->err, sizeof *kept, "the rows");
     *kept = *row;
     return WEFT_OK;
 }
 
+static uint64_t lines_before(const struct reader *r);
+
 /* One value that has been parsed. */
 static enum weft_status take_tree(struct reader *r, const struct weft_json *j, const struct weft_json_value *v)
 {
-    bool passing = r->each || r->index;     /* the row goes when it has been delivered */
+    bool passing = r->each || r->index || r->sink;  /* the row goes when it has been delivered */
     struct weft_row_reader row_reader = { .arena = passing ? &r->row_arena : r->arena,
                                           .source = r->text,
                                           .s = r->s,
@@ -210,8 +245,10 @@ static enum weft_status take_tree(struct reader *r, const struct weft_json *j, c
     struct weft_arena_mark mark = weft_arena_mark(row_reader.arena);
     enum weft_status st = read_object(&row_reader, v, &row, &format);
     if (st == WEFT_EINPUT) {
+        struct weft_json placed = *j;
+        placed.first_line += lines_before(r);
         weft_arena_release(row_reader.arena, mark);
-        return drop_row(r, j, &row_reader);
+        return drop_row(r, &placed, &row_reader);
     }
     row.read_as = (unsigned char)format;
     if (!st) st = deliver(r, j, v, &row, format);
@@ -223,21 +260,29 @@ static enum weft_status take_tree(struct reader *r, const struct weft_json *j, c
 
 static bool is_blank(struct weft_str line) { return weft_str_trim_ascii(line).len == 0; }
 
+static enum weft_status parse_line(struct reader *r, struct weft_json *j, uint64_t number, struct weft_str line,
+                                   struct weft_json_value *v, struct weft_err *fault)
+{
+    *fault = (struct weft_err){ .lang = lang_of(r) };
+    enum weft_status st = weft_json_init_row(j, &r->scratch, r->name, number, line, fault);
+    if (!st) st = weft_json_tree(j, v, fault);
+    return st ? st : weft_json_end(j, fault);
+}
+
 static enum weft_status read_line(struct reader *r, struct weft_str line, uint64_t number)
 {
     struct weft_arena_mark mark = weft_arena_mark(&r->scratch);
-    struct weft_err fault = { .lang = lang_of(r) };
+    struct weft_err fault;
     struct weft_json_value v;
     struct weft_json j;
-    enum weft_status st;
     r->report->units_in++;
     if (is_blank(line)) {
         r->report->blank++;
         return WEFT_OK;
     }
-    st = weft_json_init_row(&j, &r->scratch, r->name, number, line, &fault);
-    if (!st) st = weft_json_tree(&j, &v, &fault);
-    if (!st) st = weft_json_end(&j, &fault);
+    enum weft_status st = parse_line(r, &j, number, line, &v, &fault);
+    /* again, now that the number of its line is worth finding */
+    if (st == WEFT_EINPUT && lines_before(r)) st = parse_line(r, &j, number + lines_before(r), line, &v, &fault);
     if (st == WEFT_EINPUT) st = drop_json(r, &fault);
     else if (st) st = weft_fail(r->err, st, "%s", fault.msg);
     else st = take_tree(r, &j, &v);
@@ -245,20 +290,241 @@ static enum weft_status read_line(struct reader *r, struct weft_str line, uint64
     return st;
 }
 
-static enum weft_status read_lines(struct reader *r, struct weft_str text)
+/* Lines of r->text from `at` to `end`. */
+static enum weft_status read_span(struct reader *r, size_t at, size_t end)
 {
-    struct weft_lines lines = { .text = text };
+    struct weft_lines lines = { .text = weft_str_sub(r->text, 0, end), .at = at };
     struct weft_str line;
     uint64_t most = r->s && r->s->max_line_bytes > 0 ? (uint64_t)r->s->max_line_bytes : UINT64_C(64) << 20;
     while (!r->full && weft_lines_next(&lines, &line)) {
         if (line.len > most)
             return weft_fail(r->err, WEFT_ELIMIT,
                              "%s:%" PRIu64 ": a line of %zu bytes; the limit is %" PRIu64 " (max_line_bytes)",
-                             r->name, lines.line, line.len, most);
+                             r->name, lines.line + lines_before(r), line.len, most);
         enum weft_status st = read_line(r, line, lines.line);
         if (st) return st;
     }
     return WEFT_OK;
+}
+
+/* ---- JSON lines by several threads ---- */
+
+/* The text is cut at line ends into parts, and parts are read in waves: while a wave is read, the parts of the one
+ * before are handed on in order by one of the threads.  So memory is bounded, and what comes out (rows, report, the
+ * first error) is as if one thread had read line after line.  Which line of the file a part begins with is not known
+ * while it is read, and nobody asks but for a row at fault: then the line ends before it are counted. */
+enum { PART_BYTES = 128 << 10, PARTS_OF_WAVE = 8 /* a thread */ };
+
+struct part {
+    struct wave *wave;
+    size_t begin, end;                  /* bytes of the text */
+    bool counted;
+    uint64_t before;                    /* lines of the file before the part, once counted */
+    struct weft_arena arena;            /* of the report */
+    struct weft_report report;
+    struct weft_rows_shape shape;
+    struct weft_rows rows;              /* when rows are kept; the array is used again */
+    struct weft_arena rows_arena;
+    uint64_t n_good;
+    enum weft_status st;
+    struct weft_err err;
+};
+
+struct wave {
+    struct reader *all, *threads;       /* the caller's; [n_threads] */
+    struct part *parts, *last;          /* this wave's and the last one's */
+    size_t n, n_last, most;
+    size_t begin;                       /* of its first part */
+    uint64_t line;                      /* lines before that */
+    uint64_t first_part, first_last;    /* numbers */
+    enum weft_status st_last;           /* of handing on */
+    struct weft_err err_last;
+};
+
+static uint64_t lines_before(const struct reader *r)
+{
+    struct part *p = r->part;
+    if (!p) return 0;
+    if (!p->counted) p->before = p->wave->line + weft_str_count(weft_str_sub(r->text, p->wave->begin, p->begin), '\n');
+    p->counted = true;
+    return p->before;
+}
+
+static void read_part(struct wave *w, size_t i, int thread)
+{
+    struct reader *r = &w->threads[thread];
+    struct part *p = &w->parts[i];
+    r->report = &p->report;
+    r->report_arena = &p->arena;
+    r->shape = &p->shape;
+    r->rows = w->all->rows ? &p->rows : NULL;
+    r->rows_arena = &p->rows_arena;
+    r->err = &p->err;
+    r->part = p;
+    r->n_good = 0;
+    r->at = (struct weft_row_at){ .thread = thread, .slot = (unsigned)(p - (w->parts < w->last ? w->parts : w->last)),
+                                  .part = w->first_part + i };
+    p->st = read_span(r, p->begin, p->end);
+    p->n_good = r->n_good;
+}
+
+/* Room for all the rows there will be, judged by those there are. */
+static bool reserve_rows(struct reader *r, size_t more, size_t at)
+{
+    struct weft_rows *rows = r->rows;
+    size_t want = rows->n + more;
+    if (want <= rows->cap) return true;
+    if (at) want = weft_max_size(want, (size_t)((double)r->text.len / (double)at * 1.05 * (double)want));
+    want = weft_max_size(want, rows->cap + rows->cap / 2);
+    size_t bytes;
+    if (!weft_size_mul(want, sizeof *rows->items, &bytes)) return false;
+    struct weft_row *items = weft_arena_alloc(r->arena, bytes);
+    if (!items) return false;
+    if (rows->n) memcpy(items, rows->items, rows->n * sizeof *items);
+    rows->items = items;
+    rows->cap = want;
+    return true;
+}
+
+/* Hands on the parts of the last wave, in order. */
+static void hand_on(struct wave *w)
+{
+    struct reader *r = w->all;
+    for (size_t i = 0; i < w->n_last && !w->st_last; i++) {
+        struct part *p = &w->last[i];
+        unsigned slot = (unsigned)(p - (w->parts < w->last ? w->parts : w->last));
+        if (r->sink && r->sink->part)
+            w->st_last = r->sink->part(r->sink->ctx, slot, w->first_last + i, p->n_good, &w->err_last);
+        if (!r->rows || !p->rows.n) continue;
+        if (!reserve_rows(r, p->rows.n, p->end)) {
+            w->st_last = weft_fail_nomem(&w->err_last, p->rows.n * sizeof *p->rows.items, "the rows");
+            return;
+        }
+        memcpy(r->rows->items + r->rows->n, p->rows.items, p->rows.n * sizeof *p->rows.items);
+        r->rows->n += p->rows.n;
+        p->rows.n = 0;
+    }
+}
+
+static void work(void *ctx, size_t chunk, int thread)
+{
+    struct wave *w = ctx;
+    if (!chunk) hand_on(w);
+    else read_part(w, chunk - 1, thread);
+}
+
+/* Adds what a part found to what is known of the file. */
+static enum weft_status take_report(struct reader *r, struct part *p)
+{
+    const struct weft_report *from = &p->report;
+    struct weft_report *to = r->report;
+    const struct weft_str no_place = { NULL, 0 };
+    enum weft_status st = WEFT_OK;
+    to->units_in += from->units_in;
+    to->rows_out += from->rows_out;
+    to->blank += from->blank;
+    for (size_t i = 0; !st && i < from->n_drops; i++)
+        st = weft_report_drop(to, r->report_arena, from->drops[i].reason, from->drops[i].count, no_place, r->err);
+    for (size_t i = 0; !st && i < from->n_places && to->n_places < WEFT_REPORT_PLACES; i++) {
+        struct weft_str place = weft_str_dup(r->report_arena, from->places[i]);
+        if (!place.s) return weft_fail_nomem(r->err, from->places[i].len, "the report");
+        to->places[to->n_places++] = place;
+    }
+    if (p->n_good && !r->n_good) r->shape->format = p->shape.format;
+    else if (p->n_good && r->shape->format != p->shape.format) r->shape->format = WEFT_FORMAT_AUTO;
+    r->n_good += p->n_good;
+    return st;
+}
+
+/* Cuts the next wave; false: there is none. */
+static bool next_wave(struct wave *w, size_t part_bytes)
+{
+    struct weft_str text = w->all->text;
+    size_t at = w->n ? w->parts[w->n - 1].end : w->begin;
+    struct part *parts = w->last;
+    w->last = w->parts;
+    w->n_last = w->n;
+    w->first_last = w->first_part;
+    w->first_part += w->n;
+    w->parts = parts;
+    w->begin = at;
+    for (w->n = 0; w->n < w->most && at < text.len; w->n++) {
+        struct part *p = &parts[w->n];
+        size_t end = at + weft_min_size(part_bytes, text.len - at);
+        const char *lf = end < text.len ? memchr(text.s + end - 1, '\n', text.len - end + 1) : NULL;
+        p->begin = at;
+        p->end = at = lf ? (size_t)(lf - text.s) + 1 : text.len;
+        p->wave = w;
+        p->counted = false;
+        weft_arena_clear(&p->arena);
+        p->report = (struct weft_report){ 0 };
+        p->shape = (struct weft_rows_shape){ 0 };
+        p->err = (struct weft_err){ .lang = lang_of(w->all) };
+    }
+    return w->n > 0;
+}
+
+/* The lines of r->text from `at` on. */
+static enum weft_status read_in_parts(struct reader *r, size_t at)
+{
+    int n_threads = weft_pool_threads(r->pool);
+    size_t part_bytes = r->part_bytes ? r->part_bytes : PART_BYTES, most = (size_t)n_threads * PARTS_OF_WAVE;
+    struct part *parts = calloc(2 * most, sizeof *parts);
+    struct reader *threads = calloc((size_t)n_threads, sizeof *threads);
+    struct weft_arena *arenas = calloc((size_t)n_threads, sizeof *arenas);
+    struct wave w = { .all = r, .threads = threads, .parts = parts, .last = parts + most, .most = most, .begin = at,
+                      .err_last.lang = lang_of(r) };
+    enum weft_status st = WEFT_OK;
+    if (!parts || !threads || !arenas) st = weft_fail_nomem(r->err, 2 * most * sizeof *parts, "the rows");
+    for (int t = 0; !st && t < n_threads; t++) {
+        threads[t] = (struct reader){ .arena = &arenas[t], .name = r->name, .text = r->text, .s = r->s, .sink = r->sink };
+        arenas[t].block_bytes = (size_t)256 << 10;
+        arenas[t].max_bytes = r->arena->max_bytes;
+    }
+    for (bool more = true; !st && more;) {
+        more = next_wave(&w, part_bytes);
+        weft_pool_run(r->pool, w.n + 1, work, &w);
+        st = w.st_last;
+        if (st) st = weft_fail_rule(r->err, st, w.err_last.rule, "%s", w.err_last.msg);
+        for (size_t i = 0; !st && i < w.n; i++) {
+            struct part *p = &w.parts[i];
+            st = take_report(r, p);
+            if (!st && p->st) st = weft_fail_rule(r->err, p->st, p->err.rule, "%s", p->err.msg);
+            w.line += p->report.units_in;
+        }
+    }
+    for (int t = 0; threads && arenas && t < n_threads; t++) {
+        weft_arena_clear(&threads[t].scratch);
+        weft_arena_clear(&threads[t].row_arena);
+        if (r->rows && !st && !weft_arena_adopt(r->arena, &arenas[t]))
+            st = weft_fail_nomem(r->err, arenas[t].held_bytes, "the rows");
+        weft_arena_clear(&arenas[t]);
+    }
+    for (size_t i = 0; parts && i < 2 * most; i++) {
+        weft_arena_clear(&parts[i].arena);
+        weft_arena_clear(&parts[i].rows_arena);
+    }
+    free(parts);
+    free(threads);
+    free(arenas);
+    return st;
+}
+
+/* Below this a thread is not worth its start. */
+enum { LONG_TEXT = 1 << 20 };
+
+static enum weft_status read_lines(struct reader *r, struct weft_str text)
+{
+    size_t at = (size_t)(text.s - r->text.s);
+    bool in_order = r->each || r->index || (r->s && r->s->max_rows > 0);
+    struct weft_pool *own = NULL;
+    if (in_order || (!r->part_bytes && text.len < LONG_TEXT)) return read_span(r, at, r->text.len);
+    /* Where no thread can be had this one does it all. */
+    if (!r->sink && !weft_pool_new(&own, r->s ? r->s->threads : 0, NULL)) r->pool = own;
+    enum weft_status st = read_in_parts(r, at);
+    if (own) r->pool = NULL;
+    weft_pool_free(own);
+    return st;
 }
 
 /* ---- an array, or one object ---- */
@@ -399,11 +665,11 @@ static enum weft_status read_table(struct reader *r, const struct weft_row_heade
     struct weft_csv_row row = { 0 };
     r->text = text;
     r->shape->layout = h->separator == '\t' ? WEFT_LAYOUT_TSV : WEFT_LAYOUT_CSV;
-    if (r->index) {
-        r->index->text = text;
-        r->index->header = WEFT_NEW(r->arena, struct weft_row_header);
-        if (!r->index->header) return weft_fail_nomem(r->err, sizeof *h, "the index");
-        *r->index->header = *h;
+    if (r->header) {
+        *r->text_at = text;
+        *r->header = WEFT_NEW(r->arena, struct weft_row_header);
+        if (!*r->header) return weft_fail_nomem(r->err, sizeof *h, "the index");
+        **r->header = *h;
     }
     weft_csv_init(&csv, r->name, text, h->separator);
     enum weft_status st = weft_csv_next(&csv, &row, r->err);
@@ -482,12 +748,15 @@ static enum weft_status read_text(struct reader *r)
 
 static enum weft_status read_all(struct reader *r)
 {
+    if (!r->report_arena) r->report_arena = r->arena;
+    if (!r->rows_arena) r->rows_arena = r->arena;
     struct weft_rows_shape shape = { .bytes = r->text.len };
     struct weft_rows_shape *asked = r->shape;
     enum weft_status st = WEFT_OK;
-    if (asked) st = weft_sha256_of(r->text, shape.sha256, r->err);
+    if (asked && !r->unhashed) st = weft_sha256_of(r->text, shape.sha256, r->err);
     r->shape = &shape;
     if (!st) st = read_text(r);
+    if (!st && r->sink && r->at.in_part) st = end_part(r);
     if (!st && !r->n_good) {
         const char *first = r->report->n_places ? r->report->places[0].s : "";
         st = weft_fail_rule(r->err, WEFT_EINPUT, "DS9",
@@ -500,21 +769,29 @@ static enum weft_status read_all(struct reader *r)
     return st;
 }
 
-enum weft_status weft_rows_parse(struct weft_arena *a, const char *name, struct weft_str bytes,
-                                 const struct weft_rows_settings *s, struct weft_rows *rows,
-                                 struct weft_report *report, struct weft_rows_shape *shape,
-                                 struct weft_err *err)
+enum weft_status weft_rows_parse_parts(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                       const struct weft_rows_settings *s, size_t part_bytes, struct weft_rows *rows,
+                                       struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err)
 {
     struct weft_report own = { 0 };
     struct reader r = { .arena = a,
                         .name = name,
                         .text = bytes,
                         .s = s,
+                        .part_bytes = part_bytes,
                         .rows = rows,
                         .report = report ? report : &own,
                         .shape = shape,
                         .err = err };
     return read_all(&r);
+}
+
+enum weft_status weft_rows_parse(struct weft_arena *a, const char *name, struct weft_str bytes,
+                                 const struct weft_rows_settings *s, struct weft_rows *rows,
+                                 struct weft_report *report, struct weft_rows_shape *shape,
+                                 struct weft_err *err)
+{
+    return weft_rows_parse_parts(a, name, bytes, s, 0, rows, report, shape, err);
 }
 
 /* Far beyond any dataset; memory sets the limit. */
@@ -557,35 +834,47 @@ weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_se
 
 /* ---- rows by number ---- */
 
-enum weft_status weft_row_index_open(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
-                                     struct weft_row_index *out, struct weft_report *report, struct weft_err *err)
+/* Opens the file for the index and for r. */
+static enum weft_status open_index(struct reader *r, struct weft_row_index *out, const struct weft_rows_settings *s)
 {
     struct weft_report own = { 0 };
-    *out = (struct weft_row_index){ .name = path };
-    if (s) out->s = *s;
-    struct reader r = { .arena = a,
-                        .name = path,
-                        .s = &out->s,
-                        .index = out,
-                        .report = report ? report : &own,
-                        .shape = &out->shape,
-                        .err = err };
     enum weft_status st;
-    if (strcmp(path, "-") == 0) st = weft_file_read(a, path, MAX_BYTES, &out->text, err);
+    *out = (struct weft_row_index){ .name = r->name };
+    if (s) out->s = *s;
+    r->s = &out->s;
+    r->shape = &out->shape;
+    if (strcmp(r->name, "-") == 0) st = weft_file_read(r->arena, r->name, MAX_BYTES, &out->text, r->err);
     else {
-        st = weft_map_open(&out->map, path, err);
+        st = weft_map_open(&out->map, r->name, r->err);
         if (!st) out->text = (struct weft_str){ (const char *)out->map.p, out->map.len };
     }
-    r.text = out->text;
-    if (!st) st = read_all(&r);
+    r->text = out->text;
+    if (!r->report) r->report = &own;
+    if (!st) st = read_all(r);
     if (st) weft_row_index_close(out);
     return st;
 }
 
-enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft_arena *a, size_t i,
-                                    struct weft_row *row, struct weft_err *err)
+enum weft_status weft_row_index_open(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+                                     struct weft_row_index *out, struct weft_report *report, struct weft_err *err)
 {
-    const struct weft_row_span *span = &ix->spans[i];
+    struct reader r = { .arena = a, .name = path, .index = out, .header = &out->header, .text_at = &out->text,
+                        .report = report, .err = err };
+    return open_index(&r, out, s);
+}
+
+enum weft_status weft_rows_stream(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+                                  struct weft_pool *pool, const struct weft_rows_sink *sink, struct weft_row_index *out,
+                                  struct weft_report *report, struct weft_err *err)
+{
+    struct reader r = { .arena = a, .name = path, .sink = sink, .pool = pool, .header = &out->header,
+                        .text_at = &out->text, .unhashed = true, .report = report, .err = err };
+    return open_index(&r, out, s);
+}
+
+static enum weft_status get_span(const struct weft_row_index *ix, struct weft_arena *a, const struct weft_row_span *span,
+                                 struct weft_row *row, struct weft_err *err)
+{
     struct weft_row_reader r = { .arena = a, .source = ix->text, .s = &ix->s, .err = err };
     struct weft_arena scratch = { 0 };
     struct weft_json_value v;
@@ -608,6 +897,21 @@ enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft
     weft_csv_clear(&csv);
     weft_arena_clear(&scratch);
     return st;
+}
+
+enum weft_status weft_row_index_get(const struct weft_row_index *ix, struct weft_arena *a, size_t i,
+                                    struct weft_row *row, struct weft_err *err)
+{
+    return get_span(ix, a, &ix->spans[i], row, err);
+}
+
+enum weft_status weft_rows_at(const struct weft_row_index *ix, struct weft_arena *a, uint64_t begin,
+                              struct weft_row *row, struct weft_err *err)
+{
+    struct weft_row_span span = { .begin = begin, .end = ix->text.len, .line = 1 };
+    size_t end = ix->header ? SIZE_MAX : value_end(ix->text, (size_t)begin);
+    if (end != SIZE_MAX) span.end = end;
+    return get_span(ix, a, &span, row, err);
 }
 
 void weft_row_index_close(struct weft_row_index *ix)

@@ -42,6 +42,7 @@ struct weft_rows_settings {
      * conversations, messages, text, chosen, rejected, kto_tag, from, value, role, content; or a tag: human, gpt,
      * observation, function_call. */
     struct weft_str_list columns;
+    int threads;                    /* for long JSON lines files; 0: one per processor.  Rows and report do not differ */
 };
 
 /* What a file turned out to be. */
@@ -76,6 +77,41 @@ WEFT_MUST_USE enum weft_status
 weft_rows_each(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
                enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err),
                void *ctx, struct weft_report *report, struct weft_rows_shape *shape, struct weft_err *err);
+
+/* ---- rows by several threads ---- */
+
+/* Where a row was met. */
+struct weft_row_at {
+    int thread;                     /* 0 ... of the pool: for what each thread has to itself */
+    unsigned slot;                  /* 0 ... WEFT_ROWS_SLOTS(threads) - 1: for what each part has to itself */
+    uint64_t part, in_part;         /* parts are numbered along the file, and so are the rows of a part */
+    uint64_t begin;                 /* byte offset in the file of the row's value: weft_rows_at finds it again */
+};
+#define WEFT_ROWS_SLOTS(threads) ((size_t)(threads) * 16)
+
+/* Who takes the rows. */
+struct weft_rows_sink {
+    void *ctx;
+    /* A row, which lives until this returns.  Called by all threads at once; the rows of one part come in order and
+     * from one thread. */
+    enum weft_status (*row)(void *ctx, const struct weft_row_at *at, const struct weft_row *row, struct weft_err *err);
+    /* A part is finished; parts come in order and one at a time, from any thread.  Its slot is used again only after
+     * that.  `n` rows were good.  May be NULL. */
+    enum weft_status (*part)(void *ctx, unsigned slot, uint64_t part, uint64_t n, struct weft_err *err);
+};
+
+struct weft_pool;
+struct weft_row_index;
+
+/* Rows by all threads of the pool (NULL: this one) with constant memory; errors and report as weft_rows_read.  `out` is
+ * the open file, without places of rows; close it with weft_row_index_close. */
+WEFT_MUST_USE enum weft_status weft_rows_stream(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
+                                                struct weft_pool *pool, const struct weft_rows_sink *sink,
+                                                struct weft_row_index *out, struct weft_report *report,
+                                                struct weft_err *err);
+/* The row that was met at `begin`, as weft_row_index_get. */
+WEFT_MUST_USE enum weft_status weft_rows_at(const struct weft_row_index *ix, struct weft_arena *a, uint64_t begin,
+                                            struct weft_row *row, struct weft_err *err);
 
 /* ---- rows by number, without holding them ---- */
 

@@ -148,9 +148,10 @@ enum weft_status weft_stats_rows(struct weft_arena *a, const struct weft_rows *r
 
 /* ---- findings ---- */
 
+/* Rows may come in any order. */
 static void found(struct weft_finding *f, size_t row, size_t turn, bool new_row)
 {
-    if (!f->rows) f->first_row = row, f->first_turn = turn;
+    if (!f->rows || row < f->first_row) f->first_row = row, f->first_turn = turn;
     f->rows += new_row;
 }
 
@@ -165,23 +166,44 @@ static void find_pii(struct weft_findings *out, struct weft_str s, size_t row, s
     }
 }
 
+void weft_find_row(const struct weft_row *row, uint64_t number, const struct weft_quality_settings *quality,
+                   struct weft_findings *out)
+{
+    size_t turn[WEFT_N_QUALITY], i = (size_t)number;
+    unsigned kinds = 0;
+    uint32_t signs = weft_quality_row(row, quality, turn);
+    for (int q = 0; q < WEFT_N_QUALITY; q++)
+        if (signs >> q & 1) found(&out->signs[q], i, turn[q], true);
+    out->rows_with_signs += signs != 0;
+    find_pii(out, row->system, i, 0, &kinds);
+    find_pii(out, row->text, i, 0, &kinds);
+    for (size_t t = 0; t < row->n_turns; t++) find_pii(out, row->turns[t].text, i, t, &kinds);
+    find_pii(out, row->chosen.text, i, row->n_turns, &kinds);
+    find_pii(out, row->rejected.text, i, row->n_turns, &kinds);
+    out->rows_with_pii += kinds != 0;
+}
+
+static void join(struct weft_finding *to, const struct weft_finding *from)
+{
+    if (from->rows && (!to->rows || from->first_row < to->first_row)) {
+        to->first_row = from->first_row;
+        to->first_turn = from->first_turn;
+    }
+    to->rows += from->rows;
+    to->pieces += from->pieces;
+}
+
+void weft_findings_join(struct weft_findings *to, const struct weft_findings *from)
+{
+    for (int i = 0; i < WEFT_N_QUALITY; i++) join(&to->signs[i], &from->signs[i]);
+    for (int i = 0; i < WEFT_N_PII; i++) join(&to->pii[i], &from->pii[i]);
+    to->rows_with_signs += from->rows_with_signs;
+    to->rows_with_pii += from->rows_with_pii;
+}
+
 void weft_find_rows(const struct weft_rows *rows, const struct weft_quality_settings *quality,
                     struct weft_findings *out)
 {
     *out = (struct weft_findings){ 0 };
-    for (size_t i = 0; i < rows->n; i++) {
-        const struct weft_row *row = &rows->items[i];
-        size_t turn[WEFT_N_QUALITY];
-        unsigned kinds = 0;
-        uint32_t signs = weft_quality_row(row, quality, turn);
-        for (int q = 0; q < WEFT_N_QUALITY; q++)
-            if (signs >> q & 1) found(&out->signs[q], i, turn[q], true);
-        out->rows_with_signs += signs != 0;
-        find_pii(out, row->system, i, 0, &kinds);
-        find_pii(out, row->text, i, 0, &kinds);
-        for (size_t t = 0; t < row->n_turns; t++) find_pii(out, row->turns[t].text, i, t, &kinds);
-        find_pii(out, row->chosen.text, i, row->n_turns, &kinds);
-        find_pii(out, row->rejected.text, i, row->n_turns, &kinds);
-        out->rows_with_pii += kinds != 0;
-    }
+    for (size_t i = 0; i < rows->n; i++) weft_find_row(&rows->items[i], i, quality, out);
 }

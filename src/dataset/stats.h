@@ -72,7 +72,12 @@ struct weft_findings {
     struct weft_finding signs[WEFT_N_QUALITY], pii[WEFT_N_PII];
     uint64_t rows_with_signs, rows_with_pii;
 };
-/* quality may be NULL (thresholds by default). */
+/* One row, `number` its own or whatever grows with it; quality may be NULL (thresholds by default).  Start with zeroed
+ * findings.  Those of several threads are joined: the first row is that of the lowest number. */
+void weft_find_row(const struct weft_row *row, uint64_t number, const struct weft_quality_settings *quality,
+                   struct weft_findings *out);
+void weft_findings_join(struct weft_findings *to, const struct weft_findings *from);
+/* All rows. */
 void weft_find_rows(const struct weft_rows *rows, const struct weft_quality_settings *quality,
                     struct weft_findings *out);
 

@@ -106,6 +106,33 @@ static void test_large_pieces_get_blocks_of_their_own(void **state)
     weft_arena_clear(&a);
 }
 
+static void test_adopted_memory_goes_with_its_new_arena(void **state)
+{
+    struct weft_arena a = { .max_bytes = 1 << 20 }, b = { 0 }, empty = { 0 };
+    char *first = weft_arena_strndup(&a, "first", 5);
+    struct weft_arena_mark mark = weft_arena_mark(&a);
+    char *theirs = weft_arena_strndup(&b, "theirs", 6);
+    assert_non_null(weft_arena_alloc(&b, 100000));
+    size_t held = a.held_bytes + b.held_bytes;
+    assert_true(weft_arena_adopt(&a, &b));
+    assert_int_equal(a.held_bytes, held);
+    assert_int_equal(b.held_bytes, 0);
+    assert_null(b.top);
+    char *last = weft_arena_strndup(&a, "last", 4);
+    assert_string_equal(first, "first");
+    assert_string_equal(theirs, "theirs");
+    assert_string_equal(last, "last");
+    assert_true(weft_arena_adopt(&a, &empty));
+    assert_non_null(weft_arena_alloc(&b, 2 << 20)); /* more than a may hold */
+    assert_false(weft_arena_adopt(&a, &b));
+    assert_true(b.held_bytes > 2 << 20);
+    weft_arena_release(&a, mark); /* theirs came after the mark */
+    assert_int_equal(a.held_bytes, held);
+    assert_string_equal(first, "first");
+    weft_arena_clear(&a);
+    weft_arena_clear(&b);
+}
+
 static void test_checked_sizes(void **state)
 {
     size_t out;
@@ -135,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_sizes_that_overflow_give_null),
         cmocka_unit_test(test_calloc_zeroes_reused_memory),
         cmocka_unit_test(test_large_pieces_get_blocks_of_their_own),
+        cmocka_unit_test(test_adopted_memory_goes_with_its_new_arena),
         cmocka_unit_test(test_checked_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
