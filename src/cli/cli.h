@@ -54,10 +54,16 @@ struct weft_cli {
     } line;
 };
 
+/* A variable of the environment that a verb reads, for its help. */
+struct weft_variable {
+    const char *name, *help, *help_zh;
+};
+
 struct weft_verb {
     const char *name, *usage;           /* "train", "RECIPE.yaml [KEY=VALUE...]" */
     const char *help, *help_zh;         /* one line */
     const struct weft_option_table *options;    /* NULL: none beside the common ones */
+    const struct weft_variable *environment;    /* ended by a NULL name; NULL: none beside the common ones */
     const struct weft_verb *const *verbs;       /* sub-verbs ("data script"), ending in NULL; then run is NULL */
     /* Exit status of docs/cli.md.  Errors are in cli->err and printed by the caller. */
     enum weft_status (*run)(struct weft_cli *cli);

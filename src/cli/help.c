@@ -31,6 +31,9 @@ void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb, const cha
     if (verb->options) weft_options_help(*verb->options, cli->lang, &text);
     weft_put(cli, weft_buf_view(&text));
     weft_buf_clear(&text);
+    if (verb->environment) weft_say(cli, "\nEnvironment:\n");
+    for (const struct weft_variable *v = verb->environment; v && v->name; v++)
+        printf("  %-26s  %s\n", v->name, cli->lang == WEFT_LANG_ZH ? v->help_zh : v->help);
 }
 
 /* ---- the manual page ---- */
@@ -53,6 +56,11 @@ static void man_verbs(struct weft_cli *cli, const struct weft_verb *const *list,
         weft_man_text(b, weft_str_c(cli->lang == WEFT_LANG_ZH ? verb->help_zh : verb->help));
         weft_buf_cstr(b, cli->lang == WEFT_LANG_ZH ? "。\n" : ".\n");
         if (verb->options) weft_options_man(*verb->options, cli->lang, b);
+        for (const struct weft_variable *v = verb->environment; v && v->name; v++) {
+            weft_buf_printf(b, ".TP\n.B %s\n", v->name);
+            weft_man_text(b, weft_str_c(cli->lang == WEFT_LANG_ZH ? v->help_zh : v->help));
+            weft_buf_char(b, '\n');
+        }
     }
 }
 

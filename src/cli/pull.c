@@ -304,11 +304,27 @@ static enum weft_status run(struct weft_cli *cli)
     return WEFT_OK;
 }
 
+static const struct weft_variable environment[] = {
+    { "HF_ENDPOINT", "another site for hf:, such as a mirror", "hf: 所用的站点，例如镜像" },
+    { "HF_TOKEN", "token; else the file $HF_HOME/token (HF_TOKEN_PATH)", "令牌；否则读文件 $HF_HOME/token（HF_TOKEN_PATH）" },
+    { "HF_HUB_CACHE", "where hf: goes; else $HF_HOME/hub, ~/.cache/huggingface/hub",
+      "hf: 的存放位置；否则为 $HF_HOME/hub、~/.cache/huggingface/hub" },
+    { "HF_HUB_OFFLINE", "1: as --offline", "1：同 --offline" },
+    { "MODELSCOPE_DOMAIN", "another site for ms:", "ms: 所用的站点" },
+    { "MODELSCOPE_API_TOKEN", "token for ms:", "ms: 的令牌" },
+    { "MODELSCOPE_CACHE", "where ms: goes; else ~/.cache/modelscope/hub", "ms: 的存放位置；否则为 ~/.cache/modelscope/hub" },
+    { "HTTPS_PROXY, http_proxy", "proxy; ALL_PROXY for both; NO_PROXY: hosts without one",
+      "代理；ALL_PROXY 兼顾两者；NO_PROXY 列出不走代理的主机" },
+    { "SSL_CERT_FILE", "as --ca_file", "同 --ca_file" },
+    { 0 },
+};
+
 const struct weft_verb weft_verb_pull = {
     .name = "pull",
     .usage = "REPO [FILE...] | URL | FOLDER",
     .help = "fetch a model, a dataset or a file: hf:OWNER/NAME[:QUANT][@REVISION], ms:OWNER/NAME, https://..., ./FOLDER",
     .help_zh = "下载模型、数据集或单个文件：hf:OWNER/NAME[:量化][@版本]、ms:OWNER/NAME、https://...、./文件夹",
     .options = &table,
+    .environment = environment,
     .run = run,
 };

@@ -25,6 +25,7 @@ struct pull {
     const struct weft_hub_repo *repo;
     const struct weft_hub_options *o;
     const char *endpoint, *token, *folder; /* folder: of the repository in the cache */
+    const struct weft_hub_settings *settings;
     struct weft_http *http;
     int tries; /* for the list */
     struct weft_err *err;
@@ -75,6 +76,9 @@ static enum weft_status check_endpoint(struct pull *p)
     return WEFT_OK;
 }
 
+static const struct weft_hub_settings hf_settings = { "HF_ENDPOINT", "HF_TOKEN" },
+                                      ms_settings = { "MODELSCOPE_DOMAIN", "MODELSCOPE_API_TOKEN" };
+
 /* "owner/name" -> "models--owner--name", and ModelScope's "models/owner/name" with "___" for dots. */
 static enum weft_status find_places(struct pull *p)
 {
@@ -86,6 +90,7 @@ static enum weft_status find_places(struct pull *p)
         return weft_fail(p->err, WEFT_EARG, "no folder is known for downloads; set HF_HOME or HOME");
     p->endpoint = hf ? or_else(p->o->hf_endpoint, "https://huggingface.co")
                      : or_else(p->o->ms_endpoint, "https://www.modelscope.cn");
+    p->settings = hf ? &hf_settings : &ms_settings;
     p->token = hf ? p->o->hf_token : p->o->ms_token;
     if (p->token && !p->token[0]) p->token = NULL;
     size_t n = strlen(p->endpoint);
@@ -233,6 +238,13 @@ enum weft_status weft_hub_find(struct weft_arena *a, const struct weft_hub_repo 
 
 /* ---- listing ---- */
 
+static enum weft_status ask(struct pull *p, const char *name, const char *url, struct weft_str *body,
+                            struct weft_http_reply *headers, bool *unreachable)
+{
+    const struct weft_hub_question what = { name, url, p->token, p->settings, false, p->tries };
+    return weft_hub_ask(p->http, p->a, &what, p->o, body, headers, unreachable, p->err);
+}
+
 /* Hugging Face's tree: pages, each with a link to the next. */
 static enum weft_status list_tree(struct pull *p, struct weft_hub_list *list)
 {
@@ -246,7 +258,7 @@ static enum weft_status list_tree(struct pull *p, struct weft_hub_list *list)
     for (size_t page = 0; !st && url; page++) {
         struct weft_str body = { 0 };
         struct weft_http_reply headers = { 0 };
-        st = weft_hub_ask(p->http, p->a, r->id, url, p->token, false, p->tries, p->o, &body, &headers, NULL, p->err);
+        st = ask(p, r->id, url, &body, &headers, NULL);
         if (!st) st = weft_hub_tree_read(p->a, r->id, body, &tree, p->err);
         if (st) return st;
         struct weft_str next = weft_hub_next_link(weft_http_header(&headers, "link"));
@@ -274,9 +286,7 @@ static enum weft_status list_hf(struct pull *p, struct weft_hub_list *list, bool
     enum weft_status st = WEFT_OK;
     struct weft_str body = { 0 };
     const char *url = list_url(p, &st, 1);
-    if (!st)
-        st = weft_hub_ask(p->http, p->a, p->repo->id, url, p->token, false, p->tries, p->o, &body, NULL, unreachable,
-                          p->err);
+    if (!st) st = ask(p, p->repo->id, url, &body, NULL, unreachable);
     if (!st) st = weft_hub_list_read(p->a, WEFT_HUB_HF, p->repo->id, body, list, p->err);
     if (st || !list->commit[0]) return st;
     bool whole = list->n > 0 && list->n < SIBLINGS;
@@ -302,9 +312,7 @@ static enum weft_status list_ms(struct pull *p, struct weft_hub_list *list, bool
     for (size_t page = 1;; page++) {
         struct weft_str body = { 0 };
         const char *url = list_url(p, &st, page);
-        if (!st)
-            st = weft_hub_ask(p->http, p->a, p->repo->id, url, p->token, false, p->tries, p->o, &body, NULL,
-                              unreachable, p->err);
+        if (!st) st = ask(p, p->repo->id, url, &body, NULL, unreachable);
         if (!st) st = weft_hub_list_read(p->a, WEFT_HUB_MS, p->repo->id, body, list, p->err);
         if (st || !p->repo->dataset || list->seen < PAGE) return st;
         if (page == MAX_PAGES)
@@ -318,7 +326,8 @@ static enum weft_status learn(struct pull *p, const char *commit, struct weft_hu
     enum weft_status st = WEFT_OK;
     struct weft_http_reply r = { 0 };
     const char *url = file_url(p, &st, commit, f->path);
-    if (!st) st = weft_hub_ask(p->http, p->a, f->path, url, p->token, true, TRIES, p->o, NULL, &r, NULL, p->err);
+    const struct weft_hub_question head = { f->path, url, p->token, p->settings, true, TRIES };
+    if (!st) st = weft_hub_ask(p->http, p->a, &head, p->o, NULL, &r, NULL, p->err);
     if (st) return st;
     struct weft_str etag = weft_http_header(&r, "x-linked-etag"), size = weft_http_header(&r, "x-linked-size");
     bool linked = etag.len > 0;
@@ -408,6 +417,7 @@ static enum weft_status fetch_hf(struct pull *p, struct weft_hub_list *list, str
             .name = file->path,
             .url = file_url(p, &st, list->commit, file->path),
             .bearer = p->token,
+            .settings = p->settings,
             .target = format(p, &st, "%s/blobs/%s", p->folder, digest),
             .lock = format(p, &st, "%s/%s.lock", locks, digest),
             .size = file->size,
@@ -450,6 +460,7 @@ static enum weft_status fetch_ms(struct pull *p, struct weft_hub_list *list, str
         f[i] = (struct weft_hub_fetch){ .name = file->path,
                                         .url = file_url(p, &st, "", file->path),
                                         .bearer = p->token,
+                                        .settings = p->settings,
                                         .target = format(p, &st, "%s/%s", p->folder, file->path),
                                         .size = file->size,
                                         .sha256 = file->sha256,

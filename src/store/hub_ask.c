@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/retry.h"
+#include "base/url.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -12,15 +13,34 @@ enum { ASK_BYTES = 64 << 20 };
 
 /* ---- what a site says ---- */
 
-enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *name, struct weft_err *err)
+/* No reply: what could be set so that there is one. */
+static enum weft_status no_reply(const struct weft_http_reply *r, const char *name,
+                                 const struct weft_hub_settings *settings, struct weft_err *err)
+{
+    if (r->fault == WEFT_HTTP_TLS)
+        return weft_fail(err, r->err.status, "%s: %s; --ca-file or SSL_CERT_FILE names the certificates to trust", name,
+                         r->err.msg);
+    if (r->err.rule[0]) return weft_fail_rule(err, r->err.status, r->err.rule, "%s: %s", name, r->err.msg);
+    if (r->err.status != WEFT_EREMOTE || !settings)
+        return weft_fail(err, r->err.status, r->err.status == WEFT_EREMOTE ? "%s: %s; HTTPS_PROXY names a proxy" : "%s: %s",
+                         name, r->err.msg);
+    return weft_fail(err, r->err.status, "%s: %s; %s names another site or mirror, HTTPS_PROXY a proxy", name, r->err.msg,
+                     settings->endpoint);
+}
+
+enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *name,
+                                  const struct weft_hub_settings *settings, struct weft_err *err)
 {
     struct weft_arena scratch = { .block_bytes = 4096 };
     struct weft_api_error e;
+    struct weft_url url;
     struct weft_str code = weft_http_header(r, "x-error-code"), said = weft_http_header(r, "x-error-message");
-    char message[256] = "";
+    char message[256] = "", host[128];
+    if (r->fault) return no_reply(r, name, settings, err);
     if (!said.len && weft_api_error_read(&scratch, r->body, &e)) said = e.message;
     if (!said.len && r->body.len < 200) said = weft_str_trim_ascii(r->body);
     weft_escape(message, sizeof message, said.s ? said : WEFT_STR(""));
+    weft_escape(host, sizeof host, weft_url_parse(r->url, &url, NULL) ? r->url : url.host);
     if (weft_str_is(code, "GatedRepo"))
         weft_fail(err, WEFT_EREMOTE,
                   "%s is given only to those who accepted its licence: accept it on its page, and set "
@@ -31,12 +51,17 @@ enum weft_status weft_hub_refused(const struct weft_http_reply *r, const char *n
                   r->status);
     else if (weft_str_is(code, "EntryNotFound"))
         weft_fail(err, WEFT_EREMOTE, "%s is not in the repository any more (HTTP %d)", name, r->status);
-    else if (r->status == 401 || r->status == 403 || r->status == 404)
+    else if (settings && (r->status == 401 || r->status == 403 || r->status == 404))
         weft_fail(err, WEFT_EREMOTE,
-                  "%s does not exist, or needs a token to be read (HTTP %d: %s); check its name, and "
-                  "HF_TOKEN or MODELSCOPE_API_TOKEN",
-                  name, r->status, message);
-    else weft_fail(err, WEFT_EREMOTE, "the site does not give %s (HTTP %d: %s)", name, r->status, message);
+                  "%s does not exist at %s, or needs a token to be read (HTTP %d: %s); check its name, %s and %s", name,
+                  host, r->status, message, settings->endpoint, settings->token);
+    else if (settings && r->status == 429)
+        weft_fail(err, WEFT_EREMOTE, "%s asks for patience with %s (HTTP 429: %s); try again later, or set %s", host,
+                  name, message, settings->token);
+    else if (settings)
+        weft_fail(err, WEFT_EREMOTE, "%s does not give %s (HTTP %d: %s); %s names another site or mirror", host, name,
+                  r->status, message, settings->endpoint);
+    else weft_fail(err, WEFT_EREMOTE, "%s does not give %s (HTTP %d: %s)", host, name, r->status, message);
     weft_arena_clear(&scratch);
     return WEFT_EREMOTE;
 }
@@ -72,8 +97,8 @@ struct question {
     int tries, max_tries;
     struct weft_str *body;
     struct weft_http_reply *headers;
-    bool head, unreachable;
-    const char *name;
+    bool unreachable;
+    const struct weft_hub_question *what;
     enum weft_status st;
     struct weft_err *err;
 };
@@ -88,7 +113,7 @@ static void on_answer(void *ctx, const struct weft_http_reply *r)
 {
     struct question *q = ctx;
     uint64_t wait;
-    if (!r->fault && (r->status == 200 || (q->head && r->status < 400))) {
+    if (!r->fault && (r->status == 200 || (q->what->head && r->status < 400))) {
         struct weft_str *const copies[] = { q->body, q->headers ? &q->headers->headers : NULL };
         const struct weft_str texts[] = { r->body, r->headers };
         for (size_t i = 0; i < WEFT_COUNT(copies); i++) {
@@ -100,17 +125,15 @@ static void on_answer(void *ctx, const struct weft_http_reply *r)
     } else if (weft_hub_try_again(r, ++q->tries, q->max_tries, q->options, &q->rng, &wait)) {
         if (!weft_http_timer(q->http, wait, submit_question, q))
             q->st = weft_fail_nomem(q->err, 64, "the HTTP client");
-    } else if (!r->fault) q->st = weft_hub_refused(r, q->name, q->err);
-    else {
-        q->unreachable = r->fault != WEFT_HTTP_CANCELLED;
-        q->st = weft_fail(q->err, r->err.status, "%s", r->err.msg);
+    } else {
+        q->unreachable = r->fault && r->fault != WEFT_HTTP_CANCELLED;
+        q->st = weft_hub_refused(r, q->what->name, q->what->settings, q->err);
     }
 }
 
-enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name, const char *url,
-                              const char *bearer, bool head, int tries, const struct weft_hub_options *options,
-                              struct weft_str *body, struct weft_http_reply *headers, bool *unreachable,
-                              struct weft_err *err)
+enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const struct weft_hub_question *what,
+                              const struct weft_hub_options *options, struct weft_str *body,
+                              struct weft_http_reply *headers, bool *unreachable, struct weft_err *err)
 {
     const struct weft_http_header identity = { "Accept-Encoding", "identity" };
     struct question q = { .http = http,
@@ -119,13 +142,12 @@ enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, cons
                           .body = body,
                           .headers = headers,
                           .err = err,
-                          .name = name,
-                          .head = head,
-                          .max_tries = tries };
+                          .what = what,
+                          .max_tries = what->tries };
     /* Of a redirect to other storage the headers are wanted, not the storage. */
-    q.request = (struct weft_http_request){ .method = head ? "HEAD" : "GET",
-                                            .url = url,
-                                            .bearer = bearer,
+    q.request = (struct weft_http_request){ .method = what->head ? "HEAD" : "GET",
+                                            .url = what->url,
+                                            .bearer = what->bearer,
                                             .headers = &identity,
                                             .n_headers = 1,
                                             .follow = WEFT_HTTP_SAME_ORIGIN,

@@ -309,8 +309,7 @@ static void on_done(void *ctx, const struct weft_http_reply *r)
             on_done(ctx, r);
         }
     } else if (weft_hub_try_again(r, ++j->tries, WEFT_HUB_TRIES, t->options, &t->rng, &wait)) later(j, wait);
-    else if (!r->fault) weft_hub_job_end(j, weft_hub_refused(r, j->f->name, t->err));
-    else weft_hub_job_end(j, weft_fail(t->err, r->err.status, "%s: %s", j->f->name, r->err.msg));
+    else weft_hub_job_end(j, weft_hub_refused(r, j->f->name, j->f->settings, t->err));
 }
 
 /* Locks, opens, and asks for what is missing.  Also the way back in after a pause. */

@@ -4,9 +4,15 @@
 
 #include "store/hub.h"
 
+/* What a user can set about a site, named in messages. */
+struct weft_hub_settings {
+    const char *endpoint, *token; /* "HF_ENDPOINT", "HF_TOKEN" */
+};
+
 struct weft_hub_fetch {
-    const char *name;          /* for messages */
-    const char *url, *bearer;  /* bearer NULL: none */
+    const char *name;                         /* for messages */
+    const char *url, *bearer;                 /* bearer NULL: none */
+    const struct weft_hub_settings *settings; /* NULL: any address */
     const char *target;        /* the final name; TARGET.incomplete beside it while it is fetched */
     const char *lock;          /* a file to lock while fetching, or NULL */
     uint64_t size;             /* UINT64_MAX: not known */
@@ -21,16 +27,22 @@ struct weft_hub_fetch {
 WEFT_MUST_USE enum weft_status weft_hub_fetch_all(struct weft_http *http, struct weft_hub_fetch *fetches, size_t n,
                                                   const struct weft_hub_options *options, struct weft_err *err);
 
-/* One short reply about `name`, tried again like a file, but at most `tries` times; statuses other than 200 are errors
- * explained by weft_hub_refused.  With `head` the reply to a HEAD request, where a redirect to elsewhere counts too.
- * Headers are copied to *headers (may be NULL). Strings in `a`. */
-WEFT_MUST_USE enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a, const char *name,
-                                            const char *url, const char *bearer, bool head, int tries,
+struct weft_hub_question {
+    const char *name, *url, *bearer;
+    const struct weft_hub_settings *settings;
+    bool head; /* a HEAD request, where a redirect to elsewhere is an answer as well */
+    int tries;
+};
+/* One short reply, tried again like a file; statuses other than 200 are errors explained by weft_hub_refused.  *body
+ * and *headers (may be NULL) are strings in `a`; *unreachable (may be NULL): no reply came at all. */
+WEFT_MUST_USE enum weft_status weft_hub_ask(struct weft_http *http, struct weft_arena *a,
+                                            const struct weft_hub_question *question,
                                             const struct weft_hub_options *options, struct weft_str *body,
                                             struct weft_http_reply *headers, bool *unreachable,
                                             struct weft_err *err);
-/* Why a site did not give `name`. */
-enum weft_status weft_hub_refused(const struct weft_http_reply *reply, const char *name, struct weft_err *err);
+/* Why a site did not give `name`: its reply was no, or none came; and what to set. */
+enum weft_status weft_hub_refused(const struct weft_http_reply *reply, const char *name,
+                                  const struct weft_hub_settings *settings, struct weft_err *err);
 
 /* "file:///a%20b", "file://localhost/a" or a path -> the path. */
 WEFT_MUST_USE enum weft_status weft_hub_local_path(struct weft_arena *a, const char *text, const char **path,

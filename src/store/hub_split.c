@@ -299,8 +299,7 @@ static void on_done(void *ctx, const struct weft_http_reply *reply)
     else {
         r->busy = false;
         s->n_busy--;
-        weft_hub_stop(t, reply->fault ? weft_fail(t->err, reply->err.status, "%s: %s", j->f->name, reply->err.msg)
-                                      : weft_hub_refused(reply, j->f->name, t->err));
+        weft_hub_stop(t, weft_hub_refused(reply, j->f->name, j->f->settings, t->err));
     }
 }
 

@@ -165,6 +165,56 @@ mkdir -p "$dir/hf"; echo T0K3N >"$dir/hf/token"
 expect 0 "$weft" pull --retry-ms 20 maker/private-x
 rm "$dir/hf/token"
 
+# ---- what is said names the site and what to set, in both languages ----
+says() {    # says STATUS ENGLISH CHINESE ENVIRONMENT... -- WORDS...: messages hold these, with %s as *
+    local status=$1 en=$2 zh=$3; shift 3
+    local vars=()
+    while [ "$1" != -- ]; do vars+=("$1"); shift; done
+    shift
+    expect "$status" env "${vars[@]}" "$weft" pull --retry-ms 5 "$@"
+    grep -q "$en" "$dir/err" || fail "expected \"$en\""
+    expect "$status" env "${vars[@]}" LANG=zh_CN.UTF-8 "$weft" pull --retry-ms 5 "$@"
+    grep -q "$zh" "$dir/err" || fail "expected \"$zh\""
+}
+fresh
+says 6 'maker/x: .*127.0.0.1, port 1.*HF_ENDPOINT names another site or mirror, HTTPS_PROXY' \
+    'maker/x：.*HF_ENDPOINT.*镜像' HF_ENDPOINT=http://127.0.0.1:1 -- maker/x
+says 6 'MODELSCOPE_DOMAIN names another site' 'MODELSCOPE_DOMAIN' MODELSCOPE_DOMAIN=http://127.0.0.1:1 -- ms:maker/x
+label=$(printf 'a%.0s' $(seq 64))   # no resolver asks for a label as long
+says 6 'was not found.*HF_ENDPOINT' 'HF_ENDPOINT' "HF_ENDPOINT=http://$label.org" -- maker/x
+says 6 'HTTPS_PROXY names a proxy' 'HTTPS_PROXY 指定代理' -- http://127.0.0.1:1/x.jsonl
+says 6 'maker/none does not exist at 127.0.0.1.*HF_ENDPOINT and HF_TOKEN' '在 127.0.0.1 上不存在.*HF_TOKEN' -- maker/none
+says 6 'MODELSCOPE_DOMAIN and MODELSCOPE_API_TOKEN' 'MODELSCOPE_API_TOKEN' -- ms:maker/none
+says 2 'not an address\|http' 'http' HF_ENDPOINT=ftp://x -- maker/x
+says 2 'cannot be read' '证书' -- --ca-file /nowhere/ca.pem maker/x
+says 2 'names no repository' '不是仓库名' -- a/b/../c
+says 2 'offline' '离线' -- --offline http://127.0.0.1:1/x.jsonl -o "$dir/x.jsonl"
+says 2 'weft pull hf:maker/x' '缓存中没有' -- --offline maker/x
+"$mock" --root "$dir/root" --limit 1000 --seconds 60 >"$dir/ports2" & slow=$!
+for _ in $(seq 100); do [ -s "$dir/ports2" ] && break; sleep 0.05; done
+read -r busy _ <"$dir/ports2"
+says 6 'asks for patience with maker/x .*HF_TOKEN' '要求放慢' HF_ENDPOINT="http://127.0.0.1:$busy" -- maker/x
+kill $slow; wait $slow 2>/dev/null || true
+# A certificate nobody has signed.
+if [ -x "${WEFT_MOCKS:?}/mock_tls" ]; then
+    "$WEFT_MOCKS/mock_tls" "$dir/cert.pem" 60 "$site" >"$dir/ports2" & slow=$!
+    for _ in $(seq 100); do [ "$(cat "$dir/ports2")" != "$busy" ] && [ -s "$dir/cert.pem" ] && break; sleep 0.05; done
+    sleep 0.1; read -r tls <"$dir/ports2"
+    says 6 'cannot be trusted.*--ca-file or SSL_CERT_FILE' 'SSL_CERT_FILE' HF_ENDPOINT="https://127.0.0.1:$tls" \
+        -- maker/talk --dataset
+    expect 0 env HF_ENDPOINT="https://127.0.0.1:$tls" "$weft" pull maker/talk --dataset --ca-file "$dir/cert.pem"
+    kill $slow; wait $slow 2>/dev/null || true
+fi
+# Help: every option and every variable of the environment, in both languages.
+for lang in en zh; do
+    expect 0 "$weft" help pull --lang $lang
+    for word in --dataset --all --sha256 --output --offline --parallel --ranges --range_mib --retry_ms --ca_file \
+        hf:OWNER/NAME ms:OWNER/NAME HF_ENDPOINT HF_TOKEN HF_HOME HF_HUB_CACHE HF_HUB_OFFLINE MODELSCOPE_DOMAIN MODELSCOPE_API_TOKEN \
+        MODELSCOPE_CACHE HTTPS_PROXY NO_PROXY SSL_CERT_FILE; do
+        grep -qF -e "$word" "$dir/out" || fail "help ($lang) lacks $word"
+    done
+done
+
 # ---- faults on the way (B7) ----
 pull_all() { fresh; expect 0 "$weft" pull --retry-ms 20 "$repo"; same "$folder" $wanted; }
 hub --cut 70000 --cuts 5

@@ -102,7 +102,8 @@ static inline bool keys_have(const struct keys *k, struct weft_str hex)
     return false;
 }
 
-static inline enum weft_status note_answer(void *ctx, const struct weft_call *call, struct weft_str record, struct weft_err *e)
+static inline enum weft_status note_answer(void *ctx, const struct weft_call *call, struct weft_str record,
+                                           struct weft_err *e)
 {
     char hex[WEFT_CALL_KEY_HEX];
     weft_call_key_hex(&call->key, hex);
