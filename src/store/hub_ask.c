@@ -1,5 +1,5 @@
 /* Short questions to a site, and what it means when it says no. */
-#include "store/hub_job.h"
+#include "store/hub_job_parts.h"
 
 #include "base/json.h"
 #include "base/retry.h"

@@ -5,7 +5,7 @@
  * A reply is believed only after its head was looked at: 206 must begin where the part ends; 200 means that the
  * range was ignored and the part is worth nothing; 416 on a part that is as long as the file means that nothing is
  * missing. */
-#include "store/hub_job.h"
+#include "store/hub_job_parts.h"
 #include "store/hub_journal.h"
 
 #include "base/file.h"

@@ -6,7 +6,7 @@
  * The first range goes alone: its reply tells whether the server knows ranges.  When it does not, when it answers twice
  * from another place than asked, or when the entity tag changes on the way (then the pieces may be of two files), the
  * file comes in one stream instead, from its beginning.  A digest that does not fit ends there as well. */
-#include "store/hub_job.h"
+#include "store/hub_job_parts.h"
 #include "store/hub_journal.h"
 
 #include <errno.h>

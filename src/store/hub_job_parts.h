@@ -1,6 +1,6 @@
-/* store/hub_job.h - one file on its way, as hub_fetch.c (in one stream) and hub_split.c (in ranges) share it */
-#ifndef WEFT_STORE_HUB_JOB_H
-#define WEFT_STORE_HUB_JOB_H
+/* store/hub_job_parts.h - one file on its way, as hub_fetch.c (in one stream) and hub_split.c (in ranges) share it */
+#ifndef WEFT_STORE_HUB_JOB_PARTS_H
+#define WEFT_STORE_HUB_JOB_PARTS_H
 
 #include "base/hash.h"
 #include "base/rng.h"
