@@ -453,8 +453,11 @@ static enum weft_status fetch_hf(struct pull *p, struct weft_hub_list *list, str
 static enum weft_status fetch_ms(struct pull *p, struct weft_hub_list *list, struct weft_hub_result *out)
 {
     enum weft_status st = WEFT_OK;
+    char name[WEFT_SHA256_HEX];
     struct weft_hub_fetch *f = WEFT_NEWS(p->a, struct weft_hub_fetch, list->n);
     if (!f) return weft_fail_nomem(p->err, list->n * sizeof *f, "a listing");
+    const char *locks = format(p, &st, "%s/.lock/weft", p->o->ms_cache);
+    if (!st) st = weft_dir_make(locks, p->err);
     for (size_t i = 0; !st && i < list->n; i++) {
         struct weft_hub_file *file = &list->files[i];
         f[i] = (struct weft_hub_fetch){ .name = file->path,
@@ -465,6 +468,9 @@ static enum weft_status fetch_ms(struct pull *p, struct weft_hub_list *list, str
                                         .size = file->size,
                                         .sha256 = file->sha256,
                                         .resume = true };
+        /* Locks stand apart: the folder of a model is for its files. */
+        if (!st) st = weft_sha256_of(weft_str_c(f[i].target), name, p->err);
+        if (!st) f[i].lock = format(p, &st, "%s/%s", locks, name);
         if (!st) st = make_parent(p, f[i].target);
         /* The branch may have moved on: a file of the same length with another digest is fetched again. */
         char have[WEFT_SHA256_HEX];

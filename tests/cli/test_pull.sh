@@ -209,7 +209,8 @@ fi
 for lang in en zh; do
     expect 0 "$weft" help pull --lang $lang
     for word in --dataset --all --sha256 --output --offline --parallel --ranges --range_mib --retry_ms --ca_file \
-        hf:OWNER/NAME ms:OWNER/NAME HF_ENDPOINT HF_TOKEN HF_HOME HF_HUB_CACHE HF_HUB_OFFLINE MODELSCOPE_DOMAIN MODELSCOPE_API_TOKEN \
+        hf:OWNER/NAME ms:OWNER/NAME HF_ENDPOINT HF_TOKEN HF_HOME HF_HUB_CACHE HF_HUB_OFFLINE MODELSCOPE_DOMAIN \
+        MODELSCOPE_API_TOKEN \
         MODELSCOPE_CACHE HTTPS_PROXY NO_PROXY SSL_CERT_FILE; do
         grep -qF -e "$word" "$dir/out" || fail "help ($lang) lacks $word"
     done

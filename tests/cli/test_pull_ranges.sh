@@ -82,6 +82,13 @@ expect 0 "$weft" pull --retry-ms 10 --range-mib 1 ms:maker/big
 cmp -s "$m/model.safetensors" "$dir/ms/models/maker/big/model.safetensors" || fail "ModelScope"
 [ "$(grep -c '"range":"bytes=' "$dir/log")" = 6 ] || fail "ModelScope: $(cat "$dir/log")"
 [ -z "$(find "$dir/ms" -name '*.incomplete')" ] || fail "ModelScope: leftovers"
+# Two programs at once: one waits, and fetches nothing.
+hub --drip 4 --piece 65536; fresh
+"$weft" pull --range-mib 1 ms:maker/big --json >"$dir/first" 2>"$dir/err" & p=$!
+expect 0 "$weft" pull --range-mib 1 ms:maker/big --json
+wait $p || fail "two at once"
+cmp -s "$m/model.safetensors" "$dir/ms/models/maker/big/model.safetensors" || fail "two at once: another file"
+[ $(($(fetched) + $(sed -n 's/.*"fetched_bytes":\([0-9]*\).*/\1/p' "$dir/first"))) = $((size + 3)) ] || fail "fetched twice"
 
 # ---- what can happen to a range ----
 fault() {   # fault MOST OPTIONS...: right in the end, with at most MOST bytes received
