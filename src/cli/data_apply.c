@@ -1,5 +1,6 @@
 /* weft data apply FILE... --patches P -o OUT, and how patch files are applied where rows are built. */
 #include "cli/data_patch.h"
+#include "cli/record.h"
 #include "cli/verbs.h"
 #include "dataset/canon.h"
 
@@ -72,7 +73,7 @@ struct settings {
     struct weft_cli_common common;
     struct weft_data_input in;
     struct weft_rows_writer_settings writer;
-    const char *patches, *output;
+    const char *patches, *output, *project;
 };
 
 static const struct weft_option apply_rows[] = {
@@ -86,6 +87,7 @@ static const struct weft_option apply_rows[] = {
       .choices = WEFT_FORMAT_CHOICES, .group = "Output",
       .help = "shape of the rows written (auto: alpaca, text for text rows)",
       .help_zh = "写出的格式（auto：alpaca，纯文本行为 text）" },
+    WEFT_RECORD_ROW(struct settings, project),
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -98,17 +100,19 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_rows rows = { 0 };
     struct weft_report report = { 0 };
     struct weft_patch_result r = { 0 };
-    char hash[WEFT_SHA256_HEX] = "";
+    char hash[WEFT_SHA256_HEX] = "", before[WEFT_SHA256_HEX] = "";
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_apply, &s, &s.common, &files, &done);
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data apply FILE... --patches P -o OUT");
     if (!s.patches) s.patches = weft_str_printf(&cli->arena, "%s.patches.jsonl", files.items[0]).s;
     st = s.patches ? weft_data_read(cli, &s.in, &files, &rows, &report) : weft_fail_nomem(&cli->err, 64, "a path");
+    if (!st) st = weft_dataset_hash_rows(&rows, before, &cli->err);
     if (!st) st = weft_data_patch(cli, s.patches, &rows, &r);
     if (!st) st = weft_dataset_hash_rows(&rows, hash, &cli->err);
     if (!st && s.output) st = weft_rows_write(s.output, &s.writer, &rows, &cli->err);
     if (st) return st;
+    weft_record_patches(cli, s.project, files.items[0], before, s.patches);
     if (cli->json) {
         struct weft_buf b = { 0 };
         struct weft_json_out o;

@@ -1,6 +1,7 @@
 /* weft data ask, weft data augment: rows that a model writes.  Nothing is written but the ledger until the
  * end, so that a killed run leaves the last whole dataset and every answer it got. */
 #include "cli/data_ask.h"
+#include "cli/record.h"
 #include "cli/road.h"
 #include "cli/verbs.h"
 #include "dataset/ask_dialogue.h"
@@ -42,6 +43,7 @@ static const struct weft_option rows[] = {
     { .key = "model", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, model), .group = "Asking",
       .short_flag = 'm', .help = "name of the model at the service", .help_zh = "服务上的模型名" },
     WEFT_ASK_OPTION_ROWS(struct settings, ask),
+    WEFT_RECORD_ROW(struct settings, ask.project),
     { .key = "dry_run", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, dry_run), .group = "Limits",
       .help = "send nothing; say how many requests, tokens and how much money it would take",
       .help_zh = "不发送任何请求，只估计请求数、词元数和费用" },
@@ -474,6 +476,7 @@ static enum weft_status ask_dialogue(struct weft_cli *cli, const struct settings
             st = preview(cli, s, &k, &in);
             goto done;
         }
+        k.output = s->output;
         if (!st) st = weft_asking_run(&k, in.units, in.n, &results, &report);
         if (!st) weft_ask_choose(&d.prose, in.units, in.n, results, &d.choices);
         if (!st && doubtful) st = weft_asking_doubtful(cli, doubtful, in.units, in.n, results);
@@ -542,6 +545,7 @@ static enum weft_status ask(struct weft_cli *cli, const struct settings *s, stru
         st = preview(cli, s, &k, in);
         goto done;
     }
+    k.output = s->output;
     if (!st) st = weft_asking_run(&k, in->units, in->n, &results, &report);
     if (!st && augments) st = drop_near(cli, s, in, results, &report);
     if (!st && s->output) st = write_rows(cli, s, results, in->n);

@@ -18,6 +18,7 @@ struct weft_ask_options {
     bool offline, whole;
     const char *proxy, *ca_file;
     const char *ledger;
+    const char *project;                /* of the store, for the record; NULL: "default" */
     double first_byte_s, gap_s, call_s; /* deadlines */
 };
 #define WEFT_ASK_LANG_CHOICES "auto|zh|en"
@@ -97,6 +98,7 @@ struct weft_asking {
     struct weft_ask_settings s;         /* o->ask with the model's name */
     struct weft_prompt prompt;
     struct weft_ledger *ledger;
+    const char *ledger_path, *output;   /* output: set by the caller, for the record; NULL: none */
     struct weft_ledger_found found;
     struct weft_ask_transport transport;
     struct weft_ask_http *http;
@@ -112,7 +114,8 @@ WEFT_MUST_USE enum weft_status weft_asking_prompt(struct weft_cli *cli, const ch
 WEFT_MUST_USE enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli,
                                                 const struct weft_ask_options *o, const char *model,
                                                 const char *default_ledger, struct weft_str sample);
-/* Asks about all units, or applies the rule; results [n] in the arena. */
+/* Asks about all units, or applies the rule; results [n] in the arena.  What was asked of a model is recorded in the
+ * store. */
 WEFT_MUST_USE enum weft_status weft_asking_run(struct weft_asking *k, const struct weft_ask_unit *units, size_t n,
                                                struct weft_ask_result **results, struct weft_ask_report *report);
 void weft_asking_close(struct weft_asking *k);  /* accepts a zeroed struct */

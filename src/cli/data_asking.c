@@ -1,5 +1,6 @@
 /* Opening, running and telling of one round of asking. */
 #include "cli/data_ask.h"
+#include "cli/record.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
     } else st = open_service(k, model);
     if (!st && !path)
         st = weft_fail(&cli->err, WEFT_EARG, "name a file for the answers: -o OUT or --ledger FILE; answers cost money");
+    k->ledger_path = path;
     if (!st) st = weft_ledger_open(&k->ledger, path, &k->found, &cli->err);
     if (!st && k->found.cut_bytes)
         weft_warn(cli, "%s: the last %" PRIu64 " bytes were half a record; they were cut off and are in %s.cut", path,
@@ -86,6 +88,19 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
         weft_warn(cli, "%s: %" PRIu64 " bytes had not reached the disk when the power went; no answer in use was among them, "
                        "and the file as it was is %s.damaged", path, k->found.lost_bytes, path);
     return st;
+}
+
+static void record(struct weft_asking *k, enum weft_status st, const struct weft_ask_report *r)
+{
+    const struct weft_store_batch b = {
+        .task = weft_str_c(k->o->task), .prompt = weft_str_c(k->prompt.via), .endpoint = weft_str_c(k->transport.endpoint),
+        .model = weft_str_c(k->s.model), .ledger = weft_str_c(k->ledger_path), .output = weft_str_c(k->output),
+        .state = st == WEFT_OK ? WEFT_STR("done") : st == WEFT_ECANCEL ? WEFT_STR("cancelled") : WEFT_STR("failed"),
+        .units = r->units, .rows = r->rows, .asked = r->asked, .reused = r->reused,
+        .failed = r->states[WEFT_ASK_FAILED], .prompt_tokens = r->prompt_tokens,
+        .completion_tokens = r->completion_tokens, .cost = r->cost
+    };
+    if (!k->o->offline && r->units) weft_record_batch(k->cli, k->o->project, &b, &k->prompt, k->o->prompt);
 }
 
 enum weft_status weft_asking_run(struct weft_asking *k, const struct weft_ask_unit *units, size_t n,
@@ -103,6 +118,7 @@ enum weft_status weft_asking_run(struct weft_asking *k, const struct weft_ask_un
                                              progress, *results, report, &cli->err);
     weft_cli_progress_end(cli);
     k->ms = weft_cli_now_ms() - begin;
+    record(k, st, report);
     return st;
 }
 

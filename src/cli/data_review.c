@@ -3,6 +3,7 @@
 #include "cli/data.h"
 #include "cli/data_patch.h"
 #include "cli/data_row.h"
+#include "cli/record.h"
 #include "cli/verbs.h"
 #include "dataset/canon.h"
 
@@ -15,7 +16,7 @@
 struct settings {
     struct weft_cli_common common;
     struct weft_data_input in;
-    const char *patches, *note;
+    const char *patches, *note, *project;
     struct weft_str_list decide, flags;
     double confidence;
     bool list, all;
@@ -79,6 +80,7 @@ static const struct weft_option review_rows[] = {
       .group = "Output",
       .help = "lines of the source before and after",
       .help_zh = "原文前后各显示几行" },
+    WEFT_RECORD_ROW(struct settings, project),
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -428,6 +430,7 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_str_list files = { 0 };
     struct weft_report report = { 0 };
     struct review x = { .cli = cli, .s = &s };
+    char content[WEFT_SHA256_HEX];
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_review, &s, &s.common, &files, &done);
     if (st || done) return st;
@@ -447,6 +450,8 @@ static enum weft_status run(struct weft_cli *cli)
         if (!st && !cli->quiet) summary(&x);
     }
     weft_data_source_close(&x.source);
+    if (x.taken && !weft_dataset_hash_rows(&x.rows, content, NULL))
+        weft_record_patches(cli, s.project, x.file, content, s.patches);
     return st ? st : weft_data_partial(cli, &report);
 }
 

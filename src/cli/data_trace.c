@@ -1,11 +1,15 @@
 /* weft data trace ROW FILE...: where a row came from, and the rows that it was made of, as far back as the files
- * go. */
+ * go.  With --run the files are those that a run of the store was trained on: from a model to the line of a source. */
 #include "cli/data.h"
 #include "cli/data_row.h"
+#include "cli/store.h"
 #include "cli/verbs.h"
 #include "dataset/canon.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { MOST_SETS = 64, MOST_DEPTH = 64 };
 
@@ -13,9 +17,13 @@ struct settings {
     struct weft_cli_common common;
     struct weft_data_input in;
     int64_t context;
+    const char *run;
 };
 
 static const struct weft_option trace_rows[] = {
+    { .key = "run", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, run), .group = "Input",
+      .help = "a run of the store, by name, as PROJECT/NAME, or by its folder: its data stand for FILE",
+      .help_zh = "仓库中的一个运行（名称、项目/名称或其目录），用它的训练数据代替 FILE" },
     { .key = "context", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, context), .def = "1", .max = 1000,
       .unit = "lines", .group = "Output", .help = "lines of the source before and after", .help_zh = "原文前后各显示几行" },
     WEFT_DATA_INPUT_ROWS(struct settings, in),
@@ -36,6 +44,9 @@ struct trace {
     struct weft_row_index sets[MOST_SETS];
     size_t n_sets;
     struct weft_data_source source;
+    const struct weft_store_run *run;   /* of --run; NULL: none */
+    char *borrowed[MOST_SETS];          /* [n_borrowed] files written from the store, malloc */
+    size_t n_borrowed;
     struct weft_json_out *json;         /* NULL: for people */
     struct weft_buf *out;
     uint64_t missing;                   /* parents and sets that were not found, sources gone or changed */
@@ -261,6 +272,17 @@ static enum weft_status show_parents(struct trace *t, const struct step *at, con
     return st;
 }
 
+static void show_run(struct trace *t)
+{
+    const struct weft_store_run *r = t->run;
+    struct weft_str name = weft_str_printf(&t->cli->arena, "%.*s/%.*s", (int)r->project.len, r->project.s,
+                                           (int)r->name.len, r->name.s);
+    fact(t, 0, "trained in", "run", name);
+    fact(t, 0, "folder", "output_dir", r->output_dir);
+    fact(t, 0, "base model", "base", r->base);
+    member(t, "base_sha256", r->base_sha256);
+}
+
 static enum weft_status show_row(struct trace *t, const struct step *at)
 {
     const struct weft_row_index *ix = &t->sets[at->set];
@@ -286,6 +308,7 @@ static enum weft_status show_row(struct trace *t, const struct step *at)
         weft_buf_escaped(t->out, weft_str_sub(said, 0, weft_utf8_offset(said, 40)), SIZE_MAX);
         weft_buf_char(t->out, '\n');
     }
+    if (t->run && !at->depth) show_run(t);
     member(t, "id", o->id);
     fact(t, at->depth, "content", "content", weft_str_c(hash));
     fact(t, at->depth, "made by", "via", o->via);
@@ -307,14 +330,123 @@ done:
     return st;
 }
 
+/* ---- the data of a run ---- */
+
+/* "name", "project/name", "run:project/name", or the run's folder or one in it. */
+static bool is_run(const struct weft_store_run *r, struct weft_str word, struct weft_str folder)
+{
+    size_t slash = weft_str_find(word, WEFT_STR("/"), 0);
+    if (weft_str_starts(word, WEFT_STR("run:"))) return is_run(r, weft_str_skip(word, 4), folder);
+    if (weft_str_eq(word, r->name)) return true;
+    if (slash != SIZE_MAX && weft_str_eq(weft_str_sub(word, 0, slash), r->project)
+        && weft_str_eq(weft_str_skip(word, slash + 1), r->name))
+        return true;
+    return r->output_dir.len && weft_str_starts(folder, r->output_dir)
+           && (folder.len == r->output_dir.len || folder.s[r->output_dir.len] == '/');
+}
+
+static enum weft_status find_run(struct trace *t, struct weft_store *store)
+{
+    struct weft_cli *cli = t->cli;
+    struct weft_store_run *runs = NULL;
+    char shown[200], *folder = realpath(t->s->run, NULL);
+    size_t n = 0;
+    enum weft_status st = store ? weft_store_runs(store, &cli->arena, 0, &runs, &n, &cli->err) : WEFT_OK;
+    for (size_t i = 0; !st && i < n && !t->run; i++)
+        if (is_run(&runs[i], weft_str_c(t->s->run), weft_str_c(folder))) t->run = &runs[i];
+    free(folder);
+    if (!st && !t->run)
+        st = weft_fail(&cli->err, WEFT_EARG, "no run \"%s\" in the store; `weft ls runs` lists what there is",
+                       weft_escape(shown, sizeof shown, weft_str_c(t->s->run)));
+    return st;
+}
+
+static enum weft_status put_line(void *ctx, struct weft_str json, struct weft_err *err)
+{
+    struct weft_out *out = ctx;
+    weft_out_str(out, json);
+    weft_out_str(out, WEFT_STR("\n"));
+    return out->failed;
+}
+
+/* The version of the store with these rows, as a file for the time being. */
+static enum weft_status borrow(struct trace *t, struct weft_store *store, int64_t dataset, const char **path)
+{
+    const char *tmp = getenv("TMPDIR");
+    struct weft_out out = { 0 };
+    char *name = NULL;
+    if (asprintf(&name, "%s/weft-rows-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
+        return weft_fail_nomem(&t->cli->err, 64, "a path");
+    int fd = mkstemp(name);
+    if (fd < 0) {
+        enum weft_status st = weft_fail_errno(&t->cli->err, "create", name);
+        free(name);
+        return st;
+    }
+    close(fd);
+    t->borrowed[t->n_borrowed++] = name;
+    enum weft_status st = weft_out_open(&out, name, &t->cli->err);
+    if (!st) st = weft_store_dataset_rows(store, dataset, put_line, &out, &t->cli->err);
+    if (!st) st = weft_out_commit(&out, &t->cli->err);
+    weft_out_close(&out);
+    *path = name;
+    return st;
+}
+
+/* A file that is still what was trained on; else the version in the store; else it is said that both are gone. */
+static enum weft_status open_data(struct trace *t, struct weft_store *store, const struct weft_store_run_data *d)
+{
+    struct weft_cli *cli = t->cli;
+    struct weft_store_dataset version;
+    struct weft_err ignored = { 0 };
+    char now[WEFT_SHA256_HEX] = "", shown[200];
+    const char *path = d->path.s;
+    size_t set;
+    bool found = false, same = weft_file_exists(path) && !weft_sha256_file(path, now, &ignored)
+                               && weft_str_is(d->sha256, now);
+    enum weft_status st = WEFT_OK;
+    if (t->n_borrowed == MOST_SETS) return weft_fail(&cli->err, WEFT_ELIMIT, "more than %d sets", MOST_SETS);
+    weft_escape(shown, sizeof shown, d->path);
+    if (!same && d->content.len) st = weft_store_dataset_by_hash(store, &cli->arena, d->content, &version, &found, &cli->err);
+    if (!st && found) {
+        weft_note(cli, "%s is not what was trained on; %s/%s@%" PRId64 " of the store is\n", shown, version.project.s,
+                  version.name.s, version.version);
+        st = borrow(t, store, version.id, &path);
+    } else if (!st && !same) {
+        t->missing++;
+        weft_warn(cli, now[0] ? "%s is another file now, and the store has no version with the rows that were trained on"
+                              : "%s is gone, and the store has no version with the rows that were trained on", shown);
+        return WEFT_OK;
+    }
+    return st ? st : open_set(t, path, &set);
+}
+
+static enum weft_status open_run(struct trace *t)
+{
+    struct weft_cli *cli = t->cli;
+    struct weft_store *store = NULL;
+    struct weft_store_run_data *data = NULL;
+    size_t n = 0;
+    enum weft_status st = weft_cli_store_if_any(cli, &store);
+    if (!st) st = find_run(t, store);
+    if (!st) st = weft_store_run_data(store, &cli->arena, t->run->id, &data, &n, &cli->err);
+    for (size_t i = 0; !st && i < n; i++) st = open_data(t, store, &data[i]);
+    if (!st && !t->n_sets)
+        st = weft_fail(&cli->err, WEFT_EINPUT, "none of the %zu files of run %s is there any more", n, t->run->name.s);
+    weft_store_close(store);
+    return st;
+}
+
 /* ---- the verb ---- */
 
-static enum weft_status first_row(struct trace *t, const char *word, size_t *row)
+static enum weft_status first_row(struct trace *t, const char *word, size_t *set, size_t *row)
 {
     char shown[64];
     bool digits = *word && strlen(word) < 18;
     uint64_t number = 0;
-    if (find_id(t, 0, weft_str_c(word), row)) return WEFT_OK;
+    for (*set = 0; *set < (t->run ? t->n_sets : 1); ++*set)
+        if (find_id(t, *set, weft_str_c(word), row)) return WEFT_OK;
+    *set = 0;
     for (const char *c = word; *c; c++) {
         digits &= *c >= '0' && *c <= '9';
         if (digits) number = number * 10 + (uint64_t)(*c - '0');
@@ -337,10 +469,12 @@ static enum weft_status run(struct weft_cli *cli)
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_trace, &s, &s.common, &words, &done);
     if (st || done) return st;
-    if (words.n < 2) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data trace ROW FILE [FILE...]");
+    if (words.n < (s.run ? 1 : 2))
+        return weft_fail(&cli->err, WEFT_EARG, "usage: weft data trace ROW FILE [FILE...]");
+    if (s.run) st = open_run(&t);
     for (size_t i = 1; !st && i < words.n; i++) st = open_set(&t, words.items[i], &at.set);
     at.set = 0;
-    if (!st) st = first_row(&t, words.items[0], &at.row);
+    if (!st) st = first_row(&t, words.items[0], &at.set, &at.row);
     weft_json_out_init(&json, &b);
     if (cli->json) t.json = &json;
     if (!st) st = show_row(&t, &at);
@@ -350,6 +484,10 @@ static enum weft_status run(struct weft_cli *cli)
     weft_buf_clear(&b);
     weft_data_source_close(&t.source);
     for (size_t i = 0; i < t.n_sets; i++) weft_row_index_close(&t.sets[i]);
+    for (size_t i = 0; i < t.n_borrowed; i++) {
+        unlink(t.borrowed[i]);
+        free(t.borrowed[i]);
+    }
     if (!st && t.missing)
         st = weft_fail(&cli->err, WEFT_EPARTIAL,
                        "%" PRIu64 " steps of the way back were not found; see above", t.missing);
@@ -358,7 +496,7 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_data_trace = {
     .name = "trace",
-    .usage = "ROW FILE [FILE...]",
+    .usage = "ROW FILE [FILE...] | ROW --run NAME",
     .help = "where a row came from: source lines, rule or prompt, parents",
     .help_zh = "追溯一行的来历：原文、规则或提示词、上一级数据",
     .options = &table,

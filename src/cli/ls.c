@@ -13,11 +13,12 @@
 enum { WORD_COLUMNS = 34 };
 
 /* `weft ls runs`: only these. */
-enum { PROJECTS = 1, DATASETS = 2, RUNS = 4, MODELS = 8, EVERYTHING = 15 };
+enum { PROJECTS = 1, DATASETS = 2, RUNS = 4, MODELS = 8, PROMPTS = 16, CALLS = 32, PATCHES = 64, EVERYTHING = 127 };
 static const struct {
     const char *name;
     int kind;
-} kinds[] = { { "projects", PROJECTS }, { "datasets", DATASETS }, { "runs", RUNS }, { "models", MODELS } };
+} kinds[] = { { "projects", PROJECTS }, { "datasets", DATASETS }, { "runs", RUNS },     { "models", MODELS },
+              { "prompts", PROMPTS },   { "calls", CALLS },       { "patches", PATCHES } };
 
 struct settings {
     struct weft_cli_common common;
@@ -35,6 +36,10 @@ struct listing {
     struct weft_store_project *projects;
     struct weft_store_dataset *datasets;
     struct weft_store_run *runs;
+    struct weft_store_prompt *prompts;
+    struct weft_store_batch *batches;
+    struct weft_store_patch_set *patches;
+    size_t n_prompts, n_batches, n_patches;
     const char **models;        /* folders of HOME/models that hold a config.json */
     size_t n_projects, n_datasets, n_runs, n_models;
 };
@@ -110,6 +115,49 @@ static void show_outcome(struct weft_cli *cli, const struct weft_store_run *r)
     weft_buf_clear(&b);
 }
 
+static void show_prompts(struct weft_cli *cli, const struct listing *l, struct weft_buf *word)
+{
+    char when[32];
+    if (l->n_prompts) weft_say(cli, "prompts\n");
+    for (size_t i = 0; i < l->n_prompts; i++) {
+        const struct weft_store_prompt *p = &l->prompts[i];
+        weft_buf_str(word, p->project);
+        weft_buf_char(word, '/');
+        weft_buf_str(word, p->name);
+        weft_buf_printf(word, "@%" PRId64, p->version);
+        put_line(cli, word, "%s, sha256 %.12s", day(when, p->created), p->sha256);
+    }
+}
+
+static void show_batches(struct weft_cli *cli, const struct listing *l, struct weft_buf *word)
+{
+    char when[32], in[32], out[32];
+    if (l->n_batches) weft_say(cli, "calls\n");
+    for (size_t i = 0; i < l->n_batches; i++) {
+        const struct weft_store_batch *b = &l->batches[i];
+        weft_buf_str(word, b->project);
+        weft_buf_cstr(word, "  ");
+        weft_buf_escaped(word, b->prompt, 60);
+        put_line(cli, word, "%s, %s, %s: %" PRIu64 " asked, %" PRIu64 " known, %" PRIu64 " failed, %" PRIu64 " rows",
+                 weft_tr(cli->lang, b->state.s), day(when, b->at), b->model.s, b->asked, b->reused, b->failed, b->rows);
+        put_line(cli, word, "%s tokens in, %s out, cost %.4f", weft_cli_count(in, b->prompt_tokens),
+                 weft_cli_count(out, b->completion_tokens), b->cost);
+    }
+}
+
+static void show_patches(struct weft_cli *cli, const struct listing *l, struct weft_buf *word)
+{
+    char when[32];
+    if (l->n_patches) weft_say(cli, "decisions\n");
+    for (size_t i = 0; i < l->n_patches; i++) {
+        const struct weft_store_patch_set *p = &l->patches[i];
+        weft_buf_str(word, p->project);
+        weft_buf_char(word, '/');
+        weft_buf_str(word, p->dataset);
+        put_line(cli, word, "%" PRIu64 " decisions, %s", p->n, day(when, p->last));
+    }
+}
+
 static void show(struct weft_cli *cli, struct weft_store *s, const struct listing *l)
 {
     struct weft_buf word = { 0 }, source = { 0 };
@@ -143,12 +191,16 @@ static void show(struct weft_cli *cli, struct weft_store *s, const struct listin
                  source.len ? source.s : "-");
         show_outcome(cli, r);
     }
+    show_prompts(cli, l, &word);
+    show_batches(cli, l, &word);
+    show_patches(cli, l, &word);
     if (l->n_models) weft_say(cli, "models\n");
     for (size_t i = 0; i < l->n_models; i++) {
         weft_buf_printf(&word, "model:%s", l->models[i]);
         put_line(cli, &word, "%s", "");
     }
-    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_models) weft_say(cli, "nothing is in the store yet\n");
+    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_prompts && !l->n_batches && !l->n_patches && !l->n_models)
+        weft_say(cli, "nothing is in the store yet\n");
     weft_buf_clear(&word);
     weft_buf_clear(&source);
 }
@@ -171,6 +223,62 @@ static enum weft_status data_json(struct weft_json_out *o, struct weft_store *s,
     }
     weft_json_out_array_end(o);
     return st;
+}
+
+static void asked_json(struct weft_json_out *o, const struct listing *l)
+{
+    weft_json_out_key(o, "prompts");
+    weft_json_out_array(o);
+    for (size_t i = 0; i < l->n_prompts; i++) {
+        const struct weft_store_prompt *p = &l->prompts[i];
+        weft_json_out_object(o);
+        weft_data_key_str(o, "project", p->project);
+        weft_data_key_str(o, "name", p->name);
+        weft_data_key_uint(o, "version", (uint64_t)p->version);
+        weft_data_key_str(o, "sha256", weft_str_c(p->sha256));
+        weft_data_key_uint(o, "created", (uint64_t)p->created);
+        weft_data_key_str(o, "text", p->text);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
+    weft_json_out_key(o, "calls");
+    weft_json_out_array(o);
+    for (size_t i = 0; i < l->n_batches; i++) {
+        const struct weft_store_batch *b = &l->batches[i];
+        weft_json_out_object(o);
+        weft_data_key_str(o, "project", b->project);
+        weft_data_key_str(o, "task", b->task);
+        weft_data_key_str(o, "prompt", b->prompt);
+        weft_data_key_str(o, "endpoint", b->endpoint);
+        weft_data_key_str(o, "model", b->model);
+        weft_data_key_str(o, "ledger", b->ledger);
+        weft_data_key_str(o, "output", b->output);
+        weft_data_key_str(o, "state", b->state);
+        weft_data_key_uint(o, "units", b->units);
+        weft_data_key_uint(o, "rows", b->rows);
+        weft_data_key_uint(o, "asked", b->asked);
+        weft_data_key_uint(o, "reused", b->reused);
+        weft_data_key_uint(o, "failed", b->failed);
+        weft_data_key_uint(o, "prompt_tokens", b->prompt_tokens);
+        weft_data_key_uint(o, "completion_tokens", b->completion_tokens);
+        weft_json_out_key(o, "cost");
+        weft_json_out_double(o, b->cost);
+        weft_data_key_uint(o, "at", (uint64_t)b->at);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
+    weft_json_out_key(o, "patches");
+    weft_json_out_array(o);
+    for (size_t i = 0; i < l->n_patches; i++) {
+        const struct weft_store_patch_set *p = &l->patches[i];
+        weft_json_out_object(o);
+        weft_data_key_str(o, "project", p->project);
+        weft_data_key_str(o, "dataset", p->dataset);
+        weft_data_key_uint(o, "decisions", p->n);
+        weft_data_key_uint(o, "last", (uint64_t)p->last);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
 }
 
 static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, const char *home, const struct listing *l)
@@ -238,6 +346,7 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
         weft_json_out_object_end(&o);
     }
     weft_json_out_array_end(&o);
+    asked_json(&o, l);
     weft_json_out_key(&o, "models");
     weft_json_out_array(&o);
     for (size_t i = 0; i < l->n_models; i++) weft_json_out_cstr(&o, l->models[i]);
@@ -287,6 +396,12 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st && store) st = weft_store_projects(store, &cli->arena, &l.projects, &l.n_projects, &cli->err);
     if (!st && store && chosen & DATASETS) st = weft_store_datasets(store, &cli->arena, project, &l.datasets, &l.n_datasets, &cli->err);
     if (!st && store && chosen & RUNS) st = weft_store_runs(store, &cli->arena, project, &l.runs, &l.n_runs, &cli->err);
+    if (!st && store && chosen & PROMPTS)
+        st = weft_store_prompts(store, &cli->arena, project, &l.prompts, &l.n_prompts, &cli->err);
+    if (!st && store && chosen & CALLS)
+        st = weft_store_batches(store, &cli->arena, project, &l.batches, &l.n_batches, &cli->err);
+    if (!st && store && chosen & PATCHES)
+        st = weft_store_patch_sets(store, &cli->arena, project, &l.patches, &l.n_patches, &cli->err);
     if (!st && !project && chosen & MODELS) st = find_models(cli, home, &l);
     for (size_t i = 0; project && i < l.n_projects; i++)
         if (l.projects[i].id == project) {
@@ -302,7 +417,7 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_ls = {
     .name = "ls",
-    .usage = "[projects|datasets|runs|models...] [--project NAME]",
+    .usage = "[projects|datasets|runs|prompts|calls|patches|models...] [--project NAME]",
     .help = "what is in the store: projects, datasets, runs, models",
     .help_zh = "列出仓库中的项目、数据集、运行和模型",
     .options = &table,

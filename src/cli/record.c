@@ -34,8 +34,8 @@ static enum weft_status find_project(struct weft_cli *cli, struct weft_store *st
 
 /* ---- runs ---- */
 
-/* The last part of a folder's path as a name of the store: what may not stand in one becomes '-'. */
-static struct weft_str name_of(struct weft_arena *a, const char *path)
+/* The last part of a path as a name of the store, without `suffix`: what may not stand in one becomes '-'. */
+static struct weft_str name_of(struct weft_arena *a, const char *path, const char *suffix)
 {
     enum { NAME_BYTES = 90 };
     struct weft_str p = weft_str_c(path);
@@ -45,6 +45,7 @@ static struct weft_str name_of(struct weft_arena *a, const char *path)
             p = weft_str_skip(p, i + 1);
             break;
         }
+    if (weft_str_ends(p, weft_str_c(suffix))) p.len -= strlen(suffix);
     struct weft_str name = weft_str_dup(a, p);
     if (!name.s) return name;
     if (weft_utf8_check(name) != name.len) return WEFT_STR("run");
@@ -81,7 +82,7 @@ int64_t weft_record_run_begin(struct weft_cli *cli, const struct weft_record_run
     }
     if (!st) st = find_project(cli, store, run->project, contents, run->n_data, &project);
     if (!st) {
-        struct weft_store_run r = { .name = name_of(&cli->arena, run->output_dir),
+        struct weft_store_run r = { .name = name_of(&cli->arena, run->output_dir, ""),
                                     .output_dir = weft_str_c(absolute(&cli->arena, run->output_dir)),
                                     .base = weft_str_c(run->base),
                                     .base_sha256 = weft_str_c(run->base_sha256),
@@ -111,4 +112,62 @@ void weft_record_run_end(struct weft_cli *cli, int64_t id, enum weft_status st, 
     if (!end) end = weft_store_run_end(store, id, &r, &cli->err);
     weft_store_close(store);
     (void)failed(cli, end, &before);
+}
+
+/* ---- batches and prompts ---- */
+
+static enum weft_status put_prompt(struct weft_cli *cli, struct weft_store *store, int64_t project,
+                                   const struct weft_prompt *prompt, const char *file)
+{
+    struct weft_prompt_file own;
+    struct weft_str text = { NULL, 0 };
+    int64_t version;
+    enum weft_status st = WEFT_OK;
+    if (file) st = weft_file_read(&cli->arena, file, 1u << 20, &text, &cli->err);
+    for (size_t i = 0; !file && !text.s && weft_prompt_file(i, &own); i++)
+        if (strcmp(own.name, prompt->name) == 0) text = own.text;
+    if (st || !text.s) return st;
+    return weft_store_prompt_put(store, project, name_of(&cli->arena, prompt->name, ".txt"), text, &version, &cli->err);
+}
+
+void weft_record_batch(struct weft_cli *cli, const char *project, const struct weft_store_batch *batch,
+                       const struct weft_prompt *prompt, const char *file)
+{
+    const struct weft_err before = cli->err;
+    struct weft_store *store = NULL;
+    struct weft_store_batch b = *batch;
+    int64_t id = 0;
+    if (b.ledger.s) b.ledger = weft_str_c(absolute(&cli->arena, b.ledger.s));
+    if (b.output.s) b.output = weft_str_c(absolute(&cli->arena, b.output.s));
+    cli->err.msg[0] = '\0';
+    enum weft_status st = weft_cli_store(cli, &store);
+    if (!st) st = find_project(cli, store, project, NULL, 0, &id);
+    if (!st) st = put_prompt(cli, store, id, prompt, file);
+    if (!st) st = weft_store_batch_add(store, id, &b, &cli->err);
+    weft_store_close(store);
+    (void)failed(cli, st, &before);
+}
+
+/* ---- patches ---- */
+
+void weft_record_patches(struct weft_cli *cli, const char *project, const char *file, const char *content,
+                         const char *patches)
+{
+    const struct weft_err before = cli->err;
+    const struct weft_str contents[] = { weft_str_c(content) };
+    struct weft_store *store = NULL;
+    struct weft_store_dataset d;
+    struct weft_str lines;
+    uint64_t added;
+    int64_t id = 0;
+    bool found = false;
+    cli->err.msg[0] = '\0';
+    enum weft_status st = weft_file_read(&cli->arena, patches, 256u << 20, &lines, &cli->err);
+    if (!st) st = weft_cli_store(cli, &store);
+    if (!st) st = find_project(cli, store, project, contents, 1, &id);
+    if (!st) st = weft_store_dataset_by_hash(store, &cli->arena, contents[0], &d, &found, &cli->err);
+    struct weft_str name = found && d.project_id == id ? d.name : name_of(&cli->arena, file, ".jsonl");
+    if (!st) st = weft_store_patches_add(store, id, name, lines, &added, &cli->err);
+    weft_store_close(store);
+    (void)failed(cli, st, &before);
 }

@@ -7,7 +7,7 @@
 #define WEFT_CLI_RECORD_H
 
 #include "cli/store.h"
-#include "dataset/patch.h"
+#include "dataset/prompt.h"
 
 /* The option row of the verbs that record. */
 #define WEFT_RECORD_ROW(T, field)                                                                                      \
@@ -29,5 +29,13 @@ int64_t weft_record_run_begin(struct weft_cli *cli, const struct weft_record_run
 /* By the status and message of the run in `st` and cli->err; id 0 does nothing. */
 void weft_record_run_end(struct weft_cli *cli, int64_t id, enum weft_status st, const char *result, uint64_t steps,
                          double loss, double valid_loss);
+
+/* A batch of questions and the prompt it used.  `file`: the prompt's own, or NULL of a built-in one. */
+void weft_record_batch(struct weft_cli *cli, const char *project, const struct weft_store_batch *batch,
+                       const struct weft_prompt *prompt, const char *file);
+/* The decisions of a patch file, about the rows of `file`: of the dataset that has these rows, else under the file's
+ * name. */
+void weft_record_patches(struct weft_cli *cli, const char *project, const char *file, const char *content,
+                         const char *patches);
 
 #endif

@@ -31,7 +31,6 @@ struct road {
         const char *questions, *patches;
         double temperature, top_p, repetition_penalty;
         int64_t max_new_tokens;
-        const char *project;
     } own;
     struct weft_cli_common common;
 };
@@ -59,7 +58,7 @@ static const struct weft_option own_rows[] = {
       .help_zh = "大于 1 时，已出现过的词概率降低" },
     { .key = "max_new_tokens", .type = WEFT_OPT_INT, .offset = offsetof(struct road, own.max_new_tokens), .def = "96", .min = 1,
       .max = 1e6, .unit = "tokens", .group = "Comparison", .help = "longest answer", .help_zh = "回答的最大长度" },
-    WEFT_RECORD_ROW(struct road, own.project),
+    WEFT_RECORD_ROW(struct road, asked.ask.project),
     WEFT_ROAD_ASK_ROWS(struct road, asked),
     WEFT_TEXT_OPTION_ROWS(struct road, text),
     WEFT_CLI_COMMON_ROWS(struct road, common),
@@ -371,7 +370,7 @@ static enum weft_status training_stage(struct weft_cli *cli, struct road *road, 
     if (!st) st = train_key(cli, r, key);
     if (!st && weft_stage_is_done(cli, r->output_dir, "train", key)) weft_note(cli, "  unchanged: skipped\n");
     else if (!st) {
-        st = weft_train_stage(cli, r, road->own.project, &result);
+        st = weft_train_stage(cli, r, road->asked.ask.project, &result);
         if (!st) st = weft_stage_record(cli, r->output_dir, "train", key, outputs, WEFT_COUNT(outputs));
     }
     weft_buf_clear(&warn);

@@ -95,6 +95,7 @@ enum weft_status weft_road_ask_rows(struct weft_cli *cli, const struct weft_road
     if (!st) st = weft_rows_write(chunks_path, &plain, &pieces, &cli->err);
     if (!st) st = weft_ask_units_of_rows(a, r->ask.task, &pieces, &units, &n, &cli->err);
     if (!st) st = weft_asking_open(&k, cli, &r->ask, r->model, ledger, n ? units[0].text : WEFT_STR(""));
+    k.output = dir;
     if (!st) st = weft_asking_run(&k, units, n, &results, &report);
     if (!st && !cli->json) {
         weft_asking_show(&k, &report);

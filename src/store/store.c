@@ -53,6 +53,14 @@ static const char *const steps[] = {
     "  PRIMARY KEY(run, idx)) STRICT;"
     "ALTER TABLE datasets ADD COLUMN content TEXT NOT NULL DEFAULT '';"
     "CREATE INDEX datasets_content ON datasets(content);",
+
+    "CREATE TABLE batches(id INTEGER PRIMARY KEY, project INTEGER NOT NULL REFERENCES projects ON DELETE CASCADE,"
+    "  task TEXT NOT NULL, prompt TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, ledger TEXT NOT NULL,"
+    "  output TEXT NOT NULL, state TEXT NOT NULL, units INTEGER NOT NULL, n_rows INTEGER NOT NULL,"
+    "  asked INTEGER NOT NULL, reused INTEGER NOT NULL, failed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,"
+    "  completion_tokens INTEGER NOT NULL, cost REAL NOT NULL, at INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX patches_line ON patches(project, dataset, line);"
+    "DROP INDEX patches_of;",
 };
 
 static const struct weft_db_schema schema = {
@@ -100,7 +108,18 @@ static const char *const queries[N_QUERIES] = {
                    "completion_tokens, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [Q_CALL_GET] = "SELECT key, ledger, endpoint, model, state, prompt_tokens, completion_tokens, at FROM calls "
                    "WHERE key = ?1",
-    [Q_PATCH_ADD] = "INSERT INTO patches(project, dataset, created, line) VALUES(?1, ?2, ?3, ?4)",
+    [Q_PATCH_ADD] = "INSERT INTO patches(project, dataset, created, line) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS("
+                    "SELECT 1 FROM patches WHERE project = ?1 AND dataset = ?2 AND line = ?4)",
+    [Q_PATCH_SETS] = "SELECT p.name, d.dataset, count(*), max(d.created) FROM patches d JOIN projects p ON "
+                     "p.id = d.project WHERE ?1 = 0 OR d.project = ?1 GROUP BY d.project, d.dataset ORDER BY 1, 2",
+    [Q_BATCH_ADD] = "INSERT INTO batches(project, task, prompt, endpoint, model, ledger, output, state, units, n_rows, "
+                    "asked, reused, failed, prompt_tokens, completion_tokens, cost, at) "
+                    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    [Q_BATCHES] = "SELECT p.name, b.task, b.prompt, b.endpoint, b.model, b.ledger, b.output, b.state, b.units, b.n_rows, "
+                  "b.asked, b.reused, b.failed, b.prompt_tokens, b.completion_tokens, b.cost, b.at FROM batches b "
+                  "JOIN projects p ON p.id = b.project WHERE ?1 = 0 OR b.project = ?1 ORDER BY b.id DESC",
+    [Q_PROMPTS] = "SELECT p.name, q.name, q.version, q.created, q.text FROM prompts q JOIN projects p ON p.id = q.project "
+                  "WHERE ?1 = 0 OR q.project = ?1 ORDER BY p.name, q.name, q.version",
     [Q_PATCHES] = "SELECT line FROM patches WHERE project = ?1 AND dataset = ?2 ORDER BY id",
     [Q_FILE_PUT] = "INSERT OR REPLACE INTO files(sha256, name, bytes, url, created) VALUES(?1, ?2, ?3, ?4, ?5)",
     [Q_FILE_GET] = "SELECT sha256, name, bytes, url FROM files WHERE sha256 = ?1",

@@ -115,6 +115,33 @@ WEFT_MUST_USE enum weft_status weft_store_prompt_get(struct weft_store *s, struc
                                                      struct weft_str name, int64_t *version, struct weft_str *text,
                                                      struct weft_err *err);
 
+struct weft_store_prompt {
+    struct weft_str project, name, text;
+    char sha256[WEFT_SHA256_HEX];   /* of the text; rows name its first digits */
+    int64_t version, created;
+};
+/* Every version; project_id 0: of all projects. */
+WEFT_MUST_USE enum weft_status weft_store_prompts(struct weft_store *s, struct weft_arena *a, int64_t project_id,
+                                                  struct weft_store_prompt **list, size_t *n, struct weft_err *err);
+
+/* ---- batches: what was asked in one go, by which prompt, and what it took ---- */
+
+struct weft_store_batch {
+    struct weft_str project, task;
+    struct weft_str prompt;         /* as rows name it: "ask/qa@1+0123abcd" */
+    struct weft_str endpoint, model;
+    struct weft_str ledger, output; /* files; output "": no rows were written */
+    struct weft_str state;          /* "done", "cancelled", "failed" */
+    uint64_t units, rows, asked, reused, failed, prompt_tokens, completion_tokens;
+    double cost;
+    int64_t at;
+};
+WEFT_MUST_USE enum weft_status weft_store_batch_add(struct weft_store *s, int64_t project_id,
+                                                    const struct weft_store_batch *b, struct weft_err *err);
+/* Newest first; project_id 0: of all projects. */
+WEFT_MUST_USE enum weft_status weft_store_batches(struct weft_store *s, struct weft_arena *a, int64_t project_id,
+                                                  struct weft_store_batch **list, size_t *n, struct weft_err *err);
+
 /* ---- calls: the index of the ledgers (dataset/ledger.h), which hold the answers ---- */
 
 struct weft_store_call {
@@ -132,12 +159,25 @@ WEFT_MUST_USE enum weft_status weft_store_call_get(struct weft_store *s, struct 
 
 /* ---- patches: decisions about rows, as lines of a patch file (dataset/patch.h) ---- */
 
+/* A line that the dataset has already is not added again. */
 WEFT_MUST_USE enum weft_status weft_store_patch_add(struct weft_store *s, int64_t project_id, struct weft_str dataset,
                                                     struct weft_str line, struct weft_err *err);
 WEFT_MUST_USE enum weft_status
 weft_store_patches(struct weft_store *s, int64_t project_id, struct weft_str dataset,
                    enum weft_status (*each)(void *ctx, struct weft_str line, struct weft_err *err), void *ctx,
                    struct weft_err *err);
+
+/* Every line of a patch file that the dataset does not have yet, in one transaction. */
+WEFT_MUST_USE enum weft_status weft_store_patches_add(struct weft_store *s, int64_t project_id, struct weft_str dataset,
+                                                      struct weft_str lines, uint64_t *added, struct weft_err *err);
+struct weft_store_patch_set {
+    struct weft_str project, dataset;
+    uint64_t n;
+    int64_t last;                   /* when the newest was added */
+};
+WEFT_MUST_USE enum weft_status weft_store_patch_sets(struct weft_store *s, struct weft_arena *a, int64_t project_id,
+                                                     struct weft_store_patch_set **list, size_t *n,
+                                                     struct weft_err *err);
 
 /* ---- files that rows came from ---- */
 

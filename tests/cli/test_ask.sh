@@ -98,6 +98,11 @@ END
     lines j.jsonl 3
     grep -q '"judge":{"score":6,"reasons":"切题。","via":"ask/judge@1+' "$work/j.jsonl" || fail "no verdict in the row"
 
+    # The store has the batch with its bill, and the prompt word for word.
+    status 0 "$weft" ls calls; has out "ask/judge@1+"; has out "done, "; has out "mock: "
+    status 0 "$weft" ls calls prompts --json; has out '"task":"judge","prompt":"ask/judge@1+'; has out '"state":"done"'; has out '"project":"default","name":"judge.'
+    [ "$(tr "{" "\n" <"$work/out" | grep "\"endpoint\":\"$url" | grep -o "\"asked\":[0-9]*" | cut -d: -f2 | awk "{ n += \$1 } END { print n }")" -eq "$(bill)" ] ||
+        fail "the store has every request of the bill"
     status 0 "$weft" data ask --task qa "$work/scale.md" --endpoint "$url" -m mock -o "$work/qa.jsonl"
     has out "left out"; has out "the evidence does not stand in the source"; has out "replies in code fences"
     lines qa.jsonl 1

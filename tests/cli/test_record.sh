@@ -23,7 +23,8 @@ while [ $i -lt 16 ]; do
     printf '{"instruction":"第%d问：此物价几何？","input":"","output":"三文钱，第%d回。"}\n' $i $i
     i=$((i + 1))
 done >"$dir/rows.jsonl"
-settings="model_name_or_path=$dir/model dataset=$dir/rows.jsonl lora_rank=4 cutoff_len=128 logging_steps=1 --quiet"
+plain="model_name_or_path=$dir/model lora_rank=4 cutoff_len=128 logging_steps=1 --quiet"
+settings="$plain dataset=$dir/rows.jsonl"
 train() { timeout 60 "$weft" train $settings "$@"; }
 endless() { # FOLDER: trains in the background until it is told otherwise; its number in pid
     timeout 60 "$weft" train $settings output_dir="$1" max_steps=1000000 --project stopped >"$dir/out" 2>&1 &
@@ -59,6 +60,34 @@ train output_dir="$dir/b/first" max_steps=1 >/dev/null 2>&1 || fail "train a thi
 [ "$("$weft" ls runs | grep -c 'run:ferry/first')" -eq 2 ] || fail "two runs of one name"
 train output_dir="$dir/c" max_steps=1 --project mine >/dev/null 2>&1 || fail "train --project"
 check "project" "run:mine/c" "$("$weft" ls runs)"
+
+# From a run to a row and its source: by the file that was trained on; when that is another now, by the store's version.
+printf '{"instruction":"灯呢？","input":"","output":"灭了。","weft":{"id":"s9","via":"script/default@1","src":{"file":"lamp.txt","line":2}}}\n' |
+    cat "$dir/rows.jsonl" - >"$dir/lamp.jsonl"
+"$weft" data import "$dir/lamp.jsonl" --project lamp -q >/dev/null || fail "import"
+"$weft" train $plain dataset="$dir/lamp.jsonl" output_dir="$dir/lamp" max_steps=1 >"$dir/out" 2>&1 || fail "train lamp"
+out=$("$weft" data trace s9 --run lamp 2>"$dir/err")
+check "trace --run" "trained in  lamp/lamp" "$out"
+check "trace --run" "$dir/lamp.jsonl#17  s9" "$out"
+check "trace --run" "made by     script/default@1" "$out"
+check "by folder" '"run":"lamp/lamp"' "$("$weft" data trace s9 --run "$dir/lamp/adapter" --json 2>"$dir/err")"
+echo '{"instruction":"a","output":"b"}' >"$dir/lamp.jsonl"
+out=$("$weft" data trace 17 --run run:lamp/lamp 2>"$dir/err")
+check "the store's version" "#17  s9" "$out"
+check "the store's version" "lamp/lamp@1 of the store is" "$(cat "$dir/err")"
+"$weft" rm lamp/lamp -q
+"$weft" data trace s9 --run lamp >"$dir/out" 2>&1
+[ $? -eq 3 ] || fail "data that are gone"
+check "gone" "is another file now" "$(cat "$dir/out")"
+"$weft" data trace s9 --run nobody >"$dir/out" 2>&1
+[ $? -eq 2 ] || fail "a run that is not there is usage"
+
+# Decisions are kept with the dataset, each once.
+"$weft" data review "$dir/rows.jsonl" --decide 1=keep,2=drop -p "$dir/p.jsonl" -q >/dev/null || fail "review"
+check "decisions" "2 decisions" "$("$weft" ls patches)"
+check "decisions" "ferry/rows" "$("$weft" ls patches)"
+"$weft" data apply "$dir/rows.jsonl" -p "$dir/p.jsonl" -q >/dev/null || fail "apply"
+check "once" '"dataset":"rows","decisions":2' "$("$weft" ls patches --json)"
 
 # Rows that cannot be used: the run failed, and the store has its message.
 printf '{"instruction":3}\n' >>"$dir/rows.jsonl"

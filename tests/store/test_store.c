@@ -185,6 +185,13 @@ static void test_prompts_have_versions(void **state)
     check_ok(weft_store_prompt_get(f->store, &f->arena, f->project, WEFT_STR("summary"), &v, &text, &f->err), &f->err);
     check_str(text, hostile);
     assert_int_equal(v, 2);
+    struct weft_store_prompt *prompts;
+    char hash[WEFT_SHA256_HEX];
+    size_t n;
+    check_ok(weft_store_prompts(f->store, &f->arena, f->project, &prompts, &n, &f->err), &f->err);
+    check_ok(weft_sha256_of(weft_str_c(hostile), hash, &f->err), &f->err);
+    assert_true(n == 2 && prompts[1].version == 2);
+    assert_string_equal(prompts[1].sha256, hash);
     v = 7;
     check_refuses(weft_store_prompt_get(f->store, &f->arena, f->project, WEFT_STR("summary"), &v, &text, &f->err), &f->err,
                   WEFT_EARG, "", "no prompt");
@@ -215,6 +222,27 @@ static void test_calls_patches_and_files(void **state)
     check_ok(weft_store_patches(f->store, f->project, WEFT_STR("pairs"), gather, &l, &f->err), &f->err);
     assert_true(weft_str_starts(weft_buf_view(&l.b), WEFT_STR("{\"do\":\"keep\"}\n'); DROP")));
     weft_buf_clear(&l.b);
+
+    /* A line is kept once; whole files add what is new. */
+    uint64_t added;
+    struct weft_store_patch_set *sets;
+    size_t n;
+    check_ok(weft_store_patches_add(f->store, f->project, WEFT_STR("other"), WEFT_STR("no\n\nyes\nyes\n"), &added, &f->err),
+             &f->err);
+    assert_int_equal(added, 1);
+    check_ok(weft_store_patch_sets(f->store, &f->arena, 0, &sets, &n, &f->err), &f->err);
+    assert_true(n == 2 && sets[0].n == 2 && sets[1].n == 2);
+    check_str(sets[0].dataset, "other");
+
+    struct weft_store_batch batch = { .task = WEFT_STR("qa"), .prompt = WEFT_STR("ask/qa@1+00"), .model = weft_str_c(hostile),
+                                      .state = WEFT_STR("done"), .units = 5, .asked = 4, .reused = 1, .failed = 2,
+                                      .prompt_tokens = 10, .completion_tokens = 20, .rows = 3, .cost = 0.5 }, *batches;
+    check_ok(weft_store_batch_add(f->store, f->project, &batch, &f->err), &f->err);
+    check_ok(weft_store_batches(f->store, &f->arena, f->project, &batches, &n, &f->err), &f->err);
+    assert_int_equal(n, 1);
+    check_str(batches[0].model, hostile);
+    check_str(batches[0].project, "渡口");
+    assert_true(batches[0].rows == 3 && batches[0].completion_tokens == 20 && batches[0].cost == 0.5);
 
     struct weft_store_file file = { WEFT_STR("00ff"), WEFT_STR("西游记.txt"), 123, WEFT_STR("https://y") }, back;
     check_ok(weft_store_file_put(f->store, &file, &f->err), &f->err);
