@@ -15,7 +15,8 @@ enum weft_rng_purpose {
     WEFT_RNG_SAMPLE, /* generation */
     WEFT_RNG_DATA,   /* row sampling, augmentation, splits */
     WEFT_RNG_TEST,
-    WEFT_RNG_NOISE   /* on embeddings while training */
+    WEFT_RNG_NOISE,  /* on embeddings while training */
+    WEFT_RNG_OPTIMIZER /* projections, orders of blocks */
 };
 
 void weft_philox(uint32_t key0, uint32_t key1, const uint32_t counter[4], uint32_t out[4]);

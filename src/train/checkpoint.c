@@ -195,6 +195,11 @@ static enum weft_status write_params(struct weft_arena *a, const char *dir, cons
     return weft_safetensors_write(path, t, p->n, NULL, err);
 }
 
+static enum weft_st_dtype slot_dtype(const struct weft_optimizer_state *s, int slot)
+{
+    return s->kind->slot_is_codes[slot] ? WEFT_ST_U8 : WEFT_ST_F32;
+}
+
 static enum weft_status write_moments(struct weft_arena *a, const char *dir, const struct weft_optimizer_state *s,
                                       struct weft_err *err)
 {
@@ -207,7 +212,14 @@ static enum weft_status write_moments(struct weft_arena *a, const char *dir, con
             if (!s->slot_len[k][i]) continue;
             const char *name = weft_str_printf(a, "%s.%s", s->params->items[i].name, s->kind->slot_names[k]).s;
             if (!name) return weft_fail_nomem(err, 64, "a checkpoint");
-            param_shape(&t[n], &s->params->items[i]);
+            const struct weft_param *p = &s->params->items[i];
+            if (s->slot_len[k][i] == p->rows * p->cols) {
+                param_shape(&t[n], p);
+            } else {
+                t[n].n_dims = 1;
+                t[n].shape[0] = s->slot_len[k][i];
+            }
+            t[n].dtype = slot_dtype(s, k);
             t[n].name = name;
             t[n++].data = s->slot[k][i];
         }
@@ -221,7 +233,7 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
         const struct weft_param *p = &s->params->items[i];
         bool good = weft_all_finite(c, p->w, p->rows * p->cols);
         for (int k = 0; good && k < s->n_slots; k++)
-            good = !s->slot_len[k][i] || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
+            good = !s->slot_len[k][i] || s->kind->slot_is_codes[k] || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
         if (!good)
             return weft_fail(err, WEFT_EINPUT,
                              "%s holds NaN or infinity; no checkpoint was written. Lower learning_rate and "
@@ -235,7 +247,8 @@ uint64_t weft_checkpoint_bytes(const struct weft_optimizer_state *opt)
 {
     uint64_t n = opt->params->n_values;
     for (int k = 0; k < opt->n_slots; k++)
-        for (size_t i = 0; i < opt->params->n; i++) n += opt->slot_len[k][i];
+        for (size_t i = 0; i < opt->params->n; i++)
+            n += opt->kind->slot_is_codes[k] ? weft_ceil_div(opt->slot_len[k][i], sizeof(float)) : opt->slot_len[k][i];
     return n * sizeof(float) + (uint64_t)opt->params->n * 512 + 65536;
 }
 
@@ -504,15 +517,16 @@ done:
 
 /* ---- loading ---- */
 
-static enum weft_status find_floats(const struct weft_safetensors *f, const char *file, const char *name, size_t n,
-                                    const struct weft_st_tensor **out, struct weft_err *err)
+static enum weft_status find_values(const struct weft_safetensors *f, const char *file, const char *name,
+                                    enum weft_st_dtype dtype, size_t n, const struct weft_st_tensor **out,
+                                    struct weft_err *err)
 {
     *out = weft_safetensors_find(f, weft_str_c(name));
     if (!*out)
         return weft_fail(err, WEFT_EINPUT, "%s: has no tensor %s; this run trains other parameters", file, name);
-    if ((*out)->dtype != WEFT_ST_F32 || (*out)->n_elements != n)
-        return weft_fail(err, WEFT_EINPUT, "%s: %s is %s with %zu values; this run needs F32 with %zu", file, name,
-                         weft_st_dtype_name((*out)->dtype), (*out)->n_elements, n);
+    if ((*out)->dtype != dtype || (*out)->n_elements != n)
+        return weft_fail(err, WEFT_EINPUT, "%s: %s is %s with %zu values; this run needs %s with %zu", file, name,
+                         weft_st_dtype_name((*out)->dtype), (*out)->n_elements, weft_st_dtype_name(dtype), n);
     return WEFT_OK;
 }
 
@@ -522,7 +536,7 @@ static enum weft_status take_params(const struct weft_safetensors *f, const char
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct weft_st_tensor *t;
-        enum weft_status st = find_floats(f, file, p->items[i].name, p->items[i].rows * p->items[i].cols, &t, err);
+        enum weft_status st = find_values(f, file, p->items[i].name, WEFT_ST_F32, p->items[i].rows * p->items[i].cols, &t, err);
         if (st) return st;
         if (copy) memcpy(p->items[i].w, t->data, t->bytes);
     }
@@ -538,7 +552,7 @@ static enum weft_status take_moments(struct weft_arena *a, const struct weft_saf
             const struct weft_st_tensor *t;
             const char *name = weft_str_printf(a, "%s.%s", s->params->items[i].name, s->kind->slot_names[k]).s;
             if (!name) return weft_fail_nomem(err, 64, "a checkpoint");
-            enum weft_status st = find_floats(f, file, name, s->slot_len[k][i], &t, err);
+            enum weft_status st = find_values(f, file, name, slot_dtype(s, k), s->slot_len[k][i], &t, err);
             if (st) return st;
             if (copy) memcpy(s->slot[k][i], t->data, t->bytes);
         }

@@ -222,7 +222,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     *out = (struct weft_memory_plan){ 0 };
     const struct weft_optimizer *kind = weft_optimizer_find(r->optim, NULL, NULL);
     if (!kind)
-        return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, muon)", r->optim,
+        return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, adamw_8bit, muon)", r->optim,
                          "adamw");
     enum weft_status st = weft_longest_batch(r, job->train, job->valid, &out->batch_tokens, err);
     struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
@@ -234,7 +234,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
     add_line(out, "trainable weights", trained + job->held_bytes);
     add_line(out, "gradients", trained);
-    add_line(out, "optimizer", kind->bytes(job->params));
+    add_line(out, "optimizer", kind->bytes(r, job->params));
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);
     add_line(out, "logits of a block", pass.logits);

@@ -9,7 +9,11 @@
 
 #include <math.h>
 
-static size_t bytes(const struct weft_params *p) { return 2 * sizeof(float) * p->n_values; }
+static size_t bytes(const struct weft_recipe *r, const struct weft_params *p)
+{
+    (void)r;
+    return 2 * sizeof(float) * p->n_values;
+}
 
 static enum weft_status init(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err)
 {

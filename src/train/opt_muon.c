@@ -38,8 +38,9 @@ static void largest(const struct weft_params *p, size_t *area, size_t *side)
     }
 }
 
-static size_t bytes(const struct weft_params *p)
+static size_t bytes(const struct weft_recipe *r, const struct weft_params *p)
 {
+    (void)r;
     size_t area, side, n = 0;
     largest(p, &area, &side);
     for (size_t i = 0; i < p->n; i++)

@@ -4,8 +4,10 @@
 
 #include <math.h>
 
-static const struct weft_optimizer *const optimizers[] = { &weft_opt_adamw, &weft_opt_muon };
-static const char *const optimizer_names[] = { "adamw", "muon" };
+static const struct weft_optimizer *const optimizers[] = {
+    &weft_opt_adamw, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_muon,
+};
+static const char *const optimizer_names[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "muon" };
 _Static_assert(WEFT_COUNT(optimizers) == WEFT_COUNT(optimizer_names), "one name per optimizer");
 
 const struct weft_optimizer *weft_optimizer_find(const char *name, const char *const **names, size_t *n_names)
@@ -29,14 +31,15 @@ enum weft_status weft_optimizer_slot(struct weft_optimizer_state *s, int slot, c
                                      struct weft_err *err)
 {
     size_t n = s->params->n;
-    s->slot[slot] = WEFT_NEWS(a, float *, n);
+    size_t item = s->kind->slot_is_codes[slot] ? 1 : sizeof(float);
+    s->slot[slot] = WEFT_NEWS(a, void *, n);
     s->slot_len[slot] = WEFT_NEWS(a, size_t, n);
     if (!s->slot[slot] || !s->slot_len[slot]) return weft_fail_nomem(err, n * sizeof(void *), "optimizer state");
     for (size_t i = 0; i < n; i++) {
         s->slot_len[slot][i] = len[i];
         if (!len[i]) continue;
-        s->slot[slot][i] = WEFT_NEWS(a, float, len[i]);
-        if (!s->slot[slot][i]) return weft_fail_nomem(err, len[i] * sizeof(float), "optimizer state");
+        s->slot[slot][i] = weft_arena_calloc(a, len[i], item);
+        if (!s->slot[slot][i]) return weft_fail_nomem(err, len[i] * item, "optimizer state");
     }
     if (s->n_slots <= slot) s->n_slots = slot + 1;
     return WEFT_OK;

@@ -11,7 +11,7 @@
 
 struct weft_optimizer;
 
-enum { WEFT_OPTIMIZER_SLOTS = 2 };
+enum { WEFT_OPTIMIZER_SLOTS = 12 };
 
 /* State of one run: moments of every parameter, in the arena given to init. */
 struct weft_optimizer_state {
@@ -19,7 +19,8 @@ struct weft_optimizer_state {
     const struct weft_recipe *recipe;
     struct weft_params *params;
     uint64_t step;                                  /* updates done */
-    float **slot[WEFT_OPTIMIZER_SLOTS];             /* [n_slots][params->n]: NULL where a tensor has no such state */
+    /* [n_slots][params->n]: NULL where a tensor has no such state; f32, or bytes where the kind has codes */
+    void **slot[WEFT_OPTIMIZER_SLOTS];
     size_t *slot_len[WEFT_OPTIMIZER_SLOTS];         /* elements */
     int n_slots;
     void *scratch;                                  /* the optimizer's own */
@@ -28,11 +29,16 @@ struct weft_optimizer_state {
 struct weft_optimizer {
     const char *name, *help, *paper;
     /* Bytes of state and scratch for these parameters: the memory plan. */
-    size_t (*bytes)(const struct weft_params *p);
+    size_t (*bytes)(const struct weft_recipe *r, const struct weft_params *p);
     enum weft_status (*init)(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err);
     /* One update with rate lr; every gradient is read times g_scale (clipping). */
     void (*step)(struct weft_optimizer_state *s, struct weft_compute *c, double lr, float g_scale);
+    /* Layer by layer, where the kind can (NULL: it cannot).  step_param: one parameter's part of the update after s->step,
+     * which the caller counts; gather_param: its gradient of one micro-batch of several, before step_param. */
+    void (*step_param)(struct weft_optimizer_state *s, struct weft_compute *c, size_t param, double lr, float g_scale);
+    void (*gather_param)(struct weft_optimizer_state *s, struct weft_compute *c, size_t param);
     const char *slot_names[WEFT_OPTIMIZER_SLOTS];   /* "exp_avg", "exp_avg_sq": names in checkpoint files */
+    bool slot_is_codes[WEFT_OPTIMIZER_SLOTS];       /* one byte a value, not an f32 */
 };
 
 /* NULL and, in `names`, the list: no such optimizer. */
@@ -42,7 +48,7 @@ WEFT_MUST_USE enum weft_status weft_optimizer_init(struct weft_optimizer_state *
                                                    const struct weft_recipe *r, struct weft_params *p,
                                                    struct weft_arena *a, struct weft_err *err);
 
-/* For init functions: a zeroed slot of len[i] floats per parameter (0: none). */
+/* For init functions: a zeroed slot of len[i] values per parameter (0: none). */
 WEFT_MUST_USE enum weft_status weft_optimizer_slot(struct weft_optimizer_state *s, int slot, const size_t *len,
                                                    struct weft_arena *a, struct weft_err *err);
 

@@ -62,10 +62,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)       \
     X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER)            \
     X(greater_is_better, 1, "the validation loss is compared; less is better") X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
-    X(galore_target, 0, OTHER)                                                                                  \
-    X(galore_rank, 0, OTHER) X(galore_update_interval, 0, OTHER) X(galore_scale, 0, OTHER)                      \
-    X(galore_proj_type, 0, OTHER)                                                                               \
-    X(galore_layerwise, 0, OTHER) X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER) \
+    X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER) \
     X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                       \
     X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)             \
     X(quantization_method, 0, "weft quantises by itself; quantization_bit and quantization_type say how")       \
@@ -73,7 +70,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                                    \
     X(ld_alpha, 1, NOT_YET) X(pref_bco_weight, 1, NOT_YET) X(ref_model_adapters, 1, NOT_YET)                    \
     X(ref_model_quantization_bit, 1, NOT_YET)                                                                   \
-    X(use_galore, 1, NOT_YET) X(use_apollo, 1, NOT_YET)                        \
+    X(use_apollo, 1, NOT_YET)                        \
     X(use_badam, 1, NOT_YET)                                                                                    \
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
     X(shift_attn, 1, NOT_YET)                                                                                   \
@@ -191,7 +188,9 @@ enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, co
 static const struct {
     const char *spelling, *name;
 } optim_spellings[] = {
-    { "adamw_torch", "adamw" }, { "adamw_torch_fused", "adamw" }, { "adamw_hf", "adamw" }, { "adamw_apex_fused", "adamw" },
+    { "adamw_torch", "adamw" },         { "adamw_torch_fused", "adamw" },   { "adamw_hf", "adamw" },
+    { "adamw_apex_fused", "adamw" },    { "paged_adamw", "adamw" },         { "paged_adamw_32bit", "adamw" },
+    { "adamw_bnb_8bit", "adamw_8bit" }, { "paged_adamw_8bit", "adamw_8bit" },
 };
 
 static void note(struct weft_buf *warn, struct weft_err *err, const char *text)
@@ -274,6 +273,47 @@ static enum weft_status check_quantization(struct weft_recipe *r, struct weft_er
     return WEFT_OK;
 }
 
+/* What stands behind optim: use_galore and its kin choose an optimizer of their own. */
+static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *err)
+{
+    bool eight = strcmp(r->optim, "adamw_8bit") == 0, plain = strcmp(r->optim, "adamw") == 0;
+    const struct {
+        const char *key, *name, *name_8bit;
+        bool *on;
+    } kinds[] = {
+        { "use_muon", "muon", NULL, &r->use_muon },
+        { "use_galore", "galore_adamw", "galore_adamw_8bit", &r->use_galore },
+    };
+    const char *chosen = NULL;
+    for (size_t i = 0; i < WEFT_COUNT(kinds); i++) {
+        bool named = strcmp(r->optim, kinds[i].name) == 0
+                     || (kinds[i].name_8bit && strcmp(r->optim, kinds[i].name_8bit) == 0);
+        if (named) *kinds[i].on = true;
+        if (!*kinds[i].on) continue;
+        if (chosen)
+            return weft_fail(err, WEFT_EINPUT, "%s: true and %s: true exclude each other; keep one of them", chosen,
+                             kinds[i].key);
+        if (!named && !plain && !(eight && kinds[i].name_8bit))
+            return weft_fail(err, WEFT_EINPUT, "%s: true and optim: %s exclude each other", kinds[i].key, r->optim);
+        chosen = kinds[i].key;
+        if (!named) r->optim = eight ? kinds[i].name_8bit : kinds[i].name;
+    }
+    if (chosen && r->finetuning_type == WEFT_FINETUNING_LORA && !r->use_muon)
+        return weft_fail(err, WEFT_EINPUT,
+                         "%s: true and finetuning_type: lora exclude each other; it needs finetuning_type: full", chosen);
+    if (r->use_galore && r->galore_layerwise && r->gradient_accumulation_steps > 1 && r->compat == WEFT_COMPAT_HF)
+        return weft_fail(err, WEFT_EINPUT,
+                         "galore_layerwise: true and gradient_accumulation_steps: %lld exclude each other under compat: "
+                         "hf; compat: clean adds the projected gradients up",
+                         (long long)r->gradient_accumulation_steps);
+    return WEFT_OK;
+}
+
+bool weft_recipe_layerwise_sums(const struct weft_recipe *r)
+{
+    return r->use_galore && r->galore_layerwise && r->gradient_accumulation_steps > 1;
+}
+
 /* What goes with adapters only, and what excludes what among it. */
 static enum weft_status check_method(const struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
 {
@@ -318,13 +358,10 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
 {
     for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
         if (strcmp(r->optim, optim_spellings[i].spelling) == 0) r->optim = optim_spellings[i].name;
-    if (r->use_muon) {
-        if (strcmp(r->optim, "adamw") != 0 && strcmp(r->optim, "muon") != 0)
-            return weft_fail(err, WEFT_EINPUT, "use_muon: true and optim: %s exclude each other", r->optim);
-        r->optim = "muon";
-    }
+    enum weft_status st = check_optimizer(r, err);
+    if (st) return st;
     if (r->stage == WEFT_RECIPE_DPO || r->stage == WEFT_RECIPE_KTO) {
-        enum weft_status st = check_preferences(r, warn, err);
+        st = check_preferences(r, warn, err);
         if (st) return st;
     } else if (r->ref_model) {
         return weft_fail(err, WEFT_EINPUT, "ref_model goes with stages dpo and kto only; remove it");
@@ -332,7 +369,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     check_reports(r, warn, err);
     if (r->until) {
         time_t at;
-        enum weft_status st = weft_deadline_parse(r->until, time(NULL), &at, err);
+        st = weft_deadline_parse(r->until, time(NULL), &at, err);
         if (st) return st;
     }
     if (r->data_seed < 0) r->data_seed = r->seed;
@@ -348,7 +385,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
         return weft_fail(
             err, WEFT_EINPUT,
             "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
-    enum weft_status st = check_method(r, warn, err);
+    st = check_method(r, warn, err);
     if (!st) st = check_quantization(r, err);
     if (st) return st;
     if (r->eval_dataset.n && r->val_size > 0)
@@ -424,6 +461,7 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "mem",
         "allow_nonfinite",
         "use_muon",
+        "use_galore",
         "watchdog_action",
     };
     const char *base = (const char *)r;

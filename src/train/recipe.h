@@ -83,6 +83,12 @@ struct weft_recipe {
     const char *optim;                  /* name in the optimizer registry: "adamw", "muon" */
     bool use_muon;                      /* LLaMA-Factory's spelling of optim: muon */
     double muon_adam_lr;                /* rate of the tensors that Muon leaves to Adam; 0: learning_rate */
+    /* galore; apollo; badam: the reference's names and defaults */
+    bool use_galore, galore_layerwise;
+    struct weft_str_list galore_target;
+    int64_t galore_rank, galore_update_interval;
+    double galore_scale;
+    int galore_proj_type;               /* enum weft_proj_type (train/projection.h) */
     bool gradient_checkpointing;
     bool bf16;                          /* false: multiply in f32 */
     int64_t seed, data_seed;            /* data_seed -1: seed */
@@ -131,6 +137,9 @@ WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct wef
 /* Combinations that make no sense, and values out of range, named with both keys.  Resolves what has a default that
  * depends on others (packing, lora_alpha, data_seed, spellings of optim). */
 WEFT_MUST_USE enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err);
+
+/* Gradients are consumed layer by layer, over more than one micro-batch: the optimizer keeps sums of its own. */
+bool weft_recipe_layerwise_sums(const struct weft_recipe *r);
 
 /* Stages whose loss compares with the model before training. */
 bool weft_recipe_needs_reference(const struct weft_recipe *r);

@@ -246,7 +246,7 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     const struct weft_optimizer *kind = weft_optimizer_find(r->recipe->optim, &names, &n_names);
     if (!kind) {
         const char *near = weft_nearest(r->recipe->optim, names, n_names);
-        return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, muon)", r->recipe->optim,
+        return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, adamw_8bit, muon)", r->recipe->optim,
                          near ? near : "adamw");
     }
     if (!job->train->n) return weft_fail(err, WEFT_EARG, "there is no row to train on");

@@ -20,6 +20,7 @@ unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 if [ -n "${FIXTURES:-}" ]; then
     "$python" tests/parity/model.py
     "$python" tests/parity/train.py
+    "$python" tests/parity/optim.py
     "$python" tests/parity/preference.py
     "$python" tests/parity/tokens.py fixtures
     "$python" tests/parity/chat.py goldens

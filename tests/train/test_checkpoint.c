@@ -461,10 +461,10 @@ static void test_nonfinite_values_are_not_saved(void **state)
     check_ok(weft_optimizer_init(&opt, weft_optimizer_find("adamw", NULL, NULL), &r.recipe, &r.params,
                                  &r.arena, &r.err),
              &r.err);
-    opt.slot[1][2][0] = NAN;
+    ((float *)opt.slot[1][2])[0] = NAN;
     check_refuses(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err, WEFT_EINPUT, NULL,
                   "NaN or infinity");
-    opt.slot[1][2][0] = 0;
+    ((float *)opt.slot[1][2])[0] = 0;
     r.params.items[4].w[3] = INFINITY;
     check_refuses(weft_checkpoint_save(&r.job, f.name, &s, &opt, &id, &r.err), &r.err, WEFT_EINPUT, NULL,
                   r.params.items[4].name);
