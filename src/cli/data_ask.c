@@ -485,7 +485,7 @@ static enum weft_status ask_dialogue(struct weft_cli *cli, const struct settings
     if (!st && s->prose.role && !s->ask.offline) weft_ask_mark_chosen(&d.prose, k.prompt.via, &d.rows);
     if (!st) st = write_spoken(cli, s, &d);
     if (!st) st = show_spoken(cli, s, &d, &k, &report);
-    if (!st && !s->ask.offline) st = weft_asking_verdict(cli, &report);
+    if (!st && !s->ask.offline) st = weft_asking_verdict(&k, results, &report);
     if (!st) st = weft_data_texts_verdict(cli, &d.texts);
 done:
     weft_asking_close(&k);
@@ -553,7 +553,7 @@ static enum weft_status ask(struct weft_cli *cli, const struct settings *s, stru
     if (!st) st = show(cli, s, &k, &report);
     else if ((st == WEFT_ECANCEL || st == WEFT_EREMOTE) && report.units && !cli->json && !cli->quiet)
         weft_asking_show(&k, &report);
-    if (!st) st = weft_asking_verdict(cli, &report);
+    if (!st) st = weft_asking_verdict(&k, results, &report);
     if (!st) st = weft_data_partial(cli, &in->report);
 done:
     weft_asking_close(&k);

@@ -20,6 +20,7 @@ struct weft_ask_options {
     const char *ledger;
     const char *project;                /* of the store, for the record; NULL: "default" */
     double first_byte_s, gap_s, call_s; /* deadlines */
+    int64_t retry_ms;
 };
 #define WEFT_ASK_LANG_CHOICES "auto|zh|en"
 /* Rows of a table over a struct T that holds struct weft_ask_options as `field`; "model" is not among them, since
@@ -54,6 +55,9 @@ struct weft_ask_options {
       .max = 86400, .unit = "seconds", .group = "Asking", .help = "silence within a reply", .help_zh = "回复中途停顿的上限" }, \
     { .key = "call_timeout", .type = WEFT_OPT_FLOAT, .offset = offsetof(T, field.call_s), .def = "600", .min = 0.1,    \
       .max = 86400, .unit = "seconds", .group = "Asking", .help = "a whole request", .help_zh = "一次请求的总时限" },      \
+    { .key = "retry_ms", .type = WEFT_OPT_INT, .offset = offsetof(T, field.retry_ms), .def = "1000", .min = 1,         \
+      .max = 600000, .unit = "ms", .group = "Asking", .help = "shortest pause before another try",                     \
+      .help_zh = "再次尝试之前的最短等待" },                                                                            \
     { .key = "proxy", .type = WEFT_OPT_STRING, .offset = offsetof(T, field.proxy), .group = "Asking",                  \
       .help = "http://host:port or socks5h://host:port", .help_zh = "代理：http://主机:端口 或 socks5h://主机:端口" },     \
     { .key = "ca_file", .type = WEFT_OPT_STRING, .offset = offsetof(T, field.ca_file), .group = "Asking",              \
@@ -131,7 +135,12 @@ WEFT_MUST_USE enum weft_status weft_asking_doubtful(struct weft_cli *cli, const 
                                                     const struct weft_ask_unit *units, size_t n,
                                                     const struct weft_ask_result *results);
 /* WEFT_EPARTIAL when units were flagged, empty, refused or failed. */
-enum weft_status weft_asking_verdict(struct weft_cli *cli, const struct weft_ask_report *r);
+enum weft_status weft_asking_verdict(const struct weft_asking *k, const struct weft_ask_result *results,
+                                     const struct weft_ask_report *r);
+/* WEFT_EREMOTE, naming the service and the reason, when it answered nothing that it was asked; else WEFT_OK. */
+WEFT_MUST_USE enum weft_status weft_asking_unanswered(const struct weft_asking *k,
+                                                      const struct weft_ask_result *results,
+                                                      const struct weft_ask_report *r);
 
 /* Rows of files: texts are cut into chunks, files of rows are read as such. */
 WEFT_MUST_USE enum weft_status weft_asking_input(struct weft_cli *cli, const struct weft_str_list *files,

@@ -57,6 +57,7 @@ static enum weft_status open_service(struct weft_asking *k, const char *model)
     const struct weft_ask_http_options http = {
         .base_url = url, .key = key, .concurrency = k->s.concurrency, .whole = o->whole,
         .key_setting = env, .model_setting = "model", .url_setting = "endpoint",
+        .backoff_ms = (uint32_t)o->retry_ms,
         .first_byte_ms = (uint32_t)(o->first_byte_s * 1000), .gap_ms = (uint32_t)(o->gap_s * 1000),
         .whole_ms = (uint32_t)(o->call_s * 1000),
         .http = { .lang = k->cli->lang, .proxy = o->proxy, .ca_file = o->ca_file }
@@ -216,8 +217,27 @@ void weft_asking_show_rest(const struct weft_asking *k, const struct weft_ask_re
              weft_cli_duration(time, (double)k->ms / 1000 * share), r->cost * share);
 }
 
-enum weft_status weft_asking_verdict(struct weft_cli *cli, const struct weft_ask_report *r)
+enum weft_status weft_asking_unanswered(const struct weft_asking *k, const struct weft_ask_result *results,
+                                        const struct weft_ask_report *r)
 {
+    char why[400];
+    size_t first = 0;
+    if (!k->http || !r->asked || r->reused || !r->states[WEFT_ASK_FAILED]
+        || r->states[WEFT_ASK_FAILED] + r->states[WEFT_ASK_LEFT] != r->units)
+        return WEFT_OK;
+    while (results[first].state != WEFT_ASK_FAILED) first++;
+    struct weft_str reply = results[first].reply;
+    return weft_fail(&k->cli->err, WEFT_EREMOTE,
+                     "%s answered none of %" PRIu64 " requests (%s); --endpoint or --preset names the service, --proxy a proxy",
+                     k->transport.endpoint, r->asked, weft_escape(why, sizeof why, reply.s ? reply : WEFT_STR("-")));
+}
+
+enum weft_status weft_asking_verdict(const struct weft_asking *k, const struct weft_ask_result *results,
+                                     const struct weft_ask_report *r)
+{
+    struct weft_cli *cli = k->cli;
+    enum weft_status st = weft_asking_unanswered(k, results, r);
+    if (st) return st;
     uint64_t bad = r->states[WEFT_ASK_FLAGGED] + r->states[WEFT_ASK_EMPTY] + r->states[WEFT_ASK_REFUSED]
                    + r->states[WEFT_ASK_FAILED];
     if (!bad) return WEFT_OK;

@@ -102,6 +102,7 @@ enum weft_status weft_road_ask_rows(struct weft_cli *cli, const struct weft_road
         weft_data_drops(cli, &report.pieces, 4);
     }
     if (!st) st = weft_asking_doubtful(cli, doubtful, units, n, results);
+    if (!st) st = weft_asking_unanswered(&k, results, &report);
     if (!st) st = check_complete(cli, &report, r->ask.ask.limit > 0);
     for (size_t i = 0; !st && i < n; i++)
         for (size_t m = 0; !st && m < results[i].rows.n; m++) {

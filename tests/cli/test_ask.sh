@@ -66,6 +66,12 @@ printf 'task: qa\nfiles: [scale.md]\noffline: true\npairs: 1\n' >"$work/ask.yaml
 status 0 "$weft" data ask "$work/ask.yaml" -o "$work/one.jsonl"; lines one.jsonl 1
 status 0 "$weft" data ask "$work/ask.yaml" -o "$work/two.jsonl" --pairs 2; lines two.jsonl 2
 
+# Nobody there: the message names the address, the reason and the setting, and the reasons stand in the doubtful file.
+status 6 "$weft" data ask --task qa "$work/scale.md" --endpoint http://127.0.0.1:1/v1 -m m \
+    --retry-ms 2 -o "$work/nobody.jsonl"
+has err "http://127.0.0.1:1/v1 answered none of"; has err "Connection refused"; has err "--endpoint"
+has nobody.jsonl.doubtful "Connection refused"
+
 # Prompts to be edited.
 status 0 "$weft" data ask --task judge --copy-prompt "$work/prompts"
 [ -s "$work/prompts/judge.zh.txt" ] && [ -s "$work/prompts/judge.en.txt" ] || fail "prompts were not copied"
