@@ -1,6 +1,7 @@
-/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts.  Without --index the index
+/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts, or over the store.  Without --index the index
  * is made in memory for this one question; with it, it is kept in a file and made anew only when a source changed. */
 #include "cli/data.h"
+#include "cli/store.h"
 #include "cli/verbs.h"
 #include "base/file.h"
 #include "dataset/row_text.h"
@@ -8,6 +9,7 @@
 #include "text/text.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 
 enum { SHOWN_CHARS = 100, BEFORE_CHARS = 24 };
 
@@ -15,9 +17,9 @@ struct settings {
     struct weft_cli_common common;
     struct weft_text_settings text;
     struct weft_rows_settings rows;
-    const char *index;
+    const char *index, *project;
     int64_t limit;
-    bool any;
+    bool any, store, all_versions;
 };
 
 static const struct weft_option rows_table[] = {
@@ -26,6 +28,13 @@ static const struct weft_option rows_table[] = {
     { .key = "any", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, any), .group = "Search",
       .help = "any word of the query, best first; for a sentence as query",
       .help_zh = "包含查询中任意一个词即可，最相关的在前；适合用一句话来查" },
+    { .key = "store", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, store), .group = "Store",
+      .help = "search the datasets of the store, the newest version of each",
+      .help_zh = "在仓库的数据集中查找（各取最新版本）" },
+    { .key = "project", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, project), .group = "Store",
+      .help = "only those of this project", .help_zh = "只查这个项目的数据集" },
+    { .key = "all_versions", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, all_versions), .group = "Store",
+      .help = "older versions too", .help_zh = "旧版本也查" },
     { .key = "index", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, index), .group = "Search",
       .help = "file that keeps the index; made anew when a source changed",
       .help_zh = "保存索引的文件；来源有变化时自动重建" },
@@ -137,16 +146,18 @@ static enum weft_status add_file(struct build *b, const struct settings *s, cons
     return st;
 }
 
-/* What an index is built from: one line for each file, with its hash. */
+/* What an index is built from: one line for each file with its length and the times of its last change, as make does.
+ * A hash of 100 MB takes ten times as long as the search. */
 static enum weft_status describe(struct weft_cli *cli, const struct weft_str_list *words, struct weft_buf *label)
 {
-    char hash[WEFT_SHA256_HEX];
-    enum weft_status st = WEFT_OK;
-    for (size_t i = 1; i < words->n && !st; i++) {
-        st = weft_sha256_file(words->items[i], hash, &cli->err);
-        weft_buf_printf(label, "%s %s\n", hash, words->items[i]);
+    struct stat f;
+    for (size_t i = 1; i < words->n; i++) {
+        if (stat(words->items[i], &f) != 0) return weft_fail_errno(&cli->err, "open", words->items[i]);
+        weft_buf_printf(label, "%llu %llu %lld.%09ld %lld.%09ld %s\n", (unsigned long long)f.st_ino,
+                        (unsigned long long)f.st_size, (long long)f.st_mtim.tv_sec, f.st_mtim.tv_nsec,
+                        (long long)f.st_ctim.tv_sec, f.st_ctim.tv_nsec, words->items[i]);
     }
-    return st ? st : weft_buf_check(label, "a search index", &cli->err);
+    return weft_buf_check(label, "a search index", &cli->err);
 }
 
 static enum weft_status build(struct weft_cli *cli, const struct settings *s, const struct weft_str_list *words,
@@ -219,6 +230,45 @@ static enum weft_status show(struct weft_cli *cli, struct weft_str query, const 
     return WEFT_OK;
 }
 
+/* Rows of the store as hits: "ferry/pairs@2 row 3 <- ferry.txt:3". */
+static enum weft_status search_store(struct weft_cli *cli, const struct settings *s, const char *words)
+{
+    struct weft_store *store = NULL;
+    struct weft_store_hit *found = NULL;
+    struct weft_store_words q = { .text = weft_str_c(words), .mode = s->any ? WEFT_SEARCH_ANY : WEFT_SEARCH_ALL,
+                                  .all_versions = s->all_versions, .limit = (size_t)s->limit };
+    struct weft_search_hit *hits = NULL;
+    size_t n = 0;
+    uint64_t all = 0;
+    enum weft_status st = weft_cli_store_if_any(cli, &store);
+    if (!st && s->project && !store)
+        st = weft_fail(&cli->err, WEFT_EARG, "no project \"%s\" in the store; `weft ls` lists what there is", s->project);
+    if (!st && s->project) st = weft_store_project(store, weft_str_c(s->project), false, &q.project_id, &cli->err);
+    if (!st && store) st = weft_store_search(store, &cli->arena, &q, &found, &n, &all, &cli->err);
+    if (!st) hits = WEFT_NEWS(&cli->arena, struct weft_search_hit, n + 1);
+    if (!st && !hits) st = weft_fail_nomem(&cli->err, n * sizeof *hits, "the hits");
+    for (size_t i = 0; !st && i < n; i++) {
+        const struct weft_store_dataset *d = &found[i].dataset;
+        struct weft_json_value v;
+        struct weft_row row = { 0 };
+        struct weft_buf b = { 0 };
+        weft_buf_printf(&b, "%s/%s@%" PRId64 " row %" PRIu64, d->project.s, d->name.s, d->version, found[i].row);
+        if (!weft_json_parse(&cli->arena, "a row", found[i].json, &v, NULL)
+            && !weft_row_from_json(&cli->arena, &v, NULL, &row, NULL, NULL) && row.origin.file.s && row.origin.line) {
+            weft_buf_cstr(&b, " <- ");
+            weft_buf_str(&b, row.origin.file);
+            weft_buf_printf(&b, ":%" PRIu64, row.origin.line);
+        }
+        hits[i] = (struct weft_search_hit){ .score = found[i].score, .text = found[i].text,
+                                            .origin = weft_str_dup(&cli->arena, weft_buf_view(&b)) };
+        if (!hits[i].origin.s) st = weft_fail_nomem(&cli->err, b.len, "the hits");
+        weft_buf_clear(&b);
+    }
+    if (!st) st = show(cli, q.text, hits, n, all);
+    weft_store_close(store);
+    return st;
+}
+
 static enum weft_status run(struct weft_cli *cli)
 {
     struct settings s = { 0 };
@@ -230,6 +280,7 @@ static enum weft_status run(struct weft_cli *cli)
     bool done, partial = false;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_search, &s, &s.common, &words, &done);
     if (st || done) return st;
+    if (words.n == 1 && (s.store || s.project)) return search_store(cli, &s, words.items[0]);
     if (words.n < 2) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data search QUERY FILE...");
     st = weft_search_open(&search, s.index, &cli->err);
     if (!st) st = build(cli, &s, &words, search, &partial);
@@ -245,7 +296,7 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_data_search = {
     .name = "search",
-    .usage = "QUERY FILE...",
+    .usage = "QUERY FILE... | QUERY --store",
     .help = "find words in rows and texts, Chinese names of two characters too",
     .help_zh = "在数据行和文本中查找词语，两个字的人名也能找到",
     .options = &table,

@@ -6,6 +6,7 @@
 #include "dataset/search.h"
 
 #include "base/db.h"
+#include "dataset/search_top.h"
 
 #include <stdlib.h>
 
@@ -21,7 +22,7 @@ static const char *const steps[] = {
 
 struct weft_search {
     struct weft_db db;
-    struct sqlite3_stmt *add_doc, *add_words, *find, *count_found, *get_label, *set_label;
+    struct sqlite3_stmt *add_doc, *add_words, *find, *get_doc, *get_label, *set_label;
     int64_t last_id;
     uint64_t added;         /* since the last commit */
     bool writing;
@@ -173,25 +174,49 @@ static enum weft_status gather(void *ctx, struct weft_str token, size_t begin, s
     return WEFT_OK;
 }
 
-static enum weft_status make_query(struct weft_buf *out, struct weft_str text, enum weft_search_mode mode, size_t *n)
+enum weft_status weft_search_match(struct weft_buf *out, struct weft_str text, enum weft_search_mode mode, size_t *n,
+                                   struct weft_err *err)
 {
     struct query q = { .out = out, .text = text, .mode = mode };
+    if (text.len > QUERY_BYTES)
+        return weft_fail(err, WEFT_ELIMIT, "a query of %zu bytes; at most %d", text.len, QUERY_BYTES);
     enum weft_status st = weft_search_tokens(text, true, gather, &q);
     if (mode == WEFT_SEARCH_ALL && q.end) put_piece(&q, weft_str_sub(text, q.begin, q.end));
     *n = q.n;
+    return st ? st : weft_buf_check(out, "the query", err);
+}
+
+/* Every hit once: ranked and counted on the way.  Texts are read of those alone that are shown. */
+static enum weft_status go_through(struct weft_search *s, struct weft_str match, struct weft_search_top *top,
+                                   struct weft_err *err)
+{
+    bool row = true;
+    enum weft_status st =
+        weft_db_prepare(&s->db, &s->find, "SELECT rowid, bm25(words) FROM words WHERE words MATCH ?1", err);
+    if (st) return st;
+    weft_db_bind_str(s->find, 1, match);
+    while (!(st = weft_db_step(&s->db, s->find, &row, err)) && row)
+        weft_search_top_add(top, weft_db_int(s->find, 0), -weft_db_double(s->find, 1));
+    weft_db_reset(s->find);
     return st;
 }
 
-static enum weft_status count_found(struct weft_search *s, struct weft_str match, uint64_t *n, struct weft_err *err)
+static enum weft_status look_up(struct weft_search *s, struct weft_arena *a, const struct weft_search_best *best,
+                                struct weft_search_hit *hit, struct weft_err *err)
 {
     bool row = false;
     enum weft_status st =
-        weft_db_prepare(&s->db, &s->count_found, "SELECT count(*) FROM words WHERE words MATCH ?1", err);
+        weft_db_prepare(&s->db, &s->get_doc, "SELECT text, origin FROM docs WHERE id = ?1", err);
     if (st) return st;
-    weft_db_bind_str(s->count_found, 1, match);
-    st = weft_db_step(&s->db, s->count_found, &row, err);
-    if (row) *n = (uint64_t)weft_db_int(s->count_found, 0);
-    weft_db_reset(s->count_found);
+    weft_db_bind_int(s->get_doc, 1, best->id);
+    st = weft_db_step(&s->db, s->get_doc, &row, err);
+    *hit = (struct weft_search_hit){ .id = best->id, .score = best->score };
+    if (row) {
+        hit->text = weft_str_dup(a, weft_db_str(s->get_doc, 0));
+        hit->origin = weft_str_dup(a, weft_db_str(s->get_doc, 1));
+        if (!hit->text.s || !hit->origin.s) st = weft_fail_nomem(err, 0, "the hits");
+    }
+    weft_db_reset(s->get_doc);
     return st;
 }
 
@@ -200,48 +225,28 @@ enum weft_status weft_search_query(struct weft_search *s, struct weft_arena *a, 
                                    uint64_t *n_all, struct weft_err *err)
 {
     struct weft_buf match = { .max_bytes = 16 * QUERY_BYTES };
+    struct weft_search_top top;
     struct weft_search_hit *found = NULL;
-    size_t pieces = 0, n_found = 0;
-    bool row = true;
+    size_t pieces = 0;
     enum weft_status st;
 
     *hits = NULL;
     *n = 0;
     if (n_all) *n_all = 0;
-    if (text.len > QUERY_BYTES)
-        return weft_fail(err, WEFT_ELIMIT, "a query of %zu bytes; at most %d", text.len, QUERY_BYTES);
-    st = make_query(&match, text, mode, &pieces);
-    if (!st) st = weft_buf_check(&match, "the query", err);
-    if (st || !pieces || !limit) goto done;
+    st = weft_search_match(&match, text, mode, &pieces, err);
     limit = weft_min_size(limit, weft_search_count(s) + s->added);
-    found = WEFT_NEWS(a, struct weft_search_hit, limit + 1);
-    if (!found) {
-        st = weft_fail_nomem(err, (limit + 1) * sizeof *found, "the hits");
-        goto done;
-    }
-    /* Ranked first, then looked up: the texts of those that are not shown are never read. */
-    st = weft_db_prepare(&s->db, &s->find,
-                         "SELECT d.id, -w.score, d.text, d.origin FROM (SELECT rowid AS id, bm25(words) AS score "
-                         "FROM words WHERE words MATCH ?1 ORDER BY score, rowid LIMIT ?2) w JOIN docs d ON d.id = w.id "
-                         "ORDER BY w.score, w.id", err);
+    if (st || !pieces || !limit) goto done;
+    st = weft_search_top_init(&top, a, limit, err);
+    if (!st) st = go_through(s, weft_buf_view(&match), &top, err);
     if (st) goto done;
-    weft_db_bind_str(s->find, 1, weft_buf_view(&match));
-    weft_db_bind_int(s->find, 2, (int64_t)limit);
-    while (n_found < limit && !(st = weft_db_step(&s->db, s->find, &row, err)) && row) {
-        struct weft_search_hit h = { weft_db_int(s->find, 0), weft_db_double(s->find, 1),
-                                     weft_str_dup(a, weft_db_str(s->find, 2)),
-                                     weft_str_dup(a, weft_db_str(s->find, 3)) };
-        if (!h.text.s || !h.origin.s) {
-            st = weft_fail_nomem(err, 0, "the hits");
-            break;
-        }
-        found[n_found++] = h;
-    }
-    weft_db_reset(s->find);
-    if (!st && n_all) st = count_found(s, weft_buf_view(&match), n_all, err);
+    weft_search_top_sort(&top);
+    found = WEFT_NEWS(a, struct weft_search_hit, top.n + 1);
+    if (!found) st = weft_fail_nomem(err, top.n * sizeof *found, "the hits");
+    for (size_t i = 0; !st && i < top.n; i++) st = look_up(s, a, &top.items[i], &found[i], err);
     if (st) goto done;
     *hits = found;
-    *n = n_found;
+    *n = top.n;
+    if (n_all) *n_all = top.met;
 done:
     weft_buf_clear(&match);
     return st;

@@ -68,7 +68,13 @@ WEFT_MUST_USE enum weft_status weft_search_query(struct weft_search *s, struct w
                                                  struct weft_search_hit **hits, size_t *n, uint64_t *n_all,
                                                  struct weft_err *err);
 
-/* ---- the tokenizer by itself ---- */
+/* ---- for other databases that search (store/) ---- */
+
+/* The query in FTS5's language, quoted piece by piece.  *pieces 0: it has no letter and finds nothing. */
+WEFT_MUST_USE enum weft_status weft_search_match(struct weft_buf *out, struct weft_str query, enum weft_search_mode mode,
+                                                 size_t *pieces, struct weft_err *err);
+/* The tokenizer by itself. */
+
 
 /* Calls `each` for each token of the text: its folded bytes and where it stands.  `query`: without the single last
  * characters of runs.  A status other than WEFT_OK from `each` stops and is returned. */
@@ -76,7 +82,7 @@ enum weft_status
 weft_search_tokens(struct weft_str text, bool query,
                    enum weft_status (*each)(void *ctx, struct weft_str token, size_t begin, size_t end), void *ctx);
 
-/* Registers the tokenizer "weft" on a connection, for other databases that search (store/). */
+/* Registers the tokenizer "weft" on a connection. */
 struct sqlite3;
 WEFT_MUST_USE enum weft_status weft_search_register(struct sqlite3 *sql, void *ctx, struct weft_err *err);
 

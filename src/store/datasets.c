@@ -127,6 +127,12 @@ enum weft_status weft_store_dataset_add(struct weft_store_writer *w, const struc
     weft_db_bind_int(st, 6, (int64_t)at->line);
     weft_db_bind_str(st, 7, weft_buf_view(&w->json));
     status = weft_db_run(&w->s->db, st, err);
+    if (!status) status = weft_store_use(w->s, Q_WORDS_ADD, &st, err);
+    if (status) return status;
+    weft_db_bind_int(st, 1, w->id);
+    weft_db_bind_int(st, 2, (int64_t)w->n_rows);
+    weft_db_bind_str(st, 3, weft_buf_view(&w->json));
+    status = weft_db_run(&w->s->db, st, err);
     if (status) return status;
     weft_buf_char(&w->json, '\n');
     weft_sha256_add(&w->hash, w->json.s, w->json.len);
@@ -263,9 +269,5 @@ weft_store_dataset_rows(struct weft_store *s, int64_t dataset_id,
 
 enum weft_status weft_store_dataset_remove(struct weft_store *s, int64_t dataset_id, struct weft_err *err)
 {
-    struct sqlite3_stmt *st;
-    enum weft_status status = weft_store_use(s, Q_DATASET_REMOVE, &st, err);
-    if (status) return status;
-    weft_db_bind_int(st, 1, dataset_id);
-    return weft_db_run(&s->db, st, err);
+    return weft_store_remove_with_words(s, Q_WORDS_REMOVE, Q_DATASET_REMOVE, dataset_id, err);
 }

@@ -12,7 +12,8 @@ enum weft_store_query {
     Q_DATASET_GET, Q_DATASET_BY_HASH, Q_DATASETS, Q_DATASET_NAMES, Q_ROWS, Q_DATASET_REMOVE,
     Q_PROMPT_NEWEST, Q_PROMPT_ADD, Q_PROMPT_GET,
     Q_CALL_PUT, Q_CALL_GET,
-    Q_PATCH_ADD, Q_PATCHES, Q_PATCH_SETS, Q_BATCH_ADD, Q_BATCHES, Q_PROMPTS,
+    Q_PATCH_ADD, Q_PATCHES, Q_PATCH_SETS, Q_BATCH_ADD, Q_BATCHES, Q_PROMPTS, 
+    Q_WORDS_ADD, Q_WORDS_REMOVE, Q_WORDS_REMOVE_ALL, Q_WORDS, Q_ROW,
     Q_FILE_PUT, Q_FILE_GET,
     Q_RUN_PLACE, Q_RUN_NAMED, Q_RUN_MAKE, Q_RUN_START, Q_RUN_DATA_CLEAR, Q_RUN_DATA_ADD, Q_RUN_DATA,
     Q_RUN_END, Q_RUNS, Q_RUN_REMOVE, Q_RUNNING, Q_RUN_INTERRUPT,
@@ -35,6 +36,12 @@ WEFT_MUST_USE enum weft_status weft_store_check_name(struct weft_str name, const
 WEFT_MUST_USE enum weft_status weft_store_text(struct weft_arena *a, struct sqlite3_stmt *st, int column,
                                                struct weft_str *out, struct weft_err *err);
 int64_t weft_store_now(void);
+/* The functions of the schema, on a new connection (store/words.c). */
+WEFT_MUST_USE enum weft_status weft_store_register(struct sqlite3 *sql, void *ctx, struct weft_err *err);
+/* `words`, then `rest`, each of the thing `id`, in one transaction. */
+WEFT_MUST_USE enum weft_status weft_store_remove_with_words(struct weft_store *s, enum weft_store_query words,
+                                                            enum weft_store_query rest, int64_t id,
+                                                            struct weft_err *err);
 /* Runs of programs that are gone (store/runs.c). */
 WEFT_MUST_USE enum weft_status weft_store_mark_interrupted(struct weft_store *s, struct weft_err *err);
 

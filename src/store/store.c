@@ -61,6 +61,11 @@ static const char *const steps[] = {
     "  completion_tokens INTEGER NOT NULL, cost REAL NOT NULL, at INTEGER NOT NULL) STRICT;"
     "CREATE INDEX patches_line ON patches(project, dataset, line);"
     "DROP INDEX patches_of;",
+
+    /* store/words.c */
+    "CREATE VIEW row_texts AS SELECT (dataset << 32) | idx AS id, weft_row_text(body) AS text FROM rows;"
+    "CREATE VIRTUAL TABLE row_words USING fts5(text, content='row_texts', content_rowid='id', tokenize='weft');"
+    "INSERT INTO row_words(row_words) VALUES('rebuild');",
 };
 
 static const struct weft_db_schema schema = {
@@ -69,6 +74,7 @@ static const struct weft_db_schema schema = {
     .steps = steps,
     .n_steps = WEFT_COUNT(steps),
     .log = true,
+    .prepare = weft_store_register,
 };
 
 #define DATASET_COLUMNS                                                                                              \
@@ -118,6 +124,13 @@ static const char *const queries[N_QUERIES] = {
     [Q_BATCHES] = "SELECT p.name, b.task, b.prompt, b.endpoint, b.model, b.ledger, b.output, b.state, b.units, b.n_rows, "
                   "b.asked, b.reused, b.failed, b.prompt_tokens, b.completion_tokens, b.cost, b.at FROM batches b "
                   "JOIN projects p ON p.id = b.project WHERE ?1 = 0 OR b.project = ?1 ORDER BY b.id DESC",
+    [Q_WORDS_ADD] = "INSERT INTO row_words(rowid, text) VALUES((?1 << 32) | ?2, weft_row_text(?3))",
+    [Q_WORDS_REMOVE] = "INSERT INTO row_words(row_words, rowid, text) SELECT 'delete', (dataset << 32) | idx, "
+                       "weft_row_text(body) FROM rows WHERE dataset = ?1",
+    [Q_WORDS_REMOVE_ALL] = "INSERT INTO row_words(row_words, rowid, text) SELECT 'delete', (dataset << 32) | idx, "
+                           "weft_row_text(body) FROM rows WHERE dataset IN (SELECT id FROM datasets WHERE project = ?1)",
+    [Q_WORDS] = "SELECT rowid, bm25(row_words) FROM row_words WHERE row_words MATCH ?1",
+    [Q_ROW] = "SELECT body FROM rows WHERE dataset = ?1 AND idx = ?2",
     [Q_PROMPTS] = "SELECT p.name, q.name, q.version, q.created, q.text FROM prompts q JOIN projects p ON p.id = q.project "
                   "WHERE ?1 = 0 OR q.project = ?1 ORDER BY p.name, q.name, q.version",
     [Q_PATCHES] = "SELECT line FROM patches WHERE project = ?1 AND dataset = ?2 ORDER BY id",
@@ -306,11 +319,7 @@ enum weft_status weft_store_projects(struct weft_store *s, struct weft_arena *a,
 
 enum weft_status weft_store_project_remove(struct weft_store *s, int64_t id, struct weft_err *err)
 {
-    struct sqlite3_stmt *st;
-    enum weft_status status = weft_store_use(s, Q_PROJECT_REMOVE, &st, err);
-    if (status) return status;
-    weft_db_bind_int(st, 1, id);
-    return weft_db_run(&s->db, st, err);
+    return weft_store_remove_with_words(s, Q_WORDS_REMOVE_ALL, Q_PROJECT_REMOVE, id, err);
 }
 
 /* ---- prompts ---- */

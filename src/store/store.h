@@ -26,6 +26,7 @@
 
 #include "base/hash.h"
 #include "dataset/formats.h"
+#include "dataset/search.h"
 
 struct weft_store;
 
@@ -104,6 +105,26 @@ weft_store_dataset_rows(struct weft_store *s, int64_t dataset_id,
                         struct weft_err *err);
 WEFT_MUST_USE enum weft_status weft_store_dataset_remove(struct weft_store *s, int64_t dataset_id,
                                                          struct weft_err *err);
+
+/* ---- search: every row that is in the store is in its index, from the same transaction on ---- */
+
+struct weft_store_words {
+    struct weft_str text;
+    enum weft_search_mode mode;
+    int64_t project_id;             /* 0: all projects */
+    bool all_versions;              /* else the newest of each dataset */
+    size_t limit;
+};
+struct weft_store_hit {
+    struct weft_store_dataset dataset;
+    uint64_t row;                   /* its number there, from 1 */
+    double score;                   /* BM25 over the rows of all versions; larger is better */
+    struct weft_str json, text;     /* the row, and what it says */
+};
+/* The best `limit` rows; *n_all: how many there are in all. */
+WEFT_MUST_USE enum weft_status weft_store_search(struct weft_store *s, struct weft_arena *a,
+                                                 const struct weft_store_words *q, struct weft_store_hit **hits,
+                                                 size_t *n, uint64_t *n_all, struct weft_err *err);
 
 /* ---- prompts ---- */
 

@@ -47,10 +47,20 @@ check "origin" '"ferry.txt"' "$(head -1 "$dir/back.jsonl")"
 "$weft" data export ferry/pairs@9 -o "$dir/x" >"$dir/out" 2>&1
 [ $? -eq 2 ] && [ ! -e "$dir/x" ] || fail "no such version, no file"
 
+# The store's rows are searched, the newest versions only; the index follows what is removed.
+out=$("$weft" data search 渡口 --store)
+check "no newest version has it" "" "$out"
+[ -z "$(printf %s "$out" | grep pairs@1)" ] || fail "an old version was searched: $out"
+check "old versions" "ferry/pairs@1 row 1 <- ferry.txt:3" "$("$weft" data search 阿沅 --store --all-versions)"
+check "newest version" "ferry/pairs@2 row 1" "$("$weft" data search 灯还亮 --store)"
+check "words of two languages" '"found":1,' "$("$weft" data search "NOBODY knows" --project ferry --json)"
+check "origin is not searched" '"found":0,' "$("$weft" data search ferry.txt --store --all-versions --json)"
+
 # Removing: one version, then all of them only when asked.
 "$weft" rm ferry/pairs >"$dir/out" 2>&1
 [ $? -eq 2 ] || fail "two versions need --all"
 "$weft" rm ferry/pairs@2 -q || fail "rm version: exit $?"
+check "removed rows are not found" '"found":1,' "$("$weft" data search 灯还亮 --store --all-versions --json)"
 check "number is not given again" "ferry/pairs@3" "$("$weft" data import "$dir/less.jsonl" --project ferry --name pairs)"
 "$weft" rm ferry >"$dir/out" 2>&1
 [ $? -eq 2 ] || fail "a project that is not empty needs --all"
@@ -60,6 +70,7 @@ check "models" "model:small" "$("$weft" ls)"
 "$weft" rm model:.. >/dev/null 2>&1
 [ $? -eq 2 ] && [ -d "$WEFT_HOME" ] || fail "a model's name is no path"
 "$weft" rm ferry --all -q || fail "rm --all: exit $?"
+check "a removed project is not found" '"found":0,' "$("$weft" data search 灯还亮 --store --all-versions --json)"
 check "empty again" "nothing is in the store yet" "$("$weft" ls)"
 
 # Search: rows by origin, lines by number, a kept index, Chinese messages.

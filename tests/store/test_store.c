@@ -116,6 +116,54 @@ static void test_versions_keep_their_rows_and_hash(void **state)
     assert_false(found);
 }
 
+static uint64_t found(struct fixture *f, const char *words, bool all_versions, struct weft_store_hit **hits)
+{
+    struct weft_store_words q = { .text = weft_str_c(words), .all_versions = all_versions, .limit = 3 };
+    uint64_t all;
+    size_t n;
+    check_ok(weft_store_search(f->store, &f->arena, &q, hits, &n, &all, &f->err), &f->err);
+    assert_true(n == (all < 3 ? all : 3));
+    return all;
+}
+
+/* What is written is found from its commit on, what is dropped or removed never again; also in a store that was made
+ * before there was an index. */
+static void test_rows_are_found_while_they_are_there(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_store_hit *hits;
+    struct weft_store_writer *w;
+    struct sqlite3 *sql;
+    struct weft_store_dataset a = put(f, "pairs", "老槐树下。"), b = put(f, "pairs", "新月如钩。");
+    assert_int_equal(found(f, "槐树", false, &hits), 0);
+    assert_int_equal(found(f, "槐树", true, &hits), 1);
+    assert_int_equal(hits[0].row, 1);
+    assert_int_equal(hits[0].dataset.version, 1);
+    check_str(hits[0].text, "谁在那儿？\n老槐树下。");
+    assert_int_equal(found(f, "新月", false, &hits), 1);
+    assert_int_equal(found(f, "DROP table", true, &hits), 2);
+    assert_int_equal(found(f, "a.txt", true, &hits), 0);
+    check_ok(weft_store_dataset_begin(f->store, f->project, WEFT_STR("half"), WEFT_STR(""), &w, &f->err), &f->err);
+    add_row(w, "槐树呢？", "b", &f->err);
+    weft_store_dataset_drop(w);
+    assert_int_equal(found(f, "槐树", true, &hits), 1);
+    check_ok(weft_store_dataset_remove(f->store, a.id, &f->err), &f->err);
+    assert_int_equal(found(f, "槐树", true, &hits), 0);
+    weft_store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(sqlite3_open(f->path, &sql), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql, "DROP VIEW row_texts; PRAGMA user_version = 3; PRAGMA writable_schema = ON;"
+                                  "DELETE FROM sqlite_schema WHERE name LIKE 'row_words%'; PRAGMA writable_schema = RESET",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(sql);
+    reopen(f);
+    assert_int_equal(weft_store_facts(f->store).upgraded_from, 3);
+    assert_int_equal(found(f, "新月", false, &hits), 1);
+    assert_int_equal(hits[0].dataset.id, b.id);
+    check_ok(weft_store_project_remove(f->store, f->project, &f->err), &f->err);
+    assert_int_equal(found(f, "新月", true, &hits), 0);
+}
+
 static void test_numbers_of_versions_are_never_given_twice(void **state)
 {
     struct fixture *f = *state;
@@ -433,6 +481,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_versions_keep_their_rows_and_hash, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_are_found_while_they_are_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_numbers_of_versions_are_never_given_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_not_committed_is_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words_that_name_nothing, setup, teardown),
