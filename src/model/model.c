@@ -22,6 +22,8 @@ enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a, co
     }
     p->items[p->n++] = *item;
     p->n_values += item->rows * item->cols;
+    p->weight_bytes += item->rows * item->cols * (item->w ? sizeof(float) : sizeof(uint16_t));
+    if (item->grad) p->grad_bytes += item->rows * item->cols * sizeof(float);
     return WEFT_OK;
 }
 
@@ -159,6 +161,68 @@ enum weft_status weft_model_train_all(struct weft_model *m, struct weft_arena *a
     size_t n_slots;
     enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
     for (size_t i = 0; !st && i < n_slots; i++) st = train_slot(m, a, &slots[i], params, err);
+    return st;
+}
+
+/* ---- training in turns ---- */
+
+/* One tensor of a block, with `grad` for its gradients. */
+static enum weft_status train_in_turns(struct weft_model *m, struct weft_arena *a, const struct weft_slot *s, bool low,
+                                       float *grad, struct weft_params *params, struct weft_err *err)
+{
+    size_t n = s->rows * s->cols;
+    const unsigned char *from = s->w;
+    struct weft_param p = { .name = s->name, .rows = s->rows, .cols = s->cols, .decay = s->kind == WEFT_SLOT_WEIGHT,
+                            .layer = s->layer, .grad_at = weft_slot_grad_at(m, s) };
+    if (low && s->kind == WEFT_SLOT_WEIGHT) p.w16 = weft_arena_alloc(a, n * sizeof *p.w16);
+    else p.w = weft_arena_alloc(a, n * sizeof *p.w);
+    if (!p.w && !p.w16) return weft_fail_nomem(err, n * sizeof(float), "trainable weights");
+    if (p.w) {
+        widen(p.w, s);
+    } else if (s->type == WEFT_BF16) {
+        memcpy(p.w16, from, n * sizeof *p.w16);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            float x;
+            uint16_t half;
+            if (s->type == WEFT_F32) memcpy(&x, from + 4 * i, 4);
+            else memcpy(&half, from + 2 * i, 2), x = weft_f16_to_f32(half);
+            p.w16[i] = weft_f32_to_bf16(x);
+        }
+    }
+    weft_slot_set(m, s, p.w ? (const void *)p.w : p.w16, p.w ? WEFT_F32 : WEFT_BF16);
+    enum weft_status st = weft_params_add(params, a, &p, err);
+    if (st) return st;
+    params->items[params->n - 1].grad = *p.grad_at = grad;
+    return WEFT_OK;
+}
+
+enum weft_status weft_model_train_blocks(struct weft_model *m, struct weft_arena *a, bool whole, bool low,
+                                         struct weft_params *params, struct weft_err *err)
+{
+    struct weft_slot *slots;
+    size_t n_slots, L = m->config.n_layers, largest = 0, sum = 0, at = 0;
+    float *shared = NULL;
+    enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
+    for (size_t i = 0; !st && i < n_slots; i++) {
+        if (i && slots[i].layer != slots[i - 1].layer) sum = 0;
+        if (slots[i].layer < L) sum += slots[i].rows * slots[i].cols;
+        largest = weft_max_size(largest, sum);
+    }
+    if (!st && !whole && !(shared = WEFT_NEWS(a, float, largest)))
+        st = weft_fail_nomem(err, largest * sizeof(float), "gradients of a layer");
+    for (size_t i = 0; !st && i < n_slots; i++) {
+        const struct weft_slot *s = &slots[i];
+        size_t n = s->rows * s->cols;
+        bool table = s->kind == WEFT_SLOT_EMBED || (s->kind == WEFT_SLOT_WEIGHT && s->layer == L);
+        if (table || (!whole && s->layer == L)) continue;
+        if (i && s->layer != slots[i - 1].layer) at = 0;
+        float *grad = whole ? WEFT_NEWS(a, float, n) : shared + at;
+        at += n;
+        if (!grad) st = weft_fail_nomem(err, n * sizeof(float), "gradients");
+        if (!st) st = train_in_turns(m, a, s, low, grad, params, err);
+    }
+    if (!st) params->grad_bytes += (whole ? params->n_values : largest) * sizeof(float);
     return st;
 }
 

@@ -27,8 +27,11 @@
 struct weft_param {
     const char *name;       /* as in files: "model.layers.0.mlp.up_proj.weight", "....lora_A.weight" */
     size_t rows, cols;      /* a vector has rows 1 */
-    float *w;               /* [rows, cols] the values */
-    float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer */
+    float *w;               /* [rows, cols] the values; NULL: held in w16 */
+    uint16_t *w16;          /* [rows, cols] the values in bf16 (weft_model_train_blocks) */
+    float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer; NULL: rests for now */
+    float **grad_at;        /* where the model looks for grad, so that it may rest; NULL: it may not */
+    size_t layer;           /* weft_model_train_blocks: the decoder layer it belongs to; n_layers: above them */
     bool decay;             /* weight decay applies (docs/training.md) */
     float lr_ratio;         /* its rate is the learning rate times this; 0 is taken as 1 */
     bool embedding;         /* the token table or the head: optimizers that treat matrices apart leave it out */
@@ -43,6 +46,7 @@ struct weft_params {
     struct weft_param *items;
     size_t n, cap;
     size_t n_values;        /* sum of rows * cols */
+    size_t weight_bytes, grad_bytes;
 };
 WEFT_MUST_USE enum weft_status weft_params_add(struct weft_params *p, struct weft_arena *a,
                                                const struct weft_param *item, struct weft_err *err);
@@ -184,6 +188,13 @@ WEFT_MUST_USE enum weft_status
 weft_model_train_some(struct weft_model *m, struct weft_arena *a, const struct weft_freeze *f,
                       struct weft_params *params, struct weft_err *err);
 
+/* What trains in turns (BAdam): the tensors of the decoder layers, or, with `whole`, all but the token table and the head.
+ * Matrices are held in bf16 when `low`, all else in f32.  Layers share the room for one layer's gradients, and only one of
+ * them may have its grad at a time (*grad_at); with `whole` every tensor has its own. */
+WEFT_MUST_USE enum weft_status
+weft_model_train_blocks(struct weft_model *m, struct weft_arena *a, bool whole, bool low, struct weft_params *params,
+                        struct weft_err *err);
+
 /* ---- a pass over a batch ---- */
 
 struct weft_pass;               /* activations and scratch for up to max_tokens tokens */
@@ -191,6 +202,7 @@ struct weft_pass;               /* activations and scratch for up to max_tokens 
 struct weft_pass_settings {
     size_t max_tokens;
     bool backward;              /* false: only losses and logits */
+    bool in_turns;              /* which layers train changes from pass to pass: room for the backward of all */
     bool checkpointing;         /* keep each layer's input only and recompute (docs/model.md, "Memory") */
     size_t loss_rows;           /* rows of logits at a time; 0: chosen (docs/model.md, "Loss") */
     /* Noise on the token vectors of weft_model_loss_backward, U(-m, m) with m = alpha / sqrt(S D), S the longest

@@ -372,9 +372,9 @@ static enum weft_status backward(const struct weft_run *run, struct weft_model *
                                  const struct weft_batch *b, size_t n, const struct weft_progress *progress,
                                  struct weft_err *err)
 {
-    size_t T = b->n_tokens, D = m->config.hidden_size, L = m->config.n_layers;
+    size_t T = b->n_tokens, D = m->config.hidden_size, L = m->config.n_layers, lowest = weft_lowest_trained(m);
     weft_rmsnorm_backward(run->compute, p->dh, false, m->norm.dw, p->dh, stream(p, L), m->norm.w, p->r_final, n, D);
-    for (size_t i = L; i-- > p->s.lowest;) {
+    for (size_t i = L; i-- > lowest;) {
         const struct weft_acts *a = acts_of(p, i);
         if (weft_progress_cancelled(progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
         if (i + 1 == L) {
@@ -388,7 +388,7 @@ static enum weft_status backward(const struct weft_run *run, struct weft_model *
             }
             rows_backward(run, m, p, i, a, T, T, a->o);
         }
-        attend_backward(run, m, p, b, i, a, stream(p, i), i > p->s.lowest || m->dembed);
+        attend_backward(run, m, p, b, i, a, stream(p, i), i > lowest || m->dembed);
     }
     if (m->dembed)
         weft_embed_backward(run->compute, m->dembed, p->dh, b->ids, T, D, m->config.pad_token_id);

@@ -63,6 +63,9 @@ struct weft_pass {
 
 static inline size_t weft_rank_of(const struct weft_linear *l) { return l->branch ? l->branch->rank : 0; }
 
+/* The lowest layer whose backward must run; n_layers when only the final norm or the head train, or nothing. */
+size_t weft_lowest_trained(const struct weft_model *m);
+
 /* The model's branches and trainable tensors are still those that the pass was made for. */
 bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m);
 

@@ -91,7 +91,6 @@ static size_t default_loss_rows(size_t V)
 
 static size_t rank_sum_of(const struct weft_model *m);
 static size_t widest_dora(const struct weft_model *m);
-static size_t lowest_trained(const struct weft_model *m);
 
 static struct weft_pass_shape shape_of(const struct weft_model *m, const struct weft_pass_settings *s)
 {
@@ -107,7 +106,7 @@ static struct weft_pass_shape shape_of(const struct weft_model *m, const struct 
         .V = c->vocab_size,
         .rank_sum = rank_sum_of(m),
         .dora = widest_dora(m),
-        .lowest = s->backward ? lowest_trained(m) : c->n_layers,
+        .lowest = !s->backward ? c->n_layers : s->in_turns ? 0 : weft_lowest_trained(m),
         .qk_norm = c->qk_norm,
         .backward = s->backward,
         .checkpointing = s->checkpointing,
@@ -179,8 +178,7 @@ static bool layer_trained(const struct weft_layer *l)
            || l->k_norm.dw;
 }
 
-/* The lowest layer whose backward must run; n_layers when only the final norm or the head train, or nothing. */
-static size_t lowest_trained(const struct weft_model *m)
+size_t weft_lowest_trained(const struct weft_model *m)
 {
     if (m->dembed) return 0;
     for (size_t i = 0; i < m->config.n_layers; i++)
@@ -191,7 +189,7 @@ static size_t lowest_trained(const struct weft_model *m)
 bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m)
 {
     return rank_sum_of(m) <= p->s.rank_sum && widest_dora(m) <= p->s.dora
-           && (!p->s.backward || lowest_trained(m) >= p->s.lowest);
+           && (!p->s.backward || weft_lowest_trained(m) >= p->s.lowest);
 }
 
 enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,

@@ -177,20 +177,16 @@ void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *
     }
 }
 
+float **weft_slot_grad_at(struct weft_model *m, const struct weft_slot *s)
+{
+    if (s->kind == WEFT_SLOT_EMBED) return &m->dembed;
+    if (s->kind == WEFT_SLOT_NORM) return s->part == NORM ? &m->norm.dw : &layer_norm(&m->layers[s->layer], s->part)->dw;
+    struct weft_linear *l = s->part == HEAD ? &m->head : layer_linear(&m->layers[s->layer], s->part);
+    return s->kind == WEFT_SLOT_BIAS ? &l->dbias : &l->dw;
+}
+
 void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *grad)
 {
-    struct weft_linear *l;
-    switch (s->kind) {
-    case WEFT_SLOT_EMBED:
-        m->dembed = grad;
-        if (weft_model_tied(m)) m->head.dw = grad;
-        return;
-    case WEFT_SLOT_NORM:
-        *(s->part == NORM ? &m->norm.dw : &layer_norm(&m->layers[s->layer], s->part)->dw) = grad;
-        return;
-    case WEFT_SLOT_WEIGHT:
-    case WEFT_SLOT_BIAS:
-        l = s->part == HEAD ? &m->head : layer_linear(&m->layers[s->layer], s->part);
-        *(s->kind == WEFT_SLOT_BIAS ? &l->dbias : &l->dw) = grad;
-    }
+    *weft_slot_grad_at(m, s) = grad;
+    if (s->kind == WEFT_SLOT_EMBED && weft_model_tied(m)) m->head.dw = grad;
 }

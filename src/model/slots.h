@@ -26,6 +26,8 @@ struct weft_slot {
 WEFT_MUST_USE enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena *a,
                                                 struct weft_slot **out, size_t *n, struct weft_err *err);
 void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *w, enum weft_dtype type);
+/* Where the model keeps the pointer to the gradient of a tensor that is no token table. */
+float **weft_slot_grad_at(struct weft_model *m, const struct weft_slot *s);
 void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *grad);
 
 /* An empty model of this shape: names, no weights, no rope table. */

@@ -190,7 +190,8 @@ static enum weft_status write_params(struct weft_arena *a, const char *dir, cons
     for (size_t i = 0; i < p->n; i++) {
         param_shape(&t[i], &p->items[i]);
         t[i].name = p->items[i].name;
-        t[i].data = p->items[i].w;
+        t[i].data = p->items[i].w ? (const void *)p->items[i].w : p->items[i].w16;
+        if (!p->items[i].w) t[i].dtype = WEFT_ST_BF16;
     }
     return weft_safetensors_write(path, t, p->n, NULL, err);
 }
@@ -231,7 +232,7 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
 {
     for (size_t i = 0; i < s->params->n; i++) {
         const struct weft_param *p = &s->params->items[i];
-        bool good = weft_all_finite(c, p->w, p->rows * p->cols);
+        bool good = weft_param_finite(c, p);
         for (int k = 0; good && k < s->n_slots; k++)
             good = !s->slot_len[k][i] || s->kind->slot_is_codes[k] || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
         if (!good)
@@ -245,7 +246,7 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
 
 uint64_t weft_checkpoint_bytes(const struct weft_optimizer_state *opt)
 {
-    uint64_t n = opt->params->n_values;
+    uint64_t n = opt->params->weight_bytes / sizeof(float);
     for (int k = 0; k < opt->n_slots; k++)
         for (size_t i = 0; i < opt->params->n; i++)
             n += opt->kind->slot_is_codes[k] ? weft_ceil_div(opt->slot_len[k][i], sizeof(float)) : opt->slot_len[k][i];
@@ -536,9 +537,9 @@ static enum weft_status take_params(const struct weft_safetensors *f, const char
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct weft_st_tensor *t;
-        enum weft_status st = find_values(f, file, p->items[i].name, WEFT_ST_F32, p->items[i].rows * p->items[i].cols, &t, err);
+        enum weft_status st = find_values(f, file, p->items[i].name, p->items[i].w ? WEFT_ST_F32 : WEFT_ST_BF16, p->items[i].rows * p->items[i].cols, &t, err);
         if (st) return st;
-        if (copy) memcpy(p->items[i].w, t->data, t->bytes);
+        if (copy) memcpy(p->items[i].w ? (void *)p->items[i].w : p->items[i].w16, t->data, t->bytes);
     }
     return WEFT_OK;
 }
@@ -575,6 +576,10 @@ enum weft_status weft_checkpoint_load(const char *path, struct weft_params *para
     if (!st) st = weft_safetensors_open(&p, &a, p_path, err);
     if (!st) st = weft_safetensors_open(&o, &a, o_path, err);
     if (!st) st = take_params(&p, p_path, params, false, err);
+    if (!st && opt->kind->place) {
+        opt->step = read.optimizer_step;
+        opt->kind->place(opt);
+    }
     if (!st) st = take_moments(&a, &o, o_path, opt, false, err);
     if (st) goto done;
     st = take_params(&p, p_path, params, true, err);

@@ -226,14 +226,14 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
                          "adamw");
     enum weft_status st = weft_longest_batch(r, job->train, job->valid, &out->batch_tokens, err);
     struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
+                                    .in_turns = kind->place != NULL,
                                     .checkpointing = r->gradient_checkpointing };
     if (!st) st = weft_pass_plan(job->model, &s, &pass, err);
     if (st) return st;
-    size_t trained = job->params->n_values * sizeof(float);
     add_line(out, "base weights", base_bytes(job->model));
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
-    add_line(out, "trainable weights", trained + job->held_bytes);
-    add_line(out, "gradients", trained);
+    add_line(out, "trainable weights", job->params->weight_bytes + job->held_bytes);
+    add_line(out, "gradients", job->params->grad_bytes);
     add_line(out, "optimizer", kind->bytes(r, job->params));
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);

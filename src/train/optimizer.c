@@ -5,9 +5,10 @@
 #include <math.h>
 
 static const struct weft_optimizer *const optimizers[] = {
-    &weft_opt_adamw, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_muon,
+    &weft_opt_adamw, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_badam,
+    &weft_opt_muon,
 };
-static const char *const optimizer_names[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "muon" };
+static const char *const optimizer_names[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "badam", "muon" };
 _Static_assert(WEFT_COUNT(optimizers) == WEFT_COUNT(optimizer_names), "one name per optimizer");
 
 const struct weft_optimizer *weft_optimizer_find(const char *name, const char *const **names, size_t *n_names)
@@ -50,9 +51,17 @@ double weft_grad_norm(struct weft_compute *c, const struct weft_params *p)
     double sum = 0;
     for (size_t i = 0; i < p->n; i++) {
         const struct weft_param *q = &p->items[i];
-        sum += weft_sum_squares(c, q->grad, q->rows * q->cols);
+        if (q->grad) sum += weft_sum_squares(c, q->grad, q->rows * q->cols);
     }
     return sqrt(sum);
+}
+
+bool weft_param_finite(struct weft_compute *c, const struct weft_param *p)
+{
+    if (p->w) return weft_all_finite(c, p->w, p->rows * p->cols);
+    for (size_t i = 0; i < p->rows * p->cols; i++)
+        if ((p->w16[i] & 0x7F80) == 0x7F80) return false;
+    return true;
 }
 
 float weft_clip_factor(double norm, double max_norm)

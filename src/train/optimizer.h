@@ -37,6 +37,11 @@ struct weft_optimizer {
      * which the caller counts; gather_param: its gradient of one micro-batch of several, before step_param. */
     void (*step_param)(struct weft_optimizer_state *s, struct weft_compute *c, size_t param, double lr, float g_scale);
     void (*gather_param)(struct weft_optimizer_state *s, struct weft_compute *c, size_t param);
+    /* Kinds that train in turns (NULL: all at once).  place: what trains in the update after s->step gets its gradients
+     * and slots, all else rests; init and step end with it, and so does reading a checkpoint before it fills the slots.
+     * norm: of the gradients that count, where these are not all. */
+    void (*place)(struct weft_optimizer_state *s);
+    double (*norm)(struct weft_optimizer_state *s, struct weft_compute *c);
     const char *slot_names[WEFT_OPTIMIZER_SLOTS];   /* "exp_avg", "exp_avg_sq": names in checkpoint files */
     bool slot_is_codes[WEFT_OPTIMIZER_SLOTS];       /* one byte a value, not an f32 */
 };
@@ -52,6 +57,8 @@ WEFT_MUST_USE enum weft_status weft_optimizer_init(struct weft_optimizer_state *
 WEFT_MUST_USE enum weft_status weft_optimizer_slot(struct weft_optimizer_state *s, int slot, const size_t *len,
                                                    struct weft_arena *a, struct weft_err *err);
 
+/* No value is NaN or infinite. */
+bool weft_param_finite(struct weft_compute *c, const struct weft_param *p);
 /* Norm of all gradients as one vector (f64). */
 double weft_grad_norm(struct weft_compute *c, const struct weft_params *p);
 /* min(1, max_norm / (norm + 1e-6)); max_norm <= 0: 1. */

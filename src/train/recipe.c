@@ -63,15 +63,13 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER)            \
     X(greater_is_better, 1, "the validation loss is compared; less is better") X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
     X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER) \
-    X(badam_mode, 0, OTHER) X(badam_start_block, 0, OTHER) X(badam_switch_mode, 0, OTHER)                       \
-    X(badam_switch_interval, 0, OTHER) X(badam_update_ratio, 0, OTHER) X(badam_mask_mode, 0, OTHER)             \
+    X(badam_verbose, 0, LOGS)                                                                                   \
     X(quantization_method, 0, "weft quantises by itself; quantization_bit and quantization_type say how")       \
     X(quantization_device_map, 0, GPU)                                                                          \
     X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                                    \
     X(ld_alpha, 1, NOT_YET) X(pref_bco_weight, 1, NOT_YET) X(ref_model_adapters, 1, NOT_YET)                    \
     X(ref_model_quantization_bit, 1, NOT_YET)                                                                   \
     X(use_apollo, 1, NOT_YET)                        \
-    X(use_badam, 1, NOT_YET)                                                                                    \
     X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
     X(shift_attn, 1, NOT_YET)                                                                                   \
     X(label_smoothing_factor, 1, NOT_YET)        \
@@ -283,6 +281,7 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
     } kinds[] = {
         { "use_muon", "muon", NULL, &r->use_muon },
         { "use_galore", "galore_adamw", "galore_adamw_8bit", &r->use_galore },
+        { "use_badam", "badam", NULL, &r->use_badam },
     };
     const char *chosen = NULL;
     for (size_t i = 0; i < WEFT_COUNT(kinds); i++) {
@@ -301,6 +300,12 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
     if (chosen && r->finetuning_type == WEFT_FINETUNING_LORA && !r->use_muon)
         return weft_fail(err, WEFT_EINPUT,
                          "%s: true and finetuning_type: lora exclude each other; it needs finetuning_type: full", chosen);
+    if (r->use_badam && r->finetuning_type == WEFT_FINETUNING_FREEZE)
+        return weft_fail(err, WEFT_EINPUT, "use_badam: true and finetuning_type: freeze exclude each other; it needs "
+                                           "finetuning_type: full");
+    if (r->use_badam && r->badam_mode == WEFT_BADAM_LAYER && r->badam_switch_mode == WEFT_BADAM_FIXED
+        && r->badam_start_block < 0)
+        return weft_fail(err, WEFT_EINPUT, "badam_switch_mode: fixed needs badam_start_block, the layer that trains");
     if (r->use_galore && r->galore_layerwise && r->gradient_accumulation_steps > 1 && r->compat == WEFT_COMPAT_HF)
         return weft_fail(err, WEFT_EINPUT,
                          "galore_layerwise: true and gradient_accumulation_steps: %lld exclude each other under compat: "
@@ -462,6 +467,7 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "allow_nonfinite",
         "use_muon",
         "use_galore",
+        "use_badam",
         "watchdog_action",
     };
     const char *base = (const char *)r;

@@ -26,6 +26,9 @@ enum weft_strategy { WEFT_STRATEGY_STEPS, WEFT_STRATEGY_EPOCH, WEFT_STRATEGY_NO 
 enum weft_compat { WEFT_COMPAT_HF, WEFT_COMPAT_CLEAN };
 enum weft_auto { WEFT_AUTO, WEFT_TRUE, WEFT_FALSE };
 enum weft_quantization { WEFT_QUANTIZE_AUTO, WEFT_QUANTIZE_NF4, WEFT_QUANTIZE_INT8, WEFT_QUANTIZE_Q4_0, WEFT_QUANTIZE_Q8_0 };
+enum weft_badam_mode { WEFT_BADAM_LAYER, WEFT_BADAM_RATIO };
+enum weft_badam_switch { WEFT_BADAM_ASCENDING, WEFT_BADAM_DESCENDING, WEFT_BADAM_RANDOM, WEFT_BADAM_FIXED };
+enum weft_badam_mask { WEFT_BADAM_ADJACENT, WEFT_BADAM_SCATTER };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
@@ -88,6 +91,10 @@ struct weft_recipe {
     struct weft_str_list galore_target;
     int64_t galore_rank, galore_update_interval;
     double galore_scale;
+    bool use_badam;
+    int badam_mode, badam_switch_mode, badam_mask_mode;     /* enum weft_badam_mode, _switch, _mask */
+    int64_t badam_start_block, badam_switch_interval;       /* -1: the first of the order; 0: never */
+    double badam_update_ratio;
     int galore_proj_type;               /* enum weft_proj_type (train/projection.h) */
     bool gradient_checkpointing;
     bool bf16;                          /* false: multiply in f32 */

@@ -90,7 +90,7 @@ static enum weft_status refuse_nonfinite_weights(struct weft_run *r, struct weft
     const char *name = weft_model_nonfinite(r->job->model, &r->arena);
     for (size_t i = 0; !name && i < r->job->params->n; i++) {
         const struct weft_param *p = &r->job->params->items[i];
-        if (!weft_all_finite(r->job->compute, p->w, p->rows * p->cols)) name = p->name;
+        if (!weft_param_finite(r->job->compute, p)) name = p->name;
     }
     if (!name) return WEFT_OK;
     return weft_fail_rule(
@@ -199,7 +199,7 @@ static uint64_t free_bytes(const char *dir)
 static enum weft_status check_room(struct weft_run *r, struct weft_err *err)
 {
     /* The caller's files are not known before they are written: an adapter is no larger than its parameters. */
-    uint64_t need = 2 * (weft_checkpoint_bytes(&r->opt) + (uint64_t)r->job->params->n_values * sizeof(float));
+    uint64_t need = 2 * (weft_checkpoint_bytes(&r->opt) + (uint64_t)r->job->params->weight_bytes);
     uint64_t have = free_bytes(r->output_dir);
     if (have >= need) return WEFT_OK;
     return weft_fail_rule(err, WEFT_ESYSTEM, "E5",
@@ -277,7 +277,7 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
     if (!st) {
         struct weft_pass_settings s = {
-            .max_tokens = longest, .backward = true, .checkpointing = r->recipe->gradient_checkpointing,
+            .max_tokens = longest, .backward = true, .in_turns = r->opt.kind->place != NULL, .checkpointing = r->recipe->gradient_checkpointing,
             .neftune_noise_alpha = (float)r->recipe->neftune_noise_alpha,
         };
         st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);

@@ -10,7 +10,8 @@ enum { BAD_IN_A_ROW = 3 };
 
 static void zero_gradients(const struct weft_params *p)
 {
-    for (size_t i = 0; i < p->n; i++) memset(p->items[i].grad, 0, p->items[i].rows * p->items[i].cols * sizeof(float));
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].grad) memset(p->items[i].grad, 0, p->items[i].rows * p->items[i].cols * sizeof(float));
 }
 
 /* ---- one update ---- */
@@ -99,7 +100,7 @@ static enum weft_status skip_nonfinite(struct weft_run *r, double loss, const st
     const char *tensor = NULL;
     for (size_t i = 0; !tensor && i < r->job->params->n; i++) {
         const struct weft_param *p = &r->job->params->items[i];
-        if (!weft_all_finite(r->job->compute, p->grad, p->rows * p->cols)) tensor = p->name;
+        if (p->grad && !weft_all_finite(r->job->compute, p->grad, p->rows * p->cols)) tensor = p->name;
     }
     weft_log_begin(&r->log, &j, r->state.step, r->steps.total);
     weft_json_out_key(&j, "event");
@@ -229,7 +230,8 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
         return st;
     }
 
-    double norm = weft_grad_norm(r->job->compute, params);
+    double norm = r->opt.kind->norm ? r->opt.kind->norm(&r->opt, r->job->compute)
+                                    : weft_grad_norm(r->job->compute, params);
     r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
     r->state.step++;
     if (!isfinite(loss) || !isfinite(norm)) {

@@ -134,9 +134,13 @@ static inline void run_set_up(struct run *r, const char *dir, int threads, const
     check_ok(weft_pool_new(&r->pool, threads, &r->err), &r->err);
     check_ok(weft_compute_init(&r->compute, NULL, r->pool, &r->err), &r->err);
     struct weft_config c = run_config();
+    if (strstr(r->recipe.optim, "8bit")) c.intermediate_size = 136;     /* 4352 values: moments in codes */
     check_ok(weft_model_random(&r->model, &c, 7, NULL, &r->err), &r->err);
     r->model->exact = !r->recipe.bf16;
-    if (r->recipe.finetuning_type == WEFT_FINETUNING_FULL)
+    if (r->recipe.use_badam)
+        check_ok(weft_model_train_blocks(r->model, &r->arena, r->recipe.badam_mode == WEFT_BADAM_RATIO, r->recipe.bf16,
+                                         &r->params, &r->err), &r->err);
+    else if (r->recipe.finetuning_type == WEFT_FINETUNING_FULL)
         check_ok(weft_model_train_all(r->model, &r->arena, &r->params, &r->err), &r->err);
     else
         run_add_branches(r);

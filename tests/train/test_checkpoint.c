@@ -121,6 +121,33 @@ static void test_killed_at_random_moments_muon(void **state)
         "checkpoint-56", 10, 2);
 }
 
+/* Matrices of this run are large enough for codes. */
+static void test_killed_at_random_moments_adamw_8bit(void **state)
+{
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\noptim: adamw_8bit\n",
+                "checkpoint-56", 8, 3);
+}
+
+static void test_killed_at_random_moments_galore(void **state)
+{
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_galore: true\ngalore_rank: 4\n"
+                "galore_update_interval: 6\n",
+                "checkpoint-56", 8, 4);
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_galore: true\ngalore_rank: 40\n"
+                "galore_proj_type: reverse_std\noptim: adamw_8bit\ngalore_update_interval: 5\ncompat: clean\n",
+                "checkpoint-56", 4, 5);
+}
+
+static void test_killed_at_random_moments_badam(void **state)
+{
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_badam: true\n"
+                "badam_switch_interval: 3\nbadam_switch_mode: random\n",
+                "checkpoint-56", 8, 6);
+    check_kills("num_train_epochs: 20\nsave_steps: 9\nlogging_steps: 3\neval_steps: 70\nuse_badam: true\n"
+                "badam_mode: ratio\nbadam_mask_mode: scatter\n",
+                "checkpoint-140", 8, 7);
+}
+
 /* What a killed run leaves half written goes at the next start. */
 static void test_half_written_folder_is_removed(void **state)
 {
@@ -579,6 +606,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_at_random_moments_adamw),
         cmocka_unit_test(test_killed_at_random_moments_muon),
+        cmocka_unit_test(test_killed_at_random_moments_adamw_8bit),
+        cmocka_unit_test(test_killed_at_random_moments_galore),
+        cmocka_unit_test(test_killed_at_random_moments_badam),
         cmocka_unit_test(test_half_written_folder_is_removed),
         cmocka_unit_test(test_stopped_run_goes_on_to_the_same_bytes),
         cmocka_unit_test(test_finished_run_is_left_as_it_is),
