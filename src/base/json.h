@@ -48,6 +48,10 @@ WEFT_MUST_USE enum weft_status weft_json_init(struct weft_json *j, struct weft_a
 WEFT_MUST_USE enum weft_status weft_json_init_row(struct weft_json *j, struct weft_arena *a, const char *name,
                                                   uint64_t line, struct weft_str text, struct weft_err *err);
 
+/* The same for text that has been found to be UTF-8 already. */
+WEFT_MUST_USE enum weft_status weft_json_init_valid(struct weft_json *j, struct weft_arena *a, const char *name,
+                                                    uint64_t line, struct weft_str text, struct weft_err *err);
+
 /* Kind of the value that comes next, without taking it. */
 WEFT_MUST_USE enum weft_status weft_json_peek(struct weft_json *j, enum weft_json_kind *kind,
                                               struct weft_err *err);
@@ -120,12 +124,15 @@ static inline uint64_t weft_json_key_bit(struct weft_str key)
 }
 const struct weft_json_value *weft_json_get_str(const struct weft_json_value *v, struct weft_str key);
 /* Member of an object, or NULL (also when v is NULL or no object). */
+static inline const struct weft_json_value *weft_json_find(const struct weft_json_value *v, struct weft_str key)
+{
+    if (!v || v->kind != WEFT_JSON_OBJECT) return NULL;
+    if (v->key_bits && !(v->key_bits & weft_json_key_bit(key))) return NULL;
+    return weft_json_get_str(v, key);
+}
 static inline const struct weft_json_value *weft_json_get(const struct weft_json_value *v, const char *key)
 {
-    struct weft_str wanted = weft_str_c(key);
-    if (!v || v->kind != WEFT_JSON_OBJECT) return NULL;
-    if (v->key_bits && !(v->key_bits & weft_json_key_bit(wanted))) return NULL;
-    return weft_json_get_str(v, wanted);
+    return weft_json_find(v, weft_str_c(key));
 }
 
 /* ---- writer ---- */

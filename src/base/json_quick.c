@@ -24,28 +24,39 @@ struct stacks {
 
 static inline size_t skip_space(const char *s, size_t at, size_t len)
 {
+    if (at < len && (unsigned char)s[at] > ' ') return at;
     while (at < len && (s[at] == ' ' || s[at] == '\n' || s[at] == '\r' || s[at] == '\t')) at++;
     return at;
 }
 
-/* The string at j->at, a quote. */
-static inline bool take_string(struct weft_json *j, struct weft_str *out)
+/* One with escapes. */
+static __attribute__((noinline)) bool take_escaped(struct weft_json *j, size_t *at, struct weft_str *out)
 {
-    size_t at = j->at + 1, left = j->text.len - at;
-    const char *s = j->text.s + at;
-    size_t n = weft_json_plain(s, left);
-    if (n < left && s[n] == '"') {
-        *out = (struct weft_str){ s, n };
-        j->at = at + n + 1;
-        return true;
-    }
-    return n < left && s[n] == '\\' && weft_json_string(j, out, NULL) == WEFT_OK;
+    j->at = *at;
+    if (weft_json_string(j, out, NULL)) return false;
+    *at = j->at;
+    return true;
 }
 
-static inline bool take_number(struct weft_json *j, struct weft_json_value *v)
+/* The string at *at, a quote.  Where the reading stands is kept in a variable, not in j: every step waits for it. */
+static inline bool take_string(struct weft_json *j, size_t *at, struct weft_str *out)
 {
-    const char *s = j->text.s + j->at;
-    size_t left = j->text.len - j->at, n = 0;
+    size_t left = j->text.len - *at - 1;
+    const char *s = j->text.s + *at + 1;
+    size_t n = weft_json_plain(s, left);
+    if (n >= left) return false;
+    if (s[n] == '"') {
+        *out = (struct weft_str){ s, n };
+        *at += n + 2;
+        return true;
+    }
+    return s[n] == '\\' && take_escaped(j, at, out);
+}
+
+static inline bool take_number(const struct weft_json *j, size_t *at, struct weft_json_value *v)
+{
+    const char *s = j->text.s + *at;
+    size_t left = j->text.len - *at, n = 0;
     int64_t w = 0;
     for (; n < left && n < 18 && s[n] >= '0' && s[n] <= '9'; n++) w = w * 10 + (s[n] - '0');
     bool more = n < left && ((s[n] >= '0' && s[n] <= '9') || s[n] == '.' || s[n] == 'e' || s[n] == 'E');
@@ -64,32 +75,33 @@ static inline bool take_number(struct weft_json *j, struct weft_json_value *v)
         v->number = number.number;
         v->text = number.text;
     }
-    j->at += v->text.len;
+    *at += v->text.len;
     return true;
 }
 
-static inline bool take_word(struct weft_json *j, const char *word, size_t n)
+static inline bool take_word(const struct weft_json *j, size_t *at, const char *word, size_t n)
 {
-    if (j->text.len - j->at < n || memcmp(j->text.s + j->at, word, n) != 0) return false;
-    j->at += n;
+    if (j->text.len - *at < n || memcmp(j->text.s + *at, word, n) != 0) return false;
+    *at += n;
     return true;
 }
 
 /* A key and its colon; false also for one that this object has already. */
-static inline bool take_key(struct weft_json *j, struct stacks *st, struct open *o, size_t n)
+static inline bool take_key(struct weft_json *j, size_t *at, struct stacks *st, struct open *o, size_t n)
 {
     const char *s = j->text.s;
     struct weft_str key;
-    if (j->at >= j->text.len || s[j->at] != '"' || n - o->start >= MOST_KEYS || !take_string(j, &key)) return false;
+    if (*at >= j->text.len || s[*at] != '"' || n >= MOST_VALUES || n - o->start >= MOST_KEYS) return false;
+    if (!take_string(j, at, &key)) return false;
     uint64_t bit = weft_json_key_bit(key);
     if (o->key_bits & bit)
         for (size_t i = o->start; i < n; i++)
             if (weft_str_eq(st->keys[i], key)) return false;
     o->key_bits |= bit;
     st->keys[n] = key;
-    size_t at = skip_space(s, j->at, j->text.len);
-    if (at >= j->text.len || s[at] != ':') return false;
-    j->at = at + 1;
+    *at = skip_space(s, *at, j->text.len);
+    if (*at >= j->text.len || s[*at] != ':') return false;
+    ++*at;
     return true;
 }
 
@@ -97,13 +109,14 @@ static inline bool take_key(struct weft_json *j, struct stacks *st, struct open 
 static bool close_container(struct weft_json *j, struct stacks *st, struct weft_json_value *v, size_t start, size_t n)
 {
     if (!n) return true;
+    bool is_object = v->kind == WEFT_JSON_OBJECT;
+    char *p = weft_arena_alloc(j->arena, n * (sizeof *v->items + (is_object ? sizeof *v->keys : 0)));
+    if (!p) return false;
     v->n = n;
-    v->items = weft_arena_alloc(j->arena, n * sizeof *v->items);
-    if (!v->items) return false;
+    v->items = (struct weft_json_value *)(void *)p;
     memcpy(v->items, st->values + start, n * sizeof *v->items);
-    if (v->kind != WEFT_JSON_OBJECT) return true;
-    v->keys = weft_arena_alloc(j->arena, n * sizeof *v->keys);
-    if (!v->keys) return false;
+    if (!is_object) return true;
+    v->keys = (struct weft_str *)(void *)(p + n * sizeof *v->items);
     memcpy(v->keys, st->keys + start, n * sizeof *v->keys);
     return true;
 }
@@ -113,69 +126,57 @@ static bool build(struct weft_json *j, struct stacks *st, struct weft_json_value
     const char *s = j->text.s;
     const size_t len = j->text.len;
     const int most_depth = j->max_depth - j->depth < MOST_DEPTH ? j->max_depth - j->depth : MOST_DEPTH;
-    size_t n = 0;
+    size_t n = 0, at = j->at;
     int depth = 0;
     for (;;) {
-        j->at = skip_space(s, j->at, len);
-        if (j->at >= len || n >= MOST_VALUES) return false;
+        at = skip_space(s, at, len);
+        if (at >= len || n >= MOST_VALUES) return false;
         struct weft_json_value *v = &st->values[n];
-        *v = (struct weft_json_value){ .at = j->at };
-        switch (s[j->at]) {
-        case '{':
-        case '[':
-            if (depth >= most_depth) return false;
-            v->kind = s[j->at] == '{' ? WEFT_JSON_OBJECT : WEFT_JSON_ARRAY;
-            j->at = skip_space(s, j->at + 1, len);
-            if (j->at < len && s[j->at] == (v->kind == WEFT_JSON_OBJECT ? '}' : ']')) {
-                j->at++;
-                break;
-            }
-            st->open[depth++] = (struct open){ ++n, 0 };
-            if (v->kind == WEFT_JSON_OBJECT && (n >= MOST_VALUES || !take_key(j, st, &st->open[depth - 1], n)))
-                return false;
-            continue;
-        case '"':
+        *v = (struct weft_json_value){ .at = at };
+        char c = s[at];
+        if (c == '"') {
             v->kind = WEFT_JSON_STRING;
-            if (!take_string(j, &v->text)) return false;
-            break;
-        case 't':
+            if (!take_string(j, &at, &v->text)) return false;
+        } else if (c == '{' || c == '[') {
+            if (depth >= most_depth) return false;
+            v->kind = c == '{' ? WEFT_JSON_OBJECT : WEFT_JSON_ARRAY;
+            at = skip_space(s, at + 1, len);
+            if (at >= len) return false;
+            if (s[at] != (c == '{' ? '}' : ']')) {
+                st->open[depth++] = (struct open){ ++n, 0 };
+                if (c == '{' && !take_key(j, &at, st, &st->open[depth - 1], n)) return false;
+                continue;
+            }
+            at++;
+        } else if ((c >= '0' && c <= '9') || c == '-') {
+            if (!take_number(j, &at, v)) return false;
+        } else if (c == 't' || c == 'f') {
             v->kind = WEFT_JSON_BOOL;
-            v->boolean = true;
-            if (!take_word(j, "true", 4)) return false;
-            break;
-        case 'f':
-            v->kind = WEFT_JSON_BOOL;
-            if (!take_word(j, "false", 5)) return false;
-            break;
-        case 'n':
-            if (!take_word(j, "null", 4)) return false;
-            break;
-        case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-            if (!take_number(j, v)) return false;
-            break;
-        default: return false;
-        }
+            v->boolean = c == 't';
+            if (!(c == 't' ? take_word(j, &at, "true", 4) : take_word(j, &at, "false", 5))) return false;
+        } else if (!take_word(j, &at, "null", 4)) return false;
         n++;
         /* Behind a value: its container goes on, or closes and is a finished value itself. */
         for (;;) {
             if (!depth) {
                 *out = st->values[0];
+                j->at = at;
                 return true;
             }
             struct open *o = &st->open[depth - 1];
             struct weft_json_value *container = &st->values[o->start - 1];
             bool is_object = container->kind == WEFT_JSON_OBJECT;
-            j->at = skip_space(s, j->at, len);
-            if (j->at >= len) return false;
-            if (s[j->at] == ',') {
-                j->at++;
+            at = skip_space(s, at, len);
+            if (at >= len) return false;
+            if (s[at] == ',') {
+                at++;
                 if (!is_object) break;
-                j->at = skip_space(s, j->at, len);
-                if (n >= MOST_VALUES || !take_key(j, st, o, n)) return false;
+                at = skip_space(s, at, len);
+                if (!take_key(j, &at, st, o, n)) return false;
                 break;
             }
-            if (s[j->at] != (is_object ? '}' : ']')) return false;
-            j->at++;
+            if (s[at] != (is_object ? '}' : ']')) return false;
+            at++;
             if (!close_container(j, st, container, o->start, n - o->start)) return false;
             if (is_object) container->key_bits = o->key_bits;
             n = o->start;

@@ -145,6 +145,18 @@ enum weft_status weft_json_init_row(struct weft_json *j, struct weft_arena *a, c
     return WEFT_OK;
 }
 
+enum weft_status weft_json_init_valid(struct weft_json *j, struct weft_arena *a, const char *name, uint64_t line,
+                                      struct weft_str text, struct weft_err *err)
+{
+    /* UTF-16 and UTF-32 without a mark can be UTF-8 too; all of them have a NUL among the first four bytes. */
+    if (memchr(text.s ? text.s : "", 0, weft_min_size(text.len, 4)) || weft_str_starts(text, WEFT_STR("\xEF\xBB\xBF")))
+        return weft_json_init_row(j, a, name, line, text, err);
+    *j = (struct weft_json){
+        .arena = a, .name = name, .text = text, .first_line = line, .max_depth = WEFT_JSON_MAX_DEPTH
+    };
+    return WEFT_OK;
+}
+
 enum weft_status weft_json_init(struct weft_json *j, struct weft_arena *a, const char *name,
                                 struct weft_str text, struct weft_err *err)
 {

@@ -238,17 +238,13 @@ fail:
     return false;
 }
 
-void weft_buf_add(struct weft_buf *b, const void *s, size_t n)
+void weft_buf_append(struct weft_buf *b, const void *s, size_t n)
 {
     if (!weft_buf_reserve(b, n)) return;
     if (n) memcpy(b->s + b->len, s, n);
     b->len += n;
     b->s[b->len] = '\0';
 }
-
-void weft_buf_str(struct weft_buf *b, struct weft_str s) { weft_buf_add(b, s.s, s.len); }
-void weft_buf_cstr(struct weft_buf *b, const char *s) { weft_buf_add(b, s, strlen(s)); }
-void weft_buf_char(struct weft_buf *b, char c) { weft_buf_add(b, &c, 1); }
 
 void weft_buf_utf8(struct weft_buf *b, uint32_t cp)
 {

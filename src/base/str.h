@@ -76,6 +76,8 @@ size_t weft_utf8_encode(uint32_t cp, char out[4]);
 /* Offset of the first byte that is not part of valid UTF-8, or s.len when all is valid. */
 size_t weft_utf8_check(struct weft_str s);
 size_t weft_utf8_chars(struct weft_str s); /* code points; each bad part counts as one */
+/* The same, of text that is known to be UTF-8 (else a number without meaning). */
+size_t weft_utf8_chars_of_valid(struct weft_str s);
 /* Byte offset of code point number n (0-based), s.len when there are fewer. */
 size_t weft_utf8_offset(struct weft_str s, size_t n);
 /* Columns a terminal needs: CJK and full-width count two, combining marks none. */
@@ -95,10 +97,19 @@ struct weft_buf {
 void weft_buf_clear(struct weft_buf *b);                /* frees; a zeroed struct is an empty buffer */
 void weft_buf_reset(struct weft_buf *b);                /* length 0, memory kept, failure forgotten */
 bool weft_buf_reserve(struct weft_buf *b, size_t more); /* room for `more` bytes; false sets failed */
-void weft_buf_add(struct weft_buf *b, const void *s, size_t n);
-void weft_buf_str(struct weft_buf *b, struct weft_str s);
-void weft_buf_cstr(struct weft_buf *b, const char *s);
-void weft_buf_char(struct weft_buf *b, char c);
+void weft_buf_append(struct weft_buf *b, const void *s, size_t n);
+static inline void weft_buf_add(struct weft_buf *b, const void *s, size_t n)
+{
+    if (n >= b->cap - b->len || b->failed || b->max_bytes) weft_buf_append(b, s, n);
+    else { /* there is room: writers of small pieces live from it */
+        if (n) memcpy(b->s + b->len, s, n);
+        b->len += n;
+        b->s[b->len] = '\0';
+    }
+}
+static inline void weft_buf_str(struct weft_buf *b, struct weft_str s) { weft_buf_add(b, s.s, s.len); }
+static inline void weft_buf_cstr(struct weft_buf *b, const char *s) { weft_buf_add(b, s, strlen(s)); }
+static inline void weft_buf_char(struct weft_buf *b, char c) { weft_buf_add(b, &c, 1); }
 void weft_buf_utf8(struct weft_buf *b, uint32_t cp);
 void weft_buf_printf(struct weft_buf *b, const char *fmt, ...) WEFT_PRINTF(2, 3);
 static inline struct weft_str weft_buf_view(const struct weft_buf *b)

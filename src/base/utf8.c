@@ -12,7 +12,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { SHORT_TEXT = 32 };
+enum { SHORT_TEXT = 16 };
 
 /* Faults of a pair of bytes. */
 enum {
@@ -71,37 +71,63 @@ __attribute__((target("avx2"))) static inline __m256i faults(__m256i block, __m2
     return _mm256_xor_si256(pair, wanted);
 }
 
-__attribute__((target("avx2"))) static bool is_utf8_avx2(struct weft_str s)
+/* Counts too: a character begins at every byte that is no continuation. */
+__attribute__((target("avx2,popcnt"))) static bool is_utf8_avx2(struct weft_str s, size_t *chars)
 {
+    const __m256i last_continuation = _mm256_set1_epi8((char)0xBF);
     __m256i before = _mm256_setzero_si256(), bad = before;
     bool was_ascii = true;
-    size_t i = 0;
+    size_t i = 0, n = 0;
     for (;;) {
         __m256i block;
         size_t left = s.len - i;
         if (left >= 32) block = _mm256_loadu_si256((const __m256i *)(const void *)(s.s + i));
         else { /* zeros behind the text: a character cut short there is followed by ASCII */
             char tail[32] = { 0 };
-            if (left) memcpy(tail, s.s + i, left);
+            memcpy(tail, s.s + i, left);
             block = _mm256_loadu_si256((const __m256i *)(const void *)tail);
         }
         bool ascii = !_mm256_movemask_epi8(block);
         if (!ascii || !was_ascii) bad = _mm256_or_si256(bad, faults(block, before));
         was_ascii = ascii;
         before = block;
+        n += (unsigned)__builtin_popcount((unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi8(block, last_continuation)));
         if (left < 32) break;
         i += 32;
     }
+    *chars = n - (32 - (s.len - i)); /* less the zeros */
     return _mm256_testz_si256(bad, bad);
 }
 
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
 
-/* Characters begin at every byte that is no continuation. */
-static size_t count_starts(struct weft_str s)
+size_t weft_utf8_check(struct weft_str s)
 {
-    const __m128i last_continuation = _mm_set1_epi8((char)0xBF), zero = _mm_setzero_si128();
+    size_t chars;
+    if (s.len >= SHORT_TEXT && has_avx2() && is_utf8_avx2(s, &chars)) return s.len;
+    return weft_utf8_check_plain(s);
+}
+
+size_t weft_utf8_chars(struct weft_str s)
+{
+    size_t chars;
+    if (s.len >= SHORT_TEXT && has_avx2() && is_utf8_avx2(s, &chars)) return chars;
+    return weft_utf8_chars_plain(s);
+}
+
+#else
+
+size_t weft_utf8_check(struct weft_str s) { return weft_utf8_check_plain(s); }
+size_t weft_utf8_chars(struct weft_str s) { return weft_utf8_chars_plain(s); }
+
+#endif
+
+/* Characters begin at every byte that is no continuation. */
+size_t weft_utf8_chars_of_valid(struct weft_str s)
+{
     size_t n = 0, i = 0;
+#if defined(__x86_64__)
+    const __m128i last_continuation = _mm_set1_epi8((char)0xBF), zero = _mm_setzero_si128();
     while (s.len - i >= 16) {
         __m128i sums = zero; /* in each byte at most 255 */
         size_t blocks = weft_min_size((s.len - i) / 16, 255);
@@ -112,24 +138,13 @@ static size_t count_starts(struct weft_str s)
         __m128i two = _mm_sad_epu8(sums, zero);
         n += (size_t)_mm_cvtsi128_si64(two) + (size_t)_mm_extract_epi16(two, 4);
     }
+#endif
+    for (; s.len - i >= 8; i += 8) {
+        uint64_t w;
+        memcpy(&w, s.s + i, 8);
+        w = w >> 7 & ~w >> 6 & 0x0101010101010101u; /* one in each continuation */
+        n += 8 - (size_t)(w * 0x0101010101010101u >> 56);
+    }
     for (; i < s.len; i++) n += ((unsigned char)s.s[i] & 0xC0) != 0x80;
     return n;
 }
-
-size_t weft_utf8_check(struct weft_str s)
-{
-    if (s.len >= SHORT_TEXT && has_avx2() && is_utf8_avx2(s)) return s.len;
-    return weft_utf8_check_plain(s);
-}
-
-size_t weft_utf8_chars(struct weft_str s)
-{
-    return weft_utf8_check(s) == s.len ? count_starts(s) : weft_utf8_chars_plain(s);
-}
-
-#else
-
-size_t weft_utf8_check(struct weft_str s) { return weft_utf8_check_plain(s); }
-size_t weft_utf8_chars(struct weft_str s) { return weft_utf8_chars_plain(s); }
-
-#endif

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/lang.h"
+#include "base/pool.h"
 #include "dataset/lengths.h"
 #include "dataset/row_text.h"
 #include "dataset/tally.h"
@@ -46,23 +47,35 @@ uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, b
     return prompt_only ? h.prompt : h.both;
 }
 
+/* Texts of rows are UTF-8: whoever made the row has seen to it. */
 static uint32_t chars(struct weft_str s)
 {
-    size_t n = weft_utf8_chars(s);
+    size_t n = weft_utf8_chars_of_valid(s);
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
 /* ---- text that looks like a control token ---- */
 
+#if defined(__SSE2__)
+static inline unsigned brackets_of_block(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (unsigned)_mm_movemask_epi8(
+        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('<')), _mm_cmpeq_epi8(v, _mm_set1_epi8('['))));
+}
+#endif
+
 /* Offset of the next '<' or '[' at or after `at`, or s.len. */
 static size_t next_bracket(struct weft_str s, size_t at)
 {
 #if defined(__SSE2__)
-    const __m128i angle = _mm_set1_epi8('<'), square = _mm_set1_epi8('[');
     for (; at + 16 <= s.len; at += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.s + at));
-        int hit = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, angle), _mm_cmpeq_epi8(v, square)));
-        if (hit) return at + (size_t)__builtin_ctz((unsigned)hit);
+        unsigned hit = brackets_of_block(s.s + at);
+        if (hit) return at + (size_t)__builtin_ctz(hit);
+    }
+    if (s.len >= 16 && at < s.len) { /* once more, over bytes that were seen */
+        unsigned hit = brackets_of_block(s.s + s.len - 16) >> (at - (s.len - 16));
+        return hit ? at + (size_t)__builtin_ctz(hit) : s.len;
     }
 #endif
     while (at < s.len && s.s[at] != '<' && s.s[at] != '[') at++;
@@ -103,13 +116,16 @@ struct keyed {
     uint64_t order, place;      /* the caller's */
 };
 
+/* Rows that are alike meet in one bucket; buckets are a thread's work each. */
+enum { BUCKET_BITS = 5, BUCKETS = 1 << BUCKET_BITS };
+
 struct weft_checker {
     struct weft_arena arena, scratch;   /* tallies; normalised texts of one row */
     struct weft_check_settings s;
     struct weft_check figures;          /* only what is counted */
     struct weft_tally speakers, systems, lookalikes, flags;
     struct weft_length_counts prompt, answer, row;
-    struct weft_buf keys;               /* struct keyed */
+    struct weft_buf keys[BUCKETS];      /* struct keyed, by the first bits of the prompt's hash */
 };
 
 enum weft_status weft_checker_new(struct weft_checker **out, const struct weft_check_settings *s,
@@ -132,7 +148,7 @@ void weft_checker_free(struct weft_checker *c)
     weft_length_counts_clear(&c->prompt);
     weft_length_counts_clear(&c->answer);
     weft_length_counts_clear(&c->row);
-    weft_buf_clear(&c->keys);
+    for (int b = 0; b < BUCKETS; b++) weft_buf_clear(&c->keys[b]);
     free(c);
 }
 
@@ -234,8 +250,9 @@ enum weft_status weft_checker_add(struct weft_checker *c, const struct weft_row 
     bool ok = count_row(&x, row);
     struct weft_row_hashes h = weft_row_hash_both(&c->scratch, row);
     struct keyed key = { h.prompt, h.both, order, place };
-    weft_buf_add(&c->keys, &key, sizeof key);
-    return ok && !c->keys.failed ? WEFT_OK : weft_fail_nomem(err, c->keys.cap, "the check");
+    struct weft_buf *keys = &c->keys[h.prompt >> (64 - BUCKET_BITS)];
+    weft_buf_add(keys, &key, sizeof key);
+    return ok && !keys->failed ? WEFT_OK : weft_fail_nomem(err, keys->cap, "the check");
 }
 
 static bool join_tally(struct weft_tally *t, const struct weft_tally *other)
@@ -263,14 +280,18 @@ enum weft_status weft_checker_join(struct weft_checker *c, const struct weft_che
         { &k->tool_rows, o->tool_rows }, { &k->system_rows, o->system_rows }, { &k->history_rows, o->history_rows },
         { &k->copied_answers, o->copied_answers }, { &k->with_origin, o->with_origin }, { &k->flagged, o->flagged },
     };
+    bool ok = true;
     for (size_t i = 0; i < WEFT_COUNT(sums); i++) *sums[i].to += sums[i].from;
     weft_length_counts_join(&c->prompt, &other->prompt);
     weft_length_counts_join(&c->answer, &other->answer);
     weft_length_counts_join(&c->row, &other->row);
-    weft_buf_str(&c->keys, weft_buf_view(&other->keys));
-    bool ok = !c->keys.failed && join_tally(&c->speakers, &other->speakers) && join_tally(&c->systems, &other->systems)
+    for (int b = 0; b < BUCKETS; b++) {
+        weft_buf_str(&c->keys[b], weft_buf_view(&other->keys[b]));
+        ok &= !c->keys[b].failed;
+    }
+    ok = ok && join_tally(&c->speakers, &other->speakers) && join_tally(&c->systems, &other->systems)
               && join_tally(&c->lookalikes, &other->lookalikes) && join_tally(&c->flags, &other->flags);
-    return ok ? WEFT_OK : weft_fail_nomem(err, c->keys.len, "the check");
+    return ok ? WEFT_OK : weft_fail_nomem(err, c->keys[0].len, "the check");
 }
 
 /* ---- rows that are alike ---- */
@@ -339,8 +360,9 @@ static void list_group(struct groups *g, struct group x)
     if (i < LISTED) g->items[i] = x;
 }
 
-static enum weft_status name_groups(struct weft_arena *a, const struct groups *g, const struct weft_check_source *source,
-                                    struct weft_check_item **items, size_t *n, struct weft_err *err)
+static enum weft_status name_groups(struct weft_arena *a, const struct groups *g,
+                                    const struct weft_check_source *source, struct weft_check_item **items,
+                                    size_t *n, struct weft_err *err)
 {
     *items = WEFT_NEWS(a, struct weft_check_item, g->n + 1);
     *n = g->n;
@@ -355,6 +377,11 @@ static enum weft_status name_groups(struct weft_arena *a, const struct groups *g
     return WEFT_OK;
 }
 
+static bool same_row(const struct keyed *a, const struct keyed *b)
+{
+    return a->prompt == b->prompt && a->both == b->both;
+}
+
 static void take_first(struct group *g, const struct keyed *k)
 {
     if (!g->count++ || k->order < g->order) {
@@ -363,35 +390,62 @@ static void take_first(struct group *g, const struct keyed *k)
     }
 }
 
+/* What one bucket has. */
+struct alike {
+    struct weft_buf *keys;
+    bool failed;
+    uint64_t unique_rows, conflicting_prompts, conflicting_rows;
+    struct groups duplicates, conflicts;
+};
+
 /* Sorted by prompt and answer, equal rows stand side by side, and so do the answers to one prompt. */
-static enum weft_status find_alike(struct weft_checker *c, struct weft_arena *a, const struct weft_check_source *source,
-                                   struct weft_check *k, struct weft_err *err)
+static void find_in_bucket(void *ctx, size_t bucket, int thread)
 {
-    struct keyed *keys = (struct keyed *)(void *)c->keys.s, *spare = malloc(c->keys.len + 1);
-    size_t n = c->keys.len / sizeof *keys;
-    struct groups duplicates = { .n = 0 }, conflicts = { .n = 0 };
-    if (!spare) return weft_fail_nomem(err, c->keys.len, "the check");
-    if (n) sort_keys(keys, spare, n, 0);
+    struct alike *x = (struct alike *)ctx + bucket;
+    struct keyed *keys = (struct keyed *)(void *)x->keys->s, *spare = malloc(x->keys->len + 1);
+    size_t n = x->keys->len / sizeof *keys;
+    x->failed = !spare;
+    if (n && spare) sort_keys(keys, spare, n, 0);
     free(spare);
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0; i < n && !x->failed;) {
         struct group prompt = { 0 };
         uint64_t answers = 0;
         for (size_t start = i; i < n && keys[i].prompt == keys[start].prompt; answers++) {
             struct group same = { 0 };
-            for (size_t first = i; i < n && keys[i].prompt == keys[first].prompt && keys[i].both == keys[first].both; i++) {
+            for (size_t first = i; i < n && same_row(&keys[i], &keys[first]); i++) {
                 take_first(&same, &keys[i]);
                 take_first(&prompt, &keys[i]);
             }
-            if (same.count > 1) list_group(&duplicates, same);
-            k->unique_rows++;
+            if (same.count > 1) list_group(&x->duplicates, same);
+            x->unique_rows++;
         }
         if (answers > 1) {
-            k->conflicting_prompts++;
-            k->conflicting_rows += prompt.count;
-            list_group(&conflicts, prompt);
+            x->conflicting_prompts++;
+            x->conflicting_rows += prompt.count;
+            list_group(&x->conflicts, prompt);
         }
     }
-    k->duplicate_rows = n - k->unique_rows;
+}
+
+static enum weft_status find_alike(struct weft_checker *c, struct weft_arena *a, struct weft_pool *pool,
+                                   const struct weft_check_source *source, struct weft_check *k, struct weft_err *err)
+{
+    struct alike *all = calloc(BUCKETS, sizeof *all);
+    struct groups duplicates = { .n = 0 }, conflicts = { .n = 0 };
+    bool failed = !all;
+    for (int b = 0; all && b < BUCKETS; b++) all[b].keys = &c->keys[b];
+    if (all) weft_pool_run(pool, BUCKETS, find_in_bucket, all);
+    for (int b = 0; all && b < BUCKETS; b++) {
+        failed |= all[b].failed;
+        k->unique_rows += all[b].unique_rows;
+        k->conflicting_prompts += all[b].conflicting_prompts;
+        k->conflicting_rows += all[b].conflicting_rows;
+        for (size_t i = 0; i < all[b].duplicates.n; i++) list_group(&duplicates, all[b].duplicates.items[i]);
+        for (size_t i = 0; i < all[b].conflicts.n; i++) list_group(&conflicts, all[b].conflicts.items[i]);
+    }
+    free(all);
+    if (failed) return weft_fail_nomem(err, c->keys[0].len, "the check");
+    k->duplicate_rows = k->rows - k->unique_rows;
     enum weft_status st = name_groups(a, &duplicates, source, &k->duplicates, &k->n_duplicates, err);
     return st ? st : name_groups(a, &conflicts, source, &k->conflicts, &k->n_conflicts, err);
 }
@@ -448,8 +502,8 @@ static bool judge(struct judging *c, uint64_t rows, enum weft_lang lang)
                     k->empty_answers, k->answers + k->text_rows);
     if (k->copied_answers * 50 > rows)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_BAD, "weft data clean --drop same_as_prompt leaves them out", "%" PRIu64 " of %" PRIu64 " rows answer with their own prompt",
-                    k->copied_answers, rows);
+             && say(c, lang, WEFT_VERDICT_BAD, "weft data clean --drop same_as_prompt leaves them out",
+                    "%" PRIu64 " of %" PRIu64 " rows answer with their own prompt", k->copied_answers, rows);
     if (k->duplicate_rows * 10 > rows)
         ok = ok
              && say(c, lang, WEFT_VERDICT_LOOK, "weft data dedup keeps one of each, near doubles too",
@@ -464,7 +518,8 @@ static bool judge(struct judging *c, uint64_t rows, enum weft_lang lang)
                     k->conflicting_rows, rows);
     if (k->short_answers * 10 > k->answers)
         ok = ok
-             && say(c, lang, WEFT_VERDICT_LOOK, "weft data clean --drop short_answer, or more turns a row (--turns multi)",
+             && say(c, lang, WEFT_VERDICT_LOOK,
+                    "weft data clean --drop short_answer, or more turns a row (--turns multi)",
                     "%" PRIu64 " of %" PRIu64 " answers are very short: the model will be too",
                     k->short_answers, k->answers);
     if (k->n_lookalikes)
@@ -479,7 +534,7 @@ static bool judge(struct judging *c, uint64_t rows, enum weft_lang lang)
     return ok;
 }
 
-enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *a,
+enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *a, struct weft_pool *pool,
                                      const struct weft_check_source *source, struct weft_check *out,
                                      struct weft_err *err)
 {
@@ -490,10 +545,10 @@ enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *
               && list_items(a, &c->systems, LISTED, source, &out->systems, &out->n_systems)
               && list_items(a, &c->lookalikes, LISTED, source, &out->lookalikes, &out->n_lookalikes)
               && list_items(a, &c->flags, SIZE_MAX, source, &out->flags, &out->n_flags);
-    enum weft_status st = ok ? find_alike(c, a, source, out, err) : WEFT_OK;
+    enum weft_status st = ok ? find_alike(c, a, pool, source, out, err) : WEFT_OK;
     if (st) return st;
     ok = ok && judge(&(struct judging){ a, out }, out->rows, err ? err->lang : WEFT_LANG_EN);
-    return ok ? WEFT_OK : weft_fail_nomem(err, c->keys.len, "the check");
+    return ok ? WEFT_OK : weft_fail_nomem(err, c->keys[0].len, "the check");
 }
 
 /* ---- rows in memory ---- */
@@ -517,7 +572,7 @@ enum weft_status weft_check_rows(struct weft_arena *a, const struct weft_rows *r
     struct weft_checker *c;
     enum weft_status st = weft_checker_new(&c, s, err);
     for (size_t i = 0; !st && i < rows->n; i++) st = weft_checker_add(c, &rows->items[i], i, i, NULL, err);
-    if (!st) st = weft_checker_finish(c, a, &source, out, err);
+    if (!st) st = weft_checker_finish(c, a, NULL, &source, out, err);
     weft_checker_free(c);
     return st;
 }

@@ -72,6 +72,7 @@ WEFT_MUST_USE enum weft_status weft_check_rows(struct weft_arena *a, const struc
 /* The same check filled while rows come by, in any order and by several threads with a checker each: it keeps 32 bytes
  * a row and each different speaker, system text, flag and look-alike once. */
 struct weft_checker;
+struct weft_pool;
 
 /* Where rows are, once all are seen. */
 struct weft_check_source {
@@ -79,7 +80,8 @@ struct weft_check_source {
     /* 0-based number of the row that was added with this `order`. */
     size_t (*number)(void *ctx, uint64_t order);
     /* The row that was added with this `place`, for its headline; it may live in `a`. */
-    enum weft_status (*row)(void *ctx, struct weft_arena *a, uint64_t place, struct weft_row *row, struct weft_err *err);
+    enum weft_status (*row)(void *ctx, struct weft_arena *a, uint64_t place, struct weft_row *row,
+                            struct weft_err *err);
 };
 
 /* `s` may be NULL. */
@@ -93,8 +95,9 @@ WEFT_MUST_USE enum weft_status weft_checker_add(struct weft_checker *c, const st
 /* Adds all that `other` has seen; `other` stays as it is, and must outlive `c`. */
 WEFT_MUST_USE enum weft_status weft_checker_join(struct weft_checker *c, const struct weft_checker *other,
                                                  struct weft_err *err);
-/* Figures and verdict, in the arena; strings of the result may lie in the checkers. */
-WEFT_MUST_USE enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *a,
+/* Figures and verdict, in the arena; strings of the result may lie in the checkers.  By the threads of the pool (NULL:
+ * this one). */
+WEFT_MUST_USE enum weft_status weft_checker_finish(struct weft_checker *c, struct weft_arena *a, struct weft_pool *pool,
                                                    const struct weft_check_source *source, struct weft_check *out,
                                                    struct weft_err *err);
 

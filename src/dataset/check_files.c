@@ -145,7 +145,7 @@ enum weft_status weft_file_check_finish(struct weft_file_check *c, struct weft_a
         st = weft_checker_join(c->threads[0].check, c->threads[t].check, err);
         weft_findings_join(&c->threads[0].findings, &c->threads[t].findings);
     }
-    if (!st) st = weft_checker_finish(c->threads[0].check, a, &source, out, err);
+    if (!st) st = weft_checker_finish(c->threads[0].check, a, c->pool, &source, out, err);
     if (st) return st;
     if (hash) weft_dataset_hash_finish(&c->hash, hash);
     if (!findings) return WEFT_OK;

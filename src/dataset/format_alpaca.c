@@ -5,10 +5,15 @@
 
 #include "base/lang.h"
 
-static const char *const known[] = { "instruction", "input",   "output", "system", "history",
-                                     "tools",       "kto_tag", "weft",   NULL };
-static const char *const known_preference[] = { "instruction", "input",    "system",  "history", "tools",
-                                                "chosen",      "rejected", "kto_tag", "weft",    NULL };
+static const struct weft_str known[] = {
+    WEFT_NAME("instruction"), WEFT_NAME("input"), WEFT_NAME("output"), WEFT_NAME("system"),
+    WEFT_NAME("history"), WEFT_NAME("tools"), WEFT_NAME("kto_tag"), WEFT_NAME("weft"), WEFT_NO_NAME
+};
+static const struct weft_str known_preference[] = {
+    WEFT_NAME("instruction"), WEFT_NAME("input"), WEFT_NAME("system"), WEFT_NAME("history"),
+    WEFT_NAME("tools"), WEFT_NAME("chosen"), WEFT_NAME("rejected"), WEFT_NAME("kto_tag"),
+    WEFT_NAME("weft"), WEFT_NO_NAME
+};
 
 static enum weft_status want_string(struct weft_row_reader *r, const struct weft_json_value *row,
                                     const struct weft_json_value *v, const char *absent, const char *wrong)

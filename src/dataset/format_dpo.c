@@ -5,8 +5,13 @@
 
 #include "base/lang.h"
 
-static const char *const known[] = { "input", "preferred_output", "non_preferred_output", "kto_tag", "weft", NULL };
-static const char *const input_known[] = { "messages", "tools", NULL };
+static const struct weft_str known[] = {
+    WEFT_NAME("input"), WEFT_NAME("preferred_output"), WEFT_NAME("non_preferred_output"),
+    WEFT_NAME("kto_tag"), WEFT_NAME("weft"), WEFT_NO_NAME
+};
+static const struct weft_str input_known[] = {
+    WEFT_NAME("messages"), WEFT_NAME("tools"), WEFT_NO_NAME
+};
 static const char INSIDE[] = "parallel_tool_calls";
 
 static enum weft_status read_dpo(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row)

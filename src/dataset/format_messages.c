@@ -6,10 +6,16 @@
 
 #include "base/lang.h"
 
-static const char *const known[] = { "messages", "tools", "kto_tag", "weft", NULL };
-static const char *const known_preference[] = { "messages", "tools", "chosen", "rejected",
-                                                "kto_tag",  "weft",  NULL };
-static const char *const turn_known[] = { "role", "content", "tool_calls", NULL };
+static const struct weft_str known[] = {
+    WEFT_NAME("messages"), WEFT_NAME("tools"), WEFT_NAME("kto_tag"), WEFT_NAME("weft"), WEFT_NO_NAME
+};
+static const struct weft_str known_preference[] = {
+    WEFT_NAME("messages"), WEFT_NAME("tools"), WEFT_NAME("chosen"), WEFT_NAME("rejected"),
+    WEFT_NAME("kto_tag"), WEFT_NAME("weft"), WEFT_NO_NAME
+};
+static const struct weft_str turn_known[] = {
+    WEFT_NAME("role"), WEFT_NAME("content"), WEFT_NAME("tool_calls"), WEFT_NO_NAME
+};
 static const char CALL_IDS[] = "tool_call_ids";
 
 /* ---- reading ---- */

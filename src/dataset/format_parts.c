@@ -191,7 +191,7 @@ enum weft_status weft_json_out_text(struct weft_json_out *o, struct weft_str jso
 }
 
 enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
-                                const char *const *known, struct weft_str *out)
+                                const struct weft_str *known, struct weft_str *out)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
@@ -201,13 +201,13 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
     *out = (struct weft_str){ NULL, 0 };
     /* Nearly always there are none: with every name its own, as many known ones as members says so. */
     if (!r->s || !r->s->columns.n)
-        for (const char *const *k = known; *k; k++) n_known += weft_json_get(v, *k) != NULL;
+        for (const struct weft_str *k = known; k->s; k++) n_known += weft_json_find(v, *k) != NULL;
     if (n_known == v->n) return WEFT_OK;
     weft_json_out_init(&o, &b);
     for (size_t i = 0; i < v->n; i++) {
         bool is_known = false;
-        for (const char *const *k = known; *k && !is_known; k++)
-            is_known = weft_str_is(v->keys[i], weft_row_column(r, *k));
+        for (const struct weft_str *k = known; k->s && !is_known; k++)
+            is_known = weft_str_is(v->keys[i], weft_row_column(r, k->s));
         if (is_known) continue;
         if (!any) weft_json_out_object(&o);
         any = true;
@@ -239,10 +239,8 @@ static inline uint64_t number_of(const struct weft_json_value *v, const char *ke
 }
 
 /* A list of words as "a,b"; a string as it is. */
-static enum weft_status words_of(struct weft_row_reader *r, const struct weft_json_value *v, const char *key,
-                                 struct weft_str *out)
+static enum weft_status words_of(struct weft_row_reader *r, const struct weft_json_value *m, struct weft_str *out)
 {
-    const struct weft_json_value *m = weft_json_get(v, key);
     struct weft_buf b = { 0 };
     enum weft_status st;
     *out = (struct weft_str){ NULL, 0 };
@@ -280,8 +278,8 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
     if (!v || v->kind != WEFT_JSON_OBJECT) return WEFT_OK;
     for (size_t i = 0; !st && i < WEFT_COUNT(texts); i++)
         if (texts[i].from.s) st = weft_row_keep(r, texts[i].from, texts[i].to);
-    if (!st) st = words_of(r, v, "flags", &o->flags);
-    if (!st) st = words_of(r, v, "parents", &o->parents);
+    if (!st) st = words_of(r, weft_json_get(v, "flags"), &o->flags);
+    if (!st) st = words_of(r, weft_json_get(v, "parents"), &o->parents);
     const struct weft_json_value *confidence = weft_json_get(v, "confidence");
     o->line = number_of(src, "line");
     o->page = number_of(src, "page");

@@ -55,10 +55,13 @@ WEFT_MUST_USE enum weft_status weft_row_call(struct weft_row_reader *r, const st
 WEFT_MUST_USE enum weft_status weft_row_kto(struct weft_row_reader *r, const struct weft_json_value *v,
                                             struct weft_row *row);
 
-/* Members of `v` that are not among `known` (NULL-terminated keys, by their column names), as JSON object text;
+/* Names that end with WEFT_NO_NAME. */
+#define WEFT_NAME(literal) { (literal), sizeof(literal) - 1 }
+#define WEFT_NO_NAME { NULL, 0 }
+/* Members of `v` that are not among `known` (by their column names), as JSON object text;
  * s == NULL: there are none. */
 WEFT_MUST_USE enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
-                                              const char *const *known, struct weft_str *out);
+                                              const struct weft_str *known, struct weft_str *out);
 
 /* The members of a JSON object text, without its braces. */
 WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object,

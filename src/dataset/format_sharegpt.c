@@ -5,10 +5,17 @@
 
 #include "base/lang.h"
 
-static const char *const known[] = { "conversations", "system", "tools", "kto_tag", "weft", NULL };
-static const char *const known_preference[] = { "conversations", "system",  "tools", "chosen",
-                                                "rejected",      "kto_tag", "weft",  NULL };
-static const char *const turn_known[] = { "from", "value", NULL };
+static const struct weft_str known[] = {
+    WEFT_NAME("conversations"), WEFT_NAME("system"), WEFT_NAME("tools"), WEFT_NAME("kto_tag"),
+    WEFT_NAME("weft"), WEFT_NO_NAME
+};
+static const struct weft_str known_preference[] = {
+    WEFT_NAME("conversations"), WEFT_NAME("system"), WEFT_NAME("tools"), WEFT_NAME("chosen"),
+    WEFT_NAME("rejected"), WEFT_NAME("kto_tag"), WEFT_NAME("weft"), WEFT_NO_NAME
+};
+static const struct weft_str turn_known[] = {
+    WEFT_NAME("from"), WEFT_NAME("value"), WEFT_NO_NAME
+};
 
 static const struct tag {
     const char *name;

@@ -3,7 +3,9 @@
 
 #include "base/lang.h"
 
-static const char *const known[] = { "text", "weft", NULL };
+static const struct weft_str known[] = {
+    WEFT_NAME("text"), WEFT_NAME("weft"), WEFT_NO_NAME
+};
 
 static enum weft_status read_text(struct weft_row_reader *r, const struct weft_json_value *v,
                                   struct weft_row *row)

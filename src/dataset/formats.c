@@ -260,11 +260,30 @@ static enum weft_status take_tree(struct reader *r, const struct weft_json *j, c
 
 static bool is_blank(struct weft_str line) { return weft_str_trim_ascii(line).len == 0; }
 
+/* A piece of the lines that one thread reads; see below. */
+struct part {
+    struct wave *wave;
+    size_t begin, end;                  /* bytes of the text */
+    bool is_utf8;                       /* all of it: its lines need no check of their own */
+    bool counted;
+    uint64_t before;                    /* lines of the file before the part, once counted */
+    struct weft_arena arena;            /* of the report */
+    struct weft_report report;
+    struct weft_rows_shape shape;
+    struct weft_rows rows;              /* when rows are kept; the array is used again */
+    struct weft_arena rows_arena;
+    uint64_t n_good;
+    enum weft_status st;
+    struct weft_err err;
+};
+
 static enum weft_status parse_line(struct reader *r, struct weft_json *j, uint64_t number, struct weft_str line,
                                    struct weft_json_value *v, struct weft_err *fault)
 {
     *fault = (struct weft_err){ .lang = lang_of(r) };
-    enum weft_status st = weft_json_init_row(j, &r->scratch, r->name, number, line, fault);
+    enum weft_status st = r->part && r->part->is_utf8
+                              ? weft_json_init_valid(j, &r->scratch, r->name, number, line, fault)
+                              : weft_json_init_row(j, &r->scratch, r->name, number, line, fault);
     if (!st) st = weft_json_tree(j, v, fault);
     return st ? st : weft_json_end(j, fault);
 }
@@ -313,22 +332,7 @@ static enum weft_status read_span(struct reader *r, size_t at, size_t end)
  * before are handed on in order by one of the threads.  So memory is bounded, and what comes out (rows, report, the
  * first error) is as if one thread had read line after line.  Which line of the file a part begins with is not known
  * while it is read, and nobody asks but for a row at fault: then the line ends before it are counted. */
-enum { PART_BYTES = 128 << 10, PARTS_OF_WAVE = 8 /* a thread */ };
-
-struct part {
-    struct wave *wave;
-    size_t begin, end;                  /* bytes of the text */
-    bool counted;
-    uint64_t before;                    /* lines of the file before the part, once counted */
-    struct weft_arena arena;            /* of the report */
-    struct weft_report report;
-    struct weft_rows_shape shape;
-    struct weft_rows rows;              /* when rows are kept; the array is used again */
-    struct weft_arena rows_arena;
-    uint64_t n_good;
-    enum weft_status st;
-    struct weft_err err;
-};
+enum { PART_BYTES = 64 << 10, PARTS_OF_WAVE = 16 /* a thread */ };
 
 struct wave {
     struct reader *all, *threads;       /* the caller's; [n_threads] */
@@ -364,6 +368,7 @@ static void read_part(struct wave *w, size_t i, int thread)
     r->n_good = 0;
     r->at = (struct weft_row_at){ .thread = thread, .slot = (unsigned)(p - (w->parts < w->last ? w->parts : w->last)),
                                   .part = w->first_part + i };
+    p->is_utf8 = weft_utf8_check(weft_str_sub(r->text, p->begin, p->end)) == p->end - p->begin;
     p->st = read_span(r, p->begin, p->end);
     p->n_good = r->n_good;
 }
@@ -477,7 +482,9 @@ static enum weft_status read_in_parts(struct reader *r, size_t at)
     enum weft_status st = WEFT_OK;
     if (!parts || !threads || !arenas) st = weft_fail_nomem(r->err, 2 * most * sizeof *parts, "the rows");
     for (int t = 0; !st && t < n_threads; t++) {
-        threads[t] = (struct reader){ .arena = &arenas[t], .name = r->name, .text = r->text, .s = r->s, .sink = r->sink };
+        threads[t] = (struct reader){
+            .arena = &arenas[t], .name = r->name, .text = r->text, .s = r->s, .sink = r->sink
+        };
         arenas[t].block_bytes = (size_t)256 << 10;
         arenas[t].max_bytes = r->arena->max_bytes;
     }
@@ -872,8 +879,8 @@ enum weft_status weft_rows_stream(struct weft_arena *a, const char *path, const 
     return open_index(&r, out, s);
 }
 
-static enum weft_status get_span(const struct weft_row_index *ix, struct weft_arena *a, const struct weft_row_span *span,
-                                 struct weft_row *row, struct weft_err *err)
+static enum weft_status get_span(const struct weft_row_index *ix, struct weft_arena *a,
+                                 const struct weft_row_span *span, struct weft_row *row, struct weft_err *err)
 {
     struct weft_row_reader r = { .arena = a, .source = ix->text, .s = &ix->s, .err = err };
     struct weft_arena scratch = { 0 };

@@ -42,7 +42,7 @@ struct weft_rows_settings {
      * conversations, messages, text, chosen, rejected, kto_tag, from, value, role, content; or a tag: human, gpt,
      * observation, function_call. */
     struct weft_str_list columns;
-    int threads;                    /* for long JSON lines files; 0: one per processor.  Rows and report do not differ */
+    int threads;                    /* of long JSON lines files; 0: one per processor.  Rows and report do not differ */
 };
 
 /* What a file turned out to be. */
@@ -87,7 +87,7 @@ struct weft_row_at {
     uint64_t part, in_part;         /* parts are numbered along the file, and so are the rows of a part */
     uint64_t begin;                 /* byte offset in the file of the row's value: weft_rows_at finds it again */
 };
-#define WEFT_ROWS_SLOTS(threads) ((size_t)(threads) * 16)
+#define WEFT_ROWS_SLOTS(threads) ((size_t)(threads) * 32)
 
 /* Who takes the rows. */
 struct weft_rows_sink {
@@ -105,10 +105,10 @@ struct weft_row_index;
 
 /* Rows by all threads of the pool (NULL: this one) with constant memory; errors and report as weft_rows_read.  `out` is
  * the open file, without places of rows; close it with weft_row_index_close. */
-WEFT_MUST_USE enum weft_status weft_rows_stream(struct weft_arena *a, const char *path, const struct weft_rows_settings *s,
-                                                struct weft_pool *pool, const struct weft_rows_sink *sink,
-                                                struct weft_row_index *out, struct weft_report *report,
-                                                struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_rows_stream(struct weft_arena *a, const char *path,
+                                                const struct weft_rows_settings *s, struct weft_pool *pool,
+                                                const struct weft_rows_sink *sink, struct weft_row_index *out,
+                                                struct weft_report *report, struct weft_err *err);
 /* The row that was met at `begin`, as weft_row_index_get. */
 WEFT_MUST_USE enum weft_status weft_rows_at(const struct weft_row_index *ix, struct weft_arena *a, uint64_t begin,
                                             struct weft_row *row, struct weft_err *err);

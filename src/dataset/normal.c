@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 #include <utf8proc.h>
 
@@ -16,13 +16,15 @@ bool weft_is_space(uint32_t cp)
     }
 }
 
-/* A first byte that no white space begins with: letters, digits, most of CJK. */
-static bool is_solid(unsigned char c) { return (c > ' ' && c < 0x80) || (c >= 0xE4 && c <= 0xED); }
+/* Can white space begin with this byte?  Most text answers here. */
+static inline bool may_be_space(unsigned char c)
+{
+    return c <= ' ' || c == 0xC2 || (c >= 0xE1 && c <= 0xE3) || c == 0xEF;
+}
 
 struct weft_str weft_trim_left(struct weft_str s)
 {
-    if (s.len && is_solid((unsigned char)s.s[0])) return s;
-    while (s.len) {
+    while (s.len && may_be_space((unsigned char)s.s[0])) {
         uint32_t cp;
         size_t n = weft_utf8_decode(s.s, s.len, &cp, NULL);
         if (!weft_is_space(cp)) break;
@@ -37,6 +39,11 @@ struct weft_str weft_trim(struct weft_str s)
     while (s.len) {
         size_t at = s.len - 1;
         uint32_t cp;
+        unsigned char last = (unsigned char)s.s[at];
+        if (last > ' ' && last < 0x80) break;
+        if (at >= 2 && (last & 0xC0) == 0x80 && ((unsigned char)s.s[at - 1] & 0xC0) == 0x80
+            && (unsigned char)s.s[at - 2] >= 0xE4 && (unsigned char)s.s[at - 2] <= 0xE9)
+            break;
         while (at && ((unsigned char)s.s[at] & 0xC0) == 0x80 && s.len - at < 4) at--;
         weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
         if (!weft_is_space(cp)) break;
@@ -55,50 +62,113 @@ static bool is_inert(uint32_t cp)
 
 /* ---- the next character that matters ---- */
 
-/* Most text is letters that NFC leaves alone and single spaces.  The rest: white space of any kind, and whatever is
- * not inert. */
-static inline bool is_special(unsigned char c)
+/* Most text is letters that NFC leaves alone, single spaces, and the marks of Chinese and English.  The rest is looked
+ * at one by one: white space of any kind, and whatever may not be inert. */
+static inline bool is_doubtful(struct weft_str s, size_t at)
 {
-    return c < 0x21 || (c >= 0xC0 && !(c >= 0xC3 && c <= 0xCB) && !(c >= 0xE4 && c <= 0xE9));
+    unsigned char c = (unsigned char)s.s[at];
+    if (c == ' ') return at + 1 < s.len && s.s[at + 1] == ' ';
+    return c < 0x20 || (c >= 0xC0 && !(c >= 0xC3 && c <= 0xCB) && !(c >= 0xE4 && c <= 0xE9));
 }
 
-/* Offset of the first byte at or after `at` that begins a special character, or s.len.  C3..CB begin U+00C0..U+02FF,
- * E4..E9 U+4000..U+9FFF. */
-static size_t next_special(struct weft_str s, size_t at)
+/* Offset of the first byte at or after `at` that begins a doubtful character, or s.len.  C3..CB begin U+00C0..U+02FF,
+ * E4..E9 U+4000..U+9FFF; EF BC are U+FF00..U+FF3F, E2 80 90..A7 U+2010..U+2027, E3 80 81..A9 U+3001..U+3029. */
+#if defined(__x86_64__)
+/* The same code for sixteen bytes, which every processor of this kind can, and for thirty-two with AVX2, chosen while
+ * the program runs.  No branches: whether a block has a mark in it nobody can foresee.  V: load, min, max, subtract,
+ * equal, and, or, andnot, all alike, movemask. */
+#define DOUBTFUL_OF_BLOCK(p, VECTOR, LOAD, MIN, MAX, SUB, EQ, AND, OR, ANDNOT, ALL, MASK)                             \
+    VECTOR v = LOAD((const void *)(p)), second = LOAD((const void *)((p) + 1)), third = LOAD((const void *)((p) + 2)); \
+    VECTOR latin = SUB(v, ALL((char)0xC3)), han = SUB(v, ALL((char)0xE4)), t2 = SUB(third, ALL((char)0x90)),           \
+           t3 = SUB(third, ALL((char)0x81)), is80 = EQ(second, ALL((char)0x80));                                      \
+    VECTOR fine = OR(EQ(MIN(latin, ALL(0xCB - 0xC3)), latin), EQ(MIN(han, ALL(0xE9 - 0xE4)), han));                    \
+    fine = OR(fine, AND(EQ(v, ALL((char)0xEF)), EQ(second, ALL((char)0xBC))));                                         \
+    fine = OR(fine, AND(AND(EQ(v, ALL((char)0xE2)), is80), EQ(MIN(t2, ALL(0xA7 - 0x90)), t2)));                        \
+    fine = OR(fine, AND(AND(EQ(v, ALL((char)0xE3)), is80), EQ(MIN(t3, ALL(0xA9 - 0x81)), t3)));                        \
+    VECTOR doubtful = ANDNOT(fine, EQ(MAX(v, ALL((char)0xC0)), v));                                                    \
+    VECTOR low = OR(EQ(MIN(v, ALL(0x1F)), v), AND(EQ(v, ALL(' ')), EQ(second, ALL(' '))));                             \
+    return (unsigned)MASK(OR(low, doubtful))
+
+enum { BLOCK = 16, BLOCK_READS = BLOCK + 2, WIDE = 32, WIDE_READS = WIDE + 2 };
+
+/* Which of the 16 bytes at p begin one; reads 18. */
+static inline unsigned doubtful_of_block(const char *p)
 {
-#if defined(__SSE2__)
-    const __m128i space = _mm_set1_epi8(0x20), lead = _mm_set1_epi8((char)0xC0), latin = _mm_set1_epi8((char)0xC3),
-                  latin_n = _mm_set1_epi8(0xCB - 0xC3), han = _mm_set1_epi8((char)0xE4),
-                  han_n = _mm_set1_epi8(0xE9 - 0xE4);
-    for (; at + 16 <= s.len; at += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.s + at));
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, space), v), high = _mm_cmpeq_epi8(_mm_max_epu8(v, lead), v);
-        __m128i l = _mm_sub_epi8(v, latin), h = _mm_sub_epi8(v, han);
-        __m128i inert = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(l, latin_n), l), _mm_cmpeq_epi8(_mm_min_epu8(h, han_n), h));
-        int hit = _mm_movemask_epi8(_mm_or_si128(low, _mm_andnot_si128(inert, high)));
-        if (hit) return at + (size_t)__builtin_ctz((unsigned)hit);
+    DOUBTFUL_OF_BLOCK(p, __m128i, _mm_loadu_si128, _mm_min_epu8, _mm_max_epu8, _mm_sub_epi8, _mm_cmpeq_epi8,
+                      _mm_and_si128, _mm_or_si128, _mm_andnot_si128, _mm_set1_epi8, _mm_movemask_epi8);
+}
+
+/* Of the 32 bytes at p; reads 34. */
+__attribute__((target("avx2"))) static inline unsigned doubtful_of_wide(const char *p)
+{
+    DOUBTFUL_OF_BLOCK(p, __m256i, _mm256_loadu_si256, _mm256_min_epu8, _mm256_max_epu8, _mm256_sub_epi8,
+                      _mm256_cmpeq_epi8, _mm256_and_si256, _mm256_or_si256, _mm256_andnot_si256, _mm256_set1_epi8,
+                      _mm256_movemask_epi8);
+}
+
+/* On to the first block of 32 with one in it, or to where less than that is left. */
+__attribute__((target("avx2"))) static size_t skip_wide(struct weft_str s, size_t at, unsigned *hit)
+{
+    for (*hit = 0; at + WIDE_READS <= s.len; at += WIDE)
+        if ((*hit = doubtful_of_wide(s.s + at))) break;
+    return at;
+}
+#endif
+
+static size_t next_doubtful(struct weft_str s, size_t at)
+{
+#if defined(__x86_64__)
+    if (s.len - at >= 2 * WIDE && __builtin_cpu_supports("avx2")) {
+        unsigned hit;
+        at = skip_wide(s, at, &hit);
+        if (hit) return at + (size_t)__builtin_ctz(hit);
+    }
+    for (; at + BLOCK_READS <= s.len; at += BLOCK) {
+        unsigned hit = doubtful_of_block(s.s + at);
+        if (hit) return at + (size_t)__builtin_ctz(hit);
+    }
+    if (s.len >= BLOCK_READS && at < s.len - 2) { /* once more, over bytes that were fine; two are left */
+        size_t from = s.len - BLOCK_READS;
+        unsigned hit = doubtful_of_block(s.s + from) >> (at - from);
+        if (hit) return at + (size_t)__builtin_ctz(hit);
+        at = s.len - 2;
     }
 #endif
-    while (at < s.len && !is_special((unsigned char)s.s[at])) at++;
+    while (at < s.len && !is_doubtful(s, at)) at++;
     return at;
+}
+
+/* White space that is not a single ' ', in order; those that found no room are looked for again. */
+enum { FOLDS = 64 };
+struct folds {
+    size_t n, at[FOLDS];
+    unsigned char width[FOLDS];
+};
+
+/* Is all of s inert?  Keeps the first folds it meets on the way. */
+static bool look(struct weft_str s, struct folds *f)
+{
+    f->n = 0;
+    for (size_t at = 0; (at = next_doubtful(s, at)) < s.len;) {
+        uint32_t cp = (unsigned char)s.s[at];
+        size_t n = 1;
+        if (cp >= 0x80) n = weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
+        if (!is_inert(cp)) return false;
+        if (f->n < FOLDS && weft_is_space(cp)) {
+            f->at[f->n] = at;
+            f->width[f->n++] = (unsigned char)n;
+        }
+        at += n;
+    }
+    return true;
 }
 
 struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s)
 {
     struct weft_str out = { NULL, 0 };
     utf8proc_uint8_t *composed = NULL;
-    size_t i = 0;
-    while ((i = next_special(s, i)) < s.len) {
-        uint32_t cp;
-        if ((unsigned char)s.s[i] < 0x80) {
-            i++;
-            continue;
-        }
-        size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        if (!is_inert(cp)) break;
-        i += n;
-    }
-    if (i == s.len) return s.s ? s : (struct weft_str){ "", 0 };
+    struct folds ignored;
+    if (look(s, &ignored)) return s.s ? s : (struct weft_str){ "", 0 };
     utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)s.s, (utf8proc_ssize_t)s.len, &composed,
                                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (len == UTF8PROC_ERROR_INVALIDUTF8) return s;        /* not ours to judge here */
@@ -107,25 +177,35 @@ struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s)
     return out;
 }
 
-/* The first white space at or after `at` that is not a single ' ', with its length; s.len: there is none. */
-static size_t next_fold(struct weft_str s, size_t at, size_t *n)
+/* The first fold at or after `from`, with its length; s.len: there is none.  *k: how many of the list are past. */
+static size_t next_fold(struct weft_str s, const struct folds *f, size_t *k, size_t from, size_t *width)
 {
-    for (; (at = next_special(s, at)) < s.len; at += *n) {
-        uint32_t cp;
-        *n = 1;
-        if (s.s[at] == ' ' && !(at && s.s[at - 1] == ' ')) continue;
-        *n = weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
+    for (; *k < f->n; ++*k)
+        if (f->at[*k] >= from) {
+            *width = f->width[*k];
+            return f->at[(*k)++];
+        }
+    if (f->n && f->n < FOLDS) return s.len;     /* the list was all there are */
+    for (size_t at = from; (at = next_doubtful(s, at)) < s.len; at += *width) {
+        uint32_t cp = (unsigned char)s.s[at];
+        *width = 1;
+        if (cp >= 0x80) *width = weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
         if (weft_is_space(cp)) return at;
     }
-    return at;
+    return s.len;
 }
 
 struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s)
 {
-    size_t width, from = 0, n = 0;
-    s = weft_nfc(a, weft_trim(s));
-    if (!s.s) return s;
-    size_t at = next_fold(s, 0, &width);
+    struct folds folds;
+    size_t width, from = 0, n = 0, k = 0;
+    s = weft_trim(s);
+    if (!look(s, &folds)) {
+        s = weft_nfc(a, s);
+        if (!s.s) return s;
+        folds.n = 0;
+    } else if (!folds.n) return s.s ? s : (struct weft_str){ "", 0 };
+    size_t at = next_fold(s, &folds, &k, 0, &width);
     if (at == s.len) return s;
     char *out = weft_arena_alloc(a, s.len + 1);
     if (!out) return (struct weft_str){ NULL, 0 };
@@ -134,9 +214,8 @@ struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s)
         n += at - from;
         if (!n || out[n - 1] != ' ') out[n++] = ' ';
         from = at + width;
-        /* a ' ' that follows belongs to the same run */
-        while (from < s.len && s.s[from] == ' ') from++;
-        at = next_fold(s, from, &width);
+        while (from < s.len && s.s[from] == ' ') from++;    /* the same run still */
+        at = next_fold(s, &folds, &k, from, &width);
     }
     memcpy(out + n, s.s + from, s.len - from);
     n += s.len - from;

@@ -1,4 +1,5 @@
-/* Rows by several threads, and the check filled by them: the same as line after line in one, wherever the file is cut. */
+/* Rows by several threads, and the check filled by them: the same as line after line in one, wherever the file is
+ * cut. */
 #include "check.h"
 
 #include "base/pool.h"
@@ -86,7 +87,8 @@ static void check_cuts(struct weft_str text, const struct weft_rows_settings *s,
 
 /* Whatever a line can be: good rows of three shapes, blank lines, CR before LF, and faults of JSON and of rows. */
 static const char mixed[] =
-    "\xEF\xBB\xBF{\"instruction\":\"问一\",\"output\":\"答\\n一\",\"weft\":{\"id\":\"s1\",\"src\":{\"file\":\"a\",\"line\":3}}}\r\n"
+    "\xEF\xBB\xBF{\"instruction\":\"问一\",\"output\":\"答\\n一\","
+    "\"weft\":{\"id\":\"s1\",\"src\":{\"file\":\"a\",\"line\":3}}}\r\n"
     "\n"
     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\",\"name\":\"n\"}]}\n"
     "  \t\r\n"
@@ -150,7 +152,8 @@ static void test_rows_are_added_behind_those_there_are(void **state)
     struct reading r = { 0 };
     struct weft_rows_settings two = { .threads = 2 };
     for (int i = 0; i < 3; i++)
-        check_ok(weft_rows_parse_parts(&r.arena, "t", weft_str_c(mixed), &two, 64, &r.rows, &r.report, NULL, &r.err), &r.err);
+        check_ok(weft_rows_parse_parts(&r.arena, "t", weft_str_c(mixed), &two, 64, &r.rows, &r.report, NULL, &r.err),
+                 &r.err);
     assert_int_equal(r.rows.n, 15);
     for (size_t i = 5; i < 15; i++) assert_true(same_row(&r.rows.items[i], &r.rows.items[i - 5]));
     weft_arena_clear(&r.arena);
@@ -165,7 +168,8 @@ static void test_memory_that_runs_out_is_an_error(void **state)
         struct weft_rows rows = { 0 };
         struct weft_report report = { 0 };
         struct weft_err err = { 0 };
-        enum weft_status st = weft_rows_parse_parts(&small, "t", weft_str_c(mixed), NULL, 128, &rows, &report, NULL, &err);
+        enum weft_status st =
+            weft_rows_parse_parts(&small, "t", weft_str_c(mixed), NULL, 128, &rows, &report, NULL, &err);
         assert_true(st == WEFT_OK || st == WEFT_ENOMEM);
         if (st) refused++;
         else fine++;
@@ -190,7 +194,8 @@ static void check_equal(const struct weft_check *a, const struct weft_check *b)
 {
     const uint64_t *x = &a->rows, *y = &b->rows; /* the figures stand one after another */
     for (size_t i = 0; i < offsetof(struct weft_check, prompt) / sizeof *x; i++)
-        if (x[i] != y[i]) fail_msg("figure %zu: %llu, expected %llu", i, (unsigned long long)y[i], (unsigned long long)x[i]);
+        if (x[i] != y[i])
+            fail_msg("figure %zu: %llu, expected %llu", i, (unsigned long long)y[i], (unsigned long long)x[i]);
     assert_memory_equal(&a->prompt, &b->prompt, sizeof a->prompt);
     assert_memory_equal(&a->answer, &b->answer, sizeof a->answer);
     assert_memory_equal(&a->row, &b->row, sizeof a->row);
@@ -218,7 +223,8 @@ static void write_rows(const char *path, int layout, size_t n)
     for (size_t i = 0; i < n; i++) {
         char question[200], flags[32], id[16];
         struct weft_turn turns[2] = { { .role = WEFT_ROLE_USER }, { .role = WEFT_ROLE_ASSISTANT } };
-        snprintf(question, sizeof question, "问题 %llu\n\"第二行\"", (unsigned long long)weft_rng_below(&rng, n / 3 + 1));
+        snprintf(question, sizeof question, "问题 %llu\n\"第二行\"",
+                 (unsigned long long)weft_rng_below(&rng, n / 3 + 1));
         snprintf(flags, sizeof flags, "%s", i % 5 ? "" : i % 3 ? "merged" : "merged,chorus");
         snprintf(id, sizeof id, "s%zu", i);
         turns[0].text = weft_str_c(question);
@@ -297,7 +303,8 @@ static void test_a_file_that_cannot_be_checked_says_why(void **state)
     struct weft_file_check *c;
     struct weft_file_check_settings s = { .threads = 2 };
     check_ok(weft_file_check_new(&c, &s, &err), &err);
-    check_fails(weft_file_check_add(c, "/nowhere/x.jsonl", NULL, &report, &shape, &err), &err, WEFT_ESYSTEM, "", "/nowhere/x.jsonl");
+    enum weft_status st = weft_file_check_add(c, "/nowhere/x.jsonl", NULL, &report, &shape, &err);
+    check_fails(st, &err, WEFT_ESYSTEM, "", "/nowhere/x.jsonl");
     weft_file_check_free(c);
     weft_file_check_free(NULL);
 }
@@ -378,8 +385,9 @@ static void test_folded_white_space_is_as_defined(void **state)
         struct weft_arena_mark mark = weft_arena_mark(&a);
         weft_buf_reset(&text);
         size_t plain = round % 3 ? 6 : 1; /* mostly letters, or everything alike */
-        for (uint64_t n = weft_rng_below(&rng, 60); n; n--)
-            weft_buf_cstr(&text, pieces[weft_rng_below(&rng, plain) ? weft_rng_below(&rng, 6) : weft_rng_below(&rng, WEFT_COUNT(pieces))]);
+        for (uint64_t n = weft_rng_below(&rng, round % 10 ? 60 : 600); n; n--)
+            weft_buf_cstr(&text,
+                          pieces[weft_rng_below(&rng, weft_rng_below(&rng, plain) ? 6 : WEFT_COUNT(pieces))]);
         fold(weft_buf_view(&text), &want);
         struct weft_str got = weft_normalise(&a, weft_buf_view(&text));
         if (!weft_str_eq(got, weft_buf_view(&want)))
