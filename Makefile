@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 PRESET = cmake --preset $(1) >/dev/null && cmake --build build$(if $(filter-out release,$(1)),-$(1)) -j$(JOBS)
 
-.PHONY: all deps demo test asan ubsan tsan fuzz bench format lint install clean parity
+.PHONY: all deps demo test asan ubsan tsan fuzz bench format lint install clean parity bench-train
 all: deps
 	@$(call PRESET,release) --target weft weft_shared
 
@@ -29,6 +29,10 @@ fuzz:
 
 bench: all
 	@scripts/bench.sh build
+
+# PYTHON: an interpreter with torch, transformers and peft; SHAPES: qwen2.5-0.5b qwen2.5-1.5b
+bench-train: all
+	@$(or $(PYTHON),python3) tests/parity/bench_train.py build $(SHAPES)
 
 parity:
 	@tests/parity/run.sh
