@@ -260,6 +260,8 @@ static enum weft_status train_part(struct stage *s)
     struct weft_err *err = &s->cli->err;
     if (r->use_badam)
         return weft_model_train_blocks(s->model, a, r->badam_mode == WEFT_BADAM_RATIO, r->bf16, &s->params, err);
+    if (r->finetuning_type == WEFT_FINETUNING_FULL && weft_recipe_layerwise(r))
+        return weft_model_train_layerwise(s->model, a, &s->params, err);
     if (r->finetuning_type == WEFT_FINETUNING_FULL) return weft_model_train_all(s->model, a, &s->params, err);
     if (r->finetuning_type == WEFT_FINETUNING_FREEZE) {
         struct weft_freeze freeze = { r->freeze_trainable_layers, r->freeze_trainable_modules.items,

@@ -132,14 +132,15 @@ static void widen(float *y, const struct weft_slot *s)
     }
 }
 
-static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, const struct weft_slot *s,
+/* grad NULL: room of its own. */
+static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, const struct weft_slot *s, float *grad,
                                    struct weft_params *params, struct weft_err *err)
 {
     size_t n = s->rows * s->cols;
     bool head = s->kind == WEFT_SLOT_WEIGHT && s->layer == m->config.n_layers;
     struct weft_param param = {
         .name = s->name, .rows = s->rows, .cols = s->cols, .w = weft_arena_alloc(a, n * sizeof(float)),
-        .grad = WEFT_NEWS(a, float, n), .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
+        .grad = grad ? grad : WEFT_NEWS(a, float, n), .layer = s->layer, .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
         .embedding = s->kind == WEFT_SLOT_EMBED || head,
     };
     if (s->type == WEFT_QUANT)
@@ -160,7 +161,42 @@ enum weft_status weft_model_train_all(struct weft_model *m, struct weft_arena *a
     struct weft_slot *slots;
     size_t n_slots;
     enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
-    for (size_t i = 0; !st && i < n_slots; i++) st = train_slot(m, a, &slots[i], params, err);
+    for (size_t i = 0; !st && i < n_slots; i++) st = train_slot(m, a, &slots[i], NULL, params, err);
+    return st;
+}
+
+/* Values of the largest layer. */
+static size_t largest_layer(const struct weft_slot *slots, size_t n, size_t n_layers)
+{
+    size_t largest = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i && slots[i].layer != slots[i - 1].layer) sum = 0;
+        if (slots[i].layer < n_layers) sum += slots[i].rows * slots[i].cols;
+        largest = weft_max_size(largest, sum);
+    }
+    return largest;
+}
+
+enum weft_status weft_model_train_layerwise(struct weft_model *m, struct weft_arena *a, struct weft_params *params,
+                                            struct weft_err *err)
+{
+    struct weft_slot *slots;
+    size_t n_slots, L = m->config.n_layers, at = 0, largest = 0, shared_bytes = 0;
+    float *shared = NULL;
+    enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
+    if (!st) {
+        largest = largest_layer(slots, n_slots, L);
+        shared = WEFT_NEWS(a, float, largest);
+        if (!shared) st = weft_fail_nomem(err, largest * sizeof(float), "gradients of a layer");
+    }
+    for (size_t i = 0; !st && i < n_slots; i++) {
+        size_t n = slots[i].rows * slots[i].cols;
+        if (i && slots[i].layer != slots[i - 1].layer) at = 0;
+        st = train_slot(m, a, &slots[i], slots[i].layer < L ? shared + at : NULL, params, err);
+        if (slots[i].layer < L) shared_bytes += n * sizeof(float);
+        at += n;
+    }
+    if (!st) params->grad_bytes -= shared_bytes - largest * sizeof(float);
     return st;
 }
 
@@ -201,14 +237,10 @@ enum weft_status weft_model_train_blocks(struct weft_model *m, struct weft_arena
                                          struct weft_params *params, struct weft_err *err)
 {
     struct weft_slot *slots;
-    size_t n_slots, L = m->config.n_layers, largest = 0, sum = 0, at = 0;
+    size_t n_slots, L = m->config.n_layers, largest = 0, at = 0;
     float *shared = NULL;
     enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
-    for (size_t i = 0; !st && i < n_slots; i++) {
-        if (i && slots[i].layer != slots[i - 1].layer) sum = 0;
-        if (slots[i].layer < L) sum += slots[i].rows * slots[i].cols;
-        largest = weft_max_size(largest, sum);
-    }
+    if (!st) largest = largest_layer(slots, n_slots, L);
     if (!st && !whole && !(shared = WEFT_NEWS(a, float, largest)))
         st = weft_fail_nomem(err, largest * sizeof(float), "gradients of a layer");
     for (size_t i = 0; !st && i < n_slots; i++) {
@@ -287,7 +319,7 @@ enum weft_status weft_model_train_some(struct weft_model *m, struct weft_arena *
         bool wanted = s->layer == L ? is_among(module, f->extra, f->n_extra)
                                     : s->layer >= from && s->layer < from + n
                                           && is_among(module, f->modules, f->n_modules);
-        if (wanted) st = train_slot(m, a, s, params, err);
+        if (wanted) st = train_slot(m, a, s, NULL, params, err);
     }
     return st;
 }

@@ -31,7 +31,7 @@ struct weft_param {
     uint16_t *w16;          /* [rows, cols] the values in bf16 (weft_model_train_blocks) */
     float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer; NULL: rests for now */
     float **grad_at;        /* where the model looks for grad, so that it may rest; NULL: it may not */
-    size_t layer;           /* weft_model_train_blocks: the decoder layer it belongs to; n_layers: above them */
+    size_t layer;           /* of a model's own tensors: the decoder layer it belongs to; n_layers: above them */
     bool decay;             /* weight decay applies (docs/training.md) */
     float lr_ratio;         /* its rate is the learning rate times this; 0 is taken as 1 */
     bool embedding;         /* the token table or the head: optimizers that treat matrices apart leave it out */
@@ -175,6 +175,11 @@ struct weft_linear *weft_model_linear(struct weft_model *m, size_t i);
 WEFT_MUST_USE enum weft_status
 weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err);
 
+/* The same for updates layer by layer (weft_pass_on_layer): all layers share the room for one layer's gradients, which must
+ * be consumed and zeroed before the next layer's backward. */
+WEFT_MUST_USE enum weft_status weft_model_train_layerwise(struct weft_model *m, struct weft_arena *a,
+                                                          struct weft_params *params, struct weft_err *err);
+
 /* The part of a model that freeze training trains. */
 struct weft_freeze {
     int64_t layers;                     /* the last so many, or, below 0, the first */
@@ -212,6 +217,9 @@ struct weft_pass_settings {
 WEFT_MUST_USE enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
                                              const struct weft_pass_settings *s, struct weft_err *err);
 void weft_pass_free(struct weft_pass *p);
+/* Calls done(ctx, i) in every backward as soon as the gradients of layer i are complete and its weights have been read for
+ * the last time, and with n_layers at the end for what stands above the layers.  NULL: no more calls. */
+void weft_pass_on_layer(struct weft_pass *p, void (*done)(void *ctx, size_t layer), void *ctx);
 /* Bytes that weft_pass_new will take for m as it is (its branches, its lowest trained layer), by kind, without taking
  * them: the memory plan. */
 struct weft_pass_bytes {

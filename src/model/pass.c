@@ -367,6 +367,12 @@ enum weft_status weft_model_seq_loss(const struct weft_model *m, struct weft_pas
     return losses(m, p, b, &(struct head_job){ .seq_loss = seq_loss, .seq_n = seq_n }, &sum, err);
 }
 
+void weft_pass_on_layer(struct weft_pass *p, void (*done)(void *ctx, size_t layer), void *ctx)
+{
+    p->layer_done = done;
+    p->layer_ctx = ctx;
+}
+
 /* From p->dh [n, D], the gradient at the final norm's output, down to the lowest trained tensor. */
 static enum weft_status backward(const struct weft_run *run, struct weft_model *m, struct weft_pass *p,
                                  const struct weft_batch *b, size_t n, const struct weft_progress *progress,
@@ -389,9 +395,11 @@ static enum weft_status backward(const struct weft_run *run, struct weft_model *
             rows_backward(run, m, p, i, a, T, T, a->o);
         }
         attend_backward(run, m, p, b, i, a, stream(p, i), i > lowest || m->dembed);
+        if (p->layer_done) p->layer_done(p->layer_ctx, i);
     }
     if (m->dembed)
         weft_embed_backward(run->compute, m->dembed, p->dh, b->ids, T, D, m->config.pad_token_id);
+    if (p->layer_done) p->layer_done(p->layer_ctx, L);
     return WEFT_OK;
 }
 

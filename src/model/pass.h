@@ -59,6 +59,8 @@ struct weft_pass {
     float *rope_cos, *rope_sin, *rope_inv;  /* own table, where sequences may be longer than the model's */
     size_t n_positions;
     float noise_alpha;
+    void (*layer_done)(void *ctx, size_t layer);
+    void *layer_ctx;
 };
 
 static inline size_t weft_rank_of(const struct weft_linear *l) { return l->branch ? l->branch->rank : 0; }

@@ -132,7 +132,7 @@ static enum weft_status answers(struct weft_run *r, const struct weft_micro *m, 
     if (st) return st;
     if (train) {
         struct weft_seq_weights how = { weigh, &w, s->loss, s->n, s->coef };
-        st = weft_model_seq_backward(r->job->model, r->pass, &s->batch, &how, r->job->progress, err);
+        st = weft_model_seq_backward(r->job->model, r->pass, &s->batch, &how, r->interruptible, err);
     } else {
         st = weft_model_seq_loss(r->job->model, r->pass, &s->batch, s->loss, s->n, err);
         if (!st) fill_answers(s, s->loss, s->n);

@@ -48,7 +48,7 @@ static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, do
     if (!st && !seq_loss) st = weft_fail_nomem(err, batch.n_seqs * sizeof *seq_loss, "row losses");
     if (!st)
         st = weft_model_loss_backward(r->job->model, r->pass, &batch, (float)m->share, (uint64_t)r->recipe->seed,
-                                      m->micro_step, &out, seq_loss, r->job->progress, err);
+                                      m->micro_step, &out, seq_loss, r->interruptible, err);
     if (st) return st;
     r->state.tokens += batch.n_tokens;
     *loss += out.sum * m->share;

@@ -314,9 +314,11 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
     return WEFT_OK;
 }
 
+bool weft_recipe_layerwise(const struct weft_recipe *r) { return r->use_galore && r->galore_layerwise; }
+
 bool weft_recipe_layerwise_sums(const struct weft_recipe *r)
 {
-    return r->use_galore && r->galore_layerwise && r->gradient_accumulation_steps > 1;
+    return weft_recipe_layerwise(r) && r->gradient_accumulation_steps > 1;
 }
 
 /* What goes with adapters only, and what excludes what among it. */

@@ -145,6 +145,8 @@ WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct wef
  * depends on others (packing, lora_alpha, data_seed, spellings of optim). */
 WEFT_MUST_USE enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err);
 
+/* Gradients are consumed layer by layer. */
+bool weft_recipe_layerwise(const struct weft_recipe *r);
 /* Gradients are consumed layer by layer, over more than one micro-batch: the optimizer keeps sums of its own. */
 bool weft_recipe_layerwise_sums(const struct weft_recipe *r);
 

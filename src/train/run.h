@@ -11,6 +11,12 @@
 #include "train/row_loss.h"
 #include "train/tensorboard.h"
 
+/* Updates layer by layer: what the backward of a micro-batch does with the gradients of a layer. */
+struct weft_layerwise {
+    bool on, last, stepped;     /* last: of the update's micro-batches; stepped: the update is done */
+    const char *bad;            /* first parameter whose gradient was not finite */
+};
+
 struct weft_run {
     const struct weft_train_job *job;
     const struct weft_recipe *recipe;
@@ -19,6 +25,8 @@ struct weft_run {
     struct weft_optimizer_state opt;
     struct weft_pass *pass;
     struct weft_order order;
+    struct weft_layerwise layerwise;
+    const struct weft_progress *interruptible;  /* NULL: a backward that has begun must be ended */
     struct weft_steps steps;
     struct weft_run_state state;
     struct weft_log log;

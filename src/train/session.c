@@ -281,6 +281,8 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
             .neftune_noise_alpha = (float)r->recipe->neftune_noise_alpha,
         };
         st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);
+        r->layerwise.on = r->opt.kind->step_param && weft_recipe_layerwise(r->recipe);
+        r->interruptible = r->layerwise.on ? NULL : job->progress;
     }
     if (!st) st = weft_order_init(&r->order, r->recipe, job->train->n, &r->arena, err);
     if (!st && r->state.fitted_total) r->steps.total = r->state.fitted_total;

@@ -196,6 +196,39 @@ static enum weft_status watch(struct weft_run *r, double loss, struct weft_err *
 
 /* ---- the update ---- */
 
+/* Layer by layer: what is complete moves at once, or is added to what the optimizer keeps of the update. */
+static void consume_layer(void *ctx, size_t layer)
+{
+    struct weft_run *r = ctx;
+    struct weft_layerwise *l = &r->layerwise;
+    const struct weft_params *params = r->job->params;
+    for (size_t i = 0; i < params->n; i++) {
+        struct weft_param *p = &params->items[i];
+        if (p->layer != layer) continue;
+        if (!l->bad && !weft_all_finite(r->job->compute, p->grad, p->rows * p->cols)) l->bad = p->name;
+        if (l->bad) return;
+        if (weft_recipe_layerwise_sums(r->recipe)) r->opt.kind->gather_param(&r->opt, r->job->compute, i);
+        if (l->last) r->opt.kind->step_param(&r->opt, r->job->compute, i, r->state.lr, 1);
+        memset(p->grad, 0, p->rows * p->cols * sizeof(float));
+    }
+    if (l->last && layer == r->job->model->config.n_layers) l->stepped = true;
+}
+
+/* Ends an update whose layers have moved already. */
+static enum weft_status finish_layerwise(struct weft_run *r, double loss, struct weft_err *err)
+{
+    struct weft_layerwise *l = &r->layerwise;
+    if (l->bad || !isfinite(loss))
+        return weft_fail_rule(err, WEFT_EINPUT, "E7",
+                              "update %llu: the gradient of %s is NaN or infinite, and with galore_layerwise: true the layers "
+                              "above it have moved; stopped. The run resumes from its last checkpoint; lower learning_rate",
+                              (unsigned long long)r->state.step, l->bad ? l->bad : "-");
+    for (size_t i = 0; !l->stepped && i < r->job->params->n; i++)      /* the last micro-batch had no loss */
+        r->opt.kind->step_param(&r->opt, r->job->compute, i, r->state.lr, 1);
+    r->opt.step++;
+    return WEFT_OK;
+}
+
 static enum weft_status update(struct weft_run *r, struct weft_err *err)
 {
     const struct weft_recipe *rec = r->recipe;
@@ -215,12 +248,16 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
         return skip_empty(r, err);
     }
     zero_gradients(params);
+    r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
+    r->layerwise.stepped = false;
+    weft_pass_on_layer(r->pass, r->layerwise.on ? consume_layer : NULL, r);
     for (size_t i = 0; !st && i < g.n_rows; i += b) {
         struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
         struct weft_micro m = { .ex = r->job->train, .perm = r->order.perm, .first = g.first + i,
                                 .n = weft_min_size(b, g.n_rows - i), .share = share,
                                 .micro_step = g.micro_step + i / b };
-        if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
+        r->layerwise.last = i + b >= g.n_rows;
+        if (weft_progress_cancelled(r->interruptible)) st = WEFT_ECANCEL;
         else st = objective->micro(r, &m, &loss, &bad, err);
         weft_arena_release(&r->step_arena, mark);
     }
@@ -230,17 +267,22 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
         return st;
     }
 
-    double norm = r->opt.kind->norm ? r->opt.kind->norm(&r->opt, r->job->compute)
-                                    : weft_grad_norm(r->job->compute, params);
-    r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
+    double norm = r->layerwise.on ? 0
+                  : r->opt.kind->norm ? r->opt.kind->norm(&r->opt, r->job->compute)
+                                      : weft_grad_norm(r->job->compute, params);
     r->state.step++;
+    if (r->layerwise.on) {
+        st = finish_layerwise(r, loss, err);
+        if (st) return st;
+    }
     if (!isfinite(loss) || !isfinite(norm)) {
         weft_row_loss_commit(&r->row_loss, false);
         r->state.metrics = before.metrics;
         return skip_nonfinite(r, loss, &bad, err);
     }
 
-    r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, weft_clip_factor(norm, rec->max_grad_norm));
+    if (!r->layerwise.on)
+        r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, weft_clip_factor(norm, rec->max_grad_norm));
     weft_row_loss_commit(&r->row_loss, true);
     r->state.grad_norm = norm;
     r->state.last_loss = loss;

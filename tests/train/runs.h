@@ -140,6 +140,8 @@ static inline void run_set_up(struct run *r, const char *dir, int threads, const
     if (r->recipe.use_badam)
         check_ok(weft_model_train_blocks(r->model, &r->arena, r->recipe.badam_mode == WEFT_BADAM_RATIO, r->recipe.bf16,
                                          &r->params, &r->err), &r->err);
+    else if (weft_recipe_layerwise(&r->recipe))
+        check_ok(weft_model_train_layerwise(r->model, &r->arena, &r->params, &r->err), &r->err);
     else if (r->recipe.finetuning_type == WEFT_FINETUNING_FULL)
         check_ok(weft_model_train_all(r->model, &r->arena, &r->params, &r->err), &r->err);
     else

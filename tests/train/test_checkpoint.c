@@ -136,6 +136,9 @@ static void test_killed_at_random_moments_galore(void **state)
     check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_galore: true\ngalore_rank: 40\n"
                 "galore_proj_type: reverse_std\noptim: adamw_8bit\ngalore_update_interval: 5\ncompat: clean\n",
                 "checkpoint-56", 4, 5);
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_galore: true\ngalore_rank: 4\n"
+                "galore_update_interval: 6\ngalore_layerwise: true\ncompat: clean\n",
+                "checkpoint-56", 4, 8);
 }
 
 static void test_killed_at_random_moments_badam(void **state)

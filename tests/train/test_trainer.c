@@ -480,6 +480,55 @@ static void test_without_an_end_in_sight_nothing_stops_early(void **state)
     check_folder_gone(dir);
 }
 
+/* ---- layer by layer ---- */
+
+static struct weft_str params_after(struct run *r, const char *yaml, int threads)
+{
+    char dir[64];
+    snprintf(dir, sizeof dir, "%s", check_folder());
+    run_set_up(r, dir, threads, yaml);
+    check_ok(run_go(r), &r->err);
+    struct weft_str log = run_log(r, dir);
+    check_folder_gone(dir);
+    return log;
+}
+
+#define LAYERWISE "use_galore: true\ngalore_rank: 4\ngalore_update_interval: 3\ngradient_accumulation_steps: 1\nmax_steps: 12\n"
+
+/* Without accumulation and clipping it is the same step at another moment: the losses agree to the last digit. */
+static void test_galore_layer_by_layer_is_the_same_run(void **state)
+{
+    struct run whole, layers;
+    params_after(&whole, LAYERWISE "max_grad_norm: 0\n", 2);
+    params_after(&layers, LAYERWISE "max_grad_norm: 0\ngalore_layerwise: true\n", 1);
+    assert_true(whole.result.last_loss == layers.result.last_loss);
+    assert_true(whole.params.grad_bytes > layers.params.grad_bytes);
+    for (size_t i = 0; i < whole.params.n; i++)
+        assert_memory_equal(whole.params.items[i].w, layers.params.items[i].w,
+                            whole.params.items[i].rows * whole.params.items[i].cols * sizeof(float));
+    run_tear_down(&whole);
+    run_tear_down(&layers);
+}
+
+/* With accumulation the directions come from the first micro-batch of their update: another run, that learns as well. */
+static void test_galore_layer_by_layer_adds_up_micro_batches(void **state)
+{
+    static const char *const sums = "use_galore: true\ngalore_rank: 4\ngalore_update_interval: 1000\ncompat: clean\n"
+                                    "max_grad_norm: 0\n";
+    struct run whole, layers, again;
+    char yaml[512];
+    snprintf(yaml, sizeof yaml, "%sgalore_layerwise: true\n", sums);
+    params_after(&whole, sums, 2);
+    params_after(&layers, yaml, 2);
+    params_after(&again, yaml, 3);
+    assert_true(layers.result.last_loss == again.result.last_loss);
+    assert_true(layers.result.last_loss < 4 && layers.result.steps == 14);
+    check_near(layers.result.last_loss, whole.result.last_loss, 0.3);
+    run_tear_down(&whole);
+    run_tear_down(&layers);
+    run_tear_down(&again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +551,8 @@ int main(void)
         cmocka_unit_test(test_losses_of_all_rows_are_kept),
         cmocka_unit_test(test_the_best_checkpoint_is_kept_and_a_run_that_gets_no_better_ends),
         cmocka_unit_test(test_without_an_end_in_sight_nothing_stops_early),
+        cmocka_unit_test(test_galore_layer_by_layer_is_the_same_run),
+        cmocka_unit_test(test_galore_layer_by_layer_adds_up_micro_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
