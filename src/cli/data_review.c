@@ -2,6 +2,7 @@
  * as soon as it is taken.  weft data apply FILE --patches P -o OUT does what they say. */
 #include "cli/data.h"
 #include "cli/data_patch.h"
+#include "cli/data_quality.h"
 #include "cli/data_row.h"
 #include "cli/record.h"
 #include "cli/verbs.h"
@@ -17,7 +18,8 @@ struct settings {
     struct weft_cli_common common;
     struct weft_data_input in;
     const char *patches, *note, *project;
-    struct weft_str_list decide, flags;
+    struct weft_str_list decide, flags, signs;
+    struct weft_data_quality quality;
     double confidence;
     bool list, all;
     int64_t context;
@@ -57,6 +59,13 @@ static const struct weft_option review_rows[] = {
       .group = "Which",
       .help = "flags that make a row doubtful",
       .help_zh = "带这些标记的行视为存疑" },
+    { .key = "signs",
+      .type = WEFT_OPT_LIST,
+      .offset = offsetof(struct settings, signs),
+      .def = "all",
+      .group = "Which",
+      .help = "signs of weft data check --quality that make a row doubtful, by name; all, or none",
+      .help_zh = "带这些质量迹象（同 weft data check --quality）的行视为存疑；all 为全部，none 为不看" },
     { .key = "confidence",
       .type = WEFT_OPT_FLOAT,
       .offset = offsetof(struct settings, confidence),
@@ -80,6 +89,7 @@ static const struct weft_option review_rows[] = {
       .group = "Output",
       .help = "lines of the source before and after",
       .help_zh = "原文前后各显示几行" },
+    WEFT_DATA_QUALITY_ROWS(struct settings, quality),
     WEFT_RECORD_ROW(struct settings, project),
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
@@ -93,6 +103,8 @@ struct review {
     struct weft_rows rows;
     struct weft_patches patches;
     struct weft_patch_match match;
+    struct weft_quality_settings quality;
+    uint32_t signs;             /* of quality, as bits */
     size_t *queue;              /* doubtful rows */
     struct weft_str *why;       /* [n] beside it */
     size_t n;
@@ -101,6 +113,19 @@ struct review {
 };
 
 /* ---- the queue ---- */
+
+/* Flags, confidence, signs of quality; what somebody has decided is beyond doubt. */
+static bool is_doubtful(const struct review *x, const struct weft_row *row, struct weft_buf *why)
+{
+    const struct weft_quality_rule *rules = weft_quality_rules();
+    bool any = weft_data_doubts(row, &x->s->flags, x->s->confidence, why);
+    if (weft_flags_have(row->origin.flags, WEFT_STR("reviewed")) || weft_flags_have(row->origin.flags, WEFT_STR("edited")))
+        return false;
+    uint32_t signs = x->signs ? weft_quality_row(row, &x->quality, NULL) & x->signs : 0;
+    for (int i = 0; i < WEFT_N_QUALITY; i++)
+        if (signs & 1u << i) weft_buf_printf(why, "%s%s", why->len ? ", " : "", rules[i].name);
+    return any || signs;
+}
 
 static enum weft_status fill_queue(struct review *x)
 {
@@ -111,7 +136,7 @@ static enum weft_status fill_queue(struct review *x)
     if (!x->queue || !x->why) return weft_fail_nomem(&x->cli->err, x->rows.n * 24, "the rows");
     for (size_t i = 0; i < x->rows.n; i++) {
         weft_buf_reset(&why);
-        if (!weft_data_doubts(&x->rows.items[i], &x->s->flags, x->s->confidence, &why)) continue;
+        if (!is_doubtful(x, &x->rows.items[i], &why)) continue;
         if (x->match.of_row[i] != SIZE_MAX && !x->s->all) continue;
         x->queue[x->n] = i;
         x->why[x->n++] = weft_str_dup(a, weft_buf_view(&why));
@@ -127,7 +152,7 @@ static uint64_t count_doubtful(const struct review *x, uint64_t *decided)
     *decided = 0;
     for (size_t i = 0; i < x->rows.n; i++) {
         weft_buf_reset(&why);
-        if (!weft_data_doubts(&x->rows.items[i], &x->s->flags, x->s->confidence, &why)) continue;
+        if (!is_doubtful(x, &x->rows.items[i], &why)) continue;
         n++;
         *decided += x->match.of_row[i] != SIZE_MAX;
     }
@@ -438,7 +463,9 @@ static enum weft_status run(struct weft_cli *cli)
     x.file = files.items[0];
     if (!s.patches) s.patches = weft_str_printf(&cli->arena, "%s.patches.jsonl", x.file).s;
     if (!s.patches) return weft_fail_nomem(&cli->err, 64, "a path");
-    st = weft_data_read(cli, &s.in, &files, &x.rows, &report);
+    if (s.signs.n != 1 || strcmp(s.signs.items[0], "none") != 0) st = weft_quality_bits(&s.signs, &x.signs, &cli->err);
+    if (!st) st = weft_data_quality_settings(cli, &s.quality, &x.quality);
+    if (!st) st = weft_data_read(cli, &s.in, &files, &x.rows, &report);
     if (!st && weft_file_exists(s.patches)) st = weft_patches_read(&cli->arena, s.patches, &x.patches, &cli->err);
     if (!st) st = weft_patches_match(&cli->arena, &x.rows, &x.patches, &x.match, &cli->err);
     for (size_t i = 0; !st && i < s.decide.n; i++) st = decide(&x, s.decide.items[i]);

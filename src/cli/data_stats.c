@@ -1,6 +1,7 @@
 /* weft data stats FILE...: a dataset in figures, a histogram, and hints for the settings of a training. */
 #include "cli/data.h"
 #include "cli/verbs.h"
+#include "dataset/canon.h"
 #include "dataset/stats.h"
 #include "model/gguf.h"
 #include "tokens/collate.h"
@@ -270,7 +271,7 @@ static void json_letters(struct weft_json_out *o, const char *key, const uint64_
 }
 
 static enum weft_status show_json(struct weft_cli *cli, const struct weft_stats *s,
-                                  const struct weft_report *r)
+                                  const struct weft_report *r, const char *hash)
 {
     const struct weft_check *c = &s->check;
     const struct {
@@ -295,6 +296,7 @@ static enum weft_status show_json(struct weft_cli *cli, const struct weft_stats 
     weft_json_out_init(&o, &b);
     weft_json_out_object(&o);
     for (size_t i = 0; i < WEFT_COUNT(figures); i++) weft_data_key_uint(&o, figures[i].key, figures[i].n);
+    weft_data_key_str(&o, "hash", weft_str_c(hash));
     json_lengths(&o, "prompt_chars", &c->prompt);
     json_lengths(&o, "answer_chars", &c->answer);
     json_lengths(&o, "row_chars", &c->row);
@@ -337,6 +339,7 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_stats stats;
     struct counter counter = { 0 };
     struct weft_row_tokens tokens = { count_row, &counter };
+    char hash[WEFT_SHA256_HEX];
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_stats, &s, &s.common, &files, &done);
     if (st || done) return st;
@@ -344,8 +347,12 @@ static enum weft_status run(struct weft_cli *cli)
     if (s.model) st = open_counter(cli, s.model, &counter);
     if (!st) st = weft_data_read(cli, &s.in, &files, &rows, &report);
     if (!st) st = weft_stats_rows(&cli->arena, &rows, s.model ? &tokens : NULL, &stats, &cli->err);
-    if (!st && cli->json) st = show_json(cli, &stats, &report);
-    else if (!st) show(cli, &s, &stats, &report);
+    if (!st) st = weft_dataset_hash_rows(&rows, hash, &cli->err);
+    if (!st && cli->json) st = show_json(cli, &stats, &report, hash);
+    else if (!st) {
+        show(cli, &s, &stats, &report);
+        weft_say(cli, "dataset hash %s\n", hash);
+    }
     close_counter(&counter);
     return st ? st : weft_data_partial(cli, &report);
 }

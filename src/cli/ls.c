@@ -1,5 +1,6 @@
 /* weft ls: what is in the store, each thing by the word that other verbs take. */
 #include "cli/data.h"
+#include "cli/network.h"
 #include "cli/store.h"
 #include "cli/verbs.h"
 #include "base/file.h"
@@ -41,7 +42,8 @@ struct listing {
     struct weft_store_patch_set *patches;
     size_t n_prompts, n_batches, n_patches;
     const char **models;        /* folders of HOME/models that hold a config.json */
-    size_t n_projects, n_datasets, n_runs, n_models;
+    struct weft_hub_cached *cached;     /* models in the caches of Hugging Face and ModelScope */
+    size_t n_projects, n_datasets, n_runs, n_models, n_cached;
 };
 
 static const char *day(char out[32], int64_t seconds)
@@ -66,6 +68,14 @@ static enum weft_status find_models(struct weft_cli *cli, const char *home, stru
     }
     if (!st) l->models = names;
     return st;
+}
+
+static enum weft_status find_cached(struct weft_cli *cli, struct listing *l)
+{
+    struct weft_hub_options hub;
+    const struct weft_err before = cli->err;
+    if (weft_cli_hub(cli, &hub)) cli->err = before;     /* a token that cannot be read matters to downloads alone */
+    return weft_hub_cached(&cli->arena, &hub, &l->cached, &l->n_cached, &cli->err);
 }
 
 /* The version that a run was trained on, as a word; else the head of the hash. */
@@ -194,12 +204,17 @@ static void show(struct weft_cli *cli, struct weft_store *s, const struct listin
     show_prompts(cli, l, &word);
     show_batches(cli, l, &word);
     show_patches(cli, l, &word);
-    if (l->n_models) weft_say(cli, "models\n");
+    if (l->n_models || l->n_cached) weft_say(cli, "models\n");
     for (size_t i = 0; i < l->n_models; i++) {
         weft_buf_printf(&word, "model:%s", l->models[i]);
         put_line(cli, &word, "%s", "");
     }
-    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_prompts && !l->n_batches && !l->n_patches && !l->n_models)
+    for (size_t i = 0; i < l->n_cached; i++) {
+        weft_buf_escaped(&word, weft_str_c(l->cached[i].word), 200);
+        put_line(cli, &word, "%s", l->cached[i].path);
+    }
+    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_prompts && !l->n_batches && !l->n_patches && !l->n_models
+        && !l->n_cached)
         weft_say(cli, "nothing is in the store yet\n");
     weft_buf_clear(&word);
     weft_buf_clear(&source);
@@ -351,6 +366,15 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
     weft_json_out_array(&o);
     for (size_t i = 0; i < l->n_models; i++) weft_json_out_cstr(&o, l->models[i]);
     weft_json_out_array_end(&o);
+    weft_json_out_key(&o, "cached");
+    weft_json_out_array(&o);
+    for (size_t i = 0; i < l->n_cached; i++) {
+        weft_json_out_object(&o);
+        weft_data_key_str(&o, "model", weft_str_c(l->cached[i].word));
+        weft_data_key_str(&o, "path", weft_str_c(l->cached[i].path));
+        weft_json_out_object_end(&o);
+    }
+    weft_json_out_array_end(&o);
     weft_json_out_object_end(&o);
     weft_buf_clear(&source);
     if (!st) return weft_data_print_json(cli, &b);
@@ -403,6 +427,7 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st && store && chosen & PATCHES)
         st = weft_store_patch_sets(store, &cli->arena, project, &l.patches, &l.n_patches, &cli->err);
     if (!st && !project && chosen & MODELS) st = find_models(cli, home, &l);
+    if (!st && !project && chosen & MODELS) st = find_cached(cli, &l);
     for (size_t i = 0; project && i < l.n_projects; i++)
         if (l.projects[i].id == project) {
             l.projects[0] = l.projects[i];

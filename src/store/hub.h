@@ -80,6 +80,13 @@ WEFT_MUST_USE enum weft_status weft_hub_find(struct weft_arena *a, const struct 
                                              const struct weft_hub_options *options, struct weft_hub_result *out,
                                              struct weft_err *err);
 
+/* Every whole model in the caches of both sites, in the order of their folders. */
+struct weft_hub_cached {
+    const char *word, *path;    /* "hf:owner/name"; the folder with its files */
+};
+WEFT_MUST_USE enum weft_status weft_hub_cached(struct weft_arena *a, const struct weft_hub_options *options,
+                                               struct weft_hub_cached **list, size_t *n, struct weft_err *err);
+
 /* One file from any http or https address to `path`.  `sha256`: 64 digits that its content must have, or NULL; an
  * address of a page about a file (github.com/.../blob/...) means the file.  result->files[0].sha256 is what came. */
 WEFT_MUST_USE enum weft_status weft_hub_fetch_url(struct weft_arena *a, const char *url, const char *sha256,

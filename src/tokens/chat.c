@@ -187,6 +187,15 @@ static enum weft_status row_message(struct weft_arena *a, struct weft_jinja_run 
     return WEFT_OK;
 }
 
+/* OpenAI's "weight": 0 beside an assistant message: it is context, its words are not learnt. */
+static bool weighs_nothing(struct weft_arena *a, struct weft_str extras)
+{
+    struct weft_json_value v;
+    if (!extras.s || weft_json_parse(a, "a message", extras, &v, NULL)) return false;
+    const struct weft_json_value *weight = weft_json_get(&v, "weight");
+    return weight && weight->kind == WEFT_JSON_NUMBER && weft_str_is(weight->text, "0");
+}
+
 enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_chat_template *t,
                                       const struct weft_row *row, const struct weft_chat_settings *s,
                                       struct weft_chat_text *out, struct weft_err *err)
@@ -196,8 +205,8 @@ enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_ch
     struct weft_jinja_value tools = weft_jinja_none(), m;
     bool system = row->system.s && t->can.system_role, glue = row->system.len && !t->can.system_role;
     size_t n = row->n_turns + system, k = 0;
-    bool *answers = WEFT_NEWS(a, bool, n);
-    if (!answers) return weft_fail_nomem(err, n, "a rendered template");
+    bool *answers = WEFT_NEWS(a, bool, n), *muted = WEFT_NEWS(a, bool, n), any_muted = false;
+    if (!answers || !muted) return weft_fail_nomem(err, n, "a rendered template");
     enum weft_status st = weft_jinja_begin(&r, a, t->jinja, err);
     if (st) return st;
     struct weft_jinja_value list = weft_jinja_list(r, n);
@@ -213,6 +222,10 @@ enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_ch
             glue = false;
         }
         answers[k] = turn->role == WEFT_ROLE_ASSISTANT || turn->role == WEFT_ROLE_TOOL_CALL;
+        if (answers[k] && row->turn_extras && weighs_nothing(a, row->turn_extras[i])) {
+            answers[k] = false;
+            any_muted = muted[k] = true;
+        }
         st = row_message(a, r, t, turn, text, (int32_t)(WEFT_TAG_MESSAGE + k), &m, err);
         if (st) return st;
         weft_jinja_put(list, k, m);
@@ -224,7 +237,7 @@ enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_ch
         tools = weft_jinja_json(r, &v, WEFT_TAG_OTHER);
     }
     st = weft_chat_run(r, list, tools, s, s->add_generation_prompt, &x, err);
-    return st ? st : weft_chat_find_loss(a, t, s, &x, answers, n, out, err);
+    return st ? st : weft_chat_find_loss(a, t, s, &x, answers, any_muted ? muted : NULL, n, out, err);
 }
 
 /* ---- messages as JSON ---- */
@@ -375,5 +388,5 @@ enum weft_status weft_chat_render(struct weft_arena *a, const struct weft_chat_t
     }
     st = weft_chat_run(r, list, tools ? weft_jinja_json(r, tools, WEFT_TAG_OTHER) : weft_jinja_none(), s,
                        s->add_generation_prompt, &x, err);
-    return st ? st : weft_chat_find_loss(a, t, s, &x, answers, messages->n, out, err);
+    return st ? st : weft_chat_find_loss(a, t, s, &x, answers, NULL, messages->n, out, err);
 }

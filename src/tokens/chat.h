@@ -9,7 +9,8 @@
  * assistant message: from where its generation prompt ends (so what a thinking template adds before the answer is
  * learnt too, unless the prompt has it already) to its last byte, and the end-of-turn marker behind it.  The marker is
  * what the template prints behind an answer and before the next message, without white space at its end (ChatML:
- * "<|im_end|>"); with `train_trailing` that white space too, as LLaMA-Factory does (docs/training.md Q13).
+ * "<|im_end|>"); with `train_trailing` that white space too, as LLaMA-Factory does (docs/training.md Q13).  A message of
+ * a row with OpenAI's "weight": 0 carries none.
  *
  * What a template cannot do is found out once, at parse, by rendering small conversations; messages are then changed
  * to what it can: see struct weft_chat_abilities.

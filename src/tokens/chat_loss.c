@@ -106,16 +106,39 @@ static void insert_interval(struct interval *v, size_t *n, struct interval x)
     ++*n;
 }
 
-/* `answers[k]`: message k is the assistant's. */
+/* In a template with generation blocks: a block that prints a muted message carries no loss. */
+static void mute(struct weft_chat_text *out, const struct weft_jinja_text *x, const bool *muted, size_t n)
+{
+    for (size_t i = 0, next; i < out->n_spans; i = next) {
+        bool quiet = false;
+        for (next = i; next < out->n_spans && out->spans[next].loss; next++) continue;
+        if (next == i) {
+            next++;
+            continue;
+        }
+        for (size_t k = 0, at = 0; k < x->n_spans; at = x->spans[k++].end) {
+            int64_t message = (int64_t)x->spans[k].tag - WEFT_TAG_MESSAGE;
+            quiet |= at < out->spans[next - 1].end && x->spans[k].end > out->spans[i].begin && message >= 0
+                     && (size_t)message < n && muted[message];
+        }
+        for (size_t k = i; quiet && k < next; k++) out->spans[k].loss = false;
+    }
+}
+
+/* `answers[k]`: message k is the assistant's and is to be learnt; `muted[k]`: the assistant's, but not to be learnt. */
 enum weft_status weft_chat_find_loss(struct weft_arena *a, const struct weft_chat_template *t,
                                      const struct weft_chat_settings *s, const struct weft_jinja_text *x,
-                                     const bool *answers, size_t n, struct weft_chat_text *out,
+                                     const bool *answers, const bool *muted, size_t n, struct weft_chat_text *out,
                                      struct weft_err *err)
 {
     struct weft_chat_shape shape = { 0 };
     size_t n_loss = 0, n_runs = 0;
     bool any = false;
-    if (t->can.generation) return make_spans(a, x, true, NULL, 0, out, err);
+    if (t->can.generation) {
+        enum weft_status st = make_spans(a, x, true, NULL, 0, out, err);
+        if (!st && muted) mute(out, x, muted, n);
+        return st;
+    }
     struct reach *runs = WEFT_NEWS(a, struct reach, x->n_spans), found;
     struct interval *loss = WEFT_NEWS(a, struct interval, n + 1);
     bool *seen = WEFT_NEWS(a, bool, n);

@@ -37,7 +37,7 @@ void weft_chat_learn_abilities(struct weft_arena *a, struct weft_chat_template *
 /* The rendered text with its spans.  answers[k], k < n: message k is the assistant's. */
 enum weft_status weft_chat_find_loss(struct weft_arena *a, const struct weft_chat_template *t,
                                      const struct weft_chat_settings *s, const struct weft_jinja_text *x,
-                                     const bool *answers, size_t n, struct weft_chat_text *out,
+                                     const bool *answers, const bool *muted, size_t n, struct weft_chat_text *out,
                                      struct weft_err *err);
 
 #pragma GCC visibility pop

@@ -95,6 +95,14 @@ status 4 "$weft" data script $one $two --role 阿沅 --review --chorus --prefix 
 has err "does not fit: the row from this place reads differently now"; has err "3 decisions do not fit"
 echo '{"weft_patch":1}' >>"$work/p.jsonl"
 status 3 "$weft" data apply "$work/doubt.jsonl" --patches "$work/p.jsonl"; has err "[DP1]"; has err "p.jsonl:4"
+# Signs of quality make a row doubtful as well, by name.
+printf '%s\n' '{"instruction":"灯呢？","output":""}' '{"instruction":"谁在那儿？","output":"谁在那儿？"}' '{"instruction":"今晚来吗？","output":"来的，我带着灯。"}' >"$work/signs.jsonl"
+status 0 "$weft" data review "$work/signs.jsonl" --json; has out '"doubtful":2'; has out 'empty_answer'; has out 'same_as_prompt'
+status 0 "$weft" data review "$work/signs.jsonl" --json --signs empty_answer; has out '"doubtful":1'
+status 0 "$weft" data review "$work/signs.jsonl" --json --signs none; has out '"doubtful":0'
+status 2 "$weft" data review "$work/signs.jsonl" --signs emty_answer; has err 'did you mean "empty_answer"'
+status 0 "$weft" data stats "$work/signs.jsonl" --json; hash=$(grep -o '"hash":"[0-9a-f]*"' "$work/out")
+status 0 "$weft" data check "$work/signs.jsonl" --json; has out "$hash"
 # At a terminal (script makes one): d drops the first, k keeps the second, q ends.
 if terminal; then
     printf 'dkq' | TERM=xterm timeout 30 script -qec "$weft data review $work/doubt.jsonl -p $work/tty.jsonl" /dev/null >"$work/out" 2>&1

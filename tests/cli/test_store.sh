@@ -4,8 +4,8 @@ set -u
 weft=$1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-export WEFT_HOME="$dir/home" LANG=C
-unset WEFT_LANG LC_ALL XDG_DATA_HOME
+export WEFT_HOME="$dir/home" LANG=C HF_HOME="$dir/hf" MODELSCOPE_CACHE="$dir/ms"
+unset WEFT_LANG LC_ALL XDG_DATA_HOME HF_HUB_CACHE HUGGINGFACE_HUB_CACHE
 failed=0
 fail() { echo "FAILED: $*"; failed=1; }
 check() { # what, wanted part, text
@@ -72,6 +72,17 @@ check "models" "model:small" "$("$weft" ls)"
 "$weft" rm ferry --all -q || fail "rm --all: exit $?"
 check "a removed project is not found" '"found":0,' "$("$weft" data search 灯还亮 --store --all-versions --json)"
 check "empty again" "nothing is in the store yet" "$("$weft" ls)"
+
+# Models in the caches of the Python tools, when they are whole.
+commit=0123456789abcdef0123456789abcdef01234567
+mkdir -p "$dir/hf/hub/models--owner--small--v2/refs" "$dir/hf/hub/models--owner--small--v2/snapshots/$commit" "$dir/hf/hub/models--half"
+printf %s $commit >"$dir/hf/hub/models--owner--small--v2/refs/main"
+touch "$dir/hf/hub/models--owner--small--v2/snapshots/$commit/config.json"
+mkdir -p "$dir/ms/models/owner/Small-1___5"; touch "$dir/ms/models/owner/Small-1___5/model.safetensors"
+check "half a model" "ms:owner/Small-1.5" "$("$weft" ls models)"
+case $("$weft" ls models) in *hf:*) fail "a model without weights is listed" ;; esac
+touch "$dir/hf/hub/models--owner--small--v2/snapshots/$commit/model.safetensors"
+check "cached" "\"model\":\"hf:owner/small--v2\",\"path\":\"$dir/hf/hub/models--owner--small--v2/snapshots/$commit\"" "$("$weft" ls --json)"
 
 # Search: rows by origin, lines by number, a kept index, Chinese messages.
 printf '第一行没有名字。\n阿沅推开窗。\n' >"$dir/ferry.txt"

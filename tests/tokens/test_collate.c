@@ -231,6 +231,39 @@ static void test_every_answer_is_learnt_or_the_last_only_or_all(void **state)
                   "cutoff_len is 1");
 }
 
+/* OpenAI's "weight": 0: an answer that is there to be read, not learnt; also where the template says what is learnt. */
+static void test_an_answer_of_weight_0_is_context(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_row row = TALK(f, "u:a", "a:b", "u:c", "a:d");
+    struct weft_collate_settings s = { .cutoff_len = 200 };
+    struct weft_str extras[4] = { [1] = WEFT_STR("{\"weight\":0}"), [3] = WEFT_STR("{\"weight\":1,\"name\":\"x\"}") };
+    row.turn_extras = extras;
+    struct weft_example x = one(f, row, s);
+    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/",
+                  "...........................................d>/");
+    s.clean = true;
+    x = one(f, row, s);
+    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>", "...........................................d>");
+    s.clean = false;
+    extras[3] = WEFT_STR("{\"weight\":0}");
+    x = one(f, row, s);
+    assert_int_equal(x.n_labels, 0);
+    extras[1] = (struct weft_str){ NULL, 0 };
+    x = one(f, row, s);
+    check_example(&x, "<user/a>/<assistant/b>/<user/c>/<assistant/d>/",
+                  "....................b>/.......................");
+    static const char blocks[] =
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
+        "<|im_end|>{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}{% endfor %}";
+    const struct weft_chat_template *plain = f->chat;
+    struct weft_err err = { 0 };
+    check_ok(weft_chat_parse(&f->a, "blocks", weft_str_c(blocks), &f->chat, &err), &err);
+    x = one(f, row, s);
+    check_example(&x, "<user/a><assistant/b><user/c><assistant/d>", "...................b>.....................");
+    f->chat = plain;
+}
+
 static void test_pairs_are_cut_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -634,6 +667,7 @@ int main(void)
         cmocka_unit_test(test_answer_and_end_mark_are_learnt),
         cmocka_unit_test(test_prompt_and_answer_are_encoded_apart_under_hf_only),
         cmocka_unit_test(test_every_answer_is_learnt_or_the_last_only_or_all),
+        cmocka_unit_test(test_an_answer_of_weight_0_is_context),
         cmocka_unit_test(test_pairs_are_cut_in_order),
         cmocka_unit_test(test_special_tokens_in_the_data_are_text_when_strict),
         cmocka_unit_test(test_plain_text_ends_with_the_end_mark),
