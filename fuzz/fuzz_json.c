@@ -1,6 +1,6 @@
-/* Any bytes through the JSON reader.  What is accepted must survive writing and reading again unchanged, and the
- * pull reader must agree with the tree. */
-#include "base/json.h"
+/* Any bytes through the JSON reader.  What is accepted must survive writing and reading again unchanged, the
+ * pull reader must agree with the tree, and so must the tree in one pass with the one by the reader. */
+#include "base/json_parts.h"
 
 #include <stdlib.h>
 
@@ -35,6 +35,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!skipped) skipped = weft_json_skip(&j, &err);
     if (!skipped) skipped = weft_json_end(&j, &err);
     check(st == skipped);
+    struct weft_err plain_err = { .lang = err.lang }, quick_err = { .lang = err.lang };
+    struct weft_json quick, plain;
+    st = weft_json_init(&quick, &a, "fuzz", text, &quick_err);
+    if (!st && !weft_json_init(&plain, &a, "fuzz", text, &plain_err)) {
+        struct weft_json_value by_reader;
+        st = weft_json_tree(&quick, &v, &quick_err);
+        check(st == weft_json_tree_plain(&plain, &by_reader, &plain_err));
+        check(strcmp(quick_err.msg, plain_err.msg) == 0 && (st || quick.at == plain.at));
+        if (!st) {
+            write_value(&once, &v, 0, false);
+            write_value(&twice, &by_reader, 0, false);
+            check(weft_str_eq(weft_buf_view(&once), weft_buf_view(&twice)));
+            weft_buf_reset(&once);
+        }
+    }
+    st = skipped;
     if (!st) {
         /* Once written, the text is a fixed point: compact, indented and ASCII forms all mean the same. */
         write_value(&once, &v, 0, false);

@@ -4,7 +4,7 @@
 #include "dataset/check.h"
 #include "dataset/clean.h"
 #include "dataset/dedup.h"
-#include "dataset/formats.h"
+#include "dataset/format_parts.h"
 #include "dataset/split.h"
 #include "dataset/stats.h"
 
@@ -98,6 +98,31 @@ static void care(struct weft_arena *a, const struct weft_rows *rows, unsigned ch
     weft_dedup_free(dedup);
 }
 
+/* Cut into parts wherever, the bytes are the same rows with the same report. */
+static void read_in_parts(struct weft_arena *a, struct weft_str bytes, const struct weft_rows_settings *s,
+                          size_t part_bytes, enum weft_status want, const struct weft_rows *rows,
+                          const struct weft_report *report, const struct weft_err *err)
+{
+    struct weft_rows_settings how = *s;
+    struct weft_rows cut = { 0 };
+    struct weft_report cut_report = { 0 };
+    struct weft_err cut_err = { .lang = err->lang };
+    struct weft_buf x = { 0 }, y = { 0 };
+    how.threads = 1;
+    check(weft_rows_parse_parts(a, "fuzz", bytes, &how, part_bytes, &cut, &cut_report, NULL, &cut_err) == want);
+    check(strcmp(err->msg, cut_err.msg) == 0);
+    check(report->units_in == cut_report.units_in && report->blank == cut_report.blank
+          && report->n_places == cut_report.n_places && report->n_drops == cut_report.n_drops);
+    for (size_t i = 0; i < report->n_places; i++) check(weft_str_eq(report->places[i], cut_report.places[i]));
+    for (size_t i = 0; i < report->n_drops; i++) check(report->drops[i].count == cut_report.drops[i].count);
+    check(want || rows->n == cut.n);
+    for (size_t i = 0; !want && i < rows->n; i++)
+        check(row_json(&x, &rows->items[i], rows->items[i].read_as) == row_json(&y, &cut.items[i], rows->items[i].read_as)
+              && weft_str_eq(weft_buf_view(&x), weft_buf_view(&y)));
+    weft_buf_clear(&x);
+    weft_buf_clear(&y);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_arena a = { 0 };
@@ -113,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum weft_status st = weft_rows_parse(&a, "fuzz", (struct weft_str){ (const char *)data + 1, size - 1 },
                                           &s, &rows, &report, &shape, &err);
     check(st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0]));
+    read_in_parts(&a, (struct weft_str){ (const char *)data + 1, size - 1 }, &s, 1 + size % 61, st, &rows, &report, &err);
     if (!st) {
         check(report.units_in == report.rows_out + report.blank + weft_report_dropped(&report)
               && report.rows_out == rows.n && rows.n);

@@ -55,9 +55,10 @@ struct weft_str weft_trim(struct weft_str s)
 /* Characters that NFC neither changes nor combines with a neighbour: nearly all of any text. */
 static bool is_inert(uint32_t cp)
 {
-    return cp < 0x300 || (cp >= 0x2010 && cp <= 0x205E) || (cp >= 0x3000 && cp <= 0x3029) ||
-           (cp >= 0x3030 && cp <= 0x3098) || (cp >= 0x309B && cp <= 0x9FFF) || (cp >= 0xFF00 && cp <= 0xFFEF) ||
-           (cp >= 0x20000 && cp <= 0x2F7FF);
+    return cp < 0x300 || (cp >= 0x2010 && cp <= 0x205E) || (cp >= 0x2460 && cp <= 0x27FF) ||
+           (cp >= 0x3000 && cp <= 0x3029) || (cp >= 0x3030 && cp <= 0x3098) || (cp >= 0x309B && cp <= 0x9FFF) ||
+           (cp >= 0xE000 && cp <= 0xF8FF) || (cp >= 0xFE30 && cp <= 0xFE6F) || (cp >= 0xFF00 && cp <= 0xFFEF) ||
+           (cp >= 0x1F000 && cp <= 0x1FAFF) || (cp >= 0x20000 && cp <= 0x2F7FF);
 }
 
 /* ---- the next character that matters ---- */

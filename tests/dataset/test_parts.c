@@ -9,6 +9,8 @@
 #include "dataset/format_parts.h"
 #include "dataset/lengths.h"
 
+#include <utf8proc.h>
+
 struct reading {
     struct weft_arena arena;
     struct weft_rows rows;
@@ -401,6 +403,36 @@ static void test_folded_white_space_is_as_defined(void **state)
     weft_arena_clear(&a);
 }
 
+/* Whatever weft_nfc leaves alone without asking, the library leaves alone too: every character, by itself and beside
+ * others that compose. */
+static void test_every_character_is_composed_as_the_library_does(void **state)
+{
+    (void)state;
+    static const char *const before[] = { "", "a", "e\xCC\x81", "\xE1\x84\x80", "か" };
+    struct weft_arena a = { 0 };
+    size_t alone = 0;
+    for (uint32_t cp = 1; cp <= 0x10FFFF; cp++) {
+        struct weft_arena_mark mark = weft_arena_mark(&a);
+        if (cp >= 0xD800 && cp <= 0xDFFF) continue;
+        for (size_t i = 0; i < WEFT_COUNT(before); i++) {
+            char text[24];
+            size_t n = strlen(before[i]);
+            memcpy(text, before[i], n);
+            n += weft_utf8_encode(cp, text + n);
+            text[n] = 0;
+            struct weft_str got = weft_nfc(&a, (struct weft_str){ text, n });
+            alone += got.s == text;
+            char *want = (char *)utf8proc_NFC((const utf8proc_uint8_t *)text);
+            assert_non_null(want);
+            if (!weft_str_eq(got, weft_str_c(want))) fail_msg("U+%04X behind \"%s\"", cp, before[i]);
+            free(want);
+        }
+        weft_arena_release(&a, mark);
+    }
+    assert_true(alone > 300000);
+    weft_arena_clear(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_a_file_that_cannot_be_checked_says_why),
         cmocka_unit_test(test_lengths_counted_are_lengths_sorted),
         cmocka_unit_test(test_folded_white_space_is_as_defined),
+        cmocka_unit_test(test_every_character_is_composed_as_the_library_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
