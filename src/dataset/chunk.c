@@ -512,7 +512,7 @@ enum weft_status weft_chunk_rows(struct weft_arena *a, const struct weft_text *t
                 strcat(flags, names[k].name);
             }
         if (*flags) row->origin.flags = weft_str_dup(a, weft_str_c(flags));
-        row->origin.id = weft_str_printf(a, "c%06zu", rows->n);
+        row->origin.id = weft_row_id(a, 'c', rows->n);
         row->origin.via = mode == WEFT_CHUNK_SEED ? WEFT_STR("chunk/seed@1") : WEFT_STR("chunk/default@1");
         row->origin.scene = c->chapter;
         row->origin.episode = c->volume;

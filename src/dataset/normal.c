@@ -44,6 +44,11 @@ struct weft_str weft_trim(struct weft_str s)
         if (at >= 2 && (last & 0xC0) == 0x80 && ((unsigned char)s.s[at - 1] & 0xC0) == 0x80
             && (unsigned char)s.s[at - 2] >= 0xE4 && (unsigned char)s.s[at - 2] <= 0xE9)
             break;
+        /* 。 and full-width marks end most lines: U+3001..U+303F, U+FF00..U+FF7F */
+        if (at >= 2 && (last & 0xC0) == 0x80
+            && (((unsigned char)s.s[at - 2] == 0xE3 && (unsigned char)s.s[at - 1] == 0x80 && last != 0x80)
+                || ((unsigned char)s.s[at - 2] == 0xEF && ((unsigned char)s.s[at - 1] | 1) == 0xBD)))
+            break;
         while (at && ((unsigned char)s.s[at] & 0xC0) == 0x80 && s.len - at < 4) at--;
         weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
         if (!weft_is_space(cp)) break;

@@ -10,6 +10,17 @@ struct weft_row *weft_rows_add(struct weft_rows *rows, struct weft_arena *a)
     return row;
 }
 
+struct weft_str weft_row_id(struct weft_arena *a, char letter, size_t n)
+{
+    enum { DIGITS = 6, MOST = 1 + 20 };
+    char text[MOST];
+    size_t at = MOST;
+    for (size_t i = 0; n || i < DIGITS; i++, n /= 10) text[--at] = (char)('0' + n % 10);
+    text[--at] = letter;
+    char *id = weft_arena_strndup(a, text + at, MOST - at);
+    return (struct weft_str){ id, id ? MOST - at : 0 };
+}
+
 enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a, struct weft_str reason,
                                   uint64_t units, struct weft_str place, struct weft_err *err)
 {

@@ -68,6 +68,8 @@ struct weft_rows {
 
 /* Appends a zeroed row and returns it, or NULL when memory is out. */
 struct weft_row *weft_rows_add(struct weft_rows *rows, struct weft_arena *a);
+/* "s000012": the letter and a number of six digits or more; s == NULL when memory is out. */
+struct weft_str weft_row_id(struct weft_arena *a, char letter, size_t n);
 
 /* What reading left out, by reason: lines in = rows + blank + sum of counts.  At most 100 places are kept. */
 enum { WEFT_REPORT_PLACES = 100 };

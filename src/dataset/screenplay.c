@@ -16,31 +16,42 @@
 enum { ASIDE_MAX_DEPTH = 8 };
 
 /* How speakers of different standing call themselves. */
-static const char *const self_words[] = { "朕", "寡人", "哀家", "本宫", "臣妾", "嫔妾", "妾身", "奴婢", "奴才", "微臣",
-                                          "老臣", "儿臣", "草民", "民女", "末将", "属下", "卑职", "下官", "老身", "老夫",
-                                          "贫僧", "贫道", "小人", "小的" };
+#define WORD(s) { s, sizeof s - 1 }
+static const struct weft_str self_words[] = {
+    WORD("朕"), WORD("寡人"), WORD("哀家"), WORD("本宫"), WORD("臣妾"), WORD("嫔妾"), WORD("妾身"),
+    WORD("奴婢"), WORD("奴才"), WORD("微臣"), WORD("老臣"), WORD("儿臣"), WORD("草民"), WORD("民女"),
+    WORD("末将"), WORD("属下"), WORD("卑职"), WORD("下官"), WORD("老身"), WORD("老夫"), WORD("贫僧"),
+    WORD("贫道"), WORD("小人"), WORD("小的"),
+};
 
-/* The words by the last byte of their first character, so that one look at a byte passes nearly every place. */
+/* The words by each byte of their first character, so that one look passes nearly every place. */
 struct self_index {
-    uint32_t by_byte[64];       /* bit set of words */
+    uint32_t by_byte[3][64];    /* bit sets of words; the byte's lower six bits */
 };
 
 static void self_index_make(struct self_index *x)
 {
     memset(x, 0, sizeof *x);
     for (size_t i = 0; i < WEFT_COUNT(self_words); i++)
-        x->by_byte[(unsigned char)self_words[i][2] & 63] |= UINT32_C(1) << i;
+        for (size_t b = 0; b < 3; b++)
+            x->by_byte[b][(unsigned char)self_words[i].s[b] & 63] |= UINT32_C(1) << i;
 }
 
 static uint32_t self_set(const struct self_index *x, struct weft_str text)
 {
+    const unsigned char *u = (const unsigned char *)text.s;
     uint32_t set = 0;
-    for (size_t i = 2; i < text.len; i++) {
-        uint32_t words = ((unsigned char)text.s[i] & 0xC0) == 0x80 ? x->by_byte[(unsigned char)text.s[i] & 63] : 0;
+    for (size_t i = 0; i + 2 < text.len;) {
+        if ((u[i] & 0xF0) != 0xE0) {    /* no character of three bytes */
+            i++;
+            continue;
+        }
+        uint32_t words = x->by_byte[0][u[i] & 63] & x->by_byte[1][u[i + 1] & 63] & x->by_byte[2][u[i + 2] & 63];
         for (; words; words &= words - 1) {
             int k = __builtin_ctz(words);
-            if (weft_str_starts(weft_str_skip(text, i - 2), weft_str_c(self_words[k]))) set |= UINT32_C(1) << k;
+            if (weft_str_starts(weft_str_skip(text, i), self_words[k])) set |= UINT32_C(1) << k;
         }
+        i += 3;
     }
     return set;
 }
@@ -202,15 +213,10 @@ static size_t char_len(struct weft_str s, size_t at)
     return weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
 }
 
-/* Bytes from i on up to the first that may begin a bracket: "(", or the lead byte of "（" or "【". */
+/* Bytes from i on up to the first bracket that opens: "(", "（" or "【". */
 static size_t plain_bytes(struct weft_str line, size_t i, size_t to)
 {
-    size_t at = i;
-    while (at < to && line.s[at] != '(' && (unsigned char)line.s[at] != 0xEF
-           && !((unsigned char)line.s[at] == 0xE3 && at + 2 < to && (unsigned char)line.s[at + 1] == 0x80
-                && (unsigned char)line.s[at + 2] == 0x90))
-        at++;
-    return at - i;
+    return script_next_open(line, i, to, true) - i;
 }
 
 /* The turns of a text: it is cut where an aside of a known name stands; directions and notes are taken out. */

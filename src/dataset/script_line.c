@@ -3,6 +3,9 @@
 #include "dataset/grow.h"
 #include "dataset/normal.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #include <utf8proc.h>
 
 enum { NAME_MAX_CHARS = 12, LATIN_NAME_MAX_CHARS = 32, LATIN_NAME_MAX_WORDS = 3, TITLE_MAX_CHARS = 40 };
@@ -11,12 +14,9 @@ enum { NAME_MAX_CHARS = 12, LATIN_NAME_MAX_CHARS = 32, LATIN_NAME_MAX_WORDS = 3,
 
 bool script_brackets_find(struct weft_arena *a, struct script_brackets *b, struct weft_str line)
 {
-    size_t depth = 0, first = 0;
+    size_t depth = 0, first;
     b->n = 0;
-    while (first < line.len && line.s[first] != '('
-           && !((unsigned char)line.s[first] == 0xEF && first + 2 < line.len
-                && (unsigned char)line.s[first + 1] == 0xBC && (unsigned char)line.s[first + 2] == 0x88))
-        first++;
+    first = script_next_open(line, 0, line.len, false);
     for (size_t i = first; i < line.len;) {
         uint32_t cp;
         size_t n = weft_utf8_decode(line.s + i, line.len - i, &cp, NULL);
@@ -41,6 +41,37 @@ size_t script_bracket_close(const struct script_brackets *b, size_t open, size_t
     }
     if (low == b->n || b->items[low].open != open || b->items[low].close >= end) return SIZE_MAX;
     return b->items[low].close;
+}
+
+size_t script_next_open(struct weft_str line, size_t from, size_t to, bool notes)
+{
+    const unsigned char *u = (const unsigned char *)line.s;
+    size_t i = from;
+#if defined(__SSE2__)
+    const __m128i round = _mm_set1_epi8('('), ef = _mm_set1_epi8((char)0xEF), bc = _mm_set1_epi8((char)0xBC),
+                  b88 = _mm_set1_epi8((char)0x88), e3 = _mm_set1_epi8((char)0xE3), b80 = _mm_set1_epi8((char)0x80),
+                  b90 = _mm_set1_epi8((char)0x90);
+    for (; i + 18 <= to; i += 16) {         /* a character of three bytes may begin with the last of the sixteen */
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(u + i)),
+                b = _mm_loadu_si128((const __m128i *)(const void *)(u + i + 1)),
+                c = _mm_loadu_si128((const __m128i *)(const void *)(u + i + 2));
+        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(a, round),
+                                   _mm_and_si128(_mm_cmpeq_epi8(a, ef),
+                                                 _mm_and_si128(_mm_cmpeq_epi8(b, bc), _mm_cmpeq_epi8(c, b88))));
+        if (notes)
+            hit = _mm_or_si128(hit, _mm_and_si128(_mm_cmpeq_epi8(a, e3), _mm_and_si128(_mm_cmpeq_epi8(b, b80),
+                                                                                       _mm_cmpeq_epi8(c, b90))));
+        int bits = _mm_movemask_epi8(hit);
+        if (bits) return i + (size_t)__builtin_ctz((unsigned)bits);
+    }
+#endif
+    for (; i < to; i++) {
+        if (u[i] == '(') break;
+        if (i + 2 >= to) continue;
+        if (u[i] == 0xEF && u[i + 1] == 0xBC && u[i + 2] == 0x88) break;
+        if (notes && u[i] == 0xE3 && u[i + 1] == 0x80 && u[i + 2] == 0x90) break;
+    }
+    return i;
 }
 
 /* ---- a cursor over code points ---- */

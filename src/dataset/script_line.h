@@ -23,6 +23,9 @@ bool script_brackets_find(struct weft_arena *a, struct script_brackets *b, struc
 /* Offset of the bracket that closes the one at `open`, if it does so before `end`; else SIZE_MAX. */
 size_t script_bracket_close(const struct script_brackets *b, size_t open, size_t end);
 
+/* Offset in [from, to) of the first "(" or "（", with `notes` also of "【"; `to` when there is none. */
+size_t script_next_open(struct weft_str line, size_t from, size_t to, bool notes);
+
 enum script_kind {
     SCRIPT_BLANK,
     SCRIPT_EPISODE,

@@ -66,35 +66,57 @@ static enum weft_status drop_line(struct weft_arena *a, const struct weft_text *
     return st;
 }
 
+/* Why a line was dropped; SCRIPT_UNUSED: it was not. */
+static enum script_fate reason_of(enum weft_line_class class, enum script_fate fate)
+{
+    if (fate == SCRIPT_USED) return SCRIPT_UNUSED;
+    if (class == WEFT_LINE_NOTE) return SCRIPT_NOTE_LINE;
+    if (class == WEFT_LINE_ORPHAN) return SCRIPT_ORPHAN;
+    return class == WEFT_LINE_TURN ? fate : SCRIPT_UNUSED;
+}
+
+/* `n` lines dropped for a reason: as many places as the report still takes are written, the rest is only counted. */
+static enum weft_status drop_lines(struct weft_arena *a, const struct script_fates *f,
+                                   unsigned char *const *classes, enum script_fate reason, uint64_t n,
+                                   struct weft_report *report, struct weft_err *err)
+{
+    for (size_t i = 0; i < f->n_texts && n; i++)
+        for (size_t k = 0; k < f->texts[i].n_lines && n; k++) {
+            if (report->n_places >= WEFT_REPORT_PLACES)
+                return weft_report_drop(report, a, weft_str_c(reasons[reason]), n, (struct weft_str){ NULL, 0 }, err);
+            if (reason_of((enum weft_line_class)classes[i][k], (enum script_fate)f->of[i][k]) != reason) continue;
+            enum weft_status st = drop_line(a, &f->texts[i], k, reason, report, err);
+            if (st) return st;
+            n--;
+        }
+    return WEFT_OK;
+}
+
 enum weft_status script_account(struct weft_arena *a, const struct script_fates *f,
                                 unsigned char *const *classes, struct weft_report *report,
                                 struct weft_script_funnel *funnel, struct weft_err *err)
 {
+    uint64_t counts[WEFT_LINE_ORPHAN + 1][SCRIPT_REASONS] = { { 0 } }, dropped[SCRIPT_REASONS] = { 0 };
     for (size_t i = 0; i < f->n_texts; i++)
-        for (size_t k = 0; k < f->texts[i].n_lines; k++) {
-            enum weft_line_class class = (enum weft_line_class)classes[i][k];
-            enum script_fate fate = (enum script_fate)f->of[i][k];
-            funnel->lines++;
-            if (fate == SCRIPT_USED) funnel->used++;
-            else if (class == WEFT_LINE_BLANK) funnel->blank++;
-            else if (class == WEFT_LINE_EPISODE || class == WEFT_LINE_SCENE) funnel->headings++;
-            else if (class == WEFT_LINE_NARRATION || class == WEFT_LINE_ACTION) funnel->narration++;
-            else if (class == WEFT_LINE_TURN && fate == SCRIPT_UNUSED) funnel->other++;
+        for (size_t k = 0; k < f->texts[i].n_lines; k++) counts[classes[i][k]][f->of[i][k]]++;
+    for (int c = 0; c <= WEFT_LINE_ORPHAN; c++)
+        for (int r = 0; r < SCRIPT_REASONS; r++) {
+            enum weft_line_class class = (enum weft_line_class)c;
+            enum script_fate fate = (enum script_fate)r;
+            uint64_t n = counts[c][r];
+            funnel->lines += n;
+            dropped[reason_of(class, fate)] += n;
+            if (fate == SCRIPT_USED) funnel->used += n;
+            else if (class == WEFT_LINE_BLANK) funnel->blank += n;
+            else if (class == WEFT_LINE_EPISODE || class == WEFT_LINE_SCENE) funnel->headings += n;
+            else if (class == WEFT_LINE_NARRATION || class == WEFT_LINE_ACTION) funnel->narration += n;
+            else if (class == WEFT_LINE_TURN && fate == SCRIPT_UNUSED) funnel->other += n;
         }
     /* Drops by reason, the rarest and most surprising first: only 100 places are kept. */
-    for (enum script_fate reason = SCRIPT_NOTE_LINE; reason < SCRIPT_REASONS; reason++)
-        for (size_t i = 0; i < f->n_texts; i++)
-            for (size_t k = 0; k < f->texts[i].n_lines; k++) {
-                enum weft_line_class class = (enum weft_line_class)classes[i][k];
-                enum script_fate fate = (enum script_fate)f->of[i][k];
-                if (fate == SCRIPT_USED) continue;
-                if (class == WEFT_LINE_NOTE) fate = SCRIPT_NOTE_LINE;
-                else if (class == WEFT_LINE_ORPHAN) fate = SCRIPT_ORPHAN;
-                else if (class != WEFT_LINE_TURN) continue;
-                if (fate != reason) continue;
-                enum weft_status st = drop_line(a, &f->texts[i], k, reason, report, err);
-                if (st) return st;
-            }
+    for (enum script_fate reason = SCRIPT_NOTE_LINE; reason < SCRIPT_REASONS; reason++) {
+        enum weft_status st = drop_lines(a, f, classes, reason, dropped[reason], report, err);
+        if (st) return st;
+    }
     report->units_in += funnel->lines;
     report->blank += funnel->blank;
     report->rows_out += funnel->rows;
@@ -120,7 +142,7 @@ enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows, co
     row->n_turns = in->n_turns;
     row->system = in->system;
     row->origin = (struct weft_origin){
-        .id = weft_str_printf(a, "s%06zu", rows->n),
+        .id = weft_row_id(a, 's', rows->n),
         .file = t->name,
         .sha256 = { t->sha256, WEFT_SHA256_HEX - 1 },
         .line = weft_text_source_line(t, in->first_line),

@@ -6,6 +6,8 @@
 #include "dataset/script_line.h"
 #include "dataset/script_rows.h"
 
+#include <string.h>
+
 struct spoken {
     struct weft_str name, text;
     size_t line_idx;
@@ -16,6 +18,7 @@ struct simple {
     const struct weft_text *t;
     size_t text_idx;
     const struct weft_script_settings *s;
+    struct weft_str role;
     struct script_fates fates;
     struct script_brackets brackets;
     struct weft_rows *rows;
@@ -29,7 +32,10 @@ struct simple {
 /* Splits at the first colon of any width; false: there is none. */
 static bool split(struct weft_str s, struct weft_str *name, struct weft_str *text)
 {
-    for (size_t i = 0; i < s.len;) {
+    for (size_t i = 0; i < s.len; i++) {
+        /* the first bytes of the four colons; the others of a text begin no character */
+        unsigned char c = (unsigned char)s.s[i];
+        if (c != ':' && c != 0xEF && c != 0xE2) continue;
         uint32_t cp;
         size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
         if (script_is_colon(cp)) {
@@ -37,8 +43,16 @@ static bool split(struct weft_str s, struct weft_str *name, struct weft_str *tex
             *text = weft_str_skip(s, i + n);
             return true;
         }
-        i += n;
     }
+    return false;
+}
+
+/* Names are short: a search that has to be set up costs more than the name. */
+static bool holds(struct weft_str name, struct weft_str role)
+{
+    if (!role.len) return true;
+    for (size_t i = 0; i + role.len <= name.len; i++)
+        if (name.s[i] == role.s[0] && memcmp(name.s + i, role.s, role.len) == 0) return true;
     return false;
 }
 
@@ -122,7 +136,7 @@ static enum weft_status seed_line(struct simple *x, size_t i, struct weft_str s,
     now.text = weft_trim(now.text);
     if (!now.name.s) now.name.s = "";
     enum weft_status st = WEFT_OK;
-    if (weft_str_find(now.name, weft_str_c(x->s->role), 0) != SIZE_MAX) st = answer(x, &now);
+    if (holds(now.name, x->role)) st = answer(x, &now);
     x->before = now;
     return st;
 }
@@ -166,7 +180,7 @@ static enum weft_status compat_line(struct simple *x, size_t i, struct weft_str 
     now.text = weft_trim(text);
     if (!name.len || !now.text.len) return WEFT_OK;
     *class = WEFT_LINE_TURN;
-    if (weft_str_is(now.name, x->s->role)) {
+    if (weft_str_eq(now.name, x->role)) {
         x->before = before;
         st = answer(x, &now);
     }
@@ -179,7 +193,7 @@ enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text
                                     struct weft_report *report, struct weft_script_funnel *funnel,
                                     struct weft_err *err)
 {
-    struct simple x = { .arena = a, .s = s, .rows = rows, .f = funnel, .speakers = { .arena = a }, .err = err };
+    struct simple x = { .arena = a, .s = s, .role = weft_str_c(s->role), .rows = rows, .f = funnel, .speakers = { .arena = a }, .err = err };
     unsigned char **classes = WEFT_NEWS(a, unsigned char *, n_texts + 1);
     if (!classes || !script_fates_init(a, texts, n_texts, &x.fates))
         return weft_fail_nomem(err, 0, "the line table");
