@@ -4,7 +4,8 @@
  *              of prose has no beginner's script: beside it stands the same split at sentence ends
  *   programs   from the start of the process to its end, by turns: reading, decoding, parsing, writing the rows; weft
  *              also hashes the source and keeps each row's origin
- *   bound      what a program that reads, checks, hashes and writes the same bytes cannot do without */
+ *   bound      of the loops: looking once at every byte of the text for a line end; of the programs: what one that reads,
+ *              checks, hashes and writes the same bytes cannot do without */
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"
@@ -265,6 +266,18 @@ int main(int argc, char **argv)
         if (has_python) printf("; %.1f times the beginner's loop", python_s / m);
         printf("\n");
     }
+    if (!st && has_python)
+        for (int k = 0; k < 2; k++) {
+            const struct weft_text *text = k ? &script : &novel;
+            size_t lines = 0;
+            for (int i = 0; i < ROUNDS; i++) {
+                double begin = now();
+                lines = weft_str_count(text->text, '\n');
+                t[i] = now() - begin;
+            }
+            printf("bound: %zu line ends of the %s counted: %.1f times the beginner's loop\n", lines,
+                   k ? "screenplay" : "novel", (k ? of_script : of_novel) / median(t));
+        }
     if (!st) {
         const char *slash = strrchr(argv[0], '/');
         struct weft_str weft = weft_str_printf(&a, "%.*sweft", slash ? (int)(slash - argv[0] + 1) : 0, argv[0]);

@@ -556,7 +556,7 @@ static void count_beginnings(struct reader *r, const struct weft_text *t)
             prose_skip_lead(&word);
             size_t n = prose_noun(word, false, &person);
             size_t i = n ? prose_names_find(&r->names, weft_str_sub(word, 0, n)) : SIZE_MAX;
-            if (i != SIZE_MAX) r->names.items[i].begins++;
+            if (i != SIZE_MAX) prose_names_begin(&r->names, i, word);
         }
         at += weft_utf8_decode(t->text.s + at, t->text.len - at, &cp, NULL);
         at_begin = mark_is_end(cp) || (mark_is_pause(cp) && cp != 0x3001) || mark_is_quote_closer(cp)
@@ -881,7 +881,8 @@ enum weft_status weft_prose_parse(struct weft_arena *a, const struct weft_text *
         }
         if (!st && r.learning) {
             for (size_t i = 0; i < n_texts; i++) count_beginnings(&r, &texts[i]);
-            prose_names_settle(&r.names);
+            if (prose_names_lengthen(&r.names)) prose_names_settle(&r.names);
+            else st = no_memory(&r);
         }
     }
     for (size_t i = 0; i < p.n_speeches && !st; i++) st = finish_speech(&r, &p.speeches[i]);

@@ -16,6 +16,8 @@ static const char *const titles[] = { "佛祖", "佛",   "菩萨", "祖师", "�
 static const char not_family[] =
     "老小大那这众假真两三二四五女男美丑好坏胖瘦黑白红青黄新旧前后其该此某各本我你他她是和与同对向跟";
 
+enum { FIRSTS = 1 << 16 };
+
 static bool rehash(struct prose_names *t)
 {
     size_t n = t->n_slots ? t->n_slots * 2 : 64;
@@ -54,6 +56,8 @@ size_t prose_names_add(struct prose_names *t, struct weft_str text, uint64_t n)
     i = t->n++;
     t->items[i] = (struct prose_name){ .text = text, .count = n, .group = i };
     t->slots[h] = (uint32_t)t->n;
+    uint32_t first = mark_at(text, 0) % FIRSTS;
+    t->firsts[first / 64] |= UINT64_C(1) << first % 64;
     if (chars > t->longest) t->longest = chars;
     return i;
 }
@@ -69,7 +73,8 @@ enum weft_status prose_names_init(struct prose_names *t, struct weft_arena *a,
                                   const struct weft_prose_settings *s, struct weft_err *err)
 {
     size_t head = SIZE_MAX;
-    *t = (struct prose_names){ .arena = a };
+    *t = (struct prose_names){ .arena = a, .firsts = WEFT_NEWS(a, uint64_t, FIRSTS / 64) };
+    if (!t->firsts) goto no_memory;
     for (size_t i = 0; i < s->alias.n; i++) {
         struct weft_str item = weft_trim(weft_str_c(s->alias.items[i]));
         size_t sign = weft_str_find(item, WEFT_STR("="), 0);
@@ -102,6 +107,8 @@ struct weft_str prose_names_group(const struct prose_names *t, size_t i)
 size_t prose_names_begins(const struct prose_names *t, struct weft_str s)
 {
     size_t best = SIZE_MAX, at = 0;
+    uint32_t first = mark_at(s, 0) % FIRSTS;    /* nearly every place of a text begins no name */
+    if (!(t->firsts[first / 64] >> first % 64 & 1)) return SIZE_MAX;
     for (size_t n = 0; n < t->longest && at < s.len; n++) {
         uint32_t cp;
         at += weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
@@ -141,6 +148,43 @@ static bool ends_with_title(struct weft_str longer, struct weft_str name)
     for (size_t i = 0; i < WEFT_COUNT(titles); i++)
         if (weft_str_is(rest, titles[i])) return true;
     return false;
+}
+
+void prose_names_begin(struct prose_names *t, size_t i, struct weft_str s)
+{
+    struct prose_name *name = &t->items[i];
+    struct weft_str rest = weft_str_skip(s, name->text.len);
+    uint32_t next = mark_at(rest, 0);
+    size_t len = next ? name->text.len + weft_utf8_offset(rest, 1) : 0;
+    name->begins++;
+    if (name->begins == 1 && next >= 0x3400 && next < 0xA000) name->longer = weft_str_sub(s, 0, len);
+    if (!name->longer.s || !weft_str_starts(s, name->longer)) return;
+    name->longer_begins++;
+    uint32_t behind = mark_at(s, name->longer.len);
+    for (size_t k = 0; behind && k < WEFT_COUNT(name->behind); k++) {
+        if (name->behind[k] == behind) break;
+        if (name->behind[k]) continue;
+        name->behind[k] = behind;
+        break;
+    }
+}
+
+bool prose_names_lengthen(struct prose_names *t)
+{
+    enum { CLAUSES = 4 };       /* fewer prove nothing */
+    const size_t n = t->n;      /* those added here are long enough */
+    for (size_t i = 0; i < n; i++) {
+        const struct prose_name short_one = t->items[i];
+        if (short_one.given || short_one.begins < CLAUSES || short_one.longer_begins < short_one.begins
+            || !short_one.behind[WEFT_COUNT(short_one.behind) - 1])
+            continue;
+        size_t k = prose_names_add(t, short_one.longer, short_one.count);
+        if (k == SIZE_MAX) return false;
+        t->items[k].far += short_one.far;
+        t->items[k].begins += short_one.begins;
+        t->items[i].count = t->items[i].far = t->items[i].begins = 0;
+    }
+    return true;
 }
 
 void prose_names_settle(struct prose_names *t)

@@ -31,8 +31,10 @@ static size_t begins(struct weft_str s, struct words w)
         else high = mid;
     }
     for (; low < w.n && first_char(w.items[low]) == key; low++) {
-        struct weft_str word = weft_str_c(w.items[low]);
-        if (word.len > best && weft_str_starts(s, word)) best = word.len;
+        const char *word = w.items[low];
+        size_t n = 3;
+        while (word[n] && n < s.len && word[n] == s.s[n]) n++;
+        if (!word[n] && n > best) best = n;
     }
     return best;
 }

@@ -305,6 +305,19 @@ static void test_names_of_one_person_are_found(void **state)
                       ? WEFT_EARG : WEFT_OK, &f->err, WEFT_EARG, "", "NAME=NAME");
 }
 
+/* 满 begins a predicate in most texts; where every clause has it behind the same two characters, it is the name's. */
+static void test_a_name_that_looks_cut_by_a_verb_is_read_whole(void **state)
+{
+    struct fixture *f = *state;
+    parse(f, "沈小满说：“早。”\n沈小满把灯放下，沈小满站起来。沈小满却没有走。\n沈小满问：“船呢？”小满又说：“走。”\n");
+    check_speech(f, 0, "沈小满", "早。");
+    check_speech(f, 1, "沈小满", "船呢？");
+    check_speech(f, 2, "沈小满", "走。");
+    /* A verb that always follows is no part of a name: the same word stands behind it each time. */
+    parse(f, "阿沅说：“一。”\n阿沅说：“二。”\n阿沅说：“三。”\n阿沅说：“四。”\n阿沅说：“五。”\n");
+    check_speech(f, 4, "阿沅", "五。");
+}
+
 /* ---- rows ---- */
 
 static enum weft_status rows(struct fixture *f, const char *role)
@@ -512,6 +525,7 @@ int main(void)
         T(test_multi_turn_rows_hold_a_scene),
         T(test_a_choice_replaces_the_rules),
         T(test_a_role_that_never_speaks_is_named_with_the_nearest),
+        T(test_a_name_that_looks_cut_by_a_verb_is_read_whole),
         T(test_speakers_of_a_real_novel_agree_with_a_reader),
         T(test_accounts_balance_on_any_text),
         T(test_the_lists_of_words_are_in_order),
