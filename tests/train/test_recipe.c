@@ -180,6 +180,14 @@ static void test_exclusive_settings_name_both(void **state)
     refuses("train_from_scratch: true\n", "finetuning_type: full");
     refuses("eval_dataset: a.json\nval_size: 0.1\n", "val_size");
     refuses("use_muon: true\noptim: sgd\n", "sgd");
+    refuses("use_galore: true\n", "finetuning_type: lora");
+    refuses("use_badam: true\n", "finetuning_type: lora");
+    refuses("finetuning_type: full\nuse_galore: true\nuse_badam: true\n", "use_galore: true and use_badam: true");
+    refuses("finetuning_type: full\nuse_badam: true\noptim: adamw_8bit\n", "optim: adamw_8bit");
+    refuses("finetuning_type: freeze\nuse_badam: true\n", "finetuning_type: freeze");
+    refuses("finetuning_type: full\nuse_badam: true\nbadam_switch_mode: fixed\n", "badam_start_block");
+    refuses("finetuning_type: full\nuse_galore: true\ngalore_layerwise: true\ngradient_accumulation_steps: 2\n",
+            "gradient_accumulation_steps: 2");
     refuses("num_train_epochs: 0\n", "max_steps");
     refuses("val_size: 2.5\n", "2.5");
 }
