@@ -59,6 +59,11 @@ WEFT_MUST_USE enum weft_status weft_data_read(struct weft_cli *cli, const struct
                                               const struct weft_str_list *files, struct weft_rows *rows,
                                               struct weft_report *report);
 
+/* For loops over rows, called with the number of the row at hand: now and then it moves the progress line (`of` 0:
+ * nobody knows how many) and looks whether to stop (WEFT_ECANCEL). */
+WEFT_MUST_USE enum weft_status weft_data_tick(struct weft_cli *cli, const char *stage, uint64_t row, uint64_t of,
+                                              struct weft_err *err);
+
 /* Text measured and padded by what a terminal shows: Chinese characters take two columns. */
 void weft_data_cell(struct weft_cli *cli, const char *text, size_t columns);
 /* "  label ...... 123  45.6 %"; the share only when of > 0.  `label` is translated. */

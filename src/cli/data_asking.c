@@ -94,7 +94,8 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
 static void record(struct weft_asking *k, enum weft_status st, const struct weft_ask_report *r)
 {
     const struct weft_store_batch b = {
-        .task = weft_str_c(k->o->task), .prompt = weft_str_c(k->prompt.via), .endpoint = weft_str_c(k->transport.endpoint),
+        .task = weft_str_c(k->o->task), .prompt = weft_str_c(k->prompt.via),
+        .endpoint = weft_str_c(k->transport.endpoint),
         .model = weft_str_c(k->s.model), .ledger = weft_str_c(k->ledger_path), .output = weft_str_c(k->output),
         .state = st == WEFT_OK ? WEFT_STR("done") : st == WEFT_ECANCEL ? WEFT_STR("cancelled") : WEFT_STR("failed"),
         .units = r->units, .rows = r->rows, .asked = r->asked, .reused = r->reused,

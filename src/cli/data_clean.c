@@ -209,11 +209,8 @@ static enum weft_status take_row(void *ctx, const struct weft_row *row, struct w
     struct weft_arena_mark mark = weft_arena_mark(&r->row_arena);
     struct weft_clean_result c;
     r->row++;
-    if (r->all_rows++ % 1024 == 0) {
-        weft_progress_update(&r->cli->progress, "cleaning", r->all_rows, 0, "rows", "");
-        if (weft_progress_cancelled(&r->cli->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
-    }
-    enum weft_status st = weft_clean_row(r->clean, &r->row_arena, row, &c, err);
+    enum weft_status st = weft_data_tick(r->cli, "cleaning", r->all_rows++, 0, err);
+    if (!st) st = weft_clean_row(r->clean, &r->row_arena, row, &c, err);
     if (!st) st = log_row(r, row, &c, err);
     if (!st) keep_examples(r, row, &c);
     if (!st && c.kept && r->s->output) {

@@ -122,10 +122,8 @@ struct run {
 static enum weft_status compare_row(void *ctx, const struct weft_row *row, struct weft_err *err)
 {
     struct run *r = ctx;
-    if (r->row % 1024 == 0) weft_progress_update(&r->cli->progress, "reading", r->row, 0, "rows", "");
-    if (r->row++ % 1024 == 0 && weft_progress_cancelled(&r->cli->progress))
-        return weft_fail(err, WEFT_ECANCEL, "stopped");
-    return weft_dedup_add(r->dedup, row, err);
+    enum weft_status st = weft_data_tick(r->cli, "reading", r->row++, 0, err);
+    return st ? st : weft_dedup_add(r->dedup, row, err);
 }
 
 static enum weft_status find_files(struct run *r, const struct weft_str_list *names)
@@ -171,9 +169,8 @@ static enum weft_status write_row(void *ctx, const struct weft_row *row, struct 
     struct run *r = ctx;
     size_t i = r->row++;
     if (i >= r->result.n) return weft_fail(err, WEFT_EINPUT, "a file changed while it was read");
-    if (i % 1024 == 0) weft_progress_update(&r->cli->progress, "writing", i, r->result.n, "rows", "");
-    if (i % 1024 == 0 && weft_progress_cancelled(&r->cli->progress))
-        return weft_fail(err, WEFT_ECANCEL, "stopped");
+    enum weft_status st = weft_data_tick(r->cli, "writing", i, r->result.n, err);
+    if (st) return st;
     if (r->members && in_group(r, i)) {
         struct member *m = &r->members[i];
         m->id = weft_str_dup(&r->cli->arena, row->origin.id);

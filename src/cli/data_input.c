@@ -35,3 +35,11 @@ enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_inp
     weft_cli_progress_end(cli);
     return st;
 }
+
+enum weft_status weft_data_tick(struct weft_cli *cli, const char *stage, uint64_t row, uint64_t of,
+                                struct weft_err *err)
+{
+    if (row % 1024) return WEFT_OK;
+    weft_progress_update(&cli->progress, stage, row, of, "rows", "");
+    return weft_progress_cancelled(&cli->progress) ? weft_fail(err, WEFT_ECANCEL, "stopped") : WEFT_OK;
+}

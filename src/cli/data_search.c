@@ -1,5 +1,6 @@
-/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts, or over the store.  Without --index the index
- * is made in memory for this one question; with it, it is kept in a file and made anew only when a source changed. */
+/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts, or over the store.  Without
+ * --index the index of files is made in memory for this one question; with it, it is kept in a file and made anew only
+ * when a source changed. */
 #include "cli/data.h"
 #include "cli/store.h"
 #include "cli/verbs.h"
@@ -61,9 +62,8 @@ struct build {
 static enum weft_status add(struct build *b, struct weft_str text, struct weft_err *err)
 {
     struct weft_search_doc doc = { text, weft_buf_view(&b->origin) };
-    if (b->n % 1024 == 0) weft_progress_update(&b->cli->progress, "indexing", b->n, 0, "rows", "");
-    if (b->n++ % 1024 == 0 && weft_progress_cancelled(&b->cli->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
-    return weft_search_add(b->search, &doc, NULL, err);
+    enum weft_status st = weft_data_tick(b->cli, "indexing", b->n++, 0, err);
+    return st ? st : weft_search_add(b->search, &doc, NULL, err);
 }
 
 /* A row is found by everything it says; it is shown where it came from, and else where it stands. */

@@ -48,9 +48,8 @@ static enum weft_status keep_row(void *ctx, const struct weft_row *row, struct w
     enum weft_format format = row->text.s ? WEFT_FORMAT_TEXT
                               : i->shape.format == WEFT_FORMAT_AUTO || i->shape.format == WEFT_FORMAT_TEXT
                                   ? WEFT_FORMAT_MESSAGES : i->shape.format;
-    if (i->n % 1024 == 0) weft_progress_update(&i->cli->progress, "reading", i->n, 0, "rows", "");
-    if (i->n++ % 1024 == 0 && weft_progress_cancelled(&i->cli->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
-    return weft_store_dataset_add(i->writer, row, format, err);
+    enum weft_status st = weft_data_tick(i->cli, "reading", i->n++, 0, err);
+    return st ? st : weft_store_dataset_add(i->writer, row, format, err);
 }
 
 /* "data/pairs.jsonl" -> "pairs" */

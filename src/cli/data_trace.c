@@ -407,7 +407,8 @@ static enum weft_status open_data(struct trace *t, struct weft_store *store, con
     enum weft_status st = WEFT_OK;
     if (t->n_borrowed == MOST_SETS) return weft_fail(&cli->err, WEFT_ELIMIT, "more than %d sets", MOST_SETS);
     weft_escape(shown, sizeof shown, d->path);
-    if (!same && d->content.len) st = weft_store_dataset_by_hash(store, &cli->arena, d->content, &version, &found, &cli->err);
+    if (!same && d->content.len)
+        st = weft_store_dataset_by_hash(store, &cli->arena, d->content, &version, &found, &cli->err);
     if (!st && found) {
         weft_note(cli, "%s is not what was trained on; %s/%s@%" PRId64 " of the store is\n", shown, version.project.s,
                   version.name.s, version.version);

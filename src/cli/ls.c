@@ -213,8 +213,8 @@ static void show(struct weft_cli *cli, struct weft_store *s, const struct listin
         weft_buf_escaped(&word, weft_str_c(l->cached[i].word), 200);
         put_line(cli, &word, "%s", l->cached[i].path);
     }
-    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_prompts && !l->n_batches && !l->n_patches && !l->n_models
-        && !l->n_cached)
+    if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_prompts && !l->n_batches && !l->n_patches
+        && !l->n_models && !l->n_cached)
         weft_say(cli, "nothing is in the store yet\n");
     weft_buf_clear(&word);
     weft_buf_clear(&source);
@@ -418,7 +418,8 @@ static enum weft_status run(struct weft_cli *cli)
         st = weft_fail(&cli->err, WEFT_EARG, "no project \"%s\" in the store; `weft ls` lists what there is", s.project);
     if (!st && s.project) st = weft_store_project(store, weft_str_c(s.project), false, &project, &cli->err);
     if (!st && store) st = weft_store_projects(store, &cli->arena, &l.projects, &l.n_projects, &cli->err);
-    if (!st && store && chosen & DATASETS) st = weft_store_datasets(store, &cli->arena, project, &l.datasets, &l.n_datasets, &cli->err);
+    if (!st && store && chosen & DATASETS)
+        st = weft_store_datasets(store, &cli->arena, project, &l.datasets, &l.n_datasets, &cli->err);
     if (!st && store && chosen & RUNS) st = weft_store_runs(store, &cli->arena, project, &l.runs, &l.n_runs, &cli->err);
     if (!st && store && chosen & PROMPTS)
         st = weft_store_prompts(store, &cli->arena, project, &l.prompts, &l.n_prompts, &cli->err);

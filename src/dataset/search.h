@@ -71,8 +71,8 @@ WEFT_MUST_USE enum weft_status weft_search_query(struct weft_search *s, struct w
 /* ---- for other databases that search (store/) ---- */
 
 /* The query in FTS5's language, quoted piece by piece.  *pieces 0: it has no letter and finds nothing. */
-WEFT_MUST_USE enum weft_status weft_search_match(struct weft_buf *out, struct weft_str query, enum weft_search_mode mode,
-                                                 size_t *pieces, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_search_match(struct weft_buf *out, struct weft_str query,
+                                                 enum weft_search_mode mode, size_t *pieces, struct weft_err *err);
 /* The tokenizer by itself. */
 
 

@@ -18,7 +18,8 @@ static enum weft_status consider(struct cached *c, struct weft_str word, struct 
     struct weft_hub_result found;
     struct weft_err no = { 0 };
     if (!word.s) return weft_fail_nomem(err, 256, "a path");
-    if (weft_hub_parse(c->a, word.s, false, &repo, &no) || weft_hub_find(c->a, &repo, c->o, &found, &no)) return WEFT_OK;
+    if (weft_hub_parse(c->a, word.s, false, &repo, &no) || weft_hub_find(c->a, &repo, c->o, &found, &no))
+        return WEFT_OK;
     if (!WEFT_GROW(c->a, c->items, c->n, c->cap)) return weft_fail_nomem(err, c->n * sizeof *c->items, "a path");
     c->items[c->n++] = (struct weft_hub_cached){ word.s, found.path };
     return WEFT_OK;

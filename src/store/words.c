@@ -1,6 +1,7 @@
 /* The words of the rows: an FTS5 table beside them, written in the transactions that write and remove rows.  (Not by
- * triggers: SQLite keeps FTS5 out of those of a schema that is not trusted.)  It holds no second copy of the text ("external content" over a view), and a row is
- * known there by dataset << 32 | number, which outlives VACUUM and says the dataset without a look at the row.
+ * triggers: SQLite keeps FTS5 out of those of a schema that is not trusted.)  It holds no second copy of the text
+ * ("external content" over a view), and a row is known there by dataset << 32 | number, which outlives VACUUM and says
+ * the dataset without a look at the row.
  *
  * Taking a row out of such an index needs the very text that was put in.  So the function that makes text of a row is
  * frozen: another text is another function and a step of the schema that rebuilds the index. */
@@ -99,7 +100,8 @@ static enum weft_status searched(struct weft_store *s, struct weft_arena *a, con
     if (st) return st;
     struct weft_store_dataset *d = *list;
     for (size_t i = 0; i < *n; i++)
-        if (q->all_versions || i + 1 == *n || d[i].project_id != d[i + 1].project_id || !weft_str_eq(d[i].name, d[i + 1].name))
+        if (q->all_versions || i + 1 == *n || d[i].project_id != d[i + 1].project_id
+            || !weft_str_eq(d[i].name, d[i + 1].name))
             d[kept++] = d[i];
     *n = kept;
     if (kept) qsort(d, kept, sizeof *d, by_id);
@@ -116,7 +118,8 @@ static enum weft_status go_through(struct weft_store *s, struct weft_str match, 
     weft_db_bind_str(st, 1, match);
     while (!(status = weft_db_step(&s->db, st, &row, err)) && row) {
         struct weft_store_dataset of = { .id = weft_db_int(st, 0) >> 32 };
-        if (bsearch(&of, sets, n, sizeof *sets, by_id)) weft_search_top_add(top, weft_db_int(st, 0), -weft_db_double(st, 1));
+        if (bsearch(&of, sets, n, sizeof *sets, by_id))
+            weft_search_top_add(top, weft_db_int(st, 0), -weft_db_double(st, 1));
     }
     weft_db_reset(st);
     return status;

@@ -1,33 +1,7 @@
 /* Versions of a dataset: who is whose partner, what changed in a row, and shortest edits of a text. */
-#include "check.h"
+#include "dataset/rows.h"
 
 #include "dataset/diff.h"
-#include "dataset/formats.h"
-
-struct fixture {
-    struct weft_arena arena;
-    struct weft_err err;
-};
-
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
-
-static struct weft_rows parse(struct fixture *f, const char *lines)
-{
-    struct weft_rows rows = { 0 };
-    check_ok(weft_rows_parse(&f->arena, "x", weft_str_c(lines), NULL, &rows, NULL, NULL, &f->err), &f->err);
-    return rows;
-}
 
 #define ROW(q, a, id, line)                                                                                            \
     "{\"instruction\":\"" q "\",\"output\":\"" a "\",\"weft\":{\"id\":\"" id "\",\"src\":{\"file\":\"f.txt\",\"sha256\":\"00\","  \

@@ -1,37 +1,9 @@
 /* Decisions survive a rebuild: they fit by place and content, follow a row whose lines moved, and say so when they
  * do not. */
-#include "check.h"
+#include "dataset/rows.h"
 
 #include "dataset/canon.h"
-#include "dataset/formats.h"
 #include "dataset/patch.h"
-
-struct fixture {
-    struct weft_arena arena;
-    struct weft_err err;
-};
-
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
-
-static struct weft_rows parse(struct fixture *f, const char *lines)
-{
-    struct weft_rows rows = { 0 };
-    check_ok(weft_rows_parse(&f->arena, "x", weft_str_dup(&f->arena, weft_str_c(lines)), NULL, &rows, NULL,
-                             NULL, &f->err),
-             &f->err);
-    return rows;
-}
 
 /* A row from a line of f.txt whose bytes have the hash `sha`. */
 #define ROW(q, a, id, sha, line)                                                                                       \

@@ -1,29 +1,5 @@
 /* Rules DX1-DX4: where the text of a Word document is found, what is text in it, what is left out and told. */
-#include "check.h"
-#include "zip_make.h"
-
-#include "text/text.h"
-
-struct fixture {
-    struct weft_arena arena;
-    struct weft_err err;
-    struct zip_make make;
-    struct weft_text text;
-};
-
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    zip_clear(&f->make);
-    free(f);
-    return 0;
-}
+#include "text/container.h"
 
 #define W "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\""
 #define REL "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -33,12 +9,7 @@ static int teardown(void **state)
 
 static const char types[] = "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>";
 
-static enum weft_status read_made(struct fixture *f)
-{
-    weft_err_clear(&f->err);
-    f->text = (struct weft_text){ 0 };
-    return weft_text_from_memory(&f->arena, "t.docx", zip_end(&f->make), NULL, &f->text, &f->err);
-}
+static enum weft_status read_made(struct fixture *f) { return read_as(f, "t.docx"); }
 
 static void begin(struct fixture *f)
 {
@@ -70,13 +41,6 @@ static void body_is(struct fixture *f, const char *body, const char *want)
 {
     check_ok(read_body(f, body), &f->err);
     check_str(f->text.text, want);
-}
-
-static bool noted(const struct fixture *f, const char *part)
-{
-    for (size_t i = 0; i < f->text.n_notes; i++)
-        if (strstr(f->text.notes[i].s, part)) return true;
-    return false;
 }
 
 /* ---- DX1 ---- */

@@ -1,29 +1,5 @@
 /* Rules EP1-EP6: how a book is found in its container, in which order it is read, what a bad chapter costs. */
-#include "check.h"
-#include "zip_make.h"
-
-#include "text/text.h"
-
-struct fixture {
-    struct weft_arena arena;
-    struct weft_err err;
-    struct zip_make make;
-    struct weft_text text;
-};
-
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    zip_clear(&f->make);
-    free(f);
-    return 0;
-}
+#include "text/container.h"
 
 #define CONTAINER(path)                                                                                               \
     "<?xml version=\"1.0\"?><container version=\"1.0\" xmlns=\"urn:oasis:names:tc:opendocument:xmlns:container\">"      \
@@ -37,12 +13,7 @@ static int teardown(void **state)
     "<?xml version=\"1.0\" encoding=\"utf-8\"?><!DOCTYPE html><html xmlns=\"http://www.w3.org/1999/xhtml\"><head>"        \
     "<title/><script src=\"x.js\"/></head><body>" body "</body></html>"
 
-static enum weft_status read_made(struct fixture *f)
-{
-    weft_err_clear(&f->err);
-    f->text = (struct weft_text){ 0 };
-    return weft_text_from_memory(&f->arena, "t.epub", zip_end(&f->make), NULL, &f->text, &f->err);
-}
+static enum weft_status read_made(struct fixture *f) { return read_as(f, "t.epub"); }
 
 static void begin(struct fixture *f, const char *package)
 {
@@ -59,13 +30,6 @@ static enum weft_status read_first_chapter(struct fixture *f, const char *page)
     zip_add(&f->make, "OEBPS/a.xhtml", page);
     zip_add(&f->make, "OEBPS/b.xhtml", PAGE("<p>第二章</p>"));
     return read_made(f);
-}
-
-static bool noted(const struct fixture *f, const char *part)
-{
-    for (size_t i = 0; i < f->text.n_notes; i++)
-        if (strstr(f->text.notes[i].s, part)) return true;
-    return false;
 }
 
 static void test_a_book_is_read_with_its_sections_and_bytes(void **state)
