@@ -4,8 +4,8 @@
  *              of prose has no beginner's script: beside it stands the same split at sentence ends
  *   programs   from the start of the process to its end, by turns: reading, decoding, parsing, writing the rows; weft
  *              also hashes the source and keeps each row's origin
- *   bound      of the loops: looking once at every byte of the text for a line end; of the programs: what one that reads,
- *              checks, hashes and writes the same bytes cannot do without */
+ *   bound      of the loops: looking once at every byte of the text for a line end; of the programs: what one that
+ *              reads, checks, hashes and writes the same bytes cannot do without */
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"

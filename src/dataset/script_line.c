@@ -412,7 +412,8 @@ bool script_is_stage_word(struct weft_str name)
 
 bool script_is_everyone(struct weft_str name)
 {
-    static const struct weft_str words[] = { WORD("大家"), WORD("所有人"), WORD("全体"), WORD("齐声"), WORD("同声"), WORD("合"), WORD("二人"), WORD("两人"), WORD("三人"), WORD("四人"),
-                                         WORD("几人"), WORD("其他人"), WORD("其余人"), WORD("人们") };
+    static const struct weft_str words[] = { WORD("大家"), WORD("所有人"), WORD("全体"), WORD("齐声"), WORD("同声"),
+                                             WORD("合"), WORD("二人"), WORD("两人"), WORD("三人"), WORD("四人"),
+                                             WORD("几人"), WORD("其他人"), WORD("其余人"), WORD("人们") };
     return weft_str_starts(name, WEFT_STR("众")) || in_list(name, words, WEFT_COUNT(words));
 }

@@ -193,7 +193,8 @@ enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text
                                     struct weft_report *report, struct weft_script_funnel *funnel,
                                     struct weft_err *err)
 {
-    struct simple x = { .arena = a, .s = s, .role = weft_str_c(s->role), .rows = rows, .f = funnel, .speakers = { .arena = a }, .err = err };
+    struct simple x = { .arena = a, .s = s, .role = weft_str_c(s->role), .rows = rows, .f = funnel,
+                        .speakers = { .arena = a }, .err = err };
     unsigned char **classes = WEFT_NEWS(a, unsigned char *, n_texts + 1);
     if (!classes || !script_fates_init(a, texts, n_texts, &x.fates))
         return weft_fail_nomem(err, 0, "the line table");
