@@ -493,7 +493,9 @@ static struct weft_str params_after(struct run *r, const char *yaml, int threads
     return log;
 }
 
-#define LAYERWISE "use_galore: true\ngalore_rank: 4\ngalore_update_interval: 3\ngradient_accumulation_steps: 1\nmax_steps: 12\n"
+#define LAYERWISE                                                                 \
+    "use_galore: true\ngalore_rank: 4\ngalore_update_interval: 3\n"                  \
+    "gradient_accumulation_steps: 1\nmax_steps: 12\n"
 
 /* Without accumulation and clipping it is the same step at another moment: the losses agree to the last digit. */
 static void test_galore_layer_by_layer_is_the_same_run(void **state)
