@@ -4,6 +4,7 @@ set -eu
 weft=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export WEFT_HOME="$work/home"
 LANG=C WEFT_THREADS=1; export LANG WEFT_THREADS     # on a busy machine, threads of so small a model wait for each other
 unset LC_ALL LC_MESSAGES WEFT_LANG WEFT_API_KEY || :
 tiny=models/tiny

@@ -4,6 +4,7 @@ set -eu
 weft=$1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+export WEFT_HOME="$dir/home"
 export LC_ALL=C
 fail() { echo "FAIL: $*" >&2; exit 1; }
 status() { want=$1; shift; got=0; "$@" >"$dir/out" 2>"$dir/err" || got=$?; [ "$got" = "$want" ] || { cat "$dir/out" "$dir/err" >&2; fail "status $got, expected $want: $*"; }; }
