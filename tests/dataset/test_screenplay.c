@@ -514,6 +514,49 @@ static void test_chinese_numbers(void **state)
 }
 
 /* Inputs made to be slow: a bracket for every character, one speaker for ever, asides in asides. */
+/* Brackets are looked for sixteen bytes at a time: each place of a line, each width, notes too. */
+static void test_directions_are_taken_out_wherever_they_stand(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const directions[] = { "(笑)", "（笑）", "【笑】" };
+    for (size_t d = 0; d < WEFT_COUNT(directions); d++)
+        for (size_t before = 1; before <= 40; before++)
+            for (size_t behind = 0; behind <= 20; behind += 5) {
+                struct weft_buf script = { 0 }, answer = { 0 };
+                for (size_t i = 0; i < before; i++) weft_buf_cstr(&answer, i % 7 == 3 ? "，" : "a");
+                weft_buf_printf(&script, "乙：问。\n甲：%s%s", answer.s, directions[d]);
+                for (size_t i = 0; i < behind; i++) {
+                    weft_buf_cstr(&script, "，");
+                    weft_buf_cstr(&answer, "，");
+                }
+                run(f, "甲", script.s);
+                check_row(f, 0, "问。", answer.s);
+                weft_buf_clear(&script);
+                weft_buf_clear(&answer);
+            }
+}
+
+/* Every dropped line is counted; a hundred of their places are kept, the rarer reasons first. */
+static void test_places_are_kept_of_the_first_hundred_dropped_lines(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_buf b = { 0 };
+    for (int i = 0; i < 150; i++) weft_buf_printf(&b, "没有说话人的一行 %d\n", i);
+    weft_buf_cstr(&b, "甲：无人问。\n乙：问。\n甲：答。\n【注】\n");
+    run(f, "甲", b.s);
+    weft_buf_clear(&b);
+    assert_int_equal(dropped(f, "no speaker"), 150);
+    assert_int_equal(dropped(f, "nobody speaks before it in its scene"), 1);
+    assert_int_equal(dropped(f, "editor's note"), 1);
+    assert_int_equal(f->report.n_places, WEFT_REPORT_PLACES);
+    check_str(f->report.places[0], "s.txt:154: editor's note: 【注】");
+    check_str(f->report.places[1], "s.txt:1: no speaker: 没有说话人的一行 0");
+    check_str(f->report.places[99], "s.txt:99: no speaker: 没有说话人的一行 98");
+    check_str(f->rows.items[0].origin.id, "s000001");
+    check_str(weft_row_id(&f->arena, 's', 0), "s000000");
+    check_str(weft_row_id(&f->arena, 'c', 1234567), "c1234567");
+}
+
 static void test_hostile_scripts_take_linear_time(void **state)
 {
     struct fixture *f = *state;
@@ -565,6 +608,8 @@ int main(void)
         TEST(test_compat_mode_cuts_at_the_second_colon_and_breaks_at_narration),
         TEST(test_a_role_that_never_speaks_is_an_error_that_names_who_does),
         TEST(test_chinese_numbers),
+        TEST(test_directions_are_taken_out_wherever_they_stand),
+        TEST(test_places_are_kept_of_the_first_hundred_dropped_lines),
         TEST(test_hostile_scripts_take_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
