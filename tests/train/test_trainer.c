@@ -512,7 +512,7 @@ static void test_galore_layer_by_layer_is_the_same_run(void **state)
     run_tear_down(&layers);
 }
 
-/* With accumulation the directions come from the first micro-batch of their update: another run, that learns as well. */
+/* With accumulation directions come from the first micro-batch of their update: another run, that learns as well. */
 static void test_galore_layer_by_layer_adds_up_micro_batches(void **state)
 {
     static const char *const sums = "use_galore: true\ngalore_rank: 4\ngalore_update_interval: 1000\ncompat: clean\n"
