@@ -140,7 +140,8 @@ static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, c
     bool head = s->kind == WEFT_SLOT_WEIGHT && s->layer == m->config.n_layers;
     struct weft_param param = {
         .name = s->name, .rows = s->rows, .cols = s->cols, .w = weft_arena_alloc(a, n * sizeof(float)),
-        .grad = grad ? grad : WEFT_NEWS(a, float, n), .layer = s->layer, .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
+        .grad = grad ? grad : WEFT_NEWS(a, float, n), .layer = s->layer,
+        .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
         .embedding = s->kind == WEFT_SLOT_EMBED || head,
     };
     if (s->type == WEFT_QUANT)

@@ -175,8 +175,8 @@ struct weft_linear *weft_model_linear(struct weft_model *m, size_t i);
 WEFT_MUST_USE enum weft_status
 weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err);
 
-/* The same for updates layer by layer (weft_pass_on_layer): all layers share the room for one layer's gradients, which must
- * be consumed and zeroed before the next layer's backward. */
+/* The same for updates layer by layer (weft_pass_on_layer): all layers share the room for one layer's gradients, which
+ * must be consumed and zeroed before the next layer's backward. */
 WEFT_MUST_USE enum weft_status weft_model_train_layerwise(struct weft_model *m, struct weft_arena *a,
                                                           struct weft_params *params, struct weft_err *err);
 
@@ -193,9 +193,9 @@ WEFT_MUST_USE enum weft_status
 weft_model_train_some(struct weft_model *m, struct weft_arena *a, const struct weft_freeze *f,
                       struct weft_params *params, struct weft_err *err);
 
-/* What trains in turns (BAdam): the tensors of the decoder layers, or, with `whole`, all but the token table and the head.
- * Matrices are held in bf16 when `low`, all else in f32.  Layers share the room for one layer's gradients, and only one of
- * them may have its grad at a time (*grad_at); with `whole` every tensor has its own. */
+/* What trains in turns (BAdam): the tensors of the decoder layers, or, with `whole`, all but token table and head.
+ * Matrices are held in bf16 when `low`, all else in f32.  Layers share the room for one layer's gradients, and only one
+ * of them may have its grad at a time (*grad_at); with `whole` every tensor has its own. */
 WEFT_MUST_USE enum weft_status
 weft_model_train_blocks(struct weft_model *m, struct weft_arena *a, bool whole, bool low, struct weft_params *params,
                         struct weft_err *err);
@@ -217,8 +217,8 @@ struct weft_pass_settings {
 WEFT_MUST_USE enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
                                              const struct weft_pass_settings *s, struct weft_err *err);
 void weft_pass_free(struct weft_pass *p);
-/* Calls done(ctx, i) in every backward as soon as the gradients of layer i are complete and its weights have been read for
- * the last time, and with n_layers at the end for what stands above the layers.  NULL: no more calls. */
+/* Calls done(ctx, i) in every backward as soon as the gradients of layer i are complete and its weights have been read
+ * for the last time, and with n_layers at the end for what stands above the layers.  NULL: no more calls. */
 void weft_pass_on_layer(struct weft_pass *p, void (*done)(void *ctx, size_t layer), void *ctx);
 /* Bytes that weft_pass_new will take for m as it is (its branches, its lowest trained layer), by kind, without taking
  * them: the memory plan. */

@@ -180,7 +180,8 @@ void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *
 float **weft_slot_grad_at(struct weft_model *m, const struct weft_slot *s)
 {
     if (s->kind == WEFT_SLOT_EMBED) return &m->dembed;
-    if (s->kind == WEFT_SLOT_NORM) return s->part == NORM ? &m->norm.dw : &layer_norm(&m->layers[s->layer], s->part)->dw;
+    if (s->kind == WEFT_SLOT_NORM)
+        return s->part == NORM ? &m->norm.dw : &layer_norm(&m->layers[s->layer], s->part)->dw;
     struct weft_linear *l = s->part == HEAD ? &m->head : layer_linear(&m->layers[s->layer], s->part);
     return s->kind == WEFT_SLOT_BIAS ? &l->dbias : &l->dw;
 }

@@ -234,7 +234,8 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
         const struct weft_param *p = &s->params->items[i];
         bool good = weft_param_finite(c, p);
         for (int k = 0; good && k < s->n_slots; k++)
-            good = !s->slot_len[k][i] || s->kind->slot_is_codes[k] || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
+            good = !s->slot_len[k][i] || s->kind->slot_is_codes[k]
+                   || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
         if (!good)
             return weft_fail(err, WEFT_EINPUT,
                              "%s holds NaN or infinity; no checkpoint was written. Lower learning_rate and "
@@ -537,7 +538,8 @@ static enum weft_status take_params(const struct weft_safetensors *f, const char
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct weft_st_tensor *t;
-        enum weft_status st = find_values(f, file, p->items[i].name, p->items[i].w ? WEFT_ST_F32 : WEFT_ST_BF16, p->items[i].rows * p->items[i].cols, &t, err);
+        enum weft_status st = find_values(f, file, p->items[i].name, p->items[i].w ? WEFT_ST_F32 : WEFT_ST_BF16,
+                                          p->items[i].rows * p->items[i].cols, &t, err);
         if (st) return st;
         if (copy) memcpy(p->items[i].w ? (void *)p->items[i].w : p->items[i].w16, t->data, t->bytes);
     }

@@ -13,8 +13,8 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/* Powers of ten from 1e-6 to 1; [0.1, 1] of each is cut into twice as many parts as that of the one below, whose middles
- * are values.  Bounds (rounded once) and middles in f32, as the table was first made. */
+/* Powers of ten from 1e-6 to 1; [0.1, 1] of each is cut into twice as many parts as that of the one below, whose
+ * middles are values.  Bounds (rounded once) and middles in f32, as the table was first made. */
 void weft_code_map(struct weft_code_map *map, bool with_sign)
 {
     size_t n = 0;
@@ -23,7 +23,8 @@ void weft_code_map(struct weft_code_map *map, bool with_sign)
         float step = (1.0f - 0.1f) / (float)parts, power = (float)pow(10, i - 6), low = 0.1f;
         for (int k = 0; k < parts; k++) {
             int above = k + 1;
-            float high = above < (parts + 1) / 2 ? fmaf(step, (float)above, 0.1f) : fmaf(-step, (float)(parts - above), 1);
+            float high = above < (parts + 1) / 2 ? fmaf(step, (float)above, 0.1f)
+                                                     : fmaf(-step, (float)(parts - above), 1);
             float value = power * ((low + high) / 2.0f);
             map->value[n++] = value;
             if (with_sign) map->value[n++] = -value;

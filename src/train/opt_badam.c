@@ -7,8 +7,8 @@
  * blocks the same number of updates and decays by weight_decay, matrices alone.
  *
  * Ratio mode: all tensors but token table and head train a part of their entries, every 100 updates the next part, by
- * Adam with eps outside the bias correction and without decay; compat: clean trains tensors of fewer than 100 entries whole
- * and clips, as badam means to and does not do.  `adjacent`: neighbours; `scatter`: entries spread by a
+ * Adam with eps outside the bias correction and without decay; compat: clean trains tensors of fewer than 100 entries
+ * whole and clips, as badam means to and does not do.  `adjacent`: neighbours; `scatter`: entries spread by a
  * permutation, which is computed (four Feistel rounds over the index and cycle walking) and never stored.
  *
  * Which block or part trains in an update is a function of how many updates came before it, and of the seed: a

@@ -33,8 +33,8 @@ struct weft_optimizer {
     enum weft_status (*init)(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err);
     /* One update with rate lr; every gradient is read times g_scale (clipping). */
     void (*step)(struct weft_optimizer_state *s, struct weft_compute *c, double lr, float g_scale);
-    /* Layer by layer, where the kind can (NULL: it cannot).  step_param: one parameter's part of the update after s->step,
-     * which the caller counts; gather_param: its gradient of one micro-batch of several, before step_param. */
+    /* Layer by layer, where the kind can (NULL: it cannot).  step_param: one parameter's part of the update after
+     * s->step, which the caller counts; gather_param: its gradient of one micro-batch of several, before step_param. */
     void (*step_param)(struct weft_optimizer_state *s, struct weft_compute *c, size_t param, double lr, float g_scale);
     void (*gather_param)(struct weft_optimizer_state *s, struct weft_compute *c, size_t param);
     /* Kinds that train in turns (NULL: all at once).  place: what trains in the update after s->step gets its gradients

@@ -44,7 +44,8 @@ void weft_projection_singular(struct weft_compute *c, const struct weft_projecti
 /* N(0, 1) / sqrt(r), a function of seed and stream. */
 void weft_projection_random(const struct weft_projection *p, uint64_t seed, uint64_t stream);
 
-/* out (R's shape) = scale * the projection of g [m, n], += when accumulate; half [r * n]: scratch, read for full only. */
+/* out (R's shape) = scale * the projection of g [m, n], += when accumulate; half [r * n]: scratch, read for full
+ * only. */
 void weft_project(struct weft_compute *c, const struct weft_projection *p, const float *g, float scale, bool accumulate,
                   float *out, float *half);
 /* w [m, n] += scale * x (R's shape) brought back. */

@@ -277,7 +277,8 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
     if (!st) {
         struct weft_pass_settings s = {
-            .max_tokens = longest, .backward = true, .in_turns = r->opt.kind->place != NULL, .checkpointing = r->recipe->gradient_checkpointing,
+            .max_tokens = longest, .backward = true, .in_turns = r->opt.kind->place != NULL,
+            .checkpointing = r->recipe->gradient_checkpointing,
             .neftune_noise_alpha = (float)r->recipe->neftune_noise_alpha,
         };
         st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);

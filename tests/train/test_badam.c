@@ -44,7 +44,8 @@ static void check_order(struct blocks *b, const char *want)
 {
     begin(&b->s, "badam");
     for (size_t u = 0; want[u]; u++) {
-        if (want[u] != '0' + (char)active_of(b)) fail_msg("update %zu trains layer %zu, not %c", u + 1, active_of(b), want[u]);
+        if (want[u] != '0' + (char)active_of(b))
+            fail_msg("update %zu trains layer %zu, not %c", u + 1, active_of(b), want[u]);
         b->s.opt.kind->step(&b->s.opt, &b->s.compute, 0.01, 1);
     }
     tear_down(&b->s);

@@ -45,7 +45,8 @@ static void test_golden_numbers_of_both_sides(void **state)
                                       { .4754925f, .4692225f, .4742651f, .4676678f, .4762899f, .4702326f },
                                       { .4637603f, .4800099f, .4613000f, .4796909f, .4652671f, .4803089f } };
     static const float wide1[] = { -.38631767f, -.92236578f }, wide3[] = { -.70710671f, .70710683f };
-    static const float wide[3][6] = { { 0 }, { 0 }, { .4705055f, .4747525f, .4727155f, .4742889f, .4706629f, .4750440f } };
+    static const float wide[3][6] = { { 0 }, { 0 },
+                                      { .4705055f, .4747525f, .4727155f, .4742889f, .4706629f, .4750440f } };
     run_golden(3, 2, RIGHT, tall1, tall3, tall, (const bool[]){ true, true, true });
     run_golden(2, 3, LEFT, wide1, wide3, wide, (const bool[]){ false, false, true });
 }

@@ -1,5 +1,5 @@
-/* 8-bit moments: the tables of bitsandbytes and the codes nearest (tests/parity/optim.py), and single updates of 8-bit AdamW
- * against its formulas in double. */
+/* 8-bit moments: the tables of bitsandbytes and the codes nearest (tests/parity/optim.py), and single updates of 8-bit
+ * AdamW against its formulas in double. */
 #include "train/moments.h"
 #include "train/steps.h"
 

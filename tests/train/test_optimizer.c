@@ -189,7 +189,8 @@ static void test_planned_bytes_are_what_is_taken(void **state)
         add(&s, "a.q_proj.weight", 200, 300, true);
         add(&s, "n", 1, 300, false);
         add(&s, "e", 500, 100, true)->embedding = true;
-        size_t before = s.arena.used_bytes, plan = weft_optimizer_find(kinds[k], NULL, NULL)->bytes(&s.recipe, &s.params);
+        size_t before = s.arena.used_bytes;
+        size_t plan = weft_optimizer_find(kinds[k], NULL, NULL)->bytes(&s.recipe, &s.params);
         begin(&s, kinds[k]);
         check_near((double)(s.arena.used_bytes - before), (double)plan, 4096);
         tear_down(&s);
