@@ -1,5 +1,5 @@
 /* Products with a quantised weight beside the same product in bf16, alternating in one run: the share of the bf16
- * speed that is left, forward and backward.
+ * speed that is left, forward and backward; int8*: multiplied in int8.
  * bench_quant [threads [level]] */
 #include "kernels/kernels.h"
 #include "kernels/quant.h"
@@ -56,7 +56,7 @@ static void compare(struct weft_compute *c, const struct shape *s, const char *f
         qsort(plain, ROUNDS, sizeof *plain, by_value);
         qsort(quant, ROUNDS, sizeof *quant, by_value);
         double flop = 2.0 * TOKENS * (double)s->n_in * (double)s->n_out;
-        printf("%-10s %-5s %s  bf16 %7.1f GF/s  quantised %7.1f GF/s  ratio %.3f\n", s->model, format,
+        printf("%-10s %-6s%s  bf16 %7.1f GF/s  quantised %7.1f GF/s  ratio %.3f\n", s->model, format,
                forward ? "fwd" : "bwd", 1e-9 * flop / plain[ROUNDS / 2], 1e-9 * flop / quant[ROUNDS / 2],
                plain[ROUNDS / 2] / quant[ROUNDS / 2]);
     }
@@ -84,6 +84,11 @@ static enum weft_status run(struct weft_compute *c, const struct shape *s, struc
         struct weft_quant q;
         st = weft_quantise(c, &own, &q, weft_quant_find(formats[k]), true, "w", w, WEFT_BF16, s->n_out, s->n_in, err);
         if (!st) compare(c, s, formats[k], w, &q, x, y);
+        if (!st && q.format->type == WEFT_INT8 && weft_compute_has_int8(c)) {
+            c->int8 = true;             /* of no effect on bf16 */
+            compare(c, s, "int8*", w, &q, x, y);
+            c->int8 = false;
+        }
         weft_arena_clear(&own);
     }
     for (size_t k = 0; !st && k < sizeof read_formats / sizeof *read_formats; k++) {

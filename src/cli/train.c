@@ -233,6 +233,12 @@ static enum weft_status load_model(struct stage *s)
     if (!st) st = weft_model_fingerprint(s->model, s->base_sha, err);
     memcpy(s->start_sha, s->base_sha, sizeof s->start_sha);
     /* After the fingerprint, which is that of the files: the same base in fewer bits is a setting of the run. */
+    struct weft_compute *c = &s->cli->compute;
+    c->int8 = r->base_compute == WEFT_BASE_INT8;
+    if (!st && c->int8 && !weft_compute_has_int8(c) && c->isa != WEFT_ISA_REF)
+        st = weft_fail(err, WEFT_EDEVICE,
+                       "base_compute: int8: level %s of this processor does not multiply in int8; it needs AVX-512 with "
+                       "VNNI and BF16", weft_isa_name(c->isa));
     if (!st && r->quantization)
         st = weft_model_quantise(s->model, &s->cli->compute, weft_quant_find(r->quantization), r->double_quantization,
                                  &s->cli->progress, err);

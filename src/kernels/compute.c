@@ -28,7 +28,8 @@ unsigned weft_isa_supported(void)
     bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1;
     if (!f || !dq || !bw || !vl || (saved_registers() & ZMM) != ZMM) return set;
     set |= 1u << WEFT_ISA_AVX512;
-    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1) set |= 1u << WEFT_ISA_AVX512BF16;
+    bool vnni = c >> 11 & 1;
+    if (vnni && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1) set |= 1u << WEFT_ISA_AVX512BF16;
     return set;
 }
 
@@ -44,6 +45,8 @@ static bool bf16_dot_is_fast(void) { return false; }
 #endif
 
 static const char *const isa_names[WEFT_N_ISA] = { "ref", "avx2", "avx512", "avx512bf16" };
+
+bool weft_compute_has_int8(const struct weft_compute *c) { return c->k->int8 != NULL; }
 
 const char *weft_isa_name(enum weft_isa isa) { return isa_names[isa]; }
 

@@ -291,10 +291,23 @@ static void plain_task(void *ctx, size_t chunk, int thread)
     weft_ref_gemm(g, row, weft_min_size(row + REF_ROWS, g->m), col, weft_min_size(col + REF_COLS, g->n));
 }
 
+static bool wants_int8(const struct weft_compute *c, const struct weft_gemm *g)
+{
+    return c->int8 && !c->exact && !g->exact && g->b_type == WEFT_QUANT && g->m > WEFT_GEMV_ROWS && g->k
+           && !g->a_transposed && ((const struct weft_quant *)g->b)->format->type == WEFT_INT8;
+}
+
 void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
 {
     const struct weft_gemm_level *level = g->exact || c->exact ? c->k->gemm_exact : c->k->gemm;
     if (!g->m || !g->n) return;
+    if (wants_int8(c, g)) {
+        if (!c->k->gemm) {
+            weft_ref_int8_gemm(c, g);
+            return;
+        }
+        if (c->k->int8 && weft_int8_gemm(c, g)) return;
+    }
     if (level && g->k) {
         struct few f = { .c = c, .g = g, .alpha = g->alpha != 0 ? g->alpha : 1 };
         if (g->b_type == WEFT_QUANT) {

@@ -32,6 +32,7 @@ struct weft_compute {
     const struct weft_kernels *k;
     enum weft_isa isa;
     bool exact;                         /* set by the caller: every product in f32, as if each op said so itself */
+    bool int8;                          /* set by the caller: products with int8 weights and many rows multiply in int8 */
     struct weft_pool *pool;             /* borrowed; NULL: one thread */
     void **scratch;                     /* [threads] packing panels and the like, each weft_compute's own */
     size_t scratch_bytes;               /* of each */
@@ -46,6 +47,7 @@ WEFT_MUST_USE enum weft_status
 weft_compute_init(struct weft_compute *c, const char *isa_name, struct weft_pool *pool, struct weft_err *err);
 void weft_compute_clear(struct weft_compute *c);        /* accepts a zeroed struct */
 const char *weft_isa_name(enum weft_isa isa);
+bool weft_compute_has_int8(const struct weft_compute *c);       /* this level multiplies in int8 faster than in bf16 */
 /* Levels this machine can run, as a bit set: 1u << WEFT_ISA_AVX2 ... */
 unsigned weft_isa_supported(void);
 

@@ -48,6 +48,24 @@ struct weft_gemm_level {
                 float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
 };
 
+/* The parts of a product in int8 (int8.c): a unit is four bytes along k. */
+enum { WEFT_INT8_BLOCK = 512 };         /* of k: sums over it are exact, blocks are added in f32 */
+struct weft_int8_level {
+    size_t panel_cols;
+    /* n floats, times `factor` [n] where it is not NULL, to bytes 128 + rint(x 127 / max|x|); block b of k goes to out +
+     * b * block_stride.  Returns max|x| / 127. */
+    float (*quantise_row)(uint32_t *out, size_t block_stride, const float *x, const float *factor, size_t n);
+    /* n columns by k of B to a panel, as weft_gemm_level.pack_b; sums [panel_cols]: of each column. */
+    void (*pack)(uint32_t *out, int32_t *sums, const int8_t *b, size_t ldb, bool rows_are_outputs, size_t n, size_t k);
+    /* C [rows, n] = (A B - 128 sums) * row_scale * col_scale (+ C) (+ bias); col_scale NULL: 1 */
+    void (*multiply)(size_t rows, size_t units, const uint32_t *a, size_t lda, const uint32_t *b, const int32_t *sums,
+                     size_t n, float *c, size_t ldc, bool accumulate, const float *row_scale, const float *col_scale,
+                     const float *bias);
+};
+/* False: no memory, nothing done. */
+WEFT_MUST_USE bool weft_int8_gemm(struct weft_compute *c, const struct weft_gemm *g);
+void weft_ref_int8_gemm(struct weft_compute *c, const struct weft_gemm *g);
+
 enum { WEFT_GEMV_ROWS = 8 };            /* the most rows of A that the two loops below take */
 
 struct weft_dropout {
@@ -62,6 +80,7 @@ struct weft_kernels {
     /* NULL at ref, where the plain loops of ref/ref.h do all products and attention. */
     const struct weft_gemm_level *gemm;         /* the fastest product of the level */
     const struct weft_gemm_level *gemm_exact;   /* f32 FMA; the same where the level has no other */
+    const struct weft_int8_level *int8;         /* NULL: the level has none */
     /* C [m,n] for m <= WEFT_GEMV_ROWS, f32 arithmetic, B streamed once where it lies: [n,k] and [k,n]. */
     void (*gemv_nt)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *b,
                     enum weft_dtype type, size_t ldb, float *c, size_t ldc, bool accumulate, float alpha,

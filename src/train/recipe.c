@@ -252,6 +252,13 @@ static enum weft_status check_quantization(struct weft_recipe *r, struct weft_er
     static const char *const types[] = { "lora", "full", "freeze" };
     int type = r->quantization_type;
     r->quantization = NULL;
+    if (r->base_compute == WEFT_BASE_INT8) {
+        if (!r->quantization_bit && type == WEFT_QUANTIZE_AUTO) type = WEFT_QUANTIZE_INT8;
+        if (type != WEFT_QUANTIZE_INT8 && !(type == WEFT_QUANTIZE_AUTO && r->quantization_bit == 8))
+            return weft_fail(err, WEFT_EINPUT, "base_compute: int8 needs quantization_type: int8");
+        if (!r->bf16)
+            return weft_fail(err, WEFT_EINPUT, "base_compute: int8 and bf16: false exclude each other");
+    }
     if (!r->quantization_bit && type == WEFT_QUANTIZE_AUTO) return WEFT_OK;
     if (!r->quantization_bit) r->quantization_bit = kinds[type].bits;
     if (r->quantization_bit != 4 && r->quantization_bit != 8)

@@ -29,6 +29,7 @@ enum weft_quantization { WEFT_QUANTIZE_AUTO, WEFT_QUANTIZE_NF4, WEFT_QUANTIZE_IN
 enum weft_badam_mode { WEFT_BADAM_LAYER, WEFT_BADAM_RATIO };
 enum weft_badam_switch { WEFT_BADAM_ASCENDING, WEFT_BADAM_DESCENDING, WEFT_BADAM_RANDOM, WEFT_BADAM_FIXED };
 enum weft_badam_mask { WEFT_BADAM_ADJACENT, WEFT_BADAM_SCATTER };
+enum weft_base_compute { WEFT_BASE_BF16, WEFT_BASE_INT8 };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
@@ -39,6 +40,7 @@ struct weft_recipe {
     int quantization_type;              /* enum weft_quantization: what the user said */
     const char *quantization;           /* resolved by weft_recipe_check: a name of kernels/quant.h, or NULL */
     bool double_quantization;
+    int base_compute;                   /* enum weft_base_compute */
     bool from_scratch;                  /* random weights from the model's config.json (train_from_scratch) */
     /* method */
     int stage, finetuning_type;         /* enum weft_recipe_stage, enum weft_finetuning */

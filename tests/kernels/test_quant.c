@@ -330,6 +330,53 @@ static void product_of_dequantised(struct weft_compute *c, struct weft_compute *
                 }
 }
 
+/* int8 by int8: the bits of the definition at the level that has it, and near the product of the dequantised matrix. */
+static void int8_products(struct weft_compute *c, struct weft_compute *ref)
+{
+    static const struct {
+        size_t T, n_out, n_in;
+    } shapes[] = { { 9, 1, 3 }, { 12, 64, 512 }, { 31, 130, 516 }, { 50, 70, 1030 }, { 1100, 65, 40 }, { 20, 700, 96 } };
+    struct weft_rng r = test_rng(15);
+    if (!c->k->int8) return;
+    c->int8 = ref->int8 = true;
+    for (size_t s = 0; s < WEFT_COUNT(shapes); s++)
+        for (int forward = 0; forward < 2; forward++)
+            for (int add = 0; add < 2; add++) {
+                struct weft_arena a = { 0 };
+                size_t T = shapes[s].T, n_out = shapes[s].n_out, n_in = shapes[s].n_in;
+                size_t k = forward ? n_in : n_out, n = forward ? n_out : n_in;
+                struct weft_quant q = random_matrix(&a, WEFT_INT8, n_out, n_in, false, &r);
+                float *x = WEFT_NEWS(&a, float, T * k), *exact = WEFT_NEWS(&a, float, T * n), *bias = WEFT_NEWS(&a, float, n);
+                struct array want = input_new(T * n, 0, &r), got = copy_of(&want, 1);
+                for (size_t i = 0; i < T * k; i++) x[i] = i / k == 3 ? 0 : uniform(&r);     /* a row of zeros too */
+                for (size_t i = 0; i < n; i++) bias[i] = uniform(&r);
+                memcpy(exact, want.p, T * n * sizeof *exact);
+                struct weft_gemm g = { .m = T, .n = n, .k = k, .a = x, .lda = k, .b = &q, .b_type = WEFT_QUANT,
+                                       .b_rows_are_outputs = forward, .c = want.p, .ldc = n, .accumulate = add,
+                                       .bias = add ? bias : NULL, .alpha = 0.5f };
+                weft_gemm(ref, &g);
+                g.c = got.p;
+                weft_gemm(c, &g);
+                assert_memory_equal(want.p, got.p, T * n * sizeof(float));
+                guards_intact(&got);
+                g.c = exact;
+                g.exact = true;
+                weft_gemm(c, &g);
+                double e = 0, size = 0;
+                for (size_t i = 0; i < T * n; i++) {
+                    e += ((double)got.p[i] - exact[i]) * ((double)got.p[i] - exact[i]);
+                    size += (double)exact[i] * exact[i];
+                }
+                assert_true(k < 20 || sqrt(e / size) < 0.012);
+                array_free(&want);
+                array_free(&got);
+                weft_arena_clear(&a);
+            }
+    c->int8 = ref->int8 = false;
+}
+
+static void test_int8_products_have_the_bits_of_the_definition(void **state) { at_every_level(int8_products); }
+
 static void test_every_level_reads_the_bits_of_ref(void **state) { at_every_level(same_bits_as_ref); }
 static void test_products_have_the_bits_of_the_dequantised_matrix(void **state) { at_every_level(product_of_dequantised); }
 
@@ -342,7 +389,8 @@ static void test_products_do_not_depend_on_the_threads(void **state)
     float *x = WEFT_NEWS(&a, float, T * N_IN), *dy = WEFT_NEWS(&a, float, T * N_OUT);
     for (size_t i = 0; i < T * N_IN; i++) x[i] = uniform(&r);
     for (size_t i = 0; i < T * N_OUT; i++) dy[i] = uniform(&r);
-    for (int type = 0; type < WEFT_N_QUANT_TYPES; type++) {
+    for (int t = 0; t <= WEFT_N_QUANT_TYPES; t++) {                     /* int8 twice: dequantised, and multiplied as it is */
+        int type = t < WEFT_N_QUANT_TYPES ? t : WEFT_INT8;
         struct weft_quant q = random_matrix(&a, (enum weft_quant_type)type, N_OUT, N_IN, false, &r);
         float *y[2], *dx[2];
         for (int i = 0; i < 2; i++) {
@@ -350,6 +398,7 @@ static void test_products_do_not_depend_on_the_threads(void **state)
             struct weft_compute c;
             assert_int_equal(weft_pool_new(&pool, i ? 3 : 1, &err), WEFT_OK);
             assert_int_equal(weft_compute_init(&c, NULL, pool, &err), WEFT_OK);
+            c.int8 = t == WEFT_N_QUANT_TYPES;
             y[i] = WEFT_NEWS(&a, float, T * N_OUT);
             dx[i] = WEFT_NEWS(&a, float, T * N_IN);
             weft_gemm(&c, &(struct weft_gemm){ .m = T, .n = N_OUT, .k = N_IN, .a = x, .lda = N_IN, .b = &q,
@@ -396,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_every_level_reads_the_bits_of_ref),
         cmocka_unit_test(test_products_have_the_bits_of_the_dequantised_matrix),
         cmocka_unit_test(test_products_do_not_depend_on_the_threads),
+        cmocka_unit_test(test_int8_products_have_the_bits_of_the_definition),
         cmocka_unit_test(test_embedding_rows_are_dequantised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,6 +116,11 @@ static void test_a_quantised_base_goes_with_lora_alone(void **state)
     check_ok(read_and_check(&r, "quantization_bit: null\ndouble_quantization: false\n"), &r.err);
     assert_null(r.recipe.quantization);
     done(&r);
+    check_ok(read_and_check(&r, "base_compute: int8\n"), &r.err);
+    assert_string_equal(r.recipe.quantization, "int8");
+    done(&r);
+    refuses("base_compute: int8\nquantization_bit: 4\n", "quantization_type: int8");
+    refuses("base_compute: int8\nbf16: false\n", "bf16: false");
     refuses("quantization_bit: 3\n", "expected 4 or 8");
     refuses("quantization_bit: 8\nquantization_type: nf4\n", "exclude each other");
     refuses("quantization_bit: 4\nfinetuning_type: full\n", "finetuning_type: full");

@@ -5,5 +5,6 @@
 struct weft_kernels;
 
 void weft_kernels_avx512bf16_quant(struct weft_kernels *k);
+void weft_kernels_avx512bf16_int8(struct weft_kernels *k);
 
 #endif

@@ -233,5 +233,6 @@ void weft_kernels_avx512bf16(struct weft_kernels *k)
 {
     k->isa = "avx512bf16";
     weft_kernels_avx512bf16_quant(k);
+    weft_kernels_avx512bf16_int8(k);
     k->gemm = &level;                   /* gemm_exact and everything else as at level avx512 */
 }
