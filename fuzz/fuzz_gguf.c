@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             const char *name = name_of(&a, k->key);
             struct weft_str s;
             size_t items = 0;
-            for (size_t at = 0; weft_gguf_next_string(k, &at, &s); items++) check(s.s + s.len <= (const char *)data + size);
+            for (size_t at = 0; weft_gguf_next_string(k, &at, &s); items++)
+                check(s.s + s.len <= (const char *)data + size);
             check(k->type != WEFT_GGUF_ARRAY || k->item != WEFT_GGUF_STRING || items == k->count);
             check(!name || weft_gguf_key(&g, name) == k);
         }

@@ -1,6 +1,6 @@
 /* Any bytes as what the PDF child wrote, plain text or a table of words, and any end it may come to.  The text is UTF-8
- * with LF line ends; lines cover it, lie in the child's output (and rise in it where it is plain), and belong to pages in
- * order; a child that came to no good end never passes for whole. */
+ * with LF line ends; lines cover it, lie in the child's output (and rise in it where it is plain), and belong to
+ * pages in order; a child that came to no good end never passes for whole. */
 #include "text/read_pdf.h"
 
 #include <stdlib.h>

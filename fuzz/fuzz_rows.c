@@ -117,7 +117,8 @@ static void read_in_parts(struct weft_arena *a, struct weft_str bytes, const str
     for (size_t i = 0; i < report->n_drops; i++) check(report->drops[i].count == cut_report.drops[i].count);
     check(want || rows->n == cut.n);
     for (size_t i = 0; !want && i < rows->n; i++)
-        check(row_json(&x, &rows->items[i], rows->items[i].read_as) == row_json(&y, &cut.items[i], rows->items[i].read_as)
+        check(row_json(&x, &rows->items[i], rows->items[i].read_as)
+                  == row_json(&y, &cut.items[i], rows->items[i].read_as)
               && weft_str_eq(weft_buf_view(&x), weft_buf_view(&y)));
     weft_buf_clear(&x);
     weft_buf_clear(&y);
@@ -138,7 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum weft_status st = weft_rows_parse(&a, "fuzz", (struct weft_str){ (const char *)data + 1, size - 1 },
                                           &s, &rows, &report, &shape, &err);
     check(st == WEFT_OK || (st == WEFT_EINPUT && err.msg[0]));
-    read_in_parts(&a, (struct weft_str){ (const char *)data + 1, size - 1 }, &s, 1 + size % 61, st, &rows, &report, &err);
+    read_in_parts(&a, (struct weft_str){ (const char *)data + 1, size - 1 }, &s, 1 + size % 61, st, &rows,
+                  &report, &err);
     if (!st) {
         check(report.units_in == report.rows_out + report.blank + weft_report_dropped(&report)
               && report.rows_out == rows.n && rows.n);

@@ -1,15 +1,17 @@
 /* power_cut.h - what is left of files when the power goes, at every moment of a piece of work
  *
  * A program that includes this has the calls that change files defined here, before those of the C library: they do
- * their work and, below one folder, write down what they did.  Afterwards each moment is replayed into a fresh folder as
- * a disk may hold it then:
+ * their work and, below one folder, write down what they did.  Afterwards each moment is replayed into a fresh
+ * folder as a disk may hold it then:
  *
- *   written   what fsync of the file made safe, and of later writes: none; all; all but the earlier ones; sectors of 512
+ *   written   what fsync of the file made safe, and of later writes: none; all; all but the earlier ones; sectors
+ *   of 512
  *             bytes here and there (a hole reads as zeros); the last one torn
  *   named     what fsync of the folder made safe, and of later names: none; all; the first few
  *
  * This is harder than kill -9, which leaves all writes in the kernel's memory, and than most file systems, which keep
- * some order.  `acknowledge` notes that the work promised something; the check is told how many promises had been given.
+ * some order.  `acknowledge` notes that the work promised something; the check is told how many promises had been
+ * given.
  *
  *     power_record(folder); ... work, power_acknowledge() ...; power_stop();
  *     n = power_replay(check, ctx);
@@ -122,18 +124,24 @@ static int power_open(const char *path, int flags, unsigned mode)
         power_name_set(&power.names, name, power.n_files);
         power_note((struct power_event){ .kind = POWER_CREATE, .file = power.n_files++ }, NULL, name, NULL);
         known = power_find(&power.names, name);
-    } else if (flags & O_TRUNC) power_note((struct power_event){ .kind = POWER_LENGTH, .file = known->file }, NULL, NULL, NULL);
+    } else if (flags & O_TRUNC)
+        power_note((struct power_event){ .kind = POWER_LENGTH, .file = known->file }, NULL, NULL, NULL);
     power.fds[fd] = known->file + 1;
     return fd;
 }
-static int power_file(int fd) { return power.on && fd >= 0 && fd < POWER_FDS && power.fds[fd] > 0 ? power.fds[fd] - 1 : -1; }
+static int power_file(int fd)
+{
+    return power.on && fd >= 0 && fd < POWER_FDS && power.fds[fd] > 0 ? power.fds[fd] - 1 : -1;
+}
 
 static ssize_t power_pwrite(int fd, const void *p, size_t n, off_t at)
 {
     ssize_t w = syscall(SYS_pwrite64, fd, p, n, at);
     int file = power_file(fd);
     if (w > 0 && file >= 0)
-        power_note((struct power_event){ .kind = POWER_WRITE, .file = file, .at = (size_t)at, .len = (size_t)w }, p, NULL, NULL);
+        power_note(
+            (struct power_event){ .kind = POWER_WRITE, .file = file, .at = (size_t)at, .len = (size_t)w }, p,
+            NULL, NULL);
     return w;
 }
 static int power_sync(int fd)
@@ -182,8 +190,10 @@ ssize_t write(int fd, const void *p, size_t n)
     }
     ssize_t w = syscall(SYS_write, fd, p, n);
     if (w > 0 && power_file(fd) >= 0)
-        power_note((struct power_event){ .kind = POWER_WRITE, .file = power_file(fd), .at = (size_t)at, .len = (size_t)w }, p,
-                   NULL, NULL);
+        power_note(
+            (struct power_event){
+                .kind = POWER_WRITE, .file = power_file(fd), .at = (size_t)at, .len = (size_t)w },
+            p, NULL, NULL);
     return w;
 }
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at) { return power_pwrite(fd, p, n, at); }
@@ -332,7 +342,8 @@ static void power_make(const char *folder, size_t k, int way, size_t torn, uint6
                     struct power_event part = e[j];
                     part.at += at;
                     part.bytes += at;
-                    if (check_random(rng) % (way == POWER_SECTORS ? 2 : 8)) power_apply(&d->content[f], &part, end - at);
+                    if (check_random(rng) % (way == POWER_SECTORS ? 2 : 8))
+                        power_apply(&d->content[f], &part, end - at);
                 }
         }
     }

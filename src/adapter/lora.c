@@ -100,7 +100,8 @@ enum weft_status weft_lora_add_dora(struct weft_arena *a, struct weft_model *mod
     size_t n = weft_model_n_linears(model), work = 0;
     for (size_t i = 0; i < n; i++)
         if (branches[i])
-            work = weft_max_size(work, branches[i]->rank * (2 * weft_model_linear(model, i)->n_out + branches[i]->rank));
+            work = weft_max_size(work, branches[i]->rank
+                                           * (2 * weft_model_linear(model, i)->n_out + branches[i]->rank));
     float *scratch = WEFT_NEWS(a, float, work);
     if (!scratch) return weft_fail_nomem(err, work * sizeof(float), "an adapter");
     for (size_t i = 0; i < n; i++) {

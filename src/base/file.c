@@ -164,7 +164,8 @@ void weft_map_close(struct weft_map *m)
 
 void weft_map_forget(const struct weft_map *m, const void *p, size_t n)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, begin = (uintptr_t)m->p, end = begin + m->len;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, begin = (uintptr_t)m->p,
+              end = begin + m->len;
     if (from < begin || from > end || n > end - from) return;   /* other memory would lose its content */
     uintptr_t first = (from + page - 1) / page * page, last = (from + n) / page * page;
     if (first < last) (void)madvise((void *)first, last - first, MADV_DONTNEED);

@@ -1,6 +1,6 @@
-/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts, or over the store.  Without
- * --index the index of files is made in memory for this one question; with it, it is kept in a file and made anew only
- * when a source changed. */
+/* weft data search QUERY FILE...: full-text search over rows of datasets and lines of texts, or over the store. 
+ * Without --index the index of files is made in memory for this one question; with it, it is kept in a file and
+ * made anew only when a source changed. */
 #include "cli/data.h"
 #include "cli/store.h"
 #include "cli/verbs.h"

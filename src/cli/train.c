@@ -310,7 +310,8 @@ static enum weft_status make_trainable(struct stage *s)
     return st;
 }
 
-/* What preferences are compared with: a model of its own, where the user names one or no adapter can be switched off. */
+/* What preferences are compared with: a model of its own, where the user names one or no adapter can be switched
+ * off. */
 static enum weft_status load_reference(struct stage *s)
 {
     struct weft_recipe *r = s->recipe;
@@ -531,7 +532,8 @@ static void give_way(struct weft_cli *cli)
     struct weft_err ignored = { 0 };
     if (weft_dir_list(&cli->arena, "/proc/self/task", &names, &n, &ignored)) n = 0;
     bool done = setpriority(PRIO_PROCESS, 0, GENTLE) == 0;
-    for (size_t i = 0; i < n; i++) done = setpriority(PRIO_PROCESS, (id_t)strtoul(names[i], NULL, 10), GENTLE) == 0 && done;
+    for (size_t i = 0; i < n; i++)
+        done = setpriority(PRIO_PROCESS, (id_t)strtoul(names[i], NULL, 10), GENTLE) == 0 && done;
     if (!done) weft_warn(cli, "nice: the system did not lower the priority of this run");
 }
 

@@ -12,8 +12,8 @@
  *      8   4  CRC32C of salt and bytes 0..7: a damaged length is known as such
  *     12   4  CRC32C of salt and payload
  *     16      payload: state u8, finish u8, flags u8 (1: maybe paid, 2: synced), 0 u8, key 32, time u64, status u32,
- *             prompt tokens u32, completion tokens u32, three lengths u32, synced u64 (where flag 2 says so), then text,
- *             reasoning, note
+ *             prompt tokens u32, completion tokens u32, three lengths u32, synced u64 (where flag 2 says so), then
+ *             text, reasoning, note
  * `synced` tells a power cut from damage: the disk may lose any of the records since the last sync and keep later ones.
  * A bad place is damage when a good record says that it had been synced, else a write that never arrived.
  * All numbers little-endian.
@@ -61,8 +61,8 @@ void ledger_encode(struct weft_buf *b, const unsigned char salt[LEDGER_SALT_BYTE
 bool ledger_decode(struct weft_str payload, struct weft_call *call);
 /* A whole good record at the start of `bytes`: its length, or 0. */
 size_t ledger_record(struct weft_str bytes, const unsigned char salt[LEDGER_SALT_BYTES], struct weft_call *call);
-/* What a good record at `record` says of the file before it: bytes that were synced; UINT64_MAX: one without the mark, of
- * which everything before counts as synced. */
+/* What a good record at `record` says of the file before it: bytes that were synced; UINT64_MAX: one without the
+ * mark, of which everything before counts as synced. */
 uint64_t ledger_synced(const char *record);
 
 #endif

@@ -50,7 +50,10 @@ static const char *b_at(const struct weft_gemm *g, size_t col, size_t k)
 
 enum { TILE_ROWS = 16, TILE_LEN = 256 };        /* a multiple of any vector; the longest block_len of the levels */
 
-static enum weft_dtype tile_type(const struct weft_gemm_level *level) { return level->unit_len == 2 ? WEFT_BF16 : WEFT_F32; }
+static enum weft_dtype tile_type(const struct weft_gemm_level *level)
+{
+    return level->unit_len == 2 ? WEFT_BF16 : WEFT_F32;
+}
 
 /* n columns by len of k from (col, k) on. */
 static void pack_quantised(const struct product *p, uint32_t *out, uint32_t *tile, size_t col, size_t k, size_t n,

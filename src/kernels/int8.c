@@ -2,8 +2,8 @@
  *
  * A row of A becomes bytes and one scale, its largest magnitude / 127.  Forward (y = x W^T) the scale of an output
  * multiplies its column; backward (dx = dy W) the sum runs over the outputs, so their scales multiply dy before it is
- * rounded, and one copy of W serves both.  Sums over a block of k are exact integers; blocks are added in f32, in order,
- * so that ref and the fast level give the same bits, and so do any number of threads. */
+ * rounded, and one copy of W serves both.  Sums over a block of k are exact integers; blocks are added in f32, in
+ * order, so that ref and the fast level give the same bits, and so do any number of threads. */
 #include "kernels/ref/ref.h"
 
 #include <math.h>
@@ -28,8 +28,9 @@ static void pack_task(void *ctx, size_t chunk, int thread)
     const struct int8_product *p = ctx;
     size_t end = weft_min_size((chunk + 1) * PACK_ROWS, p->rows);
     for (size_t i = chunk * PACK_ROWS; i < end; i++)
-        p->scales[i] = p->alpha * p->level->quantise_row(p->a + i * p->lda, p->rows * p->lda, p->g->a + (p->m0 + i) * p->g->lda,
-                                                         factor_of(p), p->g->k);
+        p->scales[i] = p->alpha
+                       * p->level->quantise_row(p->a + i * p->lda, p->rows * p->lda,
+                                                p->g->a + (p->m0 + i) * p->g->lda, factor_of(p), p->g->k);
 }
 
 static void multiply_task(void *ctx, size_t chunk, int thread)
@@ -43,11 +44,13 @@ static void multiply_task(void *ctx, size_t chunk, int thread)
     float *c = g->c + (p->m0 + row) * g->ldc + col;
     for (size_t block = 0; block < p->n_blocks; block++) {
         size_t k = block * WEFT_INT8_BLOCK, len = weft_min_size(WEFT_INT8_BLOCK, g->k - k);
-        const int8_t *b = (const int8_t *)p->q->data + (g->b_rows_are_outputs ? col * p->q->cols + k : k * p->q->cols + col);
+        const int8_t *b = (const int8_t *)p->q->data
+                          + (g->b_rows_are_outputs ? col * p->q->cols + k : k * p->q->cols + col);
         p->level->pack(panel, sums, b, p->q->cols, g->b_rows_are_outputs, n, len);
-        p->level->multiply(rows, weft_ceil_div(len, UNIT), p->a + (block * p->rows + row) * p->lda, p->lda, panel, sums, n, c,
-                           g->ldc, block || g->accumulate, p->scales + row,
-                           g->b_rows_are_outputs ? p->q->scales + col : NULL, !block && g->bias ? g->bias + col : NULL);
+        p->level->multiply(rows, weft_ceil_div(len, UNIT), p->a + (block * p->rows + row) * p->lda, p->lda,
+                           panel, sums, n, c, g->ldc, block || g->accumulate, p->scales + row,
+                           g->b_rows_are_outputs ? p->q->scales + col : NULL,
+                           !block && g->bias ? g->bias + col : NULL);
     }
 }
 

@@ -32,7 +32,7 @@ struct weft_compute {
     const struct weft_kernels *k;
     enum weft_isa isa;
     bool exact;                         /* set by the caller: every product in f32, as if each op said so itself */
-    bool int8;                          /* set by the caller: products with int8 weights and many rows multiply in int8 */
+    bool int8; /* set by the caller: products with int8 weights and many rows multiply in int8 */
     struct weft_pool *pool;             /* borrowed; NULL: one thread */
     void **scratch;                     /* [threads] packing panels and the like, each weft_compute's own */
     size_t scratch_bytes;               /* of each */

@@ -159,7 +159,8 @@ size_t weft_quant_bytes(const struct weft_quant *q)
 
 /* Where in a block its f16 scales stand; the second is the first where there is one. */
 static const unsigned char scale_places[WEFT_N_QUANT_TYPES][2] = {
-    [WEFT_Q4_1] = { 0, 2 }, [WEFT_Q5_1] = { 0, 2 }, [WEFT_Q4_K] = { 0, 2 }, [WEFT_Q5_K] = { 0, 2 }, [WEFT_Q6_K] = { 208, 208 },
+    [WEFT_Q4_1] = { 0, 2 }, [WEFT_Q5_1] = { 0, 2 },     [WEFT_Q4_K] = { 0, 2 },
+    [WEFT_Q5_K] = { 0, 2 }, [WEFT_Q6_K] = { 208, 208 },
 };
 
 bool weft_quant_finite(const struct weft_quant *q)

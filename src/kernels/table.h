@@ -52,8 +52,8 @@ struct weft_gemm_level {
 enum { WEFT_INT8_BLOCK = 512 };         /* of k: sums over it are exact, blocks are added in f32 */
 struct weft_int8_level {
     size_t panel_cols;
-    /* n floats, times `factor` [n] where it is not NULL, to bytes 128 + rint(x 127 / max|x|); block b of k goes to out +
-     * b * block_stride.  Returns max|x| / 127. */
+    /* n floats, times `factor` [n] where it is not NULL, to bytes 128 + rint(x 127 / max|x|); block b of k goes to
+     * out + b * block_stride.  Returns max|x| / 127. */
     float (*quantise_row)(uint32_t *out, size_t block_stride, const float *x, const float *factor, size_t n);
     /* n columns by k of B to a panel, as weft_gemm_level.pack_b; sums [panel_cols]: of each column. */
     void (*pack)(uint32_t *out, int32_t *sums, const int8_t *b, size_t ldb, bool rows_are_outputs, size_t n, size_t k);

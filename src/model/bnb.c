@@ -78,8 +78,9 @@ enum weft_status weft_bnb_read(const struct weft_weights *w, const struct weft_s
     const struct weft_json_value *type = weft_json_get(&json, "quant_type"), *block = weft_json_get(&json, "blocksize");
     const struct weft_json_value *shape = weft_json_get(&json, "shape"), *offset = weft_json_get(&json, "nested_offset");
     const struct weft_json_value *nested = weft_json_get(&json, "nested_blocksize");
-    bool fits = shape && shape->kind == WEFT_JSON_ARRAY && shape->n == 2 && shape->items[0].is_int && shape->items[1].is_int
-                && shape->items[0].integer == (int64_t)s->rows && shape->items[1].integer == (int64_t)s->cols;
+    bool fits = shape && shape->kind == WEFT_JSON_ARRAY && shape->n == 2 && shape->items[0].is_int
+                && shape->items[1].is_int && shape->items[0].integer == (int64_t)s->rows
+                && shape->items[1].integer == (int64_t)s->cols;
     if (!type || !weft_str_is(type->text, "nf4") || !block || !block->is_int || block->integer != WEFT_NF4_BLOCK)
         st = bad(s, "not to nf4 in blocks of 64", err);
     else if (!fits || codes->dtype != WEFT_ST_U8 || codes->n_elements != weft_ceil_div(n, 2))

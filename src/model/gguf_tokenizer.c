@@ -2,8 +2,8 @@
  *
  * "gpt2" is byte-level BPE; `pre` names the pattern that cuts text into words and some habits beside.  "llama" is
  * SentencePiece BPE: no merges but a score for each piece, the pair with the best one is joined first; listing every
- * pair that makes a piece, best score first, gives merges that do the same.  A file written by weft or by Hugging Face's
- * tools may carry the tokenizer.json itself, which is then used as it is. */
+ * pair that makes a piece, best score first, gives merges that do the same.  A file written by weft or by Hugging
+ * Face's tools may carry the tokenizer.json itself, which is then used as it is. */
 #include "model/gguf.h"
 
 #include "base/json.h"
@@ -307,7 +307,10 @@ static int by_score(const void *a, const void *b)
     return (x->right > y->right) - (x->right < y->right);
 }
 
-static bool joins(const struct words *w, int32_t id) { return id >= 0 && w->types[id] != BYTE && !is_hole(w, (size_t)id); }
+static bool joins(const struct words *w, int32_t id)
+{
+    return id >= 0 && w->types[id] != BYTE && !is_hole(w, (size_t)id);
+}
 
 /* Every way to make a piece from two. */
 static enum weft_status list_merges(struct words *w, struct merge **out, size_t *n, struct weft_err *err)

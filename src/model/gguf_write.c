@@ -299,7 +299,8 @@ static const struct weft_gguf_tensor_type *type_of(const struct writing *w, cons
     bool head = s->kind == WEFT_SLOT_EMBED || s->layer == w->m->config.n_layers;
     if (is_vector(s)) return weft_gguf_tensor_type_by_name("F32");
     if (s->cols % w->type->block) return weft_gguf_tensor_type_by_name("F16");
-    if (head && w->type->kind == WEFT_GGUF_QUANT && w->type->quant == WEFT_Q4_0) return weft_gguf_tensor_type_by_name("Q8_0");
+    if (head && w->type->kind == WEFT_GGUF_QUANT && w->type->quant == WEFT_Q4_0)
+        return weft_gguf_tensor_type_by_name("Q8_0");
     return w->type;
 }
 
@@ -360,11 +361,22 @@ static void read_rows(struct writing *w, const struct weft_slot *s, size_t row, 
     const struct weft_branch *b = w->s->merge && s->branch && s->branch->enabled ? s->branch : NULL;
     size_t n = rows * s->cols;
     if (s->type == WEFT_QUANT) weft_dequantise(&w->compute, w->floats, WEFT_F32, s->w, row, rows);
-    else weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * weft_dtype_bytes(s->type), s->type, n);
+    else
+        weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * weft_dtype_bytes(s->type),
+                    s->type, n);
     if (b)
-        weft_gemm(&w->compute, &(struct weft_gemm){ .m = rows, .n = s->cols, .k = b->rank, .a = b->b + row * b->rank,
-            .lda = b->rank, .b = b->a, .ldb = s->cols, .c = w->floats, .ldc = s->cols, .accumulate = true, .exact = true,
-            .alpha = b->scale });
+        weft_gemm(&w->compute, &(struct weft_gemm){ .m = rows,
+                                                    .n = s->cols,
+                                                    .k = b->rank,
+                                                    .a = b->b + row * b->rank,
+                                                    .lda = b->rank,
+                                                    .b = b->a,
+                                                    .ldb = s->cols,
+                                                    .c = w->floats,
+                                                    .ldc = s->cols,
+                                                    .accumulate = true,
+                                                    .exact = true,
+                                                    .alpha = b->scale });
 }
 
 static enum weft_status write_piece(struct writing *w, struct weft_out *o, const struct weft_slot *s, const float *x,

@@ -135,8 +135,8 @@ struct weft_model_settings {
     enum weft_dtype random_type;    /* of the matrices that weft_model_random makes */
 };
 
-/* A model directory in Hugging Face layout, or a GGUF file (model/gguf.h).  Shapes are checked against config.json (ST11, B2: first five
- * offenders). */
+/* A model directory in Hugging Face layout, or a GGUF file (model/gguf.h).  Shapes are checked against config.json
+ * (ST11, B2: first five offenders). */
 WEFT_MUST_USE enum weft_status
 weft_model_load(struct weft_model **out, const char *dir, const struct weft_model_settings *s, struct weft_err *err);
 /* Fresh weights from `seed`: N(0, initializer_range) matrices, norms 1, biases 0. */

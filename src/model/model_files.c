@@ -92,7 +92,9 @@ static enum weft_status check_tensors(const struct weft_model *m, const char *di
     for (size_t i = 0; n_found < w->n && i < w->n; i++) {
         struct weft_str name = w->tensors[i]->name;
         size_t k = 0;
-        if (is_harmless(name) || weft_bnb_part(name) || (m->config.tie_word_embeddings && weft_str_is(name, "lm_head.weight"))) continue;
+        if (is_harmless(name) || weft_bnb_part(name)
+            || (m->config.tie_word_embeddings && weft_str_is(name, "lm_head.weight")))
+            continue;
         while (k < n && !weft_str_is(name, slots[k].name)) k++;
         if (k == n) offend(&o, name, weft_tr(lang, "is not a tensor of this architecture"));
     }

@@ -1,7 +1,7 @@
 /* model/quantise.h - a frozen base in fewer bits
  *
- * QLoRA (arXiv:2305.14314): the linear layers of all blocks are quantised when the model is loaded and stay as they are;
- * an adapter is trained beside them, in f32.  Token table, head, norms and biases keep their type.
+ * QLoRA (arXiv:2305.14314): the linear layers of all blocks are quantised when the model is loaded and stay as
+ * they are; an adapter is trained beside them, in f32.  Token table, head, norms and biases keep their type.
  */
 #ifndef WEFT_MODEL_QUANTISE_H
 #define WEFT_MODEL_QUANTISE_H

@@ -478,8 +478,10 @@ void weft_charset_count_odd(struct weft_text *t)
         unsigned char controls = 0, private_use = 0, replacement = 0;
         for (size_t i = 0; i < STEP; i++) {
             unsigned char a = p[i], b = p[i + 1], c = p[i + 2];
-            controls += (unsigned char)(((a < 0x20) & (a != '\n') & (a != '\t')) | (a == 0x7F) | ((a == 0xC2) & (b < 0xA0)));
-            private_use += (unsigned char)((a == 0xEE) | ((a == 0xEF) & (b < 0xA4)) | ((a == 0xF3) & (b >= 0xB0)) | (a == 0xF4));
+            controls += (unsigned char)(((a < 0x20) & (a != '\n') & (a != '\t')) | (a == 0x7F)
+                                        | ((a == 0xC2) & (b < 0xA0)));
+            private_use += (unsigned char)((a == 0xEE) | ((a == 0xEF) & (b < 0xA4))
+                                           | ((a == 0xF3) & (b >= 0xB0)) | (a == 0xF4));
             replacement += (unsigned char)((a == 0xEF) & (b == 0xBF) & (c == 0xBD));
         }
         t->controls += controls;

@@ -119,7 +119,8 @@ bool weft_layout_joins(uint32_t x, uint32_t y)
 static void put(struct weft_layout *l, const char *s, size_t n, uint32_t cp, uint64_t begin, uint64_t end)
 {
     if (l->want_break) newline(l, begin);
-    if (l->want_space && l->inked && !(l->space_had_newline && weft_layout_joins(l->last, cp))) weft_buf_char(&l->out, ' ');
+    if (l->want_space && l->inked && !(l->space_had_newline && weft_layout_joins(l->last, cp)))
+        weft_buf_char(&l->out, ' ');
     l->want_space = false;
     if (!l->line_used) l->line_begin = begin;
     l->line_end = end;

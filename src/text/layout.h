@@ -61,8 +61,8 @@ WEFT_MUST_USE enum weft_status weft_layout_finish(struct weft_layout *l, struct 
                                                   struct weft_text *out, struct weft_err *err);
 void weft_layout_clear(struct weft_layout *l);          /* accepts a zeroed struct */
 
-/* For all that joins lines: wide characters of Chinese and Japanese; punctuation that Chinese shares with the West, wide
- * beside a wide character; is a line break between x and y nothing rather than a space? */
+/* For all that joins lines: wide characters of Chinese and Japanese; punctuation that Chinese shares with the
+ * West, wide beside a wide character; is a line break between x and y nothing rather than a space? */
 bool weft_layout_east(uint32_t cp);
 bool weft_layout_shared(uint32_t cp);
 bool weft_layout_joins(uint32_t x, uint32_t y);

@@ -54,8 +54,8 @@ struct weft_pdf_result {
 /* The first pdftotext there is of the usual places, or NULL. */
 const char *weft_pdf_program(void);
 
-/* Runs `program` on the document, for a table of words or for plain text.  WEFT_OK whenever it was started: `r` tells how it ended.  WEFT_ESYSTEM: it could
- * not be started. */
+/* Runs `program` on the document, for a table of words or for plain text.  WEFT_OK whenever it was started: `r`
+ * tells how it ended.  WEFT_ESYSTEM: it could not be started. */
 WEFT_MUST_USE enum weft_status weft_pdf_run(const char *program, struct weft_str document,
                                             const struct weft_pdf_limits *limits, bool words,
                                             struct weft_pdf_result *r, struct weft_err *err);

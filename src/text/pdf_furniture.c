@@ -1,6 +1,6 @@
-/* Furniture is one of the two outermost rows of a page, equal to a row at the same height on two other pages but for its
- * digits (one other page, where there are no more than three, or where the digits count the pages); then, what stands
- * where furniture stands on most pages; and a number that is its page's, far below the text. */
+/* Furniture is one of the two outermost rows of a page, equal to a row at the same height on two other pages but
+ * for its digits (one other page, where there are no more than three, or where the digits count the pages); then,
+ * what stands where furniture stands on most pages; and a number that is its page's, far below the text. */
 #include "text/pdf_furniture.h"
 
 #include <math.h>

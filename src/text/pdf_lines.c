@@ -92,8 +92,8 @@ size_t weft_pdf_lines_whole(struct weft_str table)
 
 static bool is_letter(uint32_t cp)
 {
-    return (cp >= '0' && cp <= '9') || (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z') || (cp >= 0xC0 && cp < 0x1100)
-           || cp == '\'' || cp == 0x2019;
+    return (cp >= '0' && cp <= '9') || (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z')
+           || (cp >= 0xC0 && cp < 0x1100) || cp == '\'' || cp == 0x2019;
 }
 static bool is_closer(uint32_t cp)
 {

@@ -1,7 +1,7 @@
-/* A gutter ends at the left edge of a column: three lines or more begin at or behind it, three or more end before it, the
- * two groups stand beside each other and fill their width (cells of a table do not), and of all others, which cross it,
- * there are few; one or two may reach into it.  The one with the fewest is taken, and of these the widest.  Columns are
- * parted again, so there may be any number; counting takes n log n by sorted edges. */
+/* A gutter ends at the left edge of a column: three lines or more begin at or behind it, three or more end before
+ * it, the two groups stand beside each other and fill their width (cells of a table do not), and of all others,
+ * which cross it, there are few; one or two may reach into it.  The one with the fewest is taken, and of these the
+ * widest.  Columns are parted again, so there may be any number; counting takes n log n by sorted edges. */
 #include "text/pdf_order.h"
 
 #include <math.h>
@@ -51,7 +51,10 @@ static void widen(struct side *s, const struct weft_pdf_line *l)
     s->em = fmaxf(s->em, l->em);
 }
 
-static bool is_column(const struct side *s) { return s->n >= LEAST && s->filled >= 0.5F * (float)s->n * (s->a1 - s->a0); }
+static bool is_column(const struct side *s)
+{
+    return s->n >= LEAST && s->filled >= 0.5F * (float)s->n * (s->a1 - s->a0);
+}
 
 /* A strip that columns leave free; lines that reach into it cross it. */
 struct gutter {
@@ -92,7 +95,8 @@ static bool find_gutter(struct order *o, const struct weft_pdf_line *l, size_t n
         for (size_t k = 0; k <= INTO && left >= LEAST + k; k++) {
             size_t crossing = n - left - right + k;
             float width = at - o->ends[left - 1 - k];
-            if (width < least_gutter * em || crossing * 3 > n || crossing > best || (crossing == best && width <= widest))
+            if (width < least_gutter * em || crossing * 3 > n || crossing > best
+                || (crossing == best && width <= widest))
                 continue;
             best = crossing;
             widest = width;

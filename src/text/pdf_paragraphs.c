@@ -166,7 +166,8 @@ static const struct flow *flow_of(const struct context *c, size_t i) { return &c
 
 static bool is_latin_letter(uint32_t cp)
 {
-    return (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z') || (cp >= 0xC0 && cp < 0x530 && cp != 0xD7 && cp != 0xF7);
+    return (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z')
+           || (cp >= 0xC0 && cp < 0x530 && cp != 0xD7 && cp != 0xF7);
 }
 
 static bool is_break_hyphen(uint32_t cp) { return cp == 0x2010 || cp == 0xAD; }

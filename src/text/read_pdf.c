@@ -4,11 +4,11 @@
  * of docs/robustness.md.
  *
  * Bytes of lines are counted in that output, as the parts "pdftotext -tsv" and "pdftotext" say: places in the file itself
- * would be those of compressed drawing commands, of no use to anyone.  `pdftotext -tsv -enc UTF-8 FILE -` gives the same
- * bytes again.
+ * would be those of compressed drawing commands, of no use to anyone.  `pdftotext -tsv -enc UTF-8 FILE -` gives
+ * the same bytes again.
  *
- * When the child does not come to its end, the pages that ended are kept: what is behind the last form feed or begin of a
- * page is cut anywhere. */
+ * When the child does not come to its end, the pages that ended are kept: what is behind the last form feed or
+ * begin of a page is cut anywhere. */
 #include "text/read_pdf.h"
 
 #include "base/file.h"
@@ -133,8 +133,8 @@ static void number_places(struct weft_text *t)
     }
 }
 
-static enum weft_status join_lines(struct weft_arena *a, struct weft_str table, struct weft_text *t, struct pages *pages,
-                                   struct weft_err *err)
+static enum weft_status join_lines(struct weft_arena *a, struct weft_str table, struct weft_text *t,
+                                   struct pages *pages, struct weft_err *err)
 {
     struct weft_pdf_lines lines = { 0 };
     struct weft_pdf_furniture furniture = { 0 };

@@ -93,7 +93,8 @@ static enum weft_status add_pairs(struct weft_collate_worker *w, const struct we
 }
 
 /* The row at hand as one text of which every token is learnt, except (Q11) those equal to the pad token. */
-static enum weft_status add_text(struct weft_collate_worker *w, const struct weft_collate_tokens *k, size_t room, struct weft_err *err)
+static enum weft_status add_text(struct weft_collate_worker *w, const struct weft_collate_tokens *k,
+                                 size_t room, struct weft_err *err)
 {
     size_t n = weft_min_size(w->ids.n, room), at = w->out_labels.n;
     w->full_len = w->ids.n;
@@ -391,8 +392,8 @@ enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_token
                                    const struct weft_collate_settings *s, struct weft_pool *pool,
                                    struct weft_examples *out, struct weft_err *err)
 {
-    bool two = compared(s),
-         grouped = s->stage == WEFT_STAGE_KTO || (!two && s->packing) || (s->stage == WEFT_STAGE_SFT && s->neat_packing);
+    bool two = compared(s), grouped = s->stage == WEFT_STAGE_KTO || (!two && s->packing)
+                                      || (s->stage == WEFT_STAGE_SFT && s->neat_packing);
     struct job j = { .a = a,
                      .chat = chat,
                      .rows = rows,

@@ -31,8 +31,8 @@ struct weft_examples {
     /* Stages pair and kto: items[n + i] belongs to items[i].  pair: the chosen and the rejected answer to one prompt;
      * kto: the judged answer, and the same prompt with the answer of the row before. */
     bool two;
-    /* the account: rows_in = n + no_loss + over_long, where stage pt with packing and packed bins count rows as `merged` instead:
-     * rows_in = merged + no_loss + over_long */
+    /* the account: rows_in = n + no_loss + over_long, where stage pt with packing and packed bins count rows as
+     * `merged` instead: rows_in = merged + no_loss + over_long */
     uint64_t rows_in, truncated, no_loss, longest, total_tokens, total_labels;
     uint64_t merged;                /* rows that went into blocks or bins */
     uint64_t over_long;             /* rows left out because they are longer than cutoff_len */

@@ -86,7 +86,8 @@ static enum weft_status add_pair(struct weft_collate_worker *w, const struct wef
     enum weft_status st = encode_exchange(w, k, chat, row, &row->chosen, s, &chosen, err);
     if (!st) st = encode_exchange(w, k, chat, row, &row->rejected, s, &rejected, err);
     if (st) return st;
-    st = weft_collate_length(w, s, row, row_idx, chosen.source + weft_max_size(chosen.target, rejected.target), &drop, err);
+    st = weft_collate_length(w, s, row, row_idx,
+                             chosen.source + weft_max_size(chosen.target, rejected.target), &drop, err);
     if (st || drop) return st;
     fit(&chosen, weft_max_size(chosen.target, rejected.target), s, &source, &target);
     if (source + weft_min_size(target, chosen.target) < 2 || source + weft_min_size(target, rejected.target) < 2
@@ -98,9 +99,10 @@ static enum weft_status add_pair(struct weft_collate_worker *w, const struct wef
     return st ? st : add(w, &chosen, &rejected, source, target, &like, err);
 }
 
-static enum weft_status add_judged(struct weft_collate_worker *w, const struct exchange *x, const struct exchange *before,
-                                   const struct weft_row *row, uint32_t row_idx, const struct weft_collate_settings *s,
-                                   uint64_t *no_loss, struct weft_err *err)
+static enum weft_status add_judged(struct weft_collate_worker *w, const struct exchange *x,
+                                   const struct exchange *before, const struct weft_row *row,
+                                   uint32_t row_idx, const struct weft_collate_settings *s, uint64_t *no_loss,
+                                   struct weft_err *err)
 {
     struct weft_example like = { .row_idx = row_idx, .desirable = row->kto_tag > 0 };
     size_t source, target;

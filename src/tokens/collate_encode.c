@@ -39,7 +39,8 @@ void weft_collate_worker_clear(struct weft_collate_worker *w)
     free(w->items);
 }
 
-enum weft_status weft_collate_add_item(struct weft_collate_worker *w, const struct weft_example *item, struct weft_err *err)
+enum weft_status weft_collate_add_item(struct weft_collate_worker *w, const struct weft_example *item,
+                                       struct weft_err *err)
 {
     if (w->n_items == w->cap_items) {
         size_t cap = weft_max_size(64, w->cap_items * 2);
@@ -58,8 +59,9 @@ static struct weft_str special_text(const struct weft_tokenizer *t, enum weft_sp
     return id < 0 ? WEFT_STR("") : weft_tokenizer_content(t, id);
 }
 
-enum weft_status weft_collate_tokens_init(struct weft_collate_tokens *k, const struct weft_tokenizer *t, struct weft_encoder *e,
-                                    const struct weft_collate_settings *s, struct weft_err *err)
+enum weft_status weft_collate_tokens_init(struct weft_collate_tokens *k, const struct weft_tokenizer *t,
+                                          struct weft_encoder *e, const struct weft_collate_settings *s,
+                                          struct weft_err *err)
 {
     struct weft_ids probe = { 0 };
     *k = (struct weft_collate_tokens){ .t = t, .bos_id = -1 };
@@ -153,8 +155,9 @@ static bool all_template(const struct weft_chat_text *x, size_t begin, size_t en
  * special token counts only where all its bytes are the template's.  Special tokens cut a text into pieces
  * that are encoded independently, so what lies between two accepted ones can be encoded again as plain text
  * without touching the rest. */
-static enum weft_status encode_range(struct weft_collate_worker *w, const struct weft_collate_tokens *k, const struct weft_chat_text *x,
-                                     size_t begin, size_t end, bool strict, struct weft_err *err)
+static enum weft_status encode_range(struct weft_collate_worker *w, const struct weft_collate_tokens *k,
+                                     const struct weft_chat_text *x, size_t begin, size_t end, bool strict,
+                                     struct weft_err *err)
 {
     struct weft_str text = weft_str_sub(x->text, begin, end);
     size_t first = w->ids.n, hint = 0, refused = 0;
@@ -203,8 +206,9 @@ static enum weft_status encode_range(struct weft_collate_worker *w, const struct
 }
 
 /* A rendered conversation into w->ids and w->loss. */
-static enum weft_status encode_chat(struct weft_collate_worker *w, const struct weft_collate_tokens *k, const struct weft_chat_text *x,
-                                    const struct weft_collate_settings *s, struct weft_err *err)
+static enum weft_status encode_chat(struct weft_collate_worker *w, const struct weft_collate_tokens *k,
+                                    const struct weft_chat_text *x, const struct weft_collate_settings *s,
+                                    struct weft_err *err)
 {
     enum weft_status st = WEFT_OK;
     if (x->text.len > UINT32_MAX)
@@ -228,8 +232,9 @@ static enum weft_status encode_chat(struct weft_collate_worker *w, const struct 
 }
 
 /* A plain text and the mark of its end. */
-static enum weft_status encode_text(struct weft_collate_worker *w, const struct weft_collate_tokens *k, struct weft_str text, bool bos,
-                                    const struct weft_collate_settings *s, struct weft_err *err)
+static enum weft_status encode_text(struct weft_collate_worker *w, const struct weft_collate_tokens *k,
+                                    struct weft_str text, bool bos, const struct weft_collate_settings *s,
+                                    struct weft_err *err)
 {
     unsigned flags = s->strict_specials ? WEFT_ENCODE_PLAIN : WEFT_ENCODE_SPECIALS;
     struct weft_str end = k->end_id < 0 ? WEFT_STR("") : weft_tokenizer_content(k->t, k->end_id);

@@ -59,8 +59,8 @@ static void on_length(struct weft_advice *a, const struct weft_recipe *r, const 
             (long long)r->cutoff_len, 100.0 * (double)over / (double)e->rows_in, (unsigned long long)e->longest);
 }
 
-static void on_updates(struct weft_advice *a, const struct weft_recipe *r, const struct weft_examples *e, size_t n_valid,
-                       enum weft_lang lang)
+static void on_updates(struct weft_advice *a, const struct weft_recipe *r, const struct weft_examples *e,
+                       size_t n_valid, enum weft_lang lang)
 {
     struct weft_steps s = weft_steps_of(r, e->n);
     double passes = (double)s.total / (double)s.updates_per_epoch;
@@ -98,7 +98,8 @@ static void on_rank(struct weft_advice *a, const struct weft_recipe *r, const st
     }
 }
 
-static void on_rate(struct weft_advice *a, const struct weft_recipe *r, const struct weft_examples *e, enum weft_lang lang)
+static void on_rate(struct weft_advice *a, const struct weft_recipe *r, const struct weft_examples *e,
+                    enum weft_lang lang)
 {
     bool tokens = r->stage == WEFT_RECIPE_SFT || r->stage == WEFT_RECIPE_PT;
     if (r->finetuning_type == WEFT_FINETUNING_LORA && tokens && r->learning_rate <= 5e-5

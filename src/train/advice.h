@@ -1,8 +1,8 @@
 /* train/advice.h - what the size of the data says about the settings
  *
  * Rules of thumb with their reason, printed before a run; nothing is changed.  Sources: capacity of an adapter against
- * the information in the answers (arXiv:2404.05405: about two bits a parameter; about one bit a trained token), rates of
- * LoRA and full fine-tuning and the number of updates (docs/training.md, "Advice").
+ * the information in the answers (arXiv:2404.05405: about two bits a parameter; about one bit a trained token),
+ * rates of LoRA and full fine-tuning and the number of updates (docs/training.md, "Advice").
  */
 #ifndef WEFT_TRAIN_ADVICE_H
 #define WEFT_TRAIN_ADVICE_H

@@ -43,7 +43,9 @@ static bool date_time(const char *p, struct tm *tm)
 {
     static const char form[] = "dddd-dd-dd ";
     for (size_t i = 0; form[i]; i++)
-        if (form[i] == 'd' ? !isdigit((unsigned char)p[i]) : p[i] != form[i] && !(form[i] == ' ' && p[i] == 'T')) return false;
+        if (form[i] == 'd' ? !isdigit((unsigned char)p[i])
+                           : p[i] != form[i] && !(form[i] == ' ' && p[i] == 'T'))
+            return false;
     tm->tm_year = atoi(p) - 1900;
     tm->tm_mon = atoi(p + 5) - 1;
     tm->tm_mday = atoi(p + 8);
@@ -81,7 +83,9 @@ uint64_t weft_deadline_fit(const struct weft_deadline *d, uint64_t step, uint64_
     if (!(d->at > 0) || !done) return total;
     double each = (now - d->begun) / (double)done, left = d->at - now - d->closing_s;
     double fits = each > 0 ? left / each : (double)(d->most - step);
-    uint64_t most = d->most > step ? d->most - step : 0, more = fits <= 0 ? 0 : fits >= (double)most ? most : (uint64_t)fits;
+    uint64_t most = d->most > step ? d->most - step : 0, more = fits <= 0              ? 0
+                                                                : fits >= (double)most ? most
+                                                                                       : (uint64_t)fits;
     uint64_t planned = total > step ? total - step : 0, off = more > planned ? more - planned : planned - more;
     return off * 50 <= planned && more > 0 ? total : step + more;
 }

@@ -110,7 +110,8 @@ static bool has_reference(const struct weft_run *r)
 }
 
 /* Both models on the mismatched answers: no gradient. */
-static enum weft_status score_kl(struct weft_run *r, const struct weft_micro *m, struct scored *kl, struct weft_err *err)
+static enum weft_status score_kl(struct weft_run *r, const struct weft_micro *m, struct scored *kl,
+                                 struct weft_err *err)
 {
     enum weft_status st = make(r, m, false, true, kl, err);
     if (!st) st = ask_reference(r, kl, err);

@@ -33,8 +33,16 @@ struct weft_answer {
 
 /* What is logged, as means over the rows that have each. */
 enum weft_pref_metric {
-    WEFT_PREF_CHOSEN, WEFT_PREF_REJECTED, WEFT_PREF_ACCURACY, WEFT_PREF_MARGIN, WEFT_PREF_LP_CHOSEN, WEFT_PREF_LP_REJECTED,
-    WEFT_PREF_SFT, WEFT_PREF_ODDS, WEFT_PREF_KL, WEFT_N_PREF_METRICS
+    WEFT_PREF_CHOSEN,
+    WEFT_PREF_REJECTED,
+    WEFT_PREF_ACCURACY,
+    WEFT_PREF_MARGIN,
+    WEFT_PREF_LP_CHOSEN,
+    WEFT_PREF_LP_REJECTED,
+    WEFT_PREF_SFT,
+    WEFT_PREF_ODDS,
+    WEFT_PREF_KL,
+    WEFT_N_PREF_METRICS
 };
 extern const char *const weft_pref_metric_names[WEFT_N_PREF_METRICS];     /* keys of log.jsonl: "rewards/chosen" ... */
 struct weft_pref_sums {

@@ -270,8 +270,8 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     if (!st) st = check_memory(r, err);
     if (!st) st = weft_optimizer_init(&r->opt, kind, r->recipe, job->params, &r->arena, err);
     if (!st)
-        st = weft_row_loss_init(&r->row_loss, &r->arena, job->train->n, weft_recipe_update_rows(r->recipe, job->train->n),
-                                err);
+        st = weft_row_loss_init(&r->row_loss, &r->arena, job->train->n,
+                                weft_recipe_update_rows(r->recipe, job->train->n), err);
     if (!st) st = open_state(r, err);
     if (!st && r->state.step < r->steps.total) st = check_room(r, err);
     if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);

@@ -154,7 +154,8 @@ static enum weft_status find_file(struct weft_tensorboard *t, struct weft_arena 
     size_t n = 0;
     enum weft_status st = weft_dir_list(a, output_dir, &names, &n, err);
     for (size_t i = 0; !st && i < n; i++)
-        if (weft_str_starts(weft_str_c(names[i]), weft_str_c(prefix)) && weft_str_ends(weft_str_c(names[i]), weft_str_c(suffix)))
+        if (weft_str_starts(weft_str_c(names[i]), weft_str_c(prefix))
+            && weft_str_ends(weft_str_c(names[i]), weft_str_c(suffix)))
             t->path = weft_path_join(a, output_dir, names[i]);
     if (!st && !t->path)
         t->path = weft_str_printf(a, "%s/%s%.0f%s", output_dir, prefix, t->started, suffix).s;

@@ -140,7 +140,9 @@ static void test_utf8_whole_texts_equal_the_careful_way(void **state)
         size_t len = 0, most = 1 + (size_t)weft_rng_below(&rng, 150);
         bool mostly_ascii = round % 3 == 0;
         while (len + 4 <= most) {
-            const char *piece = pieces[mostly_ascii && weft_rng_below(&rng, 8) ? 0 : weft_rng_below(&rng, WEFT_COUNT(pieces))];
+            const char *piece =
+                pieces[mostly_ascii && weft_rng_below(&rng, 8) ? 0
+                                                               : weft_rng_below(&rng, WEFT_COUNT(pieces))];
             memcpy(s + len, piece, strlen(piece));
             len += strlen(piece);
         }

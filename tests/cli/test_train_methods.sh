@@ -23,7 +23,8 @@ while [ $i -lt 12 ]; do
     i=$((i + 1))
 done >"$dir/rows.jsonl"
 common="model_name_or_path=$dir/model dataset=$dir/rows.jsonl
-        cutoff_len=64 learning_rate=1e-2 num_train_epochs=2 logging_steps=1 save_strategy=no eval_strategy=no lora_rank=3"
+        cutoff_len=64 learning_rate=1e-2 num_train_epochs=2 logging_steps=1
+        save_strategy=no eval_strategy=no lora_rank=3"
 echo "stage: sft" >"$dir/recipe.yaml"
 
 # name, keys, word of the result

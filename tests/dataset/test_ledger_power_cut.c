@@ -61,7 +61,8 @@ static void opens_with_all_that_was_synced(void *ctx, const char *folder, size_t
             enum weft_call_state state = weft_ledger_find(l, &k);
             if (n < promises * CALLS && state != WEFT_CALL_ANSWERED)
                 fail_msg("%s: answer %u was synced and would be asked again", moment, n);
-            if (!again && n >= promises * CALLS) t->lost += state == WEFT_CALL_NONE, t->kept += state == WEFT_CALL_ANSWERED;
+            if (!again && n >= promises * CALLS)
+                t->lost += state == WEFT_CALL_NONE, t->kept += state == WEFT_CALL_ANSWERED;
             if (state != WEFT_CALL_ANSWERED) continue;
             check_ok(weft_ledger_read(l, &a, &k, &call, &err), &err);
             if (!weft_str_is(call.text, answer(n))) fail_msg("%s: answer %u is another", moment, n);

@@ -237,7 +237,8 @@ static struct weft_quant random_matrix(struct weft_arena *a, enum weft_quant_typ
     if (type == WEFT_INT8 || (type == WEFT_NF4 && !nested)) {
         size_t n = type == WEFT_INT8 ? rows : blocks;
         float *scales = WEFT_NEWS(a, float, n);
-        for (size_t i = 0; i < n; i++) scales[i] = uniform(r) * (i % 5 == 4 ? 1e-36f : 0.1f);   /* some denormal products */
+        for (size_t i = 0; i < n; i++)
+            scales[i] = uniform(r) * (i % 5 == 4 ? 1e-36f : 0.1f); /* some denormal products */
         q.scales = scales;
     } else if (type == WEFT_NF4) {
         uint8_t *codes = weft_arena_alloc(a, blocks);
@@ -257,7 +258,11 @@ static void same_bits_as_ref(struct weft_compute *c, struct weft_compute *ref)
         for (int nested = 0; nested < (type == WEFT_NF4 ? 2 : 1); nested++)
             for (int wide = 0; wide < 2; wide++) {
                 /* rows that are no multiple of 32 where the format allows that */
-                size_t cols = type >= WEFT_NF4 ? (wide ? 330 : 64) : type >= WEFT_Q4_K ? 512 : wide ? 320 : 32, rows = 5;
+                size_t cols = type >= WEFT_NF4    ? (wide ? 330 : 64)
+                              : type >= WEFT_Q4_K ? 512
+                              : wide              ? 320
+                                                  : 32,
+                       rows = 5;
                 struct weft_arena a = { 0 };
                 struct weft_quant q = random_matrix(&a, (enum weft_quant_type)type, rows, cols, nested, &r);
                 for (int t = 0; t < 40; t++) {
@@ -286,7 +291,8 @@ static void product_of_dequantised(struct weft_compute *c, struct weft_compute *
     struct weft_rng r = test_rng(12);
     static const struct {
         size_t T, n_out, n_in;
-    } shapes[] = { { 1, 40, 64 }, { 7, 70, 512 }, { 33, 130, 512 }, { 50, 300, 512 }, { 41, 66, 9216 }, { 43, 37, 256 } };
+    } shapes[] = { { 1, 40, 64 },    { 7, 70, 512 },   { 33, 130, 512 },
+                   { 50, 300, 512 }, { 41, 66, 9216 }, { 43, 37, 256 } };
     for (int type = 0; type < WEFT_N_QUANT_TYPES; type++)
         for (size_t s = 0; s < WEFT_COUNT(shapes); s++)
             for (int exact = 0; exact < 2; exact++)
@@ -335,7 +341,8 @@ static void int8_products(struct weft_compute *c, struct weft_compute *ref)
 {
     static const struct {
         size_t T, n_out, n_in;
-    } shapes[] = { { 9, 1, 3 }, { 12, 64, 512 }, { 31, 130, 516 }, { 50, 70, 1030 }, { 1100, 65, 40 }, { 20, 700, 96 } };
+    } shapes[] = { { 9, 1, 3 },      { 12, 64, 512 },  { 31, 130, 516 },
+                   { 50, 70, 1030 }, { 1100, 65, 40 }, { 20, 700, 96 } };
     struct weft_rng r = test_rng(15);
     if (!c->k->int8) return;
     c->int8 = ref->int8 = true;
@@ -346,7 +353,8 @@ static void int8_products(struct weft_compute *c, struct weft_compute *ref)
                 size_t T = shapes[s].T, n_out = shapes[s].n_out, n_in = shapes[s].n_in;
                 size_t k = forward ? n_in : n_out, n = forward ? n_out : n_in;
                 struct weft_quant q = random_matrix(&a, WEFT_INT8, n_out, n_in, false, &r);
-                float *x = WEFT_NEWS(&a, float, T * k), *exact = WEFT_NEWS(&a, float, T * n), *bias = WEFT_NEWS(&a, float, n);
+                float *x = WEFT_NEWS(&a, float, T *k), *exact = WEFT_NEWS(&a, float, T *n),
+                      *bias = WEFT_NEWS(&a, float, n);
                 struct array want = input_new(T * n, 0, &r), got = copy_of(&want, 1);
                 for (size_t i = 0; i < T * k; i++) x[i] = i / k == 3 ? 0 : uniform(&r);     /* a row of zeros too */
                 for (size_t i = 0; i < n; i++) bias[i] = uniform(&r);
@@ -378,7 +386,10 @@ static void int8_products(struct weft_compute *c, struct weft_compute *ref)
 static void test_int8_products_have_the_bits_of_the_definition(void **state) { at_every_level(int8_products); }
 
 static void test_every_level_reads_the_bits_of_ref(void **state) { at_every_level(same_bits_as_ref); }
-static void test_products_have_the_bits_of_the_dequantised_matrix(void **state) { at_every_level(product_of_dequantised); }
+static void test_products_have_the_bits_of_the_dequantised_matrix(void **state)
+{
+    at_every_level(product_of_dequantised);
+}
 
 static void test_products_do_not_depend_on_the_threads(void **state)
 {
@@ -389,7 +400,7 @@ static void test_products_do_not_depend_on_the_threads(void **state)
     float *x = WEFT_NEWS(&a, float, T * N_IN), *dy = WEFT_NEWS(&a, float, T * N_OUT);
     for (size_t i = 0; i < T * N_IN; i++) x[i] = uniform(&r);
     for (size_t i = 0; i < T * N_OUT; i++) dy[i] = uniform(&r);
-    for (int t = 0; t <= WEFT_N_QUANT_TYPES; t++) {                     /* int8 twice: dequantised, and multiplied as it is */
+    for (int t = 0; t <= WEFT_N_QUANT_TYPES; t++) { /* int8 twice: dequantised, and multiplied as it is */
         int type = t < WEFT_N_QUANT_TYPES ? t : WEFT_INT8;
         struct weft_quant q = random_matrix(&a, (enum weft_quant_type)type, N_OUT, N_IN, false, &r);
         float *y[2], *dx[2];

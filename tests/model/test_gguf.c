@@ -53,7 +53,8 @@ static struct weft_model *random_model(const struct weft_config *c, struct weft_
     weft_rng_init(&rng, 3, WEFT_RNG_TEST, 5);
     for (size_t i = 0; i < n; i++)
         if (slots[i].kind == WEFT_SLOT_BIAS || slots[i].kind == WEFT_SLOT_NORM)
-            for (size_t k = 0; k < slots[i].cols; k++) ((float *)(uintptr_t)slots[i].w)[k] += 0.2f * weft_rng_normal(&rng);
+            for (size_t k = 0; k < slots[i].cols; k++)
+                ((float *)(uintptr_t)slots[i].w)[k] += 0.2f * weft_rng_normal(&rng);
     return m;
 }
 
@@ -241,8 +242,8 @@ static void test_a_scale_that_is_not_finite_is_found(void **state)
     weft_arena_clear(&a);
 }
 
-/* Blocks that another program read and made (tests/parity/gguf_files.py): values and bytes are equal to the bit, at every
- * level of the processor. */
+/* Blocks that another program read and made (tests/parity/gguf_files.py): values and bytes are equal to the bit,
+ * at every level of the processor. */
 static void test_blocks_are_those_of_the_reference(void **state)
 {
     static const char *const names[] = { "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k" };
@@ -302,8 +303,8 @@ static void add_uint(struct weft_buf *b, const char *key, uint32_t v)
 }
 
 /* Some tensors of g, with its keys when `keys`, as file number `no` of two. */
-static void write_part(const struct weft_gguf *g, struct weft_str keys, size_t from, size_t to, uint32_t no, uint32_t of,
-                       const char *path)
+static void write_part(const struct weft_gguf *g, struct weft_str keys, size_t from, size_t to, uint32_t no,
+                       uint32_t of, const char *path)
 {
     struct weft_buf b = { 0 };
     struct weft_err err = { 0 };

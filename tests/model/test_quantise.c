@@ -8,7 +8,8 @@ static struct weft_model *load(struct weft_arena *a, const char *dir, bool f32)
 {
     struct weft_model *m = NULL;
     struct weft_err err = { 0 };
-    check_ok(weft_model_load(&m, check_source(a, dir), &(struct weft_model_settings){ .f32 = f32, .exact = true }, &err),
+    check_ok(weft_model_load(&m, check_source(a, dir),
+                             &(struct weft_model_settings){ .f32 = f32, .exact = true }, &err),
              &err);
     return m;
 }

@@ -1,5 +1,5 @@
-/* Whole runs beside transformers.Trainer and peft (tests/parity/train.py, preference.py): every loss, gradient norm and rate, the
- * validation loss at the end, the order of the rows, and how far the weights went. */
+/* Whole runs beside transformers.Trainer and peft (tests/parity/train.py, preference.py): every loss, gradient
+ * norm and rate, the validation loss at the end, the order of the rows, and how far the weights went. */
 #include "adapter/lora.h"
 #include "check.h"
 #include "model/slots.h"

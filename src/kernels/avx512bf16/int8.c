@@ -83,11 +83,13 @@ static void pack_kn(uint32_t *out, const int8_t *b, size_t ldb, size_t n, size_t
 static void pack(uint32_t *out, int32_t *sums, const int8_t *b, size_t ldb, bool rows_are_outputs, size_t n, size_t k)
 {
     const __m512i ones = _mm512_set1_epi8(1);
-    __m512i s[VECS] = { _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512() };
+    __m512i s[VECS] = { _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                        _mm512_setzero_si512() };
     if (rows_are_outputs) {
         /* vectors of columns that nothing is packed into */
         for (size_t u = 0; n <= COLS - VEC_LEN && u < (k + UNIT - 1) / UNIT; u++)
-            for (size_t j = (n + VEC_LEN - 1) / VEC_LEN * VEC_LEN; j < COLS; j += VEC_LEN) v_store(out + u * COLS + j, v_zero());
+            for (size_t j = (n + VEC_LEN - 1) / VEC_LEN * VEC_LEN; j < COLS; j += VEC_LEN)
+                v_store(out + u * COLS + j, v_zero());
         pack_nk(out, b, ldb, n, k);
     } else {
         pack_kn(out, b, ldb, n, k);
@@ -103,9 +105,9 @@ static void pack(uint32_t *out, int32_t *sums, const int8_t *b, size_t ldb, bool
  * each of them goes over the stack at every step, at half the speed. */
 #define sums32 int32_t __attribute__((vector_size(64)))
 
-VEC_INLINE void tile(const size_t mr, size_t units, const uint32_t *a, size_t lda, const uint32_t *b, const int32_t *sums,
-                     size_t n, float *c, size_t ldc, bool accumulate, const float *row_scale, const float *col_scale,
-                     const float *bias)
+VEC_INLINE void tile(const size_t mr, size_t units, const uint32_t *a, size_t lda, const uint32_t *b,
+                     const int32_t *sums, size_t n, float *c, size_t ldc, bool accumulate,
+                     const float *row_scale, const float *col_scale, const float *bias)
 {
     sums32 s[TILE_ROWS][VECS];
 #pragma GCC unroll 6
@@ -132,7 +134,9 @@ VEC_INLINE void tile(const size_t mr, size_t units, const uint32_t *a, size_t ld
 #pragma GCC unroll 6
         for (size_t i = 0; i < mr; i++) {
             float *q = c + i * ldc + j * VEC_LEN;
-            vec v = v_mul(v_mul(_mm512_cvtepi32_ps(_mm512_sub_epi32((__m512i)s[i][j], offset)), v_set1(row_scale[i])), scale);
+            vec v = v_mul(
+                v_mul(_mm512_cvtepi32_ps(_mm512_sub_epi32((__m512i)s[i][j], offset)), v_set1(row_scale[i])),
+                scale);
             if (accumulate) v = v_add(v, v_load_m(m, q));
             if (bias) v = v_add(v, add);
             v_store_m(m, q, v);
@@ -161,7 +165,8 @@ static void multiply(size_t rows, size_t units, const uint32_t *a, size_t lda, c
     };
     for (size_t i = 0; i < rows; i += TILE_ROWS) {
         size_t mr = weft_min_size(TILE_ROWS, rows - i);
-        tiles[mr - 1](units, a + i * lda, lda, b, sums, n, c + i * ldc, ldc, accumulate, row_scale + i, col_scale, bias);
+        tiles[mr - 1](units, a + i * lda, lda, b, sums, n, c + i * ldc, ldc, accumulate, row_scale + i,
+                      col_scale, bias);
     }
 }
 

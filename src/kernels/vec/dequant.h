@@ -178,7 +178,8 @@ VEC_INLINE void nf4_run(void *out, const enum weft_dtype to, const struct weft_q
         __m256i idx = _mm256_set_m128i(_mm_unpackhi_epi8(high, low), _mm_unpacklo_epi8(high, low));
         vec y[GRAIN_VECS];
 #pragma GCC unroll 4
-        for (size_t i = 0; i < GRAIN_VECS; i++) y[i] = v_mul(v_lookup16(weft_nf4_code, bytes_of(idx, i)), v_set1(scale));
+        for (size_t i = 0; i < GRAIN_VECS; i++)
+            y[i] = v_mul(v_lookup16(weft_nf4_code, bytes_of(idx, i)), v_set1(scale));
         put_grain((char *)out + n * GRAIN * size, to, y, tiny(scale));
     }
 }
