@@ -60,7 +60,8 @@ static void test_table_has_no_empty_slot(void **state)
         for (size_t s = 0; s < sizeof k / sizeof(void *); s++) {
             bool product = s == offsetof(struct weft_kernels, gemm) / sizeof(void *) ||
                            s == offsetof(struct weft_kernels, gemm_exact) / sizeof(void *);
-            if (i > WEFT_ISA_REF || !product) assert_non_null(slot[s]);
+            bool int8 = s == offsetof(struct weft_kernels, int8) / sizeof(void *);
+            if (i == WEFT_ISA_AVX512BF16 || !(int8 || (product && i == WEFT_ISA_REF))) assert_non_null(slot[s]);
         }
     }
 }
