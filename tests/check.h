@@ -17,6 +17,12 @@
 #include "base/lang.h"
 #include "base/str.h"
 
+/* What tells one boot, or one process, from another stands in /proc, which a bare chroot lacks. */
+static inline void check_needs_proc(void)
+{
+    if (access("/proc/sys/kernel/random/boot_id", R_OK)) skip();
+}
+
 /* The call succeeded; otherwise its message is printed. */
 #define check_ok(st, err) check_ok_at((st), (err), __FILE__, __LINE__)
 static inline void check_ok_at(enum weft_status st, const struct weft_err *err, const char *file, int line)

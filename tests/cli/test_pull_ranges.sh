@@ -3,6 +3,8 @@
 # WEFT_KILLS (default 8): how many kills.
 set -eu
 weft=$1
+# Boots and processes are told apart by /proc, which a bare chroot lacks.
+[ -r /proc/sys/kernel/random/boot_id ] || exit 77
 mock=${WEFT_MOCKS:?}/mock_hub
 dir=$(mktemp -d)
 pid=

@@ -2,6 +2,8 @@
 # What the store remembers of runs: their data, base, state and losses; a store that cannot be used costs one warning.
 set -u
 weft=$1
+# Boots and processes are told apart by /proc, which a bare chroot lacks.
+[ -r /proc/sys/kernel/random/boot_id ] || exit 77
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export WEFT_HOME="$dir/home" LANG=C

@@ -66,6 +66,7 @@ static void finish(struct weft_hub_journal *j)
 static void test_chunks_in_any_order_and_a_kill_between(void **state)
 {
     struct weft_hub_journal j;
+    check_needs_proc();
     reopen(&j, DIGEST);
     assert_int_equal(j.n, 3);
     assert_int_equal(weft_hub_journal_len(&j, 2), 50);
@@ -90,6 +91,7 @@ static void test_the_chunks_of_an_older_journal_stay(void **state)
 {
     struct weft_hub_journal j;
     struct weft_err err = { 0 };
+    check_needs_proc();
     reopen(&j, DIGEST);
     add(&j, 1, 70);
     killed(&j);

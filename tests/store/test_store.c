@@ -390,6 +390,7 @@ static void test_a_number_given_again_is_not_the_run(void **state)
     struct sqlite3 *sql;
     int64_t id;
     size_t n;
+    check_needs_proc();
     check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &id, &f->err), &f->err);
     run.name = run.output_dir = WEFT_STR("far");
     check_ok(weft_store_run_begin(f->store, f->project, &run, NULL, 0, &id, &f->err), &f->err);
