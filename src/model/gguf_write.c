@@ -355,30 +355,6 @@ static bool is_reordered(const struct writing *w, const struct weft_slot *s)
                || weft_str_find(name, WEFT_STR(".k_proj."), 0) != SIZE_MAX);
 }
 
-/* Rows row ... row+rows-1 as f32, low-rank branch added. */
-static void read_rows(struct writing *w, const struct weft_slot *s, size_t row, size_t rows)
-{
-    const struct weft_branch *b = w->s->merge && s->branch && s->branch->enabled ? s->branch : NULL;
-    size_t n = rows * s->cols;
-    if (s->type == WEFT_QUANT) weft_dequantise(&w->compute, w->floats, WEFT_F32, s->w, row, rows);
-    else
-        weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * weft_dtype_bytes(s->type),
-                    s->type, n);
-    if (b)
-        weft_gemm(&w->compute, &(struct weft_gemm){ .m = rows,
-                                                    .n = s->cols,
-                                                    .k = b->rank,
-                                                    .a = b->b + row * b->rank,
-                                                    .lda = b->rank,
-                                                    .b = b->a,
-                                                    .ldb = s->cols,
-                                                    .c = w->floats,
-                                                    .ldc = s->cols,
-                                                    .accumulate = true,
-                                                    .exact = true,
-                                                    .alpha = b->scale });
-}
-
 static enum weft_status write_piece(struct writing *w, struct weft_out *o, const struct weft_slot *s, const float *x,
                                     size_t n, struct weft_err *err)
 {
@@ -419,7 +395,7 @@ static enum weft_status write_tensor(struct writing *w, struct weft_out *o, cons
     for (size_t row = 0; !st && row < flat.rows; row += piece) {
         size_t rows = weft_min_size(piece, flat.rows - row);
         if (weft_progress_cancelled(w->s->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
-        read_rows(w, &flat, row, rows);
+        weft_slot_rows(&w->compute, &flat, w->s->merge, row, rows, w->floats);
         for (size_t r = 0; reorder && r < rows; r++)
             memcpy(w->ordered + r * flat.cols, w->floats + weft_gguf_rope_row(r, head_dim) * flat.cols,
                    flat.cols * sizeof(float));

@@ -329,15 +329,6 @@ struct writing {
     uint64_t done, total;
 };
 
-/* DoRA: the row gets length m. */
-static void stretch(float *row, size_t n, float m)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)row[i] * (double)row[i];
-    float k = sum > 0 ? (float)((double)m / sqrt(sum)) : 0;
-    for (size_t i = 0; i < n; i++) row[i] *= k;
-}
-
 /* Without its branches a model is what was loaded: tables that an adapter replaced are the base's. */
 static void take_base_tables(const struct weft_model *m, struct weft_slot *slots, size_t n)
 {
@@ -352,34 +343,17 @@ static void take_base_tables(const struct weft_model *m, struct weft_slot *slots
     }
 }
 
-/* Rows of a tensor as f32, the branch added in f32, rounded once. */
+/* Rows of a tensor, rounded once. */
 static enum weft_status emit(void *ctx, size_t idx, struct weft_out *o, struct weft_err *err)
 {
     struct writing *w = ctx;
     const struct weft_slot *s = &w->slots[idx];
-    const struct weft_branch *b = w->merge && s->branch && s->branch->enabled ? s->branch : NULL;
-    size_t piece = weft_max_size(PIECE_FLOATS / s->cols, 1), item = weft_dtype_bytes(s->type);
+    size_t piece = weft_max_size(PIECE_FLOATS / s->cols, 1);
 
     for (size_t row = 0; row < s->rows; row += piece) {
         size_t rows = weft_min_size(piece, s->rows - row), n = rows * s->cols;
         if (weft_progress_cancelled(w->progress)) return weft_fail(err, WEFT_ECANCEL, "stopped");
-        if (s->type == WEFT_QUANT) weft_dequantise(&w->compute, w->floats, WEFT_F32, s->w, row, rows);
-        else weft_to_f32(&w->compute, w->floats, (const char *)s->w + row * s->cols * item, s->type, n);
-        if (b)
-            weft_gemm(&w->compute, &(struct weft_gemm){ .m = rows,
-                                                        .n = s->cols,
-                                                        .k = b->rank,
-                                                        .a = b->b + row * b->rank,
-                                                        .lda = b->rank,
-                                                        .b = b->a,
-                                                        .ldb = s->cols,
-                                                        .c = w->floats,
-                                                        .ldc = s->cols,
-                                                        .accumulate = true,
-                                                        .exact = true,
-                                                        .alpha = b->scale });
-        if (b && b->dora)
-            for (size_t i = 0; i < rows; i++) stretch(w->floats + i * s->cols, s->cols, b->dora->m[row + i]);
+        weft_slot_rows(&w->compute, s, w->merge, row, rows, w->floats);
         if (!weft_all_finite(&w->compute, w->floats, n))
             return weft_fail_rule(err, WEFT_EINPUT, "B5",
                                   "%s has a value that is not a number or infinite; such a model is not "

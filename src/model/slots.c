@@ -1,5 +1,8 @@
 #include "model/slots.h"
 
+#include "kernels/quant.h"
+
+#include <math.h>
 #include <stdlib.h>
 
 /* Parts of a layer in file order: linears first, as the reference registers its modules. */
@@ -190,4 +193,26 @@ void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *
 {
     *weft_slot_grad_at(m, s) = grad;
     if (s->kind == WEFT_SLOT_EMBED && weft_model_tied(m)) m->head.dw = grad;
+}
+
+/* DoRA: the row gets length m. */
+static void stretch(float *row, size_t n, float m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)row[i] * (double)row[i];
+    float k = sum > 0 ? (float)((double)m / sqrt(sum)) : 0;
+    for (size_t i = 0; i < n; i++) row[i] *= k;
+}
+
+void weft_slot_rows(struct weft_compute *c, const struct weft_slot *s, bool merge, size_t row, size_t rows, float *out)
+{
+    const struct weft_branch *b = merge && s->branch && s->branch->enabled ? s->branch : NULL;
+    size_t n = rows * s->cols;
+    if (s->type == WEFT_QUANT) weft_dequantise(c, out, WEFT_F32, s->w, row, rows);
+    else weft_to_f32(c, out, (const char *)s->w + row * s->cols * weft_dtype_bytes(s->type), s->type, n);
+    if (!b) return;
+    weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = s->cols, .k = b->rank, .a = b->b + row * b->rank, .lda = b->rank,
+                                      .b = b->a, .ldb = s->cols, .c = out, .ldc = s->cols, .accumulate = true,
+                                      .exact = true, .alpha = b->scale });
+    for (size_t i = 0; b->dora && i < rows; i++) stretch(out + i * s->cols, s->cols, b->dora->m[row + i]);
 }

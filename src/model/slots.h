@@ -30,6 +30,10 @@ void weft_slot_set(struct weft_model *m, const struct weft_slot *s, const void *
 float **weft_slot_grad_at(struct weft_model *m, const struct weft_slot *s);
 void weft_slot_set_grad(struct weft_model *m, const struct weft_slot *s, float *grad);
 
+/* out [rows, cols] = rows row ... row + rows - 1 as f32; merge: with the branch that is switched on added in f32, and
+ * with DoRA given their magnitude.  What every writer of weights writes. */
+void weft_slot_rows(struct weft_compute *c, const struct weft_slot *s, bool merge, size_t row, size_t rows, float *out);
+
 /* An empty model of this shape: names, no weights, no rope table. */
 WEFT_MUST_USE enum weft_status weft_model_new(struct weft_model **out, const struct weft_config *config,
                                               struct weft_err *err);

@@ -2,6 +2,7 @@
  * what each promises. */
 #include "adapter/adapters.h"
 #include "kernels/quant.h"
+#include "model/gguf.h"
 #include "model/reference.h"
 
 static const struct {
@@ -95,6 +96,30 @@ static void test_merged_models_answer_as_the_adapter(void **state)
         s.model = merged;
         double error = error_to_fixture(&s);
         if (!(error <= 1e-5)) fail_msg("%s merged: logits differ by %.3g", fixtures[i].name, error);
+        check_folder_gone(dir);
+        tear_down(&s);
+    }
+}
+
+/* A GGUF file holds the same merged weights as a folder does: magnitudes of DoRA and copied tables too. */
+static void test_merged_gguf_files_answer_as_the_adapter(void **state)
+{
+    for (size_t i = 0; i < WEFT_COUNT(fixtures); i++) {
+        struct setup s;
+        struct weft_model *merged;
+        struct weft_model_settings settings = { .exact = true };
+        struct weft_gguf_save save = { .type = "F32", .name = "merged", .merge = true };
+        char dir[64];
+        snprintf(dir, sizeof dir, "%s", check_folder());
+        set_up_on(&s, fixtures[i].base, fixtures[i].name, false);
+        load(&s, fixtures[i].name);
+        const char *file = weft_path_join(&s.arena, dir, "merged.gguf");
+        check_ok(weft_gguf_write(s.model, file, &save, &s.err), &s.err);
+        check_ok(weft_model_load(&merged, file, &settings, &s.err), &s.err);
+        weft_model_free(s.model);
+        s.model = merged;
+        double error = error_to_fixture(&s);
+        if (!(error <= 1e-5)) fail_msg("%s merged into GGUF: logits differ by %.3g", fixtures[i].name, error);
         check_folder_gone(dir);
         tear_down(&s);
     }
@@ -455,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_copies_untie_and_the_pad_row_of_the_input_rests),
         cmocka_unit_test(test_switched_off_it_is_the_base_model),
         cmocka_unit_test(test_merged_models_answer_as_the_adapter),
+        cmocka_unit_test(test_merged_gguf_files_answer_as_the_adapter),
         cmocka_unit_test(test_not_merged_the_base_is_saved),
         cmocka_unit_test(test_a_saved_adapter_loads_as_it_was),
         cmocka_unit_test(test_a_fresh_dora_changes_next_to_nothing),
