@@ -40,14 +40,14 @@ static void orthonormalise(float *x, size_t q, size_t n)
 {
     for (size_t i = 0; i < q; i++) {
         float *row = x + i * n;
-        double before = dot(row, row, n), sum = before;
+        double before = dot(row, row, n);
         for (int again = 0; again < 2; again++)
             for (size_t k = 0; k < i; k++) {
                 const float *other = x + k * n;
                 float c = (float)dot(row, other, n);
                 for (size_t j = 0; j < n; j++) row[j] -= c * other[j];
             }
-        sum = dot(row, row, n);
+        double sum = dot(row, row, n);
         float scale = sum > 1e-12 * before && sum > 0 ? (float)(1 / sqrt(sum)) : 0;
         for (size_t j = 0; j < n; j++) row[j] *= scale;
     }

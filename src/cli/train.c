@@ -376,7 +376,7 @@ static void print_lengths(struct stage *s)
         uint64_t wide = (e->by_length[i] * LENGTH_BAR + most - 1) / most;
         for (uint64_t k = 0; k < wide; k++) memcpy(bar + 3 * k, "\xe2\x96\x88", 4);       /* a full block */
         weft_tell(s->cli, "  %8u-%-8u %s %llu%s\n", 1u << i, (2u << i) - 1, bar, (unsigned long long)e->by_length[i],
-                  (int64_t)(1u << i) > s->recipe->cutoff_len ? weft_tr(s->cli->lang, "  all longer than cutoff_len") : "");
+                  INT64_C(1) << i > s->recipe->cutoff_len ? weft_tr(s->cli->lang, "  all longer than cutoff_len") : "");
     }
 }
 

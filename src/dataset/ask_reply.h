@@ -19,9 +19,9 @@ struct weft_clean_reply {
 WEFT_MUST_USE enum weft_status weft_reply_clean(struct weft_arena *a, struct weft_str text,
                                                 struct weft_clean_reply *out, struct weft_err *err);
 
-/* The JSON array or object in an answer that has other words around it; the answer itself when it is JSON already.
+/* The JSON array or object in an answer `s` that has other words around it; the answer itself when it is JSON already.
  * s == NULL: there is none. */
-struct weft_str weft_reply_json(struct weft_str answer);
+struct weft_str weft_reply_json(struct weft_str s);
 
 /* ---- chat completions ---- */
 

@@ -190,7 +190,10 @@ static int equal_slots(const struct weft_sketch *a, const struct weft_sketch *b)
 static size_t band_bytes_for(double threshold)
 {
     size_t r = MAX_BAND_BYTES;
-    while (r > 1 && pow(1 - pow(threshold, (double)r), (double)(SLOTS / r)) > MOST_MISSED) r--;
+    for (; r > 1; r--) {
+        size_t bands = SLOTS / r;           /* whole ones */
+        if (pow(1 - pow(threshold, (double)r), (double)bands) <= MOST_MISSED) break;
+    }
     return r;
 }
 

@@ -46,7 +46,7 @@ static void quantise_q4_0(unsigned char *out, const float *x, size_t n)
         float d = extreme(x, 32) / -8, inverse = d != 0 ? 1 / d : 0;
         put_half(out, d);
         for (size_t i = 0; i < 16; i++) {
-            int low = (int8_t)(x[i] * inverse + 8.5f), high = (int8_t)(x[i + 16] * inverse + 8.5f);
+            int low = (unsigned char)(x[i] * inverse + 8.5f), high = (unsigned char)(x[i + 16] * inverse + 8.5f);
             out[2 + i] = (unsigned char)((low < 15 ? low : 15) | (high < 15 ? high : 15) << 4);
         }
     }

@@ -35,7 +35,7 @@ static bool is_roman(struct weft_str s)
 {
     if (!s.len || s.len > 8) return false;
     for (size_t i = 0; i < s.len; i++)
-        if (!memchr("ivxlc", s.s[i], 5)) return false;
+        if (s.s[i] != 'i' && s.s[i] != 'v' && s.s[i] != 'x' && s.s[i] != 'l' && s.s[i] != 'c') return false;
     return true;
 }
 

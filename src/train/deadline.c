@@ -39,6 +39,14 @@ static bool duration(const char *p, time_t *out)
     return total > 0;
 }
 
+/* The number that n digits write; that they are digits is known. */
+static int written(const char *p, int n)
+{
+    int v = 0;
+    for (int i = 0; i < n; i++) v = v * 10 + (p[i] - '0');
+    return v;
+}
+
 static bool date_time(const char *p, struct tm *tm)
 {
     static const char form[] = "dddd-dd-dd ";
@@ -46,9 +54,9 @@ static bool date_time(const char *p, struct tm *tm)
         if (form[i] == 'd' ? !isdigit((unsigned char)p[i])
                            : p[i] != form[i] && !(form[i] == ' ' && p[i] == 'T'))
             return false;
-    tm->tm_year = atoi(p) - 1900;
-    tm->tm_mon = atoi(p + 5) - 1;
-    tm->tm_mday = atoi(p + 8);
+    tm->tm_year = written(p, 4) - 1900;
+    tm->tm_mon = written(p + 5, 2) - 1;
+    tm->tm_mday = written(p + 8, 2);
     return tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31 && clock_time(p + 11, tm);
 }
 
