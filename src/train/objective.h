@@ -40,6 +40,6 @@ struct weft_objective {
                                 struct weft_pref_sums *metrics, struct weft_err *err);
 };
 const struct weft_objective *weft_objective_of(const struct weft_recipe *r);
-extern const struct weft_objective weft_objective_tokens, weft_objective_pairs, weft_objective_judged;
+extern const struct weft_objective weft_objective_tokens, weft_objective_answers;
 
 #endif

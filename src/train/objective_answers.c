@@ -177,5 +177,4 @@ static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, 
     return WEFT_OK;
 }
 
-const struct weft_objective weft_objective_pairs = { share, micro, measure };
-const struct weft_objective weft_objective_judged = { share, micro, measure };
+const struct weft_objective weft_objective_answers = { share, micro, measure };

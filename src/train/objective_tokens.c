@@ -7,9 +7,8 @@
 
 const struct weft_objective *weft_objective_of(const struct weft_recipe *r)
 {
-    static const struct weft_objective *const objectives[] = { &weft_objective_tokens, &weft_objective_tokens,
-                                                               &weft_objective_pairs, &weft_objective_judged };
-    return objectives[r->stage];
+    bool answers = r->stage == WEFT_RECIPE_DPO || r->stage == WEFT_RECIPE_KTO;
+    return answers ? &weft_objective_answers : &weft_objective_tokens;
 }
 
 /* Sequences of an example: the rows of a bin of neat_packing, else one. */
