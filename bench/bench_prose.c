@@ -41,33 +41,36 @@ static double median(double *v)
     return v[ROUNDS / 2];
 }
 
-static const char python[] =
-    "import sys,time,statistics\n"
-    "def novel(t,n=800):\n"
-    "    out=[];c=\"\"\n"
-    "    for s in t.split(\"。\"):\n"
-    "        if len(c)+len(s)<=n: c+=s+\"。\"\n"
-    "        else:\n"
-    "            out.append(c.strip());c=s\n"
-    "    if c: out.append(c.strip())\n"
-    "    return out\n"
-    "def script(t,role=\"甄嬛\"):\n"
-    "    acts=[];act=[]\n"
-    "    for line in t.split(\"\\n\"):\n"
-    "        line=line.strip()\n"
-    "        if not line or line[0] in \"(（\": continue\n"
-    "        if line.startswith(\"第\") and line.endswith(\"幕\"):\n"
-    "            acts.append(act);act=[];continue\n"
-    "        line=line.replace(\"：\",\":\")\n"
-    "        if \":\" in line:\n"
-    "            a,b=line.split(\":\",1)\n"
-    "            act.append({\"role\":a.strip(),\"text\":b.strip()})\n"
-    "    acts.append(act);rows=[]\n"
-    "    for act in acts:\n"
-    "        for i,l in enumerate(act):\n"
-    "            if role in l[\"role\"] and i>0: rows.append({\"instruction\":act[i-1][\"text\"],\"input\":\"\",\"output\":l[\"text\"]})\n"
+/* The beginner's functions, for the loops and for the programs. */
+#define FUNCTIONS \
+    "def chunk(t,n=800):\n" \
+    "    out=[];c=\"\"\n" \
+    "    for s in t.split(\"。\"):\n" \
+    "        if len(c)+len(s)<=n: c+=s+\"。\"\n" \
+    "        else:\n" \
+    "            out.append(c.strip());c=s\n" \
+    "    if c: out.append(c.strip())\n" \
+    "    return out\n" \
+    "def script(t,role=\"甄嬛\"):\n" \
+    "    acts=[];act=[]\n" \
+    "    for line in t.split(\"\\n\"):\n" \
+    "        line=line.strip()\n" \
+    "        if not line or line[0] in \"(（\": continue\n" \
+    "        if line.startswith(\"第\") and line.endswith(\"幕\"):\n" \
+    "            acts.append(act);act=[];continue\n" \
+    "        line=line.replace(\"：\",\":\")\n" \
+    "        if \":\" in line:\n" \
+    "            a,b=line.split(\":\",1)\n" \
+    "            act.append({\"role\":a.strip(),\"text\":b.strip()})\n" \
+    "    acts.append(act);rows=[]\n" \
+    "    for act in acts:\n" \
+    "        for i,l in enumerate(act):\n" \
+    "            if role in l[\"role\"] and i>0: rows.append({\"instruction\":act[i-1][\"text\"],\"input\":\"\",\"output\":l[\"text\"]})\n" \
     "    return rows\n"
-    "for f,p in ((novel,sys.argv[1]),(script,sys.argv[2])):\n"
+
+static const char loops[] =
+    "import sys,time,statistics\n" FUNCTIONS
+    "for f,p in ((chunk,sys.argv[1]),(script,sys.argv[2])):\n"
     "    t=open(p,encoding=\"utf-8-sig\").read();r=[]\n"
     "    for i in range(15):\n"
     "        s=time.perf_counter();f(t);r.append(time.perf_counter()-s)\n"
@@ -80,7 +83,7 @@ static bool python_seconds(const char *novel, const char *script, double *of_nov
     struct weft_err err = { 0 };
     if (fd < 0) return false;
     close(fd);
-    bool ok = !weft_file_write(path, WEFT_STR(python), &err);
+    bool ok = !weft_file_write(path, WEFT_STR(loops), &err);
     snprintf(command, sizeof command, "python3 '%s' '%s' '%s' 2>/dev/null", path, novel, script);
     FILE *p = ok ? popen(command, "r") : NULL;
     ok = p && fscanf(p, "%lf %lf", of_novel, of_script) == 2;
@@ -92,34 +95,11 @@ static bool python_seconds(const char *novel, const char *script, double *of_nov
 /* ---- whole programs ---- */
 
 static const char program[] =
-    "import sys,json\n"
-    "def chunks(t,n=800):\n"
-    "    out=[];c=\"\"\n"
-    "    for s in t.split(\"。\"):\n"
-    "        if len(c)+len(s)<=n: c+=s+\"。\"\n"
-    "        else:\n"
-    "            out.append(c.strip());c=s\n"
-    "    if c: out.append(c.strip())\n"
-    "    return [{\"text\":x} for x in out]\n"
-    "def script(t,role=\"甄嬛\"):\n"
-    "    acts=[];act=[]\n"
-    "    for line in t.split(\"\\n\"):\n"
-    "        line=line.strip()\n"
-    "        if not line or line[0] in \"(（\": continue\n"
-    "        if line.startswith(\"第\") and line.endswith(\"幕\"):\n"
-    "            acts.append(act);act=[];continue\n"
-    "        line=line.replace(\"：\",\":\")\n"
-    "        if \":\" in line:\n"
-    "            a,b=line.split(\":\",1)\n"
-    "            act.append({\"role\":a.strip(),\"text\":b.strip()})\n"
-    "    acts.append(act);rows=[]\n"
-    "    for act in acts:\n"
-    "        for i,l in enumerate(act):\n"
-    "            if role in l[\"role\"] and i>0: rows.append({\"instruction\":act[i-1][\"text\"],\"input\":\"\",\"output\":l[\"text\"]})\n"
-    "    return rows\n"
+    "import sys,json\n" FUNCTIONS
     "t=open(sys.argv[2],encoding=\"utf-8-sig\").read()\n"
+    "rows=script(t) if sys.argv[1]==\"script\" else [{\"text\":x} for x in chunk(t)]\n"
     "with open(sys.argv[3],\"w\",encoding=\"utf-8\") as f:\n"
-    "    for r in (script if sys.argv[1]==\"script\" else chunks)(t): f.write(json.dumps(r,ensure_ascii=False)+\"\\n\")\n";
+    "    for r in rows: f.write(json.dumps(r,ensure_ascii=False)+\"\\n\")\n";
 
 /* Seconds of a process; negative: it failed. */
 static double run_program(const char *const argv[])
