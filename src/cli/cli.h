@@ -106,7 +106,7 @@ const char *weft_cli_bytes(char out[32], uint64_t n);             /* "1.9 GiB" *
 volatile const int *weft_cli_signals(void);
 
 /* Prints the help of a verb (or, with NULL, of the program) on stdout. */
-void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb, const char *prefix);
+void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb);
 /* The verb table of cli/main.c, ending in NULL. */
 const struct weft_verb *const *weft_cli_verbs(void);
 

@@ -112,7 +112,7 @@ enum weft_status weft_cli_options(struct weft_cli *cli, const struct weft_verb *
     cli->json = common->json;
     cli->quiet = common->quiet;
     if (common->help) {
-        weft_cli_help(cli, verb, "");
+        weft_cli_help(cli, verb);
         *done = true;
     }
     return WEFT_OK;

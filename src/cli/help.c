@@ -11,15 +11,26 @@ static void list_verbs(struct weft_cli *cli, const struct weft_verb *const *list
                cli->lang == WEFT_LANG_ZH ? (*list)->help_zh : (*list)->help);
 }
 
-void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb, const char *prefix)
+/* "data " of data's verbs; "" of others. */
+static const char *prefix_of(const struct weft_verb *verb, char out[64])
 {
+    out[0] = '\0';
+    for (const struct weft_verb *const *v = weft_cli_verbs(); *v; v++)
+        for (const struct weft_verb *const *sub = (*v)->verbs; sub && *sub; sub++)
+            if (*sub == verb) snprintf(out, 64, "%s ", (*v)->name);
+    return out;
+}
+
+void weft_cli_help(struct weft_cli *cli, const struct weft_verb *verb)
+{
+    char prefix[64];
     if (!verb) {
         weft_say(cli, "weft takes you from raw text to a language model of your own.\n\nusage: weft VERB ...\n\n");
         list_verbs(cli, weft_cli_verbs(), "");
         weft_say(cli, "\n\"weft help VERB\" explains a verb; \"weft --version\" prints the version.\n");
         return;
     }
-    weft_say(cli, "usage: weft %s%s %s\n", prefix, verb->name, verb->verbs ? "VERB ..." : verb->usage);
+    weft_say(cli, "usage: weft %s%s %s\n", prefix_of(verb, prefix), verb->name, verb->verbs ? "VERB ..." : verb->usage);
     printf("%s\n\n", cli->lang == WEFT_LANG_ZH ? verb->help_zh : verb->help);
     if (verb->verbs) {
         char under[64];
@@ -107,19 +118,16 @@ static enum weft_status run(struct weft_cli *cli)
     for (int i = 1; i < cli->argc; i++)
         if (strcmp(cli->argv[i], "--man") == 0) return man_page(cli);
     if (cli->argc < 2 || cli->argv[1][0] == '-') {
-        weft_cli_help(cli, NULL, "");
+        weft_cli_help(cli, NULL);
         return WEFT_OK;
     }
-    char prefix[64] = "", shown[128];
+    char shown[128];
     const struct weft_verb *verb = find(weft_cli_verbs(), cli->argv[1]);
-    if (verb && verb->verbs && cli->argc > 2 && cli->argv[2][0] != '-') {
-        snprintf(prefix, sizeof prefix, "%s ", verb->name);
-        verb = find(verb->verbs, cli->argv[2]);
-    }
+    if (verb && verb->verbs && cli->argc > 2 && cli->argv[2][0] != '-') verb = find(verb->verbs, cli->argv[2]);
     if (!verb)
         return weft_fail(&cli->err, WEFT_EARG, "unknown verb \"%s\"; \"weft help\" lists the verbs",
                          weft_escape(shown, sizeof shown, weft_str_c(cli->argv[cli->argc > 2 ? 2 : 1])));
-    weft_cli_help(cli, verb, prefix);
+    weft_cli_help(cli, verb);
     return WEFT_OK;
 }
 

@@ -62,7 +62,7 @@ static enum weft_status dispatch(struct weft_cli *cli, int argc, char **argv)
         argv += n;
     }
     if (argc < 2 || is_help(argv[1])) {
-        weft_cli_help(cli, NULL, "");
+        weft_cli_help(cli, NULL);
         return WEFT_OK;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
@@ -77,7 +77,7 @@ static enum weft_status dispatch(struct weft_cli *cli, int argc, char **argv)
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%s ", verb->name);
         if (argc < 3 || is_help(argv[2])) {
-            weft_cli_help(cli, verb, "");
+            weft_cli_help(cli, verb);
             return WEFT_OK;
         }
         const struct weft_verb *sub = find_verb(verb->verbs, argv[2]);

@@ -18,6 +18,7 @@ expect 0 "$weft" --version
 grep -qx 'weft [0-9]*\.[0-9]*\.[0-9]*' "$dir/out" || fail "version: $(cat "$dir/out")"
 expect 0 "$weft"
 grep -q 'usage: weft VERB' "$dir/out" || fail "no usage"
+"$weft" data review --help | grep -q '^usage: weft data review ' || fail "the usage of a verb of data lacks data"
 expect 2 "$weft" trian
 grep -q 'did you mean "weft train"' "$dir/err" || fail "no nearest verb: $(cat "$dir/err")"
 expect 2 env LANG=zh_CN.UTF-8 "$weft" trian

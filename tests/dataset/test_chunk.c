@@ -269,6 +269,12 @@ static void test_mode_seed_keeps_the_beginners_defects(void **state)
     check_chunk(f, 0, "");
     check_chunk(f, 1, "一二三四五六七八九十");
     check_chunk(f, 2, "好。");
+    /* White space at a chunk's ends goes, within it stays: Python's strip. */
+    cut_text(f, "\n　一二三四五六。\n　四 五六七八九。 \n　八九十。\n", 8);
+    assert_int_equal(f->chunks.n, 3);
+    check_chunk(f, 0, "一二三四五六。");
+    check_chunk(f, 1, "四 五六七八九");
+    check_chunk(f, 2, "八九十\n。");
     f->s.min_chars = 2;
     check_refuses(weft_chunk_texts(&f->arena, &f->text, 1, &f->s, NULL, NULL, &f->chunks, &f->err), &f->err, WEFT_EARG,
                   "", "seed");

@@ -1,6 +1,7 @@
 /* Rules TX1-TX7, one by one: which charset, what is repaired, where every line stood. */
 #include "check.h"
 
+#include "text/charset.h"
 #include "text/text.h"
 
 #include <iconv.h>
@@ -327,6 +328,39 @@ static void test_odd_characters_are_kept_and_counted(void **state)
     assert_false(weft_text_partial(&f->text));
 }
 
+/* At every place of a text of several steps of the counting loop, the last bytes too. */
+static void test_odd_characters_are_counted_wherever_they_stand(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned controls, private_use, replacement;
+    } odd[] = { { "\x01", 1, 0, 0 },         { "\x7F", 1, 0, 0 },             { "\xC2\x85", 1, 0, 0 },
+                { "\xC2\xA0", 0, 0, 0 },     { "\xEE\x80\x80", 0, 1, 0 },     { "\xEF\xA3\xBF", 0, 1, 0 },
+                { "\xEF\xA4\x80", 0, 0, 0 }, { "\xEF\xBF\xBD", 0, 0, 1 },     { "\xEF\xBC\x8C", 0, 0, 0 },
+                { "\xF3\xB0\x80\x80", 0, 1, 0 }, { "\xF4\x80\x80\x80", 0, 1, 0 }, { "\t", 0, 0, 0 } };
+    (void)state;
+    char text[640];
+    for (size_t k = 0; k < WEFT_COUNT(odd); k++)
+        for (size_t at = 0; at <= 600; at++) {
+            size_t n = strlen(odd[k].text);
+            memset(text, 'a', sizeof text);
+            memcpy(text + at, odd[k].text, n);
+            struct weft_text t = { .text = { text, 600 + n } };
+            text[600 + n] = '\0';
+            weft_charset_count_odd(&t);
+            if (t.controls != odd[k].controls || t.private_use != odd[k].private_use
+                || t.replacement != odd[k].replacement)
+                fail_msg("%zu at %zu: %u controls, %u private, %u replacement", k, at, (unsigned)t.controls,
+                         (unsigned)t.private_use, (unsigned)t.replacement);
+        }
+    /* and as many as a text holds */
+    memset(text, '\x01', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    struct weft_text t = { .text = { text, sizeof text - 1 } };
+    weft_charset_count_odd(&t);
+    assert_int_equal(t.controls, sizeof text - 1);
+}
+
 static void test_sha256_is_of_the_original_bytes(void **state)
 {
     struct fixture *f = *state;
@@ -501,6 +535,7 @@ int main(void)
         TEST(test_few_nul_bytes_are_dropped_many_are_binary),
         TEST(test_a_file_without_ink_is_refused),
         TEST(test_odd_characters_are_kept_and_counted),
+        TEST(test_odd_characters_are_counted_wherever_they_stand),
         TEST(test_sha256_is_of_the_original_bytes),
         TEST(test_a_long_line_is_no_fault_and_takes_linear_time),
         TEST(test_random_text_round_trips),
