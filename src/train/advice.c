@@ -12,8 +12,7 @@ enum {
     ENOUGH_UPDATES = 150,
     MANY_PASSES = 8,            /* a small set is known by heart by then */
     SMALL_SET = 1000,
-    BITS_PER_PARAMETER = 2,
-    SPARE = 200                 /* so many times more room than needed is only slower */
+    BITS_PER_PARAMETER = 2
 };
 
 static void say(struct weft_advice *a, enum weft_lang lang, const char *fmt, ...) WEFT_PRINTF(3, 4);
@@ -92,9 +91,6 @@ static void on_rank(struct weft_advice *a, const struct weft_recipe *r, const st
         int64_t rank = (int64_t)ceil((double)r->lora_rank * bits / room);
         say(a, lang, "the answers hold about %.1f million tokens, more than an adapter of rank %lld takes in; lora_rank: %lld has room",
             bits / 1e6, (long long)r->lora_rank, (long long)(rank > 1024 ? 1024 : rank));
-    } else if (room > SPARE * bits && r->lora_rank > 16) {
-        say(a, lang, "the answers hold %.0f tokens; lora_rank: 8 or 16 has room enough for them and trains faster than %lld", bits,
-            (long long)r->lora_rank);
     }
 }
 
