@@ -112,7 +112,8 @@ static void place(struct weft_optimizer_state *s)
     if (!in_layers(s->recipe)) {
         if (s->step % RATIO_UPDATES == 0)
             for (size_t i = 0; i < s->params->n; i++)
-                for (int k = 0; k < 2; k++) memset(s->slot[k][i], 0, s->slot_len[k][i] * sizeof(float));
+                for (int k = 0; k < 2; k++)
+                    if (s->slot_len[k][i]) memset(s->slot[k][i], 0, s->slot_len[k][i] * sizeof(float));
         return;
     }
     size_t next = block_of(s, switched);

@@ -223,7 +223,7 @@ static void write_rows(const char *path, int layout, size_t n)
     weft_rng_init(&rng, 3, WEFT_RNG_TEST, 0);
     check_ok(weft_rows_writer_open(&w, path, &s, &err), &err);
     for (size_t i = 0; i < n; i++) {
-        char question[200], flags[32], id[16];
+        char question[200], flags[32], id[24];
         struct weft_turn turns[2] = { { .role = WEFT_ROLE_USER }, { .role = WEFT_ROLE_ASSISTANT } };
         snprintf(question, sizeof question, "问题 %llu\n\"第二行\"",
                  (unsigned long long)weft_rng_below(&rng, n / 3 + 1));
