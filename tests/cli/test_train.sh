@@ -1,24 +1,9 @@
 #!/bin/sh
 # weft train as a user runs it: LLaMA-Factory's keys, files of a run, going on after a stop, refusals, full and pt.
-set -eu
-weft=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-export WEFT_HOME="$dir/home"
-export LC_ALL=C
-fail() { echo "FAIL: $*" >&2; cat "$dir"/err* >&2 2>/dev/null || true; exit 1; }
+. "$(dirname "$0")/training.sh"
 
-cat >"$dir/config.json" <<END
-{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": 8192, "hidden_size": 32, "intermediate_size": 64,
- "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 512,
- "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu"}
-END
-"$weft" model random --config "$dir/config.json" -o "$dir/model" --quiet
-i=0
-while [ $i -lt 24 ]; do
-    printf '{"instruction": "第%d问：此物价几何？", "input": "", "output": "三文钱，不二价。第%d回。"}\n' $i $i
-    i=$((i + 1))
-done >"$dir/rows.jsonl"
+small_model
+rows 24 '{"instruction": "第%d问：此物价几何？", "input": "", "output": "三文钱，不二价。第%d回。"}' >"$dir/rows.jsonl"
 cat >"$dir/recipe.yaml" <<END
 ### model
 model_name_or_path: $dir/model

@@ -1,13 +1,7 @@
 #!/bin/sh
 # Every method of training by its keys: it runs, a stopped run goes on to the same bytes, what it writes can be talked
 # to, merged and gone on with, and what excludes each other is named.
-set -eu
-weft=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-export WEFT_HOME="$dir/home"
-export LC_ALL=C
-fail() { echo "FAIL: $*" >&2; cat "$dir"/err* >&2 2>/dev/null || true; exit 1; }
+. "$(dirname "$0")/training.sh"
 
 cat >"$dir/config.json" <<END
 {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "vocab_size": 8192, "hidden_size": 24, "intermediate_size": 40,
@@ -17,11 +11,7 @@ cat >"$dir/config.json" <<END
  "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
 END
 "$weft" model random --config "$dir/config.json" -o "$dir/model" --quiet
-i=0
-while [ $i -lt 12 ]; do
-    printf '{"instruction": "第%d问：此物价几何？", "input": "", "output": "三文钱，不二价。第%d回。"}\n' $i $i
-    i=$((i + 1))
-done >"$dir/rows.jsonl"
+rows 12 '{"instruction": "第%d问：此物价几何？", "input": "", "output": "三文钱，不二价。第%d回。"}' >"$dir/rows.jsonl"
 common="model_name_or_path=$dir/model dataset=$dir/rows.jsonl
         cutoff_len=64 learning_rate=1e-2 num_train_epochs=2 logging_steps=1
         save_strategy=no eval_strategy=no lora_rank=3"

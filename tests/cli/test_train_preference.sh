@@ -1,25 +1,10 @@
 #!/bin/sh
 # weft train over compared (dpo, orpo, simpo) and judged (kto) answers: all losses learn to tell the answers apart, runs
 # repeat to the bit on any number of threads and after kill -9, and what does not fit is refused by name.
-set -eu
-weft=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-export WEFT_HOME="$dir/home"
-export LC_ALL=C
-fail() { echo "FAIL: $*" >&2; cat "$dir"/err* >&2 2>/dev/null || true; exit 1; }
+. "$(dirname "$0")/training.sh"
 
-cat >"$dir/config.json" <<END
-{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": 8192, "hidden_size": 32, "intermediate_size": 64,
- "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 512,
- "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu"}
-END
-"$weft" model random --config "$dir/config.json" -o "$dir/model" --quiet
-i=0
-while [ $i -lt 20 ]; do
-    printf '{"instruction": "第%d问：此茶几文？", "input": "", "chosen": "两文，不二价。第%d碗。", "rejected": "不知道，别问我。"}\n' $i $i
-    i=$((i + 1))
-done >"$dir/pairs.jsonl"
+small_model
+rows 20 '{"instruction": "第%d问：此茶几文？", "input": "", "chosen": "两文，不二价。第%d碗。", "rejected": "不知道，别问我。"}' >"$dir/pairs.jsonl"
 i=0
 while [ $i -lt 20 ]; do
     [ $((i % 2)) = 0 ] && good=true || good=false
