@@ -209,6 +209,7 @@ enum weft_status weft_ask_local_new(struct weft_ask_local **out, struct weft_cli
     enum weft_status st = weft_session_open(&l->session, cli, &open);
     if (!st) st = weft_ask_local_fingerprint(cli, model, adapter, hex);
     if (!st) {
+        l->session.repeatable = true;
         snprintf(l->endpoint, sizeof l->endpoint, "weft:%s", hex);
         *transport = (struct weft_ask_transport){ l->endpoint, send, wait, abandon, l, .free = true };
         *out = l;

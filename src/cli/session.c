@@ -146,6 +146,7 @@ static enum weft_status generate(struct weft_session *s, struct weft_str text, u
         .stop_ids = s->stop_ids,
         .n_stop_ids = s->n_stop_ids,
         .skip_special = true,
+        .repeatable = s->repeatable,
     };
     enum weft_status st = weft_encode(s->encoder, text, flags, &ids, err);
     if (!st && ids.n + 1 > s->context)

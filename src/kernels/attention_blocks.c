@@ -19,7 +19,6 @@ enum {
     HEADS_MAX = 8,          /* of a forward task */
     KEYS = 256,             /* that a backward task packs at a time */
     SPLIT_BELOW = 16,       /* fewer (sequence, kv head) pairs than this: a backward task takes one head */
-    FEW_QUERIES = 16,       /* fewer over a cache: products by rows, not blocks */
     DECODE_KEYS = 512       /* of a decoding task */
 };
 
@@ -481,7 +480,7 @@ static bool decode(struct weft_compute *c, const struct weft_cached_attn *a)
 bool weft_attention_blocks_cached(struct weft_compute *c, const struct weft_gemm_level *g,
                                   const struct weft_cached_attn *a)
 {
-    if (a->n_q < FEW_QUERIES) return decode(c, a);
+    if (a->n_q < WEFT_FEW_QUERIES) return decode(c, a);
     struct forward f = { .c = c,
                          .g = g,
                          .n_heads = a->n_heads,

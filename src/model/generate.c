@@ -118,7 +118,9 @@ enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *
 
     /* the last token is always computed: its logits begin the answer */
     if (weft_kv_stale(kv)) weft_kv_truncate(kv, 0);
-    while (shared + 1 < n && shared < weft_kv_len(kv) && weft_kv_ids(kv)[shared] == prompt[shared]) shared++;
+    if (s->repeatable) shared = weft_kv_reusable(kv, prompt, n);
+    else
+        while (shared + 1 < n && shared < weft_kv_len(kv) && weft_kv_ids(kv)[shared] == prompt[shared]) shared++;
     weft_kv_truncate(kv, shared);
     out->cached_tokens = shared;
     st = weft_kv_append(kv, prompt + shared, n - shared, logits, err);

@@ -17,6 +17,7 @@ struct weft_generate_settings {
     const struct weft_str *stops;       /* strings that end the text and are cut off; they may span tokens */
     size_t n_stops;
     bool skip_special;
+    bool repeatable;        /* the answer is that of the prompt alone, whatever kv held: less of it is taken over */
 };
 
 enum weft_finish { WEFT_FINISH_STOP, WEFT_FINISH_LENGTH, WEFT_FINISH_CANCEL };

@@ -14,7 +14,7 @@ struct weft_kv {
     struct weft_compute *compute;
     struct weft_model *model;
     struct weft_arena arena;
-    size_t cap, block, len;
+    size_t cap, block, len, in_blocks;
     uint64_t branches;          /* which branches computed it */
     int32_t *ids;               /* [cap] */
     float **k, **v;             /* [n_layers] each [n_kv_heads, cap, d] */
@@ -141,7 +141,28 @@ size_t weft_kv_cap(const struct weft_kv *kv) { return kv->cap; }
 size_t weft_kv_vocab_size(const struct weft_kv *kv) { return kv->model->config.vocab_size; }
 const int32_t *weft_kv_ids(const struct weft_kv *kv) { return kv->ids; }
 bool weft_kv_stale(const struct weft_kv *kv) { return kv->len && kv->branches != branches_of(kv->model); }
-void weft_kv_truncate(struct weft_kv *kv, size_t len) { kv->len = weft_min_size(kv->len, len); }
+size_t weft_kv_in_blocks(const struct weft_kv *kv) { return kv->in_blocks; }
+
+void weft_kv_truncate(struct weft_kv *kv, size_t len)
+{
+    kv->len = weft_min_size(kv->len, len);
+    kv->in_blocks = weft_min_size(kv->in_blocks, len);
+}
+
+size_t weft_kv_reusable(const struct weft_kv *kv, const int32_t *ids, size_t n)
+{
+    size_t same = 0, most = n < WEFT_KV_FEW ? 0 : weft_min_size(kv->in_blocks, n - WEFT_KV_FEW);
+    while (same < most && kv->ids[same] == ids[same]) same++;
+    return same;
+}
+
+/* The next block of n tokens that are left: the last one, too, is one that is computed as a block if that can be. */
+static size_t block_of(const struct weft_kv *kv, size_t n)
+{
+    if (n <= kv->block) return n;
+    bool few_left = n - kv->block < WEFT_KV_FEW && kv->block >= 2 * WEFT_KV_FEW;
+    return few_left ? n - WEFT_KV_FEW : kv->block;
+}
 
 /* Keys or values of n new tokens [n, n_kv_heads, d] behind the `len` of each head. */
 static void store(float *cache, const float *fresh, size_t n, size_t len, size_t cap, size_t heads, size_t d)
@@ -220,12 +241,13 @@ enum weft_status weft_kv_append(struct weft_kv *kv, const int32_t *ids, size_t n
     run.dora = kv->dora;
     if (!kv->len) weft_model_dora_update(run.compute, m);
     for (size_t at = 0; at < n; at += in_block) {
-        in_block = weft_min_size(kv->block, n - at);
+        in_block = block_of(kv, n - at);
         for (size_t i = 0; i < in_block; i++) kv->pos[i] = (int32_t)(kv->len + i);
         weft_embed(run.compute, kv->x, m->embed, m->embed_type, ids + at, in_block, D);
         for (size_t i = 0; i < c->n_layers; i++)
             layer(&run, kv, i, in_block, i + 1 < c->n_layers ? in_block : logits && at + in_block == n);
         memcpy(kv->ids + kv->len, ids + at, in_block * sizeof *ids);
+        if (in_block >= WEFT_KV_FEW && kv->in_blocks == kv->len) kv->in_blocks += in_block;
         kv->len += in_block;
     }
     if (logits && n) {

@@ -359,7 +359,7 @@ static double cross_entropy(float *z, size_t v, int32_t target, bool gradient, f
 
 /* ---- attention ---- */
 
-/* s = 2^(s - base) and the sum of that. */
+/* s = 2^(s - base) and the sum of that, lane by lane: masked keys behind the last one a query sees change no bit. */
 VEC_INLINE float powers_of_row(float *s, size_t cols, float base)
 {
     vec sums = v_zero(), b = v_set1(base);
@@ -369,13 +369,12 @@ VEC_INLINE float powers_of_row(float *s, size_t cols, float base)
         v_store(s + j, p);
         sums = v_add(sums, p);
     }
-    float sum = v_sum(sums);
     if (j < cols) {
-        float p[VEC_LEN];
-        v_store(p, v_exp2_of_negative(v_sub(v_load_m(v_first(cols - j), s + j), b)));
-        for (size_t e = 0; j + e < cols; e++) sum += s[j + e] = p[e];
+        vmask m = v_first(cols - j);
+        v_store_m(m, s + j, v_exp2_of_negative(v_sub(v_load_m(m, s + j), b)));
+        sums = v_add(sums, v_load_m(m, s + j));
     }
-    return sum;
+    return v_sum(sums);
 }
 
 /* VEC_LEN rows at a time, so that how much of the past each keeps is one power for all of them. */
