@@ -11,20 +11,20 @@ struct setup {
     struct weft_err err;
 };
 
-static void set_up_at(struct setup *s, const char *name, bool exact)
+static void set_up_at(struct setup *s, const char *name, bool exact, const char *isa)
 {
     char path[128];
     struct weft_model_settings settings = { .exact = exact, .max_positions = 64 };
     *s = (struct setup){ 0 };
     check_ok(weft_pool_new(&s->pool, 2, &s->err), &s->err);
-    check_ok(weft_compute_init(&s->compute, NULL, s->pool, &s->err), &s->err);
+    check_ok(weft_compute_init(&s->compute, isa, s->pool, &s->err), &s->err);
     snprintf(path, sizeof path, "tests/model/data/%s", name);
     check_ok(weft_model_load(&s->model, check_source(&s->arena, path), &settings, &s->err), &s->err);
     snprintf(path, sizeof path, "tests/model/data/%s/expect.safetensors", name);
     fixture_open(&s->expect, path);
 }
 
-static void set_up(struct setup *s, const char *name) { set_up_at(s, name, true); }
+static void set_up(struct setup *s, const char *name) { set_up_at(s, name, true, NULL); }
 
 static void tear_down(struct setup *s)
 {
@@ -159,46 +159,53 @@ static void test_a_context_of_another_adapter_is_not_continued(void **state)
     tear_down(&s);
 }
 
+/* Prompts of changing length, each continued from what may be reused of it and each also read anew; answers in between
+ * are appended one by one. */
+static void ask_in_turn(struct setup *s, size_t rounds)
+{
+    enum { CAP = 100, BLOCK = 40 };
+    static const size_t lengths[] = { 5, 15, 16, 17, 39, 40, 41, 47, 57, 70, 88, 90 };
+    struct weft_kv *kv, *fresh;
+    size_t n_ids, V = s->model->config.vocab_size, reused = 0, steps = 0;
+    const int32_t *ids = fixture_values(&s->expect, "ids", &n_ids);
+    float *got = WEFT_NEWS(&s->arena, float, V), *want = WEFT_NEWS(&s->arena, float, V);
+    check_ok(weft_kv_new(&kv, &s->compute, s->model, CAP, BLOCK, &s->err), &s->err);
+    check_ok(weft_kv_new(&fresh, &s->compute, s->model, CAP, BLOCK, &s->err), &s->err);
+    for (size_t k = 0; k < rounds; k++) {
+        size_t n = weft_min_size(lengths[k * 7 % WEFT_COUNT(lengths)], n_ids), same;
+        int32_t prompt[CAP];
+        memcpy(prompt, ids, n * sizeof *prompt);
+        if (k % 3 == 2) prompt[k % n] = ids[(k + 1) % n_ids];     /* it parts from what is held */
+        same = weft_kv_reusable(kv, prompt, n);
+        assert_true(same <= weft_kv_in_blocks(kv) && weft_kv_in_blocks(kv) <= weft_kv_len(kv));
+        weft_kv_truncate(kv, same);
+        check_ok(weft_kv_append(kv, prompt + same, n - same, got, &s->err), &s->err);
+        weft_kv_truncate(fresh, 0);
+        check_ok(weft_kv_append(fresh, prompt, n, want, &s->err), &s->err);
+        assert_memory_equal(got, want, V * sizeof *got);
+        reused += same;
+        if (n >= WEFT_KV_FEW) assert_int_equal(weft_kv_in_blocks(kv), n);
+        for (size_t at = n; at < weft_min_size(n + k % 9, n_ids); at++)
+            check_ok(weft_kv_append(kv, ids + at, 1, got, &s->err), &s->err);
+        steps += weft_kv_len(kv) - weft_kv_in_blocks(kv);
+    }
+    assert_true(reused > 4 * rounds && steps > rounds / 2);
+    weft_kv_free(kv);
+    weft_kv_free(fresh);
+}
+
 /* Where a prompt is continued from what may be reused of it, its logits are those of the prompt alone, in every bit:
  * whatever was read or generated before, and in which pieces. */
 static void test_what_came_before_does_not_colour_a_prompt(void **state)
 {
-    enum { CAP = 100, BLOCK = 40 };
-    static const size_t lengths[] = { 5, 15, 16, 17, 39, 40, 41, 47, 57, 70, 88, 90 };
-    for (size_t i = 0; i < WEFT_COUNT(names); i++)
-        for (int exact = 0; exact < 2; exact++) {
-            struct setup s;
-            struct weft_kv *kv, *fresh;
-            set_up_at(&s, names[i], exact);
-            size_t n_ids, V = s.model->config.vocab_size, reused = 0, steps = 0;
-            const int32_t *ids = fixture_values(&s.expect, "ids", &n_ids);
-            float *got = WEFT_NEWS(&s.arena, float, V), *want = WEFT_NEWS(&s.arena, float, V);
-            check_ok(weft_kv_new(&kv, &s.compute, s.model, CAP, BLOCK, &s.err), &s.err);
-            check_ok(weft_kv_new(&fresh, &s.compute, s.model, CAP, BLOCK, &s.err), &s.err);
-            for (size_t k = 0; k < 200; k++) {
-                size_t n = weft_min_size(lengths[k * 7 % WEFT_COUNT(lengths)], n_ids), same;
-                int32_t prompt[CAP];
-                memcpy(prompt, ids, n * sizeof *prompt);
-                if (k % 3 == 2) prompt[k % n] = ids[(k + 1) % n_ids];     /* it parts from what is held */
-                same = weft_kv_reusable(kv, prompt, n);
-                assert_true(same <= weft_kv_in_blocks(kv) && weft_kv_in_blocks(kv) <= weft_kv_len(kv));
-                weft_kv_truncate(kv, same);
-                check_ok(weft_kv_append(kv, prompt + same, n - same, got, &s.err), &s.err);
-                weft_kv_truncate(fresh, 0);
-                check_ok(weft_kv_append(fresh, prompt, n, want, &s.err), &s.err);
-                assert_memory_equal(got, want, V * sizeof *got);
-                reused += same;
-                if (n >= WEFT_KV_FEW) assert_int_equal(weft_kv_in_blocks(kv), n);
-                /* an answer: one by one, then the next question may hold it */
-                for (size_t at = n; at < weft_min_size(n + k % 9, n_ids); at++)
-                    check_ok(weft_kv_append(kv, ids + at, 1, got, &s.err), &s.err);
-                steps += weft_kv_len(kv) - weft_kv_in_blocks(kv);
+    for (int isa = 0; isa < WEFT_N_ISA; isa++)
+        for (size_t i = 0; i < WEFT_COUNT(names) && weft_isa_supported() >> isa & 1; i++)
+            for (int exact = 0; exact < 2; exact++) {
+                struct setup s;
+                set_up_at(&s, names[i], exact, weft_isa_name((enum weft_isa)isa));
+                ask_in_turn(&s, isa == WEFT_ISA_REF ? 24 : 72);
+                tear_down(&s);
             }
-            assert_true(reused > 1000 && steps > 100);
-            weft_kv_free(kv);
-            weft_kv_free(fresh);
-            tear_down(&s);
-        }
 }
 
 int main(void)
