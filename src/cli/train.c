@@ -1,6 +1,7 @@
 /* weft train RECIPE.yaml, and the training stage that `weft run` shares with it: here the trainer, which knows only a
  * list of parameters, meets the adapter. */
 #include "cli/model_files.h"
+#include "cli/profile.h"
 #include "cli/record.h"
 #include "cli/session.h"
 #include "cli/train_stage.h"
@@ -595,6 +596,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     };
     if (!st) {
         job.held_bytes = weft_lora_held_bytes(s.model);
+        if (recipe->profile) job.profile = WEFT_NEW(&cli->arena, struct weft_profile);
         print_model(&s);
         print_data(&s);
         st = weft_memory_plan(&job, &plan, &cli->err);
@@ -610,6 +612,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     if (!st) st = draw_curve(&s, true);
     else if (st == WEFT_ECANCEL && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
     if (!st) print_result(&s, result);
+    if (!st && result->profile) weft_cli_profile(cli, result->profile);
     record_end(&s, st, result);
     weft_model_free(s.model);
     weft_model_free(s.reference);
@@ -716,6 +719,10 @@ static void print_json(struct weft_cli *cli, const struct weft_recipe *r, const 
     weft_json_out_double(&o, result->last_valid_loss);
     weft_json_out_key(&o, "seconds");
     weft_json_out_double(&o, result->seconds);
+    if (result->profile) {
+        weft_json_out_key(&o, "profile");
+        weft_cli_profile_json(&o, result->profile);
+    }
     weft_json_out_object_end(&o);
     weft_buf_char(&buf, '\n');
     weft_put(cli, weft_buf_view(&buf));

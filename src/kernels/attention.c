@@ -1,5 +1,6 @@
 /* Attention: the public calls.  A level with products works in blocks (attention_blocks.c); without one, or without
  * memory for the blocks, the plain loops of ref/ run, one (sequence, head) at a time. */
+#include "kernels/profile.h"
 #include "kernels/ref/ref.h"
 
 #include <math.h>
@@ -30,8 +31,24 @@ static void forward_task(void *ctx, size_t chunk, int thread)
                        f->lse ? f->lse + head * a->T + first : NULL, &h);
 }
 
+/* `products` d FLOP for each pair of a query and a key that it sees, as measured by weft_measure_attention. */
+static struct weft_span span_of(const struct weft_compute *c, enum weft_op op, const struct weft_attn *a,
+                                            double products)
+{
+    struct weft_span s = weft_span(c, op, 0);
+    if (!s.row) return s;
+    double pairs = 0;
+    for (size_t i = 0; i < a->n_seqs; i++) {
+        double len = (double)(a->cu[i + 1] - a->cu[i]), w = a->window ? fmin((double)a->window, len) : len;
+        pairs += w * (w + 1) / 2 + (len - w) * w;
+    }
+    s.row->flop += products * pairs * (double)(a->n_heads * a->d);
+    return s;
+}
+
 void weft_attention(struct weft_compute *c, float *out, float *lse, const struct weft_attn *a)
 {
+    WEFT_SPAN(span) = span_of(c, WEFT_OP_ATTENTION, a, 4);
     const struct weft_gemm_level *level = c->exact || a->exact ? c->k->gemm_exact : c->k->gemm;
     if (level && weft_attention_blocks(c, level, out, lse, a)) return;
     struct forward f = { out, lse, a };
@@ -82,6 +99,7 @@ static void backward_task(void *ctx, size_t chunk, int thread)
 void weft_attention_backward(struct weft_compute *c, float *dq, float *dk, float *dv, float *delta, const float *dout,
                              const float *out, const float *lse, const struct weft_attn *a)
 {
+    WEFT_SPAN(span) = span_of(c, WEFT_OP_ATTENTION_BACKWARD, a, 10);
     const struct weft_gemm_level *level = c->exact || a->exact ? c->k->gemm_exact : c->k->gemm;
     struct backward b = { c, dq, dk, dv, delta, dout, out, lse, a };
     weft_pool_run(c->pool, weft_ceil_div(a->T, DELTA_TOKENS), delta_task, &b);

@@ -7,6 +7,7 @@
  *
  * How many tasks there are follows the number of threads; the result does not, because every element of C is the
  * same chain of operations (k-blocks in order, units in order) whatever tile it falls into. */
+#include "kernels/profile.h"
 #include "kernels/ref/ref.h"
 
 enum {
@@ -304,6 +305,7 @@ void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
 {
     const struct weft_gemm_level *level = g->exact || c->exact ? c->k->gemm_exact : c->k->gemm;
     if (!g->m || !g->n) return;
+    WEFT_SPAN(span) = weft_span_gemm(c, g);
     if (wants_int8(c, g)) {
         if (!c->k->gemm) {
             weft_ref_int8_gemm(c, g);

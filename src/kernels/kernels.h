@@ -27,6 +27,7 @@
 enum weft_isa { WEFT_ISA_REF, WEFT_ISA_AVX2, WEFT_ISA_AVX512, WEFT_ISA_AVX512BF16, WEFT_N_ISA };
 
 struct weft_kernels;                    /* kernels/table.h: only kernels/ and its tests look inside */
+struct weft_profile;
 
 struct weft_compute {
     const struct weft_kernels *k;
@@ -34,6 +35,7 @@ struct weft_compute {
     bool exact;                         /* set by the caller: every product in f32, as if each op said so itself */
     bool int8; /* set by the caller: products with int8 weights and many rows multiply in int8 */
     struct weft_pool *pool;             /* borrowed; NULL: one thread */
+    struct weft_profile *profile;       /* kernels/profile.h; NULL: nothing is measured */
     void **scratch;                     /* [threads] packing panels and the like, each weft_compute's own */
     size_t scratch_bytes;               /* of each */
     void *shared;                       /* packed operands that all threads read during one operation */

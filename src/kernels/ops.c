@@ -1,5 +1,6 @@
 /* Rows and elements: cutting over the pool.  Pieces follow from the shape alone; what one piece computes is the
  * level's loop.  An array of one piece runs on the caller's thread. */
+#include "kernels/profile.h"
 #include "kernels/table.h"
 
 #include "base/rng.h"
@@ -44,6 +45,7 @@ static void rmsnorm_task(void *ctx, size_t chunk, int thread)
 void weft_rmsnorm(struct weft_compute *c, float *y, float *r, const float *x, const float *w, size_t rows,
                   size_t d, float eps)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_NORM, 4.0 * (double)(2 * rows * d));
     struct norm o = { .k = c->k, .y = y, .r_out = r, .x = x, .w = w, .rows = rows, .d = d, .eps = eps,
                       .per_piece = rows_per_piece(d) };
     weft_pool_run(c->pool, weft_ceil_div(rows, o.per_piece), rmsnorm_task, &o);
@@ -67,6 +69,7 @@ static void rmsnorm_backward_task(void *ctx, size_t chunk, int thread)
 void weft_rmsnorm_backward(struct weft_compute *c, float *dx, bool accumulate, float *dw, const float *dy,
                            const float *x, const float *w, const float *r, size_t rows, size_t d)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_NORM_BACKWARD, 4.0 * (double)((accumulate ? 4 : 3) * rows * d));
     struct norm o = { .k = c->k, .y = dx, .dw = dw, .dy = dy, .x = x, .w = w, .r = r, .rows = rows, .d = d,
                       .accumulate = accumulate, .per_piece = rows_per_piece(d) };
     /* before dx may overwrite dy */
@@ -90,6 +93,7 @@ static void bias_task(void *ctx, size_t chunk, int thread)
 
 void weft_bias_backward(struct weft_compute *c, float *db, const float *dy, size_t rows, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_ELEMENTS, 4.0 * (double)(rows * n));
     struct sums o = { c->k, db, dy, rows, n };
     if (rows) weft_pool_run(c->pool, weft_ceil_div(n, COLUMNS), bias_task, &o);
 }
@@ -119,6 +123,7 @@ static void rope_task(void *ctx, size_t chunk, int thread)
 void weft_rope(struct weft_compute *c, float *x, size_t ld, const float *cos, const float *sin,
                const int32_t *pos, size_t T, size_t heads, size_t d, bool inverse)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_ROPE, 4.0 * (double)(2 * T * heads * d));
     struct rope o = { c->k, x, ld, cos, sin, pos, T, heads, d, rows_per_piece(heads * d), inverse ? -1 : 1 };
     weft_pool_run(c->pool, weft_ceil_div(T, o.per_piece), rope_task, &o);
 }
@@ -142,6 +147,7 @@ static void swiglu_task(void *ctx, size_t chunk, int thread)
 
 void weft_swiglu(struct weft_compute *c, float *h, const float *gate, const float *up, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_SWIGLU, 4.0 * (double)(3 * n));
     struct elements o = { .k = c->k, .y = h, .x = gate, .x2 = up, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), swiglu_task, &o);
 }
@@ -156,6 +162,7 @@ static void swiglu_backward_task(void *ctx, size_t chunk, int thread)
 void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
                           const float *gate, const float *up, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_SWIGLU_BACKWARD, 4.0 * (double)((h ? 6 : 5) * n));
     struct elements o = { .k = c->k, .y = dgate, .y2 = dup, .y3 = h, .x = dh, .x2 = gate, .x3 = up, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), swiglu_backward_task, &o);
 }
@@ -169,6 +176,7 @@ static void add_task(void *ctx, size_t chunk, int thread)
 
 void weft_add(struct weft_compute *c, float *y, const float *x, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_ELEMENTS, 4.0 * (double)(3 * n));
     struct elements o = { .k = c->k, .y = y, .x = x, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), add_task, &o);
 }
@@ -182,6 +190,7 @@ static void scale_task(void *ctx, size_t chunk, int thread)
 
 void weft_scale(struct weft_compute *c, float *y, float alpha, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_ELEMENTS, 4.0 * (double)(2 * n));
     struct elements o = { .k = c->k, .y = y, .alpha = alpha, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), scale_task, &o);
 }
@@ -205,6 +214,7 @@ static void sum_squares_task(void *ctx, size_t chunk, int thread)
 
 double weft_sum_squares(struct weft_compute *c, const float *x, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_GRADIENTS, 4.0 * (double)(n));
     double sum[MAX_SUMS], all = 0;
     size_t per_piece = weft_max_size(PIECE, weft_ceil_div(weft_ceil_div(n, MAX_SUMS), 16) * 16);
     size_t pieces = weft_ceil_div(n, per_piece);
@@ -224,6 +234,7 @@ static void all_finite_task(void *ctx, size_t chunk, int thread)
 
 bool weft_all_finite(struct weft_compute *c, const float *x, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_GRADIENTS, 4.0 * (double)(n));
     struct total o = { .k = c->k, .x = x, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), all_finite_task, &o);
     return !atomic_load(&o.bad);
@@ -251,6 +262,7 @@ static void drop(struct weft_compute *c, float *y, const float *x, size_t n, flo
                  uint64_t stream, bool add)
 {
     assert(p >= 0 && p < 1);
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_ELEMENTS, 4.0 * (double)((add ? 3 : 2) * n));
     struct drop o = { c->k, y, x, n, { seed, stream, (uint32_t)((double)p * 0x1p32), 1 / (1 - p) }, add };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), dropout_task, &o);
 }
@@ -287,6 +299,7 @@ static void noise_task(void *ctx, size_t chunk, int thread)
 
 void weft_add_noise(struct weft_compute *c, float *y, size_t n, float most, uint64_t seed, uint64_t stream)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_ELEMENTS, 4.0 * (double)(2 * n));
     struct noise o = { y, n, most, seed, stream };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), noise_task, &o);
 }
@@ -317,6 +330,7 @@ static void embed_task(void *ctx, size_t chunk, int thread)
 void weft_embed(struct weft_compute *c, float *y, const void *e, enum weft_dtype e_type, const int32_t *ids,
                 size_t T, size_t d)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_EMBED, 4.0 * (double)(2 * T * d));
     struct embed o = { .k = c->k,
                        .y = y,
                        .e = e,
@@ -340,6 +354,7 @@ static void embed_backward_task(void *ctx, size_t chunk, int thread)
 void weft_embed_backward(struct weft_compute *c, float *de, const float *dy, const int32_t *ids, size_t T,
                          size_t d, int32_t skip)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_EMBED_BACKWARD, 4.0 * (double)(3 * T * d));
     struct embed o = { .k = c->k, .y = de, .dy = dy, .ids = ids, .T = T, .d = d, .skip = skip };
     weft_pool_run(c->pool, weft_ceil_div(d, COLUMNS), embed_backward_task, &o);
 }
@@ -364,6 +379,7 @@ static void cross_entropy_task(void *ctx, size_t row, int thread)
 void weft_cross_entropy(struct weft_compute *c, double *loss, float *z, size_t ldz, const int32_t *target,
                         const float *coef, size_t rows, size_t v)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_LOSS, 4.0 * (double)((coef ? 3 : 1) * rows * v));
     struct loss o = { c->k, loss, z, ldz, v, target, coef };
     weft_pool_run(c->pool, rows, cross_entropy_task, &o);
 }
@@ -388,6 +404,7 @@ static void adamw_task(void *ctx, size_t chunk, int thread)
 void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const float *g, size_t n,
                 const struct weft_adamw_step *s)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_OPTIMIZER, 4.0 * (double)(7 * n));
     struct adamw o = { c->k, p, m, v, g, n, s };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), adamw_task, &o);
 }
@@ -413,6 +430,7 @@ static void to_f32_task(void *ctx, size_t chunk, int thread)
 
 void weft_to_f32(struct weft_compute *c, float *y, const void *x, enum weft_dtype type, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_CONVERT, (double)(n * (4 + weft_dtype_bytes(type))));
     struct convert o = { .k = c->k, .f32_out = y, .in = x, .type = type, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), to_f32_task, &o);
 }
@@ -426,6 +444,7 @@ static void from_f32_task(void *ctx, size_t chunk, int thread)
 
 void weft_from_f32(struct weft_compute *c, void *y, enum weft_dtype type, const float *x, size_t n)
 {
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_CONVERT, (double)(n * (4 + weft_dtype_bytes(type))));
     struct convert o = { .k = c->k, .out = y, .f32_in = x, .type = type, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), from_f32_task, &o);
 }

@@ -3,6 +3,7 @@
  * Quantising follows the reference encoders operation by operation in f32, so that files compare equal: Q8_0 divides
  * by the unrounded d, Q4_0 keeps the sign of the largest value in d.  The work is cut along blocks; a scale never
  * depends on the cut. */
+#include "kernels/profile.h"
 #include "kernels/ref/ref.h"
 
 #include "base/size.h"
@@ -205,6 +206,7 @@ void weft_dequantise(struct weft_compute *c, void *out, enum weft_dtype type, co
                      size_t rows)
 {
     enum { PIECE = 16384 };
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_CONVERT, (double)(rows * q->cols * weft_dtype_bytes(type)));
     struct reading r = { c, out, type, q, row, rows, weft_max_size(PIECE / weft_max_size(q->cols, 1), 1) };
     weft_pool_run(c->pool, weft_ceil_div(rows, r.per_piece), read_task, &r);
 }

@@ -39,6 +39,15 @@ struct weft_objective {
     enum weft_status (*measure)(struct weft_run *r, const struct weft_micro *m, double *sum, double *weight,
                                 struct weft_pref_sums *metrics, struct weft_err *err);
 };
+/* n examples of `order` from `first` on, in the arena of the step. */
+static inline WEFT_MUST_USE enum weft_status weft_objective_batch(struct weft_run *r, const struct weft_examples *ex,
+                                                                  const uint32_t *order, size_t first, size_t n,
+                                                                  struct weft_batch *out, struct weft_err *err)
+{
+    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_DATA, 0);
+    return weft_batch_make(&r->step_arena, ex, order, first, n, out, err);
+}
+
 const struct weft_objective *weft_objective_of(const struct weft_recipe *r);
 extern const struct weft_objective weft_objective_tokens, weft_objective_answers;
 

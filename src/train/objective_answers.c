@@ -39,7 +39,7 @@ static enum weft_status make(struct weft_run *r, const struct weft_micro *m, boo
     if (!order) return weft_fail_nomem(err, 2 * m->n * sizeof *order, "the order of the rows");
     for (size_t i = 0; first && i < m->n; i++) order[n++] = m->perm[m->first + i];
     for (size_t i = 0; second && i < m->n; i++) order[n++] = (uint32_t)m->ex->n + m->perm[m->first + i];
-    enum weft_status st = weft_batch_make(a, m->ex, order, 0, n, &out->batch, err);
+    enum weft_status st = weft_objective_batch(r, m->ex, order, 0, n, &out->batch, err);
     if (st) return st;
     out->loss = WEFT_NEWS(a, double, n);
     out->ref = WEFT_NEWS(a, double, n);

@@ -42,7 +42,7 @@ static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, do
 {
     struct weft_batch batch;
     struct weft_loss out = { 0 };
-    enum weft_status st = weft_batch_make(&r->step_arena, m->ex, m->perm, m->first, m->n, &batch, err);
+    enum weft_status st = weft_objective_batch(r, m->ex, m->perm, m->first, m->n, &batch, err);
     double *seq_loss = st ? NULL : weft_arena_calloc(&r->step_arena, batch.n_seqs, sizeof *seq_loss);
     if (!st && !seq_loss) st = weft_fail_nomem(err, batch.n_seqs * sizeof *seq_loss, "row losses");
     if (!st)
@@ -75,7 +75,7 @@ static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, 
     struct weft_loss out = { 0 };
     bool by_rows = r->recipe->compat == WEFT_COMPAT_HF;
     (void)metrics;
-    enum weft_status st = weft_batch_make(&r->step_arena, m->ex, m->perm, m->first, m->n, &batch, err);
+    enum weft_status st = weft_objective_batch(r, m->ex, m->perm, m->first, m->n, &batch, err);
     if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &out, err);
     if (st || !out.n) return st;
     *sum += by_rows ? (double)m->n * (out.sum / (double)out.n) : out.sum;

@@ -124,6 +124,7 @@ struct weft_recipe {
     double watchdog_ratio;              /* loss above so many times its running median; 0: off */
     int watchdog_action;                /* enum weft_watchdog */
     const char *mem;                    /* "8G": refuse a plan above this; NULL: what the machine has */
+    bool profile;                       /* measure where the time goes */
     bool allow_nonfinite;
 };
 

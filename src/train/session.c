@@ -371,6 +371,7 @@ static enum weft_status write_checkpoint(void *ctx, struct weft_err *err)
 enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)
 {
     if (r->saved_step == r->state.step) return WEFT_OK;
+    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_SAVE, 0);
     double begun = weft_run_clock();
     r->state.elapsed_s = weft_run_elapsed(r);
     r->state.optimizer_step = r->opt.step;

@@ -2,14 +2,18 @@
  * batches and go on from the last whole update.  What a micro-batch is trained for is the objective's. */
 #include "train/objective.h"
 
+#include "kernels/quant.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { BAD_IN_A_ROW = 3 };
 
-static void zero_gradients(const struct weft_params *p)
+static void clear_gradients(struct weft_run *r)
 {
+    const struct weft_params *p = r->job->params;
+    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_GRADIENTS, (double)p->grad_bytes);
     for (size_t i = 0; i < p->n; i++)
         if (p->items[i].grad) memset(p->items[i].grad, 0, p->items[i].rows * p->items[i].cols * sizeof(float));
 }
@@ -200,6 +204,7 @@ static enum weft_status watch(struct weft_run *r, double loss, struct weft_err *
 static void consume_layer(void *ctx, size_t layer)
 {
     struct weft_run *r = ctx;
+    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_OPTIMIZER, 0);
     struct weft_layerwise *l = &r->layerwise;
     const struct weft_params *params = r->job->params;
     for (size_t i = 0; i < params->n; i++) {
@@ -229,6 +234,12 @@ static enum weft_status finish_layerwise(struct weft_run *r, double loss, struct
     return WEFT_OK;
 }
 
+static void step(struct weft_run *r, double clip)
+{
+    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_OPTIMIZER, 0);
+    r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, clip);
+}
+
 static enum weft_status update(struct weft_run *r, struct weft_err *err)
 {
     const struct weft_recipe *rec = r->recipe;
@@ -247,7 +258,7 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
         r->state.step++;
         return skip_empty(r, err);
     }
-    zero_gradients(params);
+    clear_gradients(r);
     r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
     r->layerwise.stepped = false;
     weft_pass_on_layer(r->pass, r->layerwise.on ? consume_layer : NULL, r);
@@ -281,8 +292,7 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
         return skip_nonfinite(r, loss, &bad, err);
     }
 
-    if (!r->layerwise.on)
-        r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, weft_clip_factor(norm, rec->max_grad_norm));
+    if (!r->layerwise.on) step(r, weft_clip_factor(norm, rec->max_grad_norm));
     weft_row_loss_commit(&r->row_loss, true);
     r->state.grad_norm = norm;
     r->state.last_loss = loss;
@@ -352,6 +362,7 @@ static enum weft_status log_update(struct weft_run *r, struct weft_err *err)
 
 static enum weft_status validate(struct weft_run *r, struct weft_err *err)
 {
+    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_VALIDATION, 0);
     const struct weft_examples *v = r->job->valid;
     struct weft_json_out j;
     struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
@@ -486,12 +497,28 @@ static enum weft_status loop(struct weft_run *r, struct weft_err *err)
     return st;
 }
 
+/* The head stands for what is read once and again: it lies beyond the caches. */
+static void start_profile(const struct weft_train_job *job)
+{
+    const struct weft_linear *head = &job->model->head;
+    const struct weft_quant *q = head->w;
+    bool quantised = head->type == WEFT_QUANT;
+    weft_profile_start(job->profile, job->compute, job->model->exact, quantised ? q->data : head->w,
+                       quantised ? q->rows * q->cols / q->format->block * q->format->block_bytes
+                                 : head->n_out * head->n_in * weft_dtype_bytes(head->type));
+}
+
 enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out, struct weft_err *err)
 {
     struct weft_run r;
     enum weft_status st = weft_run_open(&r, job, err);
     if (st) goto done;
+    if (job->profile) start_profile(job);
     st = loop(&r, err);
+    if (job->profile) {
+        weft_profile_stop(job->profile, job->compute);
+        weft_profile_name(job->profile, job->model);
+    }
     if (st == WEFT_ECANCEL) {
         enum weft_status saved = weft_run_save(&r, err);
         if (saved) {
@@ -525,6 +552,7 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
             .stopped_early = r.state.stopped_early,
             .seconds = weft_run_elapsed(&r),
             .exact = r.state.exact,
+            .profile = job->profile,
         };
         size_t dearest[WEFT_DEAREST_ROWS];
         out->n_dearest = weft_row_loss_dearest(&r.row_loss, dearest, WEFT_DEAREST_ROWS);

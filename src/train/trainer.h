@@ -15,6 +15,7 @@
 #define WEFT_TRAIN_TRAINER_H
 
 #include "base/progress.h"
+#include "kernels/profile.h"
 #include "model/model.h"
 #include "tokens/collate.h"
 #include "train/recipe.h"
@@ -57,6 +58,7 @@ struct weft_train_job {
     void (*as_reference)(void *ctx, bool on);
     void *reference_ctx;
     size_t held_bytes;      /* beside the model, the parameters and their gradients, e.g. by an adapter: for the plan */
+    struct weft_profile *profile;                   /* receives where the time went (kernels/profile.h); NULL: not wanted */
     int disk_retry_s;                               /* pause before writing to a full disk again; 0: 60, ten times */
 };
 
@@ -71,6 +73,7 @@ struct weft_train_result {
     uint32_t dearest[WEFT_DEAREST_ROWS];            /* row_idx of the rows that cost most when last seen ... */
     double dearest_loss[WEFT_DEAREST_ROWS];         /* ... and their mean loss then */
     size_t n_dearest;
+    const struct weft_profile *profile;             /* the job's */
 };
 
 /* Trains until done or cancelled (WEFT_ECANCEL, the last whole step saved).  Resumes from the newest good checkpoint in
@@ -79,6 +82,9 @@ struct weft_train_result {
  * finite, or the watchdog stopped; WEFT_EARG: nothing to train. */
 WEFT_MUST_USE enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out,
                                           struct weft_err *err);
+
+/* Names the matrices of a profile by those of m that have such a shape: "gate_proj, up_proj". */
+void weft_profile_name(struct weft_profile *p, const struct weft_model *m);
 
 /* ---- memory plan ---- */
 

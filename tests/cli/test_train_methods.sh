@@ -103,4 +103,13 @@ for keys in "use_dora=true finetuning_type=full" "pissa_init=true use_dora=true"
     key=${keys##* }
     grep -q "${key%%=*}" "$dir/err" || fail "$keys: not named"
 done
+# Where the time goes: every second is in a line or in the rest, products are named by their matrices.
+"$weft" train model_name_or_path=tiny dataset="$dir/rows.jsonl" max_steps=2 lora_rank=4 output_dir="$dir/profile" --profile --json \
+    >"$dir/out_p" 2>"$dir/err_p" || fail "profile"
+grep -q '"profile":{"seconds":' "$dir/out_p" || fail "no profile in $(cat "$dir/out_p")"
+grep -q '"operation":"products, forward","matrix":"gate_proj, up_proj","n_out":704,"n_in":256,"type":"bf16","calls":' "$dir/out_p" \
+    || fail "no product: $(cat "$dir/out_p")"
+grep -q '"operation":"optimizer"' "$dir/out_p" || fail "no optimizer"
+grep -q 'products, backward by W: lora_A \[4, 256\] f32' "$dir/err_p" || fail "no table"
+grep -q 'everything else' "$dir/err_p" || fail "no rest"
 echo ok
