@@ -108,6 +108,8 @@ struct weft_asking {
     struct weft_ask_http *http;
     struct weft_ask_local *local;
     uint64_t ms;                        /* how long asking took */
+    struct weft_store_call *calls;      /* behind the answers, in the arena of cli */
+    size_t n_calls, cap_calls;
 };
 
 /* The prompt alone: file, or built-in in the language of `sample`. */

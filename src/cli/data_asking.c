@@ -2,6 +2,8 @@
 #include "cli/data_ask.h"
 #include "cli/record.h"
 
+#include "dataset/grow.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -91,6 +93,22 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
     return st;
 }
 
+/* One line for each request, however often it is asked; where there is no memory for it, the store goes without. */
+static void heard(void *ctx, const struct weft_call *c)
+{
+    struct weft_asking *k = ctx;
+    struct weft_arena *a = &k->cli->arena;
+    char hex[WEFT_CALL_KEY_HEX];
+    weft_call_key_hex(&c->key, hex);
+    struct weft_str key = weft_str_dup(a, weft_str_c(hex));
+    if (!key.s || !WEFT_GROW(a, k->calls, k->n_calls, k->cap_calls)) return;
+    k->calls[k->n_calls++] = (struct weft_store_call){ .key = key,
+                                                       .state = weft_str_c(weft_call_state_name(c->state)),
+                                                       .prompt_tokens = c->prompt_tokens,
+                                                       .completion_tokens = c->completion_tokens,
+                                                       .at = (int64_t)(c->time_ms / 1000) };
+}
+
 static void record(struct weft_asking *k, enum weft_status st, const struct weft_ask_report *r)
 {
     const struct weft_store_batch b = {
@@ -102,7 +120,8 @@ static void record(struct weft_asking *k, enum weft_status st, const struct weft
         .failed = r->states[WEFT_ASK_FAILED], .prompt_tokens = r->prompt_tokens,
         .completion_tokens = r->completion_tokens, .cost = r->cost
     };
-    if (!k->o->offline && r->units) weft_record_batch(k->cli, k->o->project, &b, &k->prompt, k->o->prompt);
+    if (!k->o->offline && r->units)
+        weft_record_batch(k->cli, k->o->project, &b, &k->prompt, k->o->prompt, k->calls, k->n_calls);
 }
 
 enum weft_status weft_asking_run(struct weft_asking *k, const struct weft_ask_unit *units, size_t n,
@@ -110,6 +129,8 @@ enum weft_status weft_asking_run(struct weft_asking *k, const struct weft_ask_un
 {
     struct weft_cli *cli = k->cli;
     uint64_t begin = weft_cli_now_ms();
+    k->s.heard = heard;
+    k->s.heard_ctx = k;
     *results = WEFT_NEWS(&cli->arena, struct weft_ask_result, n);
     if (!*results) return weft_fail_nomem(&cli->err, n * sizeof **results, "rows");
     const struct weft_progress *progress = k->local ? weft_ask_local_progress(k->local) : &cli->progress;

@@ -39,8 +39,9 @@ struct listing {
     struct weft_store_run *runs;
     struct weft_store_prompt *prompts;
     struct weft_store_batch *batches;
+    struct weft_store_call_total *totals;
     struct weft_store_patch_set *patches;
-    size_t n_prompts, n_batches, n_patches;
+    size_t n_prompts, n_batches, n_totals, n_patches;
     const char **models;        /* folders of HOME/models that hold a config.json */
     struct weft_hub_cached *cached;     /* models in the caches of Hugging Face and ModelScope */
     size_t n_projects, n_datasets, n_runs, n_models, n_cached;
@@ -152,6 +153,12 @@ static void show_batches(struct weft_cli *cli, const struct listing *l, struct w
                  weft_tr(cli->lang, b->state.s), day(when, b->at), b->model.s, b->asked, b->reused, b->failed, b->rows);
         put_line(cli, word, "%s tokens in, %s out, cost %.4f", weft_cli_count(in, b->prompt_tokens),
                  weft_cli_count(out, b->completion_tokens), b->cost);
+    }
+    for (size_t i = 0; i < l->n_totals; i++) {
+        const struct weft_store_call_total *t = &l->totals[i];
+        weft_buf_escaped(word, t->model, 30);
+        put_line(cli, word, "at %s: %" PRIu64 " requests in all, %" PRIu64 " answered; %s tokens in, %s out", t->endpoint.s,
+                 t->requests, t->answered, weft_cli_count(in, t->prompt_tokens), weft_cli_count(out, t->completion_tokens));
     }
 }
 
@@ -279,6 +286,22 @@ static void asked_json(struct weft_json_out *o, const struct listing *l)
         weft_json_out_key(o, "cost");
         weft_json_out_double(o, b->cost);
         weft_data_key_uint(o, "at", (uint64_t)b->at);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
+    weft_json_out_key(o, "models_asked");
+    weft_json_out_array(o);
+    for (size_t i = 0; i < l->n_totals; i++) {
+        const struct weft_store_call_total *t = &l->totals[i];
+        weft_json_out_object(o);
+        weft_data_key_str(o, "endpoint", t->endpoint);
+        weft_data_key_str(o, "model", t->model);
+        weft_data_key_uint(o, "requests", t->requests);
+        weft_data_key_uint(o, "answered", t->answered);
+        weft_data_key_uint(o, "empty_or_refused", t->unusable);
+        weft_data_key_uint(o, "prompt_tokens", t->prompt_tokens);
+        weft_data_key_uint(o, "completion_tokens", t->completion_tokens);
+        weft_data_key_uint(o, "last", (uint64_t)t->last);
         weft_json_out_object_end(o);
     }
     weft_json_out_array_end(o);
@@ -425,6 +448,8 @@ static enum weft_status run(struct weft_cli *cli)
         st = weft_store_prompts(store, &cli->arena, project, &l.prompts, &l.n_prompts, &cli->err);
     if (!st && store && chosen & CALLS)
         st = weft_store_batches(store, &cli->arena, project, &l.batches, &l.n_batches, &cli->err);
+    if (!st && store && chosen & CALLS)
+        st = weft_store_call_totals(store, &cli->arena, project, &l.totals, &l.n_totals, &cli->err);
     if (!st && store && chosen & PATCHES)
         st = weft_store_patch_sets(store, &cli->arena, project, &l.patches, &l.n_patches, &cli->err);
     if (!st && !project && chosen & MODELS) st = find_models(cli, home, &l);

@@ -131,7 +131,7 @@ static enum weft_status put_prompt(struct weft_cli *cli, struct weft_store *stor
 }
 
 void weft_record_batch(struct weft_cli *cli, const char *project, const struct weft_store_batch *batch,
-                       const struct weft_prompt *prompt, const char *file)
+                       const struct weft_prompt *prompt, const char *file, struct weft_store_call *calls, size_t n)
 {
     const struct weft_err before = cli->err;
     struct weft_store *store = NULL;
@@ -144,6 +144,10 @@ void weft_record_batch(struct weft_cli *cli, const char *project, const struct w
     if (!st) st = find_project(cli, store, project, NULL, 0, &id);
     if (!st) st = put_prompt(cli, store, id, prompt, file);
     if (!st) st = weft_store_batch_add(store, id, &b, &cli->err);
+    struct weft_str endpoint = b.endpoint;      /* as the keys have it: two ways to write one address are one */
+    while (weft_str_ends(endpoint, WEFT_STR("/"))) endpoint.len--;
+    for (size_t i = 0; i < n; i++) calls[i].ledger = b.ledger, calls[i].endpoint = endpoint, calls[i].model = b.model;
+    if (!st) st = weft_store_calls_put(store, id, calls, n, &cli->err);
     weft_store_close(store);
     (void)failed(cli, st, &before);
 }

@@ -30,9 +30,10 @@ int64_t weft_record_run_begin(struct weft_cli *cli, const struct weft_record_run
 void weft_record_run_end(struct weft_cli *cli, int64_t id, enum weft_status st, const char *result, uint64_t steps,
                          double loss, double valid_loss);
 
-/* A batch of questions and the prompt it used.  `file`: the prompt's own, or NULL of a built-in one. */
+/* A batch of questions, the prompt it used, and every call behind it: of these key, state, tokens and time are read.
+ * `file`: the prompt's own, or NULL of a built-in one. */
 void weft_record_batch(struct weft_cli *cli, const char *project, const struct weft_store_batch *batch,
-                       const struct weft_prompt *prompt, const char *file);
+                       const struct weft_prompt *prompt, const char *file, struct weft_store_call *calls, size_t n);
 /* The decisions of a patch file, about the rows of `file`: of the dataset that has these rows, else under the file's
  * name. */
 void weft_record_patches(struct weft_cli *cli, const char *project, const char *file, const char *content,

@@ -304,6 +304,7 @@ static enum weft_status begin(struct engine *e, const struct job *job)
         struct weft_call call;
         st = weft_ledger_read(e->ledger, &e->scratch, &f->key, &call, e->err);
         e->report->reused++;
+        if (!st && e->s->heard) e->s->heard(e->s->heard_ctx, &call);
         if (!st) st = settle(e, job, &call);
         weft_arena_release(&e->scratch, mark);
         return st;
@@ -398,6 +399,7 @@ static enum weft_status receive(struct engine *e, uint32_t timeout_ms)
     for (size_t i = 0; i < n && !st; i++) {
         const struct weft_ask_reply *r = &replies[i];
         if (r->outcome == WEFT_ASK_TRY_FAILED) continue;
+        if (e->s->heard) e->s->heard(e->s->heard_ctx, &calls[i]);
         e->failed_in_a_row = r->outcome == WEFT_ASK_REPLY ? 0 : e->failed_in_a_row + 1;
         if (r->outcome == WEFT_ASK_STOP) end_asking(e, r->message);
         else if (e->failed_in_a_row >= weft_max_size(e->n_slots, FAILED_IN_A_ROW)) end_asking(e, r->message);

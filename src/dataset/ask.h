@@ -57,6 +57,11 @@ struct weft_ask_settings {
     const char *instruction;   /* summarise: of the rows; NULL: the prompt's */
     int64_t max_chars, pairs;  /* 0: the prompt's */
     const char *role;          /* rag: who speaks */
+
+    /* Told of every answer used, whether it was known or came now, and of every request that failed; its texts live until
+     * it returns.  NULL: nobody listens. */
+    void (*heard)(void *ctx, const struct weft_call *call);
+    void *heard_ctx;
 };
 
 /* ---- whom to ask ---- */

@@ -1,5 +1,5 @@
 /* The schema, opening, and everything but datasets (store/datasets.c), runs (store/runs.c), batches
- * (store/batches.c) and search (store/words.c).  One table for each kind of thing; rows of a dataset are JSON as
+ * (store/batches.c), calls (store/calls.c) and search (store/words.c).  One table for each kind of thing; rows of a dataset are JSON as
  * they are exported, with the origin's parts that are looked for in columns of their own. */
 #include "store/parts.h"
 
@@ -115,6 +115,9 @@ static const char *const queries[N_QUERIES] = {
                    "completion_tokens, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [Q_CALL_GET] = "SELECT key, ledger, endpoint, model, state, prompt_tokens, completion_tokens, at FROM calls "
                    "WHERE key = ?1",
+    [Q_CALL_TOTALS] = "SELECT endpoint, model, count(*), sum(state = 'answered'), sum(state IN ('empty', 'refused')), "
+                      "sum(prompt_tokens), sum(completion_tokens), max(at) FROM calls WHERE ?1 = 0 OR project = ?1 "
+                      "GROUP BY endpoint, model ORDER BY max(at) DESC, endpoint, model",
     [Q_PATCH_ADD] = "INSERT INTO patches(project, dataset, created, line) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS("
                     "SELECT 1 FROM patches WHERE project = ?1 AND dataset = ?2 AND line = ?4)",
     [Q_PATCH_SETS] = "SELECT p.name, d.dataset, count(*), max(d.created) FROM patches d JOIN projects p ON "
@@ -378,42 +381,6 @@ enum weft_status weft_store_prompt_get(struct weft_store *s, struct weft_arena *
                          weft_escape(shown, sizeof shown, name), *version);
     *version = weft_db_int(st, 0);
     status = weft_store_text(a, st, 1, text, err);
-    weft_db_reset(st);
-    return status;
-}
-
-/* ---- calls ---- */
-
-enum weft_status weft_store_call_put(struct weft_store *s, int64_t project_id, const struct weft_store_call *call,
-                                     struct weft_err *err)
-{
-    const struct weft_str texts[] = { call->ledger, call->endpoint, call->model, call->state };
-    struct sqlite3_stmt *st;
-    enum weft_status status = weft_store_use(s, Q_CALL_PUT, &st, err);
-    if (status) return status;
-    weft_db_bind_str(st, 1, call->key);
-    weft_db_bind_int(st, 2, project_id);
-    for (int i = 0; i < (int)WEFT_COUNT(texts); i++) weft_db_bind_str(st, 3 + i, texts[i].s ? texts[i] : WEFT_STR(""));
-    weft_db_bind_int(st, 7, call->prompt_tokens);
-    weft_db_bind_int(st, 8, call->completion_tokens);
-    weft_db_bind_int(st, 9, call->at);
-    return weft_db_run(&s->db, st, err);
-}
-
-enum weft_status weft_store_call_get(struct weft_store *s, struct weft_arena *a, struct weft_str key,
-                                     struct weft_store_call *call, bool *found, struct weft_err *err)
-{
-    struct sqlite3_stmt *st;
-    *found = false;
-    enum weft_status status = weft_store_use(s, Q_CALL_GET, &st, err);
-    if (status) return status;
-    weft_db_bind_str(st, 1, key);
-    status = weft_db_step(&s->db, st, found, err);
-    if (status || !*found) return status;
-    *call = (struct weft_store_call){ .prompt_tokens = weft_db_int(st, 5), .completion_tokens = weft_db_int(st, 6),
-                                      .at = weft_db_int(st, 7) };
-    struct weft_str *const texts[] = { &call->key, &call->ledger, &call->endpoint, &call->model, &call->state };
-    for (int i = 0; i < (int)WEFT_COUNT(texts) && !status; i++) status = weft_store_text(a, st, i, texts[i], err);
     weft_db_reset(st);
     return status;
 }

@@ -178,6 +178,23 @@ WEFT_MUST_USE enum weft_status weft_store_call_put(struct weft_store *s, int64_t
 WEFT_MUST_USE enum weft_status weft_store_call_get(struct weft_store *s, struct weft_arena *a, struct weft_str key,
                                                    struct weft_store_call *call, bool *found, struct weft_err *err);
 
+/* All of them in one transaction. */
+WEFT_MUST_USE enum weft_status weft_store_calls_put(struct weft_store *s, int64_t project_id,
+                                                    const struct weft_store_call *calls, size_t n, struct weft_err *err);
+
+/* Of one model at one endpoint, each request counted once however often it was used. */
+struct weft_store_call_total {
+    struct weft_str endpoint, model;
+    uint64_t requests, answered;
+    uint64_t unusable;              /* paid, but empty or refused */
+    uint64_t prompt_tokens, completion_tokens;
+    int64_t last;                   /* when the newest was written */
+};
+/* The model asked last comes first; project_id 0: of all projects. */
+WEFT_MUST_USE enum weft_status weft_store_call_totals(struct weft_store *s, struct weft_arena *a, int64_t project_id,
+                                                      struct weft_store_call_total **list, size_t *n,
+                                                      struct weft_err *err);
+
 /* ---- patches: decisions about rows, as lines of a patch file (dataset/patch.h) ---- */
 
 /* A line that the dataset has already is not added again. */

@@ -109,6 +109,13 @@ END
     status 0 "$weft" ls calls prompts --json; has out '"task":"judge","prompt":"ask/judge@1+'; has out '"state":"done"'; has out '"project":"default","name":"judge.'
     [ "$(tr "{" "\n" <"$work/out" | grep "\"endpoint\":\"$url" | grep -o "\"asked\":[0-9]*" | cut -d: -f2 | awk "{ n += \$1 } END { print n }")" -eq "$(bill)" ] ||
         fail "the store has every request of the bill"
+    # The model's total counts each request once, also where an answer is used a second time.
+    total() { "$weft" ls calls --json | tr '{' '\n' | sed -n "s|.*\"endpoint\":\"$url\",\"model\":\"mock\",\"requests\":\([0-9]*\),\"answered\":\([0-9]*\).*|\1 \2|p"; }
+    [ "$(total)" = "3 3" ] || fail "of the model: $(total)"
+    cp "$work/j.jsonl.calls" "$work/j2.calls"
+    status 0 "$weft" data ask --task judge "$work/talk.jsonl" --endpoint "$url" -m mock -o "$work/j2.jsonl" --ledger "$work/j2.calls"
+    [ "$(total)" = "3 3" ] && [ "$(bill)" = 3 ] || fail "a second use: $(total)"
+    status 0 "$weft" ls calls; has out "3 requests in all, 3 answered"
     status 0 "$weft" data ask --task qa "$work/scale.md" --endpoint "$url" -m mock -o "$work/qa.jsonl"
     has out "left out"; has out "the evidence does not stand in the source"; has out "replies in code fences"
     lines qa.jsonl 1

@@ -263,6 +263,30 @@ static void test_calls_patches_and_files(void **state)
     check_ok(weft_store_call_get(f->store, &f->arena, WEFT_STR("ab13"), &got, &found, &f->err), &f->err);
     assert_false(found);
 
+    /* Many at once; totals count a request once, by its last word. */
+    struct weft_store_call more[] = { call, call, call, call };
+    struct weft_store_call_total *totals;
+    size_t n_totals;
+    more[0].key = WEFT_STR("01"), more[1].key = WEFT_STR("02"), more[2].key = WEFT_STR("02"), more[3].key = WEFT_STR("03");
+    more[0].prompt_tokens = 100;
+    more[1].state = WEFT_STR("failed");
+    more[2].state = WEFT_STR("refused");
+    more[3].endpoint = weft_str_c(hostile);
+    more[3].at = 9;
+    check_ok(weft_store_calls_put(f->store, f->project, more, WEFT_COUNT(more), &f->err), &f->err);
+    for (int pass = 0; pass < 2; pass++) {
+        check_ok(weft_store_call_totals(f->store, &f->arena, pass ? f->project : 0, &totals, &n_totals, &f->err), &f->err);
+        assert_int_equal(n_totals, 2);
+        check_str(totals[0].endpoint, hostile);
+        assert_true(totals[0].requests == 1 && totals[0].answered == 1 && totals[0].last == 9);
+        check_str(totals[1].endpoint, "https://x");
+        check_str(totals[1].model, "m");
+        assert_true(totals[1].requests == 3 && totals[1].answered == 2 && totals[1].unusable == 1);
+        assert_true(totals[1].prompt_tokens == 100 && totals[1].completion_tokens == 27);
+    }
+    check_ok(weft_store_call_totals(f->store, &f->arena, f->project + 1, &totals, &n_totals, &f->err), &f->err);
+    assert_int_equal(n_totals, 0);
+
     struct lines l = { 0 };
     check_ok(weft_store_patch_add(f->store, f->project, WEFT_STR("pairs"), WEFT_STR("{\"do\":\"keep\"}"), &f->err), &f->err);
     check_ok(weft_store_patch_add(f->store, f->project, WEFT_STR("pairs"), weft_str_c(hostile), &f->err), &f->err);
