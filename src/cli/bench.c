@@ -7,6 +7,7 @@
 #include "kernels/measure.h"
 #include "model/gguf.h"
 #include "model/measure.h"
+#include "model/quantise.h"
 #include "tokens/measure.h"
 
 #include <stdio.h>
@@ -91,6 +92,20 @@ static enum weft_status open_model(struct weft_bench *b, struct weft_model **mod
     return st ? st : weft_model_load(model, dir, &settings, &cli->err);
 }
 
+/* The base as the option `base` wants it; `int8` multiplies in int8, too. */
+static enum weft_status choose_base(struct weft_bench *b, struct weft_model *model)
+{
+    struct weft_compute *c = &b->cli->compute;
+    static const char *const formats[] = { NULL, "int8", "q8_0", "q4_0", "nf4" };   /* as WEFT_BENCH_BASES */
+    const char *format = formats[b->training.base];
+    if (!format) return WEFT_OK;
+    c->int8 = strcmp(format, "int8") == 0;
+    if (c->int8 && !weft_compute_has_int8(c))
+        return weft_fail(&b->cli->err, WEFT_EDEVICE,
+                         "level %s of this processor does not multiply in int8; take --base bf16", weft_isa_name(c->isa));
+    return weft_model_quantise(model, c, weft_quant_find(format), false, NULL, &b->cli->err);
+}
+
 static enum weft_status bench_train(struct weft_bench *b)
 {
     struct weft_cli *cli = b->cli;
@@ -98,14 +113,20 @@ static enum weft_status bench_train(struct weft_bench *b)
     struct weft_params params = { 0 };
     struct weft_lora_settings lora = { .rank = 16 };
     struct weft_measured_training got;
+    size_t rows = (size_t)b->training.rows, length = (size_t)b->training.length;
+    char name[64];
     enum weft_status st = open_model(b, &model);
+    if (!st) st = choose_base(b, model);
     if (!st) st = weft_lora_attach(&cli->arena, model, &lora, &params, &cli->err);
-    if (!st) st = weft_measure_training(&cli->compute, model, &params, 1, 512, false, 5, &got, &cli->err);
+    if (!st) st = weft_measure_training(&cli->compute, model, &params, rows, length, false, 5, &got, &cli->err);
     if (!st) {
-        weft_bench_row(b, "LoRA r=16, 512 tokens, half with loss", got.tokens_per_s, "tokens/s", got.share, "peak");
+        snprintf(name, sizeof name, "LoRA r=16, %zu x %zu tokens, half with loss", rows, length);
+        weft_bench_row(b, name, got.tokens_per_s, "tokens/s", got.share, "peak");
+        weft_bench_row(b, "for each second of processor time", got.tokens_per_cpu_s, "tokens", 0, NULL);
         weft_bench_row(b, "peak memory", (double)got.peak_rss_bytes / 1e6, "MB", 0, NULL);
     }
     weft_model_free(model);
+    cli->compute.int8 = false;
     return st;
 }
 
@@ -195,8 +216,20 @@ static const struct weft_bench_entry {
 
 struct settings {
     struct weft_cli_common common;
+    struct weft_bench_training training;
 };
-static const struct weft_option rows[] = { WEFT_CLI_COMMON_ROWS(struct settings, common) };
+static const struct weft_option rows[] = {
+    { .key = "base", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, training.base), .group = "Training",
+      .def = "bf16", .choices = WEFT_BENCH_BASES, .help = "the frozen base of bench train; int8 multiplies in int8, too",
+      .help_zh = "bench train 的冻结底座；int8 连乘法也用 int8" },
+    { .key = "rows", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, training.rows), .group = "Training",
+      .def = "1", .min = 1, .max = 1024, .help = "rows in a step of bench train",
+      .help_zh = "bench train 每步的行数" },
+    { .key = "length", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, training.length), .group = "Training",
+      .def = "512", .min = 2, .max = 32768, .unit = "tokens", .help = "length of a row, the later half with loss",
+      .help_zh = "每行的长度，后一半计入损失" },
+    WEFT_CLI_COMMON_ROWS(struct settings, common),
+};
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
 static enum weft_status unknown(struct weft_cli *cli, const char *word)
@@ -223,6 +256,7 @@ static enum weft_status run(struct weft_cli *cli)
         return weft_fail(&cli->err, WEFT_EARG,
                          "usage: weft bench WHAT [MODEL]; \"weft bench all\" runs them all");
     const char *what = words.items[0];
+    b.training = set.training;
     b.model = words.n > 1 ? words.items[1] : NULL;
     st = weft_cli_compute(cli, &set.common);
     weft_json_out_init(&b.out, &buf);

@@ -68,3 +68,12 @@ status 2 "$weft" export "$dir/tiny.gguf" --adapter "$dir/file" --merge -o "$dir/
 grep -q 'unquantised' "$dir/err" || fail "$(cat "$dir/err")"
 status 0 "$weft" export tiny --adapter "$dir/nf4" --merge -o "$dir/merged"
 status 0 "$weft" generate "$dir/merged" --prompt "第1个问题是什么？" -n 4
+
+# The bench trains on such bases, too.
+for how in bf16 q8_0 nf4; do
+    status 0 "$weft" bench train tiny --base $how --rows 2 --length 24 --json
+    grep -q '2 x 24 tokens' "$dir/out" || fail "$(cat "$dir/out")"
+done
+status 5 "$weft" bench train tiny --base int8 --isa ref
+grep -q -- '--base bf16' "$dir/err" || fail "$(cat "$dir/err")"
+status 2 "$weft" bench train tiny --base f32
