@@ -48,6 +48,12 @@ void weft_data_cell(struct weft_cli *cli, const char *text, size_t columns)
     for (; width < columns; width++) weft_put(cli, WEFT_STR(" "));
 }
 
+void weft_data_cell_right(struct weft_cli *cli, const char *text, size_t columns)
+{
+    for (size_t width = weft_utf8_width(weft_str_c(text)); width < columns; width++) weft_put(cli, WEFT_STR(" "));
+    weft_put(cli, weft_str_c(text));
+}
+
 void weft_data_figure(struct weft_cli *cli, const char *label, uint64_t n, uint64_t of)
 {
     char number[40];

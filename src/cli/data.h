@@ -66,6 +66,7 @@ WEFT_MUST_USE enum weft_status weft_data_tick(struct weft_cli *cli, const char *
 
 /* Text measured and padded by what a terminal shows: Chinese characters take two columns. */
 void weft_data_cell(struct weft_cli *cli, const char *text, size_t columns);
+void weft_data_cell_right(struct weft_cli *cli, const char *text, size_t columns);
 /* "  label ...... 123  45.6 %"; the share only when of > 0.  `label` is translated. */
 void weft_data_figure(struct weft_cli *cli, const char *label, uint64_t n, uint64_t of);
 /* "小满 57, 丁老秤 48 ... (12 more)" */

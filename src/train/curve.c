@@ -66,9 +66,9 @@ enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path, str
 
 /* A straight line fitted round each point, weighted by a Gauss bell: unlike a plain mean it does not bend
  * at the ends. */
-void weft_curve_smooth(const struct weft_curve *c, double *out)
+void weft_curve_smooth(const struct weft_curve *c, double wide, double *out)
 {
-    double sigma = fmax((double)c->n / 60, 1e-3);
+    double sigma = fmax((double)c->n * wide, 1e-3);
     size_t reach = (size_t)ceil(3 * sigma);
     for (size_t i = 0; i < c->n; i++) {
         double w = 0, wx = 0, wxx = 0, wy = 0, wxy = 0;
@@ -100,7 +100,7 @@ struct weft_curve_window weft_curve_window_of(const struct weft_curve *curves, s
         }
         w.x0 = fmin(w.x0, c->points[0].x);
         w.x1 = fmax(w.x1, c->points[c->n - 1].x);
-        weft_curve_smooth(c, y + c->n);
+        weft_curve_smooth(c, WEFT_CURVE_FINE, y + c->n);
         for (size_t i = 0; i < c->n; i++) {
             y[i] = c->points[i].y;
             if (c->n <= WEFT_CURVE_DOTS) w.y0 = fmin(w.y0, y[i]), w.y1 = fmax(w.y1, y[i]);

@@ -17,5 +17,9 @@ double weft_curve_ticks(double from, double to, int wanted, double *step);
 const char *weft_curve_number(char out[32], double v, double step, bool steps);
 
 enum { WEFT_CURVE_DOTS = 30 };  /* up to so many points each is shown */
+enum { WEFT_CURVE_COLOURS = 8 };
+/* How wide smoothing is: of one run, whose raw curve stands behind it, and of several, which must be told apart. */
+#define WEFT_CURVE_FINE (1.0 / 60)
+#define WEFT_CURVE_COARSE (1.0 / 24)
 
 #endif

@@ -44,7 +44,7 @@ static void draw_dots(struct canvas *c, const struct weft_curve *curve)
 {
     double *y = malloc(curve->n * sizeof *y);
     if (!y) return;
-    weft_curve_smooth(curve, y);
+    weft_curve_smooth(curve, WEFT_CURVE_FINE, y);
     for (size_t i = 0; i < curve->n; i++) {
         double py = curve->n > WEFT_CURVE_DOTS ? y[i] : curve->points[i].y;
         double before = !i ? py : curve->n > WEFT_CURVE_DOTS ? y[i - 1] : curve->points[i - 1].y;

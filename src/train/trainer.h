@@ -126,14 +126,28 @@ enum { WEFT_CURVE_TRAIN, WEFT_CURVE_VALID, WEFT_N_CURVES };
  * catalogue).  Lines without such a value are left out; a last line cut short is, too. */
 WEFT_MUST_USE enum weft_status weft_log_curves(struct weft_arena *a, const char *log_path,
                                                struct weft_curve out[WEFT_N_CURVES], struct weft_err *err);
-/* The curve without its noise, out [n]: a local straight line, weighted by a Gauss bell whose sigma is n/60 points. */
-void weft_curve_smooth(const struct weft_curve *c, double *out);
+/* The curve without its noise, out [n]: a local straight line, weighted by a Gauss bell whose sigma is `wide` of all
+ * points. */
+void weft_curve_smooth(const struct weft_curve *c, double wide, double *out);
 /* A self-contained SVG for light and dark pages; title and axis labels are the caller's (translated).  A curve of more
  * than 30 points is drawn as its smoothed line over the faint raw one, others as a line with dots. */
 void weft_curve_svg(struct weft_buf *out, const struct weft_curve *curves, size_t n, const char *title,
                     const char *x_label, const char *y_label);
-/* The same in braille dots for a terminal, `columns` wide and `rows` high, axes and legend included; the last curve of
- * several as markers. */
+/* Several runs in one picture: training on the left, validation on the right over the same steps, and a table of the
+ * runs' colours and last losses.  Colours come again after eight runs. */
+struct weft_curve_run {
+    const char *label;
+    struct weft_curve curves[WEFT_N_CURVES];    /* their own labels are not shown */
+};
+struct weft_curve_words {               /* translated by the caller */
+    const char *title, *step, *training, *validation, *lowest;
+};
+void weft_curve_svg_runs(struct weft_buf *out, const struct weft_curve_run *runs, size_t n,
+                         const struct weft_curve_words *words);
+/* The point with the least y, the first of equals; NaN where there is none. */
+struct weft_curve_point weft_curve_lowest(const struct weft_curve *c);
+/* Like weft_curve_svg in braille dots for a terminal, `columns` wide and `rows` high, axes and legend included; the
+ * last curve of several as markers. */
 void weft_curve_text(struct weft_buf *out, const struct weft_curve *curves, size_t n, size_t columns, size_t rows);
 
 #endif

@@ -58,7 +58,7 @@ static void test_smoothing_keeps_lines_and_removes_noise(void **state)
     static double out[N];
     struct weft_curve c = { "x", p, N };
     for (int i = 0; i < N; i++) p[i] = (struct weft_curve_point){ i, 5 - 0.004 * i };
-    weft_curve_smooth(&c, out);
+    weft_curve_smooth(&c, WEFT_CURVE_FINE, out);
     for (int i = 0; i < N; i++) check_near(out[i], p[i].y, 1e-9);
     double noise = 0, left = 0;
     uint64_t seed = 1;
@@ -67,11 +67,11 @@ static void test_smoothing_keeps_lines_and_removes_noise(void **state)
         p[i].y += e;
         noise += e * e;
     }
-    weft_curve_smooth(&c, out);
+    weft_curve_smooth(&c, WEFT_CURVE_FINE, out);
     for (int i = 0; i < N; i++) left += pow(out[i] - (5 - 0.004 * i), 2);
     assert_true(left < 0.1 * noise);
     c.n = 1;
-    weft_curve_smooth(&c, out);
+    weft_curve_smooth(&c, WEFT_CURVE_FINE, out);
     check_near(out[0], p[0].y, 0);
 }
 
@@ -140,6 +140,50 @@ static void test_svg_is_well_formed_and_self_contained(void **state)
     weft_buf_clear(&svg);
 }
 
+/* Two panels, a row of the table for each run, the least loss of a column set off; a run without validation, or with
+ * nothing at all, leaves a gap. */
+static void test_runs_share_a_picture(void **state)
+{
+    static struct weft_curve_point p[200], q[9];
+    const struct weft_curve long_one = falling(p, 200), short_one = falling(q, 9);
+    struct weft_curve_run runs[10] = { { "a<b", { long_one, short_one } }, { "second", { long_one } }, { "third", { { 0 } } } };
+    const struct weft_curve_words words = { "five & one", "step", "training", "validation", "lowest (step)" };
+    struct weft_buf svg = { 0 };
+    q[4].y = 1.25;
+    weft_curve_svg_runs(&svg, runs, 3, &words);
+    check_contains(svg.s, "five &amp; one");
+    check_contains(svg.s, ">a&lt;b</text>");
+    check_contains(svg.s, ">1.250 (50)</text>");
+    assert_int_equal(count(svg.s, "<clipPath"), 2);
+    assert_int_equal(count(svg.s, "class=\"l c0\""), 3);      /* both curves and the table */
+    assert_int_equal(count(svg.s, "class=\"l c1\""), 2);
+    assert_int_equal(count(svg.s, "class=\"l c2\""), 1);
+    assert_int_equal(count(svg.s, "<circle"), 9);
+    assert_int_equal(count(svg.s, "<g "), count(svg.s, "</g>"));
+    assert_int_equal(count(svg.s, "<text"), count(svg.s, "</text>"));
+    assert_int_equal(count(svg.s, "http"), 1);
+    assert_null(strstr(svg.s, "nan"));
+    assert_null(strstr(svg.s, "inf"));
+    weft_buf_reset(&svg);
+    for (size_t i = 3; i < 10; i++) runs[i] = runs[0];
+    weft_curve_svg_runs(&svg, runs, 10, &words);        /* more runs than colours */
+    assert_null(strstr(svg.s, "c8\""));
+    assert_int_equal(count(svg.s, ">1.250 (50)</text>"), 8);
+    weft_buf_reset(&svg);
+    weft_curve_svg_runs(&svg, runs + 2, 1, &words);
+    check_contains(svg.s, "</svg>");
+    assert_null(strstr(svg.s, "nan"));
+    weft_buf_clear(&svg);
+}
+
+static void test_lowest_is_the_first_of_equals(void **state)
+{
+    const struct weft_curve_point p[] = { { 1, 3 }, { 2, 2 }, { 3, 2 }, { 4, 5 } };
+    const struct weft_curve c = { "x", p, 4 }, none = { "x", NULL, 0 };
+    check_near(weft_curve_lowest(&c).x, 2, 0);
+    assert_true(isnan(weft_curve_lowest(&none).y));
+}
+
 static void test_terminal_curve_fits_its_box(void **state)
 {
     static struct weft_curve_point p[300], q[5];
@@ -182,6 +226,8 @@ int main(void)
         cmocka_unit_test(test_ticks_are_round_numbers),
         cmocka_unit_test(test_window_leaves_a_spike_out),
         cmocka_unit_test(test_svg_is_well_formed_and_self_contained),
+        cmocka_unit_test(test_runs_share_a_picture),
+        cmocka_unit_test(test_lowest_is_the_first_of_equals),
         cmocka_unit_test(test_terminal_curve_fits_its_box),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
