@@ -1,6 +1,15 @@
-/* Workers wait for a new generation number: they spin for some tens of microseconds, because the next region of
- * a training step comes soon, then sleep on a futex-backed condition variable, because a busy neighbour needs the
- * processor more than a waiting thread does. */
+/* One word holds the region's number and how many of its chunks nobody has taken; a chunk is taken by lowering it with
+ * compare-and-swap.  Whoever succeeds holds an unfinished chunk of the region he saw, and weft_pool_run does not
+ * return before it is done: so a thread that comes late takes nothing, and nobody has to wait until it has looked.
+ * That matters where the processors are shared: a worker that the system has put aside for milliseconds holds up
+ * only what it has begun.
+ *
+ * Waiting is spinning for some tens of microseconds, because the next region of a training step comes soon, then
+ * sleeping on a condition variable (a futex), because a busy neighbour needs the processor more than a waiting
+ * thread does.  Who goes to sleep says so first and then looks once more; who has news tells it first and then looks
+ * whether someone sleeps.  Both orders are sequentially consistent, so no wake-up is missed, and as long as
+ * everyone spins no lock is taken.  Why not sched_yield: it hands the processor away for a whole time slice, to
+ * win a wait of microseconds. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -21,15 +30,16 @@ struct worker {
 struct weft_pool {
     int n_threads, n_started;
     struct worker *workers; /* [n_threads - 1] */
-    pthread_mutex_t lock;   /* guards `generation` changes, `sleeping` and the two conditions */
-    pthread_cond_t start, finish;
-    _Atomic uint64_t generation;
-    _Atomic size_t next_chunk;
-    _Atomic int n_busy; /* workers that have not finished this generation */
+    _Atomic uint64_t region; /* number << 32 | chunks not taken */
+    _Atomic size_t n_done;   /* chunks of this region that workers have finished */
     _Atomic bool stop;
-    size_t n_chunks;
+    size_t n_chunks;         /* these three change only while no chunk is under way */
     weft_pool_fn *fn;
     void *ctx;
+    pthread_mutex_t lock; /* held to fall asleep and to wake */
+    pthread_cond_t start, finish;
+    _Atomic int n_asleep;       /* workers that wait for `start` and that nobody has woken yet */
+    _Atomic bool caller_asleep; /* weft_pool_run waits for `finish` */
 };
 
 static inline void relax(void)
@@ -39,37 +49,54 @@ static inline void relax(void)
 #endif
 }
 
-static void take_chunks(struct weft_pool *p, int thread)
+/* Takes and computes chunks until none is left, in ascending order; how many. */
+static size_t take_chunks(struct weft_pool *p, int thread)
 {
-    for (;;) {
-        size_t chunk = atomic_fetch_add_explicit(&p->next_chunk, 1, memory_order_relaxed);
-        if (chunk >= p->n_chunks) return;
-        p->fn(p->ctx, chunk, thread);
+    size_t n_taken = 0;
+    uint64_t seen = atomic_load_explicit(&p->region, memory_order_acquire);
+    while ((uint32_t)seen) {
+        if (!atomic_compare_exchange_weak_explicit(&p->region, &seen, seen - 1, memory_order_acquire,
+                                                   memory_order_acquire))
+            continue;
+        p->fn(p->ctx, p->n_chunks - (uint32_t)seen, thread);
+        n_taken++;
+        seen = atomic_load_explicit(&p->region, memory_order_acquire);
     }
+    return n_taken;
+}
+
+static bool is_news(struct weft_pool *p, uint32_t seen)
+{
+    return (uint32_t)(atomic_load(&p->region) >> 32) != seen;
+}
+
+static void await_region(struct weft_pool *p, uint32_t seen)
+{
+    for (int spins = 0; spins < SPINS; spins++) {
+        if (is_news(p, seen)) return;
+        relax();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->n_asleep, 1);
+    while (!is_news(p, seen)) pthread_cond_wait(&p->start, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct weft_pool *p = w->pool;
-    uint64_t seen = 0;
-    for (;;) {
-        int spins = 0;
-        while (atomic_load_explicit(&p->generation, memory_order_acquire) == seen && spins++ < SPINS) relax();
-        if (atomic_load_explicit(&p->generation, memory_order_acquire) == seen) {
-            pthread_mutex_lock(&p->lock);
-            while (atomic_load_explicit(&p->generation, memory_order_acquire) == seen)
-                pthread_cond_wait(&p->start, &p->lock);
-            pthread_mutex_unlock(&p->lock);
-        }
-        seen = atomic_load_explicit(&p->generation, memory_order_acquire);
-        if (atomic_load_explicit(&p->stop, memory_order_acquire)) return NULL;
-        take_chunks(p, w->thread);
-        if (atomic_fetch_sub_explicit(&p->n_busy, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&p->lock);
-            pthread_cond_signal(&p->finish);
-            pthread_mutex_unlock(&p->lock);
-        }
+    for (uint32_t seen = 0;;) {
+        await_region(p, seen);
+        seen = (uint32_t)(atomic_load(&p->region) >> 32);
+        if (atomic_load(&p->stop)) return NULL;
+        size_t n_taken = take_chunks(p, w->thread);
+        if (!n_taken) continue;
+        atomic_fetch_add(&p->n_done, n_taken);
+        if (!atomic_load(&p->caller_asleep)) continue;
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_signal(&p->finish);
+        pthread_mutex_unlock(&p->lock);
     }
 }
 
@@ -112,20 +139,36 @@ enum weft_status weft_pool_new(struct weft_pool **out, int n_threads, struct wef
     return WEFT_OK;
 }
 
-/* Publishes a new generation; sleeping workers need the lock to miss no wake-up. */
-static void wake(struct weft_pool *p)
+/* Opens the next region, of n chunks, and wakes who sleeps. */
+static void open_region(struct weft_pool *p, uint32_t n)
 {
+    uint32_t number = (uint32_t)(atomic_load_explicit(&p->region, memory_order_relaxed) >> 32);
+    atomic_store(&p->region, (uint64_t)(number + 1) << 32 | n);
+    if (!atomic_load(&p->n_asleep)) return;
     pthread_mutex_lock(&p->lock);
-    atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
+    atomic_store(&p->n_asleep, 0);
     pthread_cond_broadcast(&p->start);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void await_done(struct weft_pool *p, size_t n)
+{
+    for (int spins = 0; spins < SPINS; spins++) {
+        if (atomic_load(&p->n_done) == n) return;
+        relax();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->caller_asleep, true);
+    while (atomic_load(&p->n_done) != n) pthread_cond_wait(&p->finish, &p->lock);
+    atomic_store(&p->caller_asleep, false);
     pthread_mutex_unlock(&p->lock);
 }
 
 void weft_pool_free(struct weft_pool *p)
 {
     if (!p) return;
-    atomic_store_explicit(&p->stop, true, memory_order_release);
-    wake(p);
+    atomic_store(&p->stop, true);
+    open_region(p, 0);
     for (int t = 0; t < p->n_started; t++) pthread_join(p->workers[t].id, NULL);
     pthread_cond_destroy(&p->finish);
     pthread_cond_destroy(&p->start);
@@ -138,23 +181,14 @@ int weft_pool_threads(const struct weft_pool *p) { return p ? p->n_threads : 1; 
 
 void weft_pool_run(struct weft_pool *p, size_t n_chunks, weft_pool_fn *fn, void *ctx)
 {
-    if (!p || p->n_threads == 1 || n_chunks <= 1) {
+    if (!p || p->n_threads == 1 || n_chunks <= 1 || n_chunks > UINT32_MAX) {
         for (size_t c = 0; c < n_chunks; c++) fn(ctx, c, 0);
         return;
     }
     p->fn = fn;
     p->ctx = ctx;
     p->n_chunks = n_chunks;
-    atomic_store_explicit(&p->next_chunk, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->n_busy, p->n_started, memory_order_relaxed);
-    wake(p);
-    take_chunks(p, 0);
-    for (int spins = 0; atomic_load_explicit(&p->n_busy, memory_order_acquire) && spins < SPINS; spins++)
-        relax();
-    if (atomic_load_explicit(&p->n_busy, memory_order_acquire)) {
-        pthread_mutex_lock(&p->lock);
-        while (atomic_load_explicit(&p->n_busy, memory_order_acquire))
-            pthread_cond_wait(&p->finish, &p->lock);
-        pthread_mutex_unlock(&p->lock);
-    }
+    atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
+    open_region(p, (uint32_t)n_chunks);
+    await_done(p, n_chunks - take_chunks(p, 0));
 }

@@ -2,7 +2,8 @@
  *
  * weft_pool_run cuts work into numbered chunks; which thread takes a chunk is left to chance, what a chunk
  * computes is not: chunks never depend on the number of threads, so that 1 and 64 threads give the same bits.
- * Regions should be few and large (a region costs about a microsecond while the workers spin).
+ * Regions should be few and large (a region costs about a microsecond while the workers spin).  On a machine that is
+ * shared, a worker that does not get a processor is not waited for: the others take its chunks.
  * Why not OpenMP: its threads are process-wide state, ThreadSanitizer cannot see its barriers, and a server
  * wants several pools of different sizes.
  */

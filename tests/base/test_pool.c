@@ -62,6 +62,28 @@ static void test_many_regions(void **state)
     weft_pool_free(p);
 }
 
+static void slow_chunk(void *ctx, size_t chunk, int thread)
+{
+    int *done = ctx;
+    if (chunk % 3 == 0) usleep(1000);
+    done[chunk]++;
+}
+
+/* The caller, who finds no more chunks, sleeps until the others have ended theirs; workers fall asleep meanwhile. */
+static void test_a_chunk_that_takes_long_is_waited_for(void **state)
+{
+    struct weft_err err = { 0 };
+    struct weft_pool *p;
+    int done[5] = { 0 };
+    enum { REGIONS = 60 };
+    check_ok(weft_pool_new(&p, 3, &err), &err);
+    for (int r = 1; r <= REGIONS; r++) {
+        weft_pool_run(p, 5, slow_chunk, done);
+        for (int c = 0; c < 5; c++) assert_int_equal(done[c], r);
+    }
+    weft_pool_free(p);
+}
+
 static void test_pools_start_and_stop(void **state)
 {
     struct weft_err err = { 0 };
@@ -93,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(test_many_regions),
+        cmocka_unit_test(test_a_chunk_that_takes_long_is_waited_for),
         cmocka_unit_test(test_pools_start_and_stop),
         cmocka_unit_test(test_thread_counts_are_checked),
     };
