@@ -267,7 +267,8 @@ static enum weft_status train_part(struct stage *s)
     struct weft_err *err = &s->cli->err;
     if (r->use_badam)
         return weft_model_train_blocks(s->model, a, r->badam_mode == WEFT_BADAM_RATIO, r->bf16, &s->params, err);
-    if (r->finetuning_type == WEFT_FINETUNING_FULL && weft_recipe_layerwise(r))
+    /* Several micro-batches are added up in a place of its own: one layer's room is enough for what is added. */
+    if (r->finetuning_type == WEFT_FINETUNING_FULL && (weft_recipe_layerwise(r) || r->gradient_accumulation_steps > 1))
         return weft_model_train_layerwise(s->model, a, &s->params, err);
     if (r->finetuning_type == WEFT_FINETUNING_FULL) return weft_model_train_all(s->model, a, &s->params, err);
     if (r->finetuning_type == WEFT_FINETUNING_FREEZE) {

@@ -100,6 +100,7 @@ void weft_rope(struct weft_compute *c, float *x, size_t ld, const float *cos, co
                const int32_t *pos, size_t T, size_t heads, size_t d, bool inverse);
 
 void weft_add(struct weft_compute *c, float *y, const float *x, size_t n);                   /* y += x */
+void weft_take(struct weft_compute *c, float *y, float *x, size_t n, bool first);    /* y += x, first: y = x; x = 0 */
 void weft_scale(struct weft_compute *c, float *y, float alpha, size_t n);                    /* y *= alpha */
 double weft_sum_squares(struct weft_compute *c, const float *x, size_t n);                   /* fixed tree, f64 */
 bool weft_all_finite(struct weft_compute *c, const float *x, size_t n);

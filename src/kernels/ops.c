@@ -181,6 +181,29 @@ void weft_add(struct weft_compute *c, float *y, const float *x, size_t n)
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), add_task, &o);
 }
 
+struct taken {
+    const struct weft_kernels *k;
+    float *y, *x;
+    size_t n;
+    bool first;
+};
+
+static void take_task(void *ctx, size_t chunk, int thread)
+{
+    const struct taken *o = ctx;
+    size_t i, n = piece(o->n, chunk, &i);
+    if (o->first) memcpy(o->y + i, o->x + i, n * sizeof *o->y);
+    else o->k->add(o->y + i, o->x + i, n);
+    memset(o->x + i, 0, n * sizeof *o->x);
+}
+
+void weft_take(struct weft_compute *c, float *y, float *x, size_t n, bool first)
+{
+    struct taken o = { .k = c->k, .y = y, .x = x, .n = n, .first = first };
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_GRADIENTS, (first ? 3.0 : 4.0) * (double)(n * sizeof *x));
+    weft_pool_run(c->pool, weft_ceil_div(n, PIECE), take_task, &o);
+}
+
 static void scale_task(void *ctx, size_t chunk, int thread)
 {
     const struct elements *o = ctx;

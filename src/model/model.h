@@ -175,8 +175,8 @@ struct weft_linear *weft_model_linear(struct weft_model *m, size_t i);
 WEFT_MUST_USE enum weft_status
 weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err);
 
-/* The same for updates layer by layer (weft_pass_on_layer): all layers share the room for one layer's gradients, which
- * must be consumed and zeroed before the next layer's backward. */
+/* The same for gradients that are consumed layer by layer (weft_pass_on_layer): all layers share the room for one
+ * layer's, which must be zeroed before the next layer's backward. */
 WEFT_MUST_USE enum weft_status weft_model_train_layerwise(struct weft_model *m, struct weft_arena *a,
                                                           struct weft_params *params, struct weft_err *err);
 

@@ -4,6 +4,7 @@
  * not.  What the process holds already is part of the plan, so it is added to what is free. */
 #include "train/order.h"
 #include "train/row_loss.h"
+#include "train/sums.h"
 #include "train/trainer.h"
 #include "model/gguf.h"
 
@@ -233,7 +234,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "base weights", base_bytes(job->model));
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
     add_line(out, "trainable weights", job->params->weight_bytes + job->held_bytes);
-    add_line(out, "gradients", job->params->grad_bytes);
+    add_line(out, "gradients", job->params->grad_bytes + weft_sums_bytes(r, job->params, 1));
     add_line(out, "optimizer", kind->bytes(r, job->params));
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);

@@ -148,32 +148,32 @@ static double share(const struct weft_run *r, const struct weft_group *g)
     return 1.0 / (double)weft_ceil_div(g->n_rows, (size_t)r->recipe->per_device_train_batch_size);
 }
 
-static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, double *loss, struct weft_bad_rows *bad,
+static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, struct weft_micro_result *out,
                               struct weft_err *err)
 {
     struct scored s = { 0 };
     double mean;
-    enum weft_status st = answers(r, m, true, &r->state.metrics, &s, &mean, err);
+    enum weft_status st = answers(r, m, true, &out->metrics, &s, &mean, err);
     if (st) return st;
-    *loss += mean * m->share;
-    r->state.tokens += s.batch.n_tokens;
+    out->loss = mean * m->share;
+    out->tokens = s.batch.n_tokens;
     for (size_t i = 0; i < m->n; i++) {
-        weft_row_loss_note(&r->row_loss, m->perm[m->first + i], s.each[i]);
+        weft_micro_note(r, m->perm[m->first + i], s.each[i]);
         bool good = isfinite(s.loss[i]) && (s.batch.n_seqs == m->n || isfinite(s.loss[m->n + i]));
-        if (!good) weft_bad_rows_add(bad, m->ex->items[m->perm[m->first + i]].row_idx);
+        if (!good) weft_bad_rows_add(&out->bad, m->ex->items[m->perm[m->first + i]].row_idx);
     }
     return WEFT_OK;
 }
 
-static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, double *sum, double *weight,
-                                struct weft_pref_sums *metrics, struct weft_err *err)
+static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, struct weft_micro_result *out,
+                                struct weft_err *err)
 {
     struct scored s = { 0 };
     double mean;
-    enum weft_status st = answers(r, m, false, metrics, &s, &mean, err);
+    enum weft_status st = answers(r, m, false, &out->metrics, &s, &mean, err);
     if (st) return st;
-    *sum += mean * (double)m->n;
-    *weight += (double)m->n;
+    out->loss = mean * (double)m->n;
+    out->weight = (double)m->n;
     return WEFT_OK;
 }
 

@@ -37,49 +37,48 @@ static double share(const struct weft_run *r, const struct weft_group *g)
     return 1.0 / (double)(r->recipe->compat == WEFT_COMPAT_CLEAN ? targets : n);
 }
 
-static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, double *loss, struct weft_bad_rows *bad,
+static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, struct weft_micro_result *out,
                               struct weft_err *err)
 {
     struct weft_batch batch;
-    struct weft_loss out = { 0 };
+    struct weft_loss loss = { 0 };
     enum weft_status st = weft_objective_batch(r, m->ex, m->perm, m->first, m->n, &batch, err);
     double *seq_loss = st ? NULL : weft_arena_calloc(&r->step_arena, batch.n_seqs, sizeof *seq_loss);
     if (!st && !seq_loss) st = weft_fail_nomem(err, batch.n_seqs * sizeof *seq_loss, "row losses");
     if (!st)
         st = weft_model_loss_backward(r->job->model, r->pass, &batch, (float)m->share, (uint64_t)r->recipe->seed,
-                                      m->micro_step, &out, seq_loss, r->interruptible, err);
+                                      m->micro_step, &loss, seq_loss, r->interruptible, err);
     if (st) return st;
-    r->state.tokens += batch.n_tokens;
-    *loss += out.sum * m->share;
+    out->tokens = batch.n_tokens;
+    out->loss = loss.sum * m->share;
     for (size_t i = 0, seq = 0; i < m->n; i++) {
         const struct weft_example *e = &m->ex->items[m->perm[m->first + i]];
         size_t targets = targets_of(e);
         double sum = 0;
         for (size_t k = sequences_of(e); k; k--) sum += seq_loss[seq++];
-        if (targets) weft_row_loss_note(&r->row_loss, m->perm[m->first + i], sum / (double)targets);
+        if (targets) weft_micro_note(r, m->perm[m->first + i], sum / (double)targets);
         if (!isfinite(sum)) {
-            weft_bad_rows_add(bad, e->row_idx);
-        } else if (targets && !(sum / (double)targets <= r->state.window_worst)) {
-            r->state.window_worst = sum / (double)targets;
-            r->state.window_worst_row = e->row_idx;
+            weft_bad_rows_add(&out->bad, e->row_idx);
+        } else if (targets && !(sum / (double)targets <= out->worst)) {
+            out->worst = sum / (double)targets;
+            out->worst_row = e->row_idx;
         }
     }
     return WEFT_OK;
 }
 
 /* The reference averages the batches' mean losses by rows, not by tokens (Q4); compat: clean by tokens. */
-static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, double *sum, double *weight,
-                                struct weft_pref_sums *metrics, struct weft_err *err)
+static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, struct weft_micro_result *out,
+                                struct weft_err *err)
 {
     struct weft_batch batch;
-    struct weft_loss out = { 0 };
+    struct weft_loss loss = { 0 };
     bool by_rows = r->recipe->compat == WEFT_COMPAT_HF;
-    (void)metrics;
     enum weft_status st = weft_objective_batch(r, m->ex, m->perm, m->first, m->n, &batch, err);
-    if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &out, err);
-    if (st || !out.n) return st;
-    *sum += by_rows ? (double)m->n * (out.sum / (double)out.n) : out.sum;
-    *weight += by_rows ? (double)m->n : (double)out.n;
+    if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &loss, err);
+    if (st || !loss.n) return st;
+    out->loss = by_rows ? (double)m->n * (loss.sum / (double)loss.n) : loss.sum;
+    out->weight = by_rows ? (double)m->n : (double)loss.n;
     return WEFT_OK;
 }
 

@@ -9,12 +9,20 @@
 #include "train/log.h"
 #include "train/order.h"
 #include "train/row_loss.h"
+#include "train/sums.h"
 #include "train/tensorboard.h"
 
 /* Updates layer by layer: what the backward of a micro-batch does with the gradients of a layer. */
 struct weft_layerwise {
     bool on, last, stepped;     /* last: of the update's micro-batches; stepped: the update is done */
     const char *bad;            /* first parameter whose gradient was not finite */
+    float *guest;               /* room for another rank's gradient of one parameter */
+};
+
+struct weft_given;
+struct weft_row_note {
+    double loss;
+    uint32_t example;
 };
 
 struct weft_run {
@@ -26,6 +34,14 @@ struct weft_run {
     struct weft_pass *pass;
     struct weft_order order;
     struct weft_layerwise layerwise;
+    struct weft_sums sums;
+    struct weft_cluster *cluster;               /* NULL: alone */
+    /* of the round at hand (train/round.h) */
+    struct weft_given *given, *all_given;       /* this rank's, and those of all */
+    bool *present;                              /* [ranks] has left gradients */
+    bool trained, asked;                        /* this rank has; `present` is known */
+    enum weft_status met;                       /* of what ranks exchange during the backward */
+    struct weft_err *met_err;
     const struct weft_progress *interruptible;  /* NULL: a backward that has begun must be ended */
     struct weft_steps steps;
     struct weft_run_state state;

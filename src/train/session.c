@@ -1,7 +1,7 @@
 /* Opening, resuming, saving and closing a run.
  *
  * A run belongs to one process: output_dir/.lock is held (flock, so that a killed process never leaves it locked). */
-#include "train/run.h"
+#include "train/round.h"
 
 #include "base/file.h"
 #include "base/lang.h"
@@ -272,6 +272,9 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
     if (!st)
         st = weft_row_loss_init(&r->row_loss, &r->arena, job->train->n,
                                 weft_recipe_update_rows(r->recipe, job->train->n), err);
+    if (!st)
+        st = weft_sums_init(&r->sums, r->recipe, job->params, job->model->config.n_layers, job->compute, r->cluster,
+                            &r->arena, err);
     if (!st) st = open_state(r, err);
     if (!st && r->state.step < r->steps.total) st = check_room(r, err);
     if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
@@ -285,6 +288,7 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
         r->layerwise.on = r->opt.kind->step_param && weft_recipe_layerwise(r->recipe);
         r->interruptible = r->layerwise.on ? NULL : job->progress;
     }
+    if (!st) st = weft_round_init(r, err);
     if (!st) st = weft_order_init(&r->order, r->recipe, job->train->n, &r->arena, err);
     if (!st && r->state.fitted_total) r->steps.total = r->state.fitted_total;
     if (!st) st = set_deadline(r, err);

@@ -1,6 +1,6 @@
 /* The loop.  Weights change in one place, at the end of an update, so that a run can be left between any two micro-
  * batches and go on from the last whole update.  What a micro-batch is trained for is the objective's. */
-#include "train/objective.h"
+#include "train/round.h"
 
 #include "kernels/quant.h"
 
@@ -10,6 +10,7 @@
 
 enum { BAD_IN_A_ROW = 3 };
 
+/* Of an update of one micro-batch; those of several are zeroed as they are added up (train/sums.h). */
 static void clear_gradients(struct weft_run *r)
 {
     const struct weft_params *p = r->job->params;
@@ -200,25 +201,6 @@ static enum weft_status watch(struct weft_run *r, double loss, struct weft_err *
 
 /* ---- the update ---- */
 
-/* Layer by layer: what is complete moves at once, or is added to what the optimizer keeps of the update. */
-static void consume_layer(void *ctx, size_t layer)
-{
-    struct weft_run *r = ctx;
-    WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_OPTIMIZER, 0);
-    struct weft_layerwise *l = &r->layerwise;
-    const struct weft_params *params = r->job->params;
-    for (size_t i = 0; i < params->n; i++) {
-        struct weft_param *p = &params->items[i];
-        if (p->layer != layer) continue;
-        if (!l->bad && !weft_all_finite(r->job->compute, p->grad, p->rows * p->cols)) l->bad = p->name;
-        if (l->bad) return;
-        if (weft_recipe_layerwise_sums(r->recipe)) r->opt.kind->gather_param(&r->opt, r->job->compute, i);
-        if (l->last) r->opt.kind->step_param(&r->opt, r->job->compute, i, r->state.lr, 1);
-        memset(p->grad, 0, p->rows * p->cols * sizeof(float));
-    }
-    if (l->last && layer == r->job->model->config.n_layers) l->stepped = true;
-}
-
 /* Ends an update whose layers have moved already. */
 static enum weft_status finish_layerwise(struct weft_run *r, double loss, struct weft_err *err)
 {
@@ -240,38 +222,70 @@ static void step(struct weft_run *r, double clip)
     r->opt.kind->step(&r->opt, r->job->compute, r->state.lr, clip);
 }
 
-static enum weft_status update(struct weft_run *r, struct weft_err *err)
+static void add_sums(struct weft_pref_sums *to, const struct weft_pref_sums *from)
+{
+    for (size_t i = 0; i < WEFT_N_PREF_METRICS; i++) {
+        to->sum[i] += from->sum[i];
+        to->n[i] += from->n[i];
+    }
+}
+
+/* What a micro-batch gave becomes part of the update. */
+static void take_result(struct weft_run *r, const struct weft_micro_result *m, const struct weft_row_note *notes,
+                        double *loss, struct weft_bad_rows *bad)
+{
+    struct weft_run_state *s = &r->state;
+    *loss += m->loss;
+    s->tokens += m->tokens;
+    if (!isnan(m->worst) && !(m->worst <= s->window_worst)) {
+        s->window_worst = m->worst;
+        s->window_worst_row = m->worst_row;
+    }
+    add_sums(&s->metrics, &m->metrics);
+    for (size_t i = 0; i < m->bad.n; i++) weft_bad_rows_add(bad, m->bad.idx[i]);
+    for (size_t i = 0; i < m->n_notes; i++) weft_row_loss_note(&r->row_loss, notes[i].example, notes[i].loss);
+}
+
+/* The gradients of an update, in the parameters' grad. */
+static enum weft_status gather(struct weft_run *r, const struct weft_group *g, double share, double *loss,
+                               struct weft_bad_rows *bad, struct weft_err *err)
+{
+    struct weft_micros micros = { .ex = r->job->train, .perm = r->order.perm, .first = g->first, .n = g->n_rows,
+                                  .batch = (size_t)r->recipe->per_device_train_batch_size, .share = share,
+                                  .micro_step = g->micro_step, .train = true };
+    size_t ranks = (size_t)weft_cluster_size(r->cluster), n = weft_ceil_div(g->n_rows, micros.batch);
+    enum weft_status st = WEFT_OK;
+    if (r->sums.on) weft_sums_begin(&r->sums);
+    else clear_gradients(r);
+    r->layerwise.stepped = false;
+    for (size_t i = 0; !st && i < n; i += ranks) {
+        r->layerwise.last = i + ranks >= n;
+        st = weft_round(r, &micros, i, err);
+        for (size_t k = 0; !st && k < ranks; k++) {
+            const struct weft_given *given = weft_round_given(r, (int)k);
+            if (given->given) take_result(r, &given->result, given->notes, loss, bad);
+        }
+    }
+    return st ? st : weft_sums_end(&r->sums, err);
+}
+
+static enum weft_status update_with(struct weft_run *r, struct weft_err *err)
 {
     const struct weft_recipe *rec = r->recipe;
     struct weft_params *params = r->job->params;
     struct weft_run_state before = r->state;
     struct weft_group g = weft_group_of(rec, &r->steps, r->job->train->n, r->state.step);
     struct weft_bad_rows bad = { 0 };
-    const struct weft_objective *objective = weft_objective_of(rec);
-    size_t b = (size_t)rec->per_device_train_batch_size;
-    double loss = 0, share;
-    enum weft_status st = WEFT_OK;
+    double loss = 0;
 
     weft_order_epoch(&r->order, g.epoch);
-    share = objective->share(r, &g);
+    double share = weft_objective_of(rec)->share(r, &g);
     if (!(share > 0)) {
         r->state.step++;
         return skip_empty(r, err);
     }
-    clear_gradients(r);
     r->state.lr = rec->learning_rate * weft_schedule(rec, r->state.step, r->steps.total);
-    r->layerwise.stepped = false;
-    weft_pass_on_layer(r->pass, r->layerwise.on ? consume_layer : NULL, r);
-    for (size_t i = 0; !st && i < g.n_rows; i += b) {
-        struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
-        struct weft_micro m = { .ex = r->job->train, .perm = r->order.perm, .first = g.first + i,
-                                .n = weft_min_size(b, g.n_rows - i), .share = share,
-                                .micro_step = g.micro_step + i / b };
-        r->layerwise.last = i + b >= g.n_rows;
-        if (weft_progress_cancelled(r->interruptible)) st = WEFT_ECANCEL;
-        else st = objective->micro(r, &m, &loss, &bad, err);
-        weft_arena_release(&r->step_arena, mark);
-    }
+    enum weft_status st = gather(r, &g, share, &loss, &bad, err);
     if (st) {
         weft_row_loss_commit(&r->row_loss, false);
         r->state = before;          /* the update is dropped; no weight has moved */
@@ -302,6 +316,13 @@ static enum weft_status update(struct weft_run *r, struct weft_err *err)
     r->state.window_n++;
     r->state.bad_in_a_row = 0;
     return watch(r, loss, err);
+}
+
+static enum weft_status update(struct weft_run *r, struct weft_err *err)
+{
+    enum weft_status st = update_with(r, err);
+    weft_sums_back(&r->sums);
+    return st;
 }
 
 static double epochs_passed(const struct weft_run *r)
@@ -366,20 +387,27 @@ static enum weft_status validate(struct weft_run *r, struct weft_err *err)
     const struct weft_examples *v = r->job->valid;
     struct weft_json_out j;
     struct weft_arena_mark mark = weft_arena_mark(&r->step_arena);
-    size_t b = (size_t)r->recipe->per_device_eval_batch_size;
+    struct weft_micros micros = { .ex = v, .n = v->n, .batch = (size_t)r->recipe->per_device_eval_batch_size };
+    size_t ranks = (size_t)weft_cluster_size(r->cluster), n = weft_ceil_div(v->n, micros.batch);
     double sum = 0, weight = 0;
     struct weft_pref_sums metrics = { 0 };
     enum weft_status st = WEFT_OK;
     uint32_t *all = weft_arena_calloc(&r->step_arena, v->n, sizeof *all);
     if (!all) return weft_fail_nomem(err, v->n * sizeof *all, "the order of the rows");
     for (size_t i = 0; i < v->n; i++) all[i] = (uint32_t)i;
-    for (size_t i = 0; !st && i < v->n; i += b) {
-        struct weft_arena_mark inner = weft_arena_mark(&r->step_arena);
-        struct weft_micro m = { .ex = v, .perm = all, .first = i, .n = weft_min_size(b, v->n - i) };
-        if (weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
-        if (!st) st = weft_objective_of(r->recipe)->measure(r, &m, &sum, &weight, &metrics, err);
-        weft_arena_release(&r->step_arena, inner);
-        if (!st) weft_progress_update(r->job->progress, "validation", i + m.n, v->n, "rows", NULL);
+    micros.perm = all;
+    for (size_t i = 0; !st && i < n; i += ranks) {
+        st = weft_round(r, &micros, i, err);
+        for (size_t k = 0; !st && k < ranks; k++) {
+            const struct weft_given *given = weft_round_given(r, (int)k);
+            if (!given->given) continue;
+            sum += given->result.loss;
+            weight += given->result.weight;
+            add_sums(&metrics, &given->result.metrics);
+        }
+        if (!st)
+            weft_progress_update(r->job->progress, "validation", weft_min_size((i + ranks) * micros.batch, v->n), v->n,
+                                 "rows", NULL);
     }
     weft_arena_release(&r->step_arena, mark);
     if (st) return st;

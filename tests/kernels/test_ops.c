@@ -150,6 +150,16 @@ static void elements_at(struct weft_compute *c, struct weft_compute *ref)
         weft_add(c, got.p, x.p, n);
         weft_add(ref, want.p, x.p, n);
         assert_same_bits(got.p, want.p, n);
+        for (int first = 0; first < 2; first++) {           /* what is added is zero afterwards */
+            struct array taken = copy_of(&x, l % 3);
+            weft_take(c, got.p, taken.p, n, first);
+            if (first) memcpy(want.p, x.p, n * sizeof *x.p);
+            else weft_add(ref, want.p, x.p, n);
+            for (size_t i = 0; i < n; i++) assert_true(taken.p[i] == 0);
+            guards_intact(&taken);
+            array_free(&taken);
+        }
+        assert_same_bits(got.p, want.p, n);
         weft_scale(c, got.p, 0.3f, n);
         weft_scale(ref, want.p, 0.3f, n);
         assert_same_bits(got.p, want.p, n);

@@ -107,8 +107,8 @@ static inline void run_add_branches(struct run *r)
 }
 
 /* A run in `dir` with `threads`: 40 rows, batches of 2, three of them an update, 2 epochs (14 updates), all weights;
- * `yaml` changes settings.  Every call makes the same run. */
-static inline void run_set_up(struct run *r, const char *dir, int threads, const char *yaml)
+ * `yaml` changes settings.  Every call makes the same run.  by_layer: layers share the room for their gradients. */
+static inline void run_set_up_as(struct run *r, const char *dir, int threads, const char *yaml, bool by_layer)
 {
     struct weft_buf text = { 0 };
     memset(r, 0, sizeof *r);
@@ -140,7 +140,7 @@ static inline void run_set_up(struct run *r, const char *dir, int threads, const
     if (r->recipe.use_badam)
         check_ok(weft_model_train_blocks(r->model, &r->arena, r->recipe.badam_mode == WEFT_BADAM_RATIO, r->recipe.bf16,
                                          &r->params, &r->err), &r->err);
-    else if (weft_recipe_layerwise(&r->recipe))
+    else if (by_layer || weft_recipe_layerwise(&r->recipe))
         check_ok(weft_model_train_layerwise(r->model, &r->arena, &r->params, &r->err), &r->err);
     else if (r->recipe.finetuning_type == WEFT_FINETUNING_FULL)
         check_ok(weft_model_train_all(r->model, &r->arena, &r->params, &r->err), &r->err);
@@ -153,6 +153,11 @@ static inline void run_set_up(struct run *r, const char *dir, int threads, const
         .model = r->model, .params = &r->params, .train = &r->train, .recipe = &r->recipe, .compute = &r->compute,
         .progress = &r->progress,
     };
+}
+
+static inline void run_set_up(struct run *r, const char *dir, int threads, const char *yaml)
+{
+    run_set_up_as(r, dir, threads, yaml, false);
 }
 
 static inline void run_tear_down(struct run *r)

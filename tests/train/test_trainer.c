@@ -90,6 +90,28 @@ static void test_accumulation_equals_the_big_batch(void **state)
     run_tear_down(&runs[0]), run_tear_down(&runs[1]);
 }
 
+/* Where layers share the room for their gradients, each is added up on its own: the same sums. */
+static void test_gradients_of_a_layer_at_a_time_add_up_to_the_same(void **state)
+{
+    static const char *const recipes[] = { "", "optim: muon\n", "compat: clean\nuse_galore: true\ngalore_rank: 4\n" };
+    for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
+        struct run runs[2];
+        struct weft_str params[2], logs[2];
+        for (size_t k = 0; k < 2; k++) {
+            struct folder f = new_folder();
+            run_set_up_as(&runs[k], f.name, 2, recipes[i], k == 1);
+            check_ok(run_go(&runs[k]), &runs[k].err);
+            params[k] = run_file(&runs[k], f.name, "checkpoint-14/params.safetensors");
+            logs[k] = run_log(&runs[k], f.name);
+            check_folder_gone(f.name);
+        }
+        assert_true(runs[1].params.grad_bytes < runs[0].params.grad_bytes);
+        check_same_bytes(params[1], params[0]);
+        check_same_bytes(logs[1], logs[0]);
+        run_tear_down(&runs[0]), run_tear_down(&runs[1]);
+    }
+}
+
 static void test_rate_zero_moves_nothing(void **state)
 {
     struct run r, still;
@@ -538,6 +560,7 @@ int main(void)
         cmocka_unit_test(test_threads_do_not_change_a_bit),
         cmocka_unit_test(test_checkpointing_does_not_change_a_bit),
         cmocka_unit_test(test_accumulation_equals_the_big_batch),
+        cmocka_unit_test(test_gradients_of_a_layer_at_a_time_add_up_to_the_same),
         cmocka_unit_test(test_rate_zero_moves_nothing),
         cmocka_unit_test(test_log_has_the_keys_other_tools_read),
         cmocka_unit_test(test_q2_loss_counts_first_labels),
