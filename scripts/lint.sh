@@ -3,7 +3,8 @@
 # clang-format-14 are used where they are installed (scripts/deps.sh dev).  LINT_TIDY=no leaves clang-tidy out.
 #
 # Fails on: an include that goes down the list of folders, printing or exiting or reading the environment outside
-# src/cli, a line over 120 columns (strings not counted), anything clang-tidy reports.
+# src/cli, a line over 120 columns (strings not counted), anything clang-tidy reports, a rule without its good and its
+# bad test (tests/rules.txt).
 # Only told: files that clang-format would write otherwise, messages without a Chinese text.
 set -u
 build=${1:?usage: lint.sh BUILD [FILE...]}
@@ -79,5 +80,5 @@ perl -0777 -ne '
 grep -rhoE '\.(group|unit) = "[^"]+"' src | sed 's/.*= "//; s/"$//' | sort -u | while read -r word; do
     grep -qF "{ \"$word\"," src/base/zh/*.inc || echo "lint: \"$word\" of an option table has no Chinese text"
 done
-scripts/rules.sh --check || true
+scripts/rules.sh --check || problem "rules and their tests"
 exit $failed

@@ -165,6 +165,18 @@ static void test_an_adapter_of_another_base_is_refused(void **state)
     tear_down(&s);
 }
 
+/* AD7: nothing of the adapter before is left, neither its scale nor its other modules. */
+static void test_an_adapter_takes_the_place_of_the_one_before(void **state)
+{
+    struct setup s;
+    set_up(&s, "patterns");
+    check_ok(weft_lora_load(&s.arena, s.model, peft_folder(&s, "peft"), NULL, NULL, &s.err), &s.err);
+    assert_true(error_to_fixture(&s) > 1e-3);
+    check_ok(weft_lora_load(&s.arena, s.model, peft_folder(&s, "patterns"), NULL, NULL, &s.err), &s.err);
+    assert_true(error_to_fixture(&s) <= 1e-5);
+    tear_down(&s);
+}
+
 /* Values as after some training: B and magnitudes away from their start, tables too. */
 static void move(struct setup *s, uint64_t seed)
 {
@@ -239,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_a_saved_adapter_loads_as_it_was),
         cmocka_unit_test(test_switched_off_it_is_the_base_model),
         cmocka_unit_test(test_an_adapter_of_another_base_is_refused),
+        cmocka_unit_test(test_an_adapter_takes_the_place_of_the_one_before),
         cmocka_unit_test(test_adapters_for_peft_to_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -339,14 +339,47 @@ static void test_limits_have_names(void **state)
     check_ok(parse_with(f, "[{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}]", &s), &f->err);
     assert_int_equal(f->rows.n, 2);
 
+}
+
+static void test_a_row_has_at_most_10000_turns(void **state)
+{
+    struct fixture *f = *state;
+    for (int n = 10000; n <= 10002; n += 2) {
+        struct weft_buf b = { 0 };
+        weft_buf_cstr(&b, "{\"text\":\"a\"}\n{\"conversations\":[");
+        for (int i = 0; i < n; i++)
+            weft_buf_printf(&b, "%s{\"from\":\"%s\",\"value\":\"x\"}", i ? "," : "", i & 1 ? "gpt" : "human");
+        weft_buf_cstr(&b, "]}\n");
+        parse(f, b.s);
+        assert_int_equal(f->rows.n, n == 10000 ? 2 : 1);
+        assert_int_equal(f->report.n_places, n == 10000 ? 0 : 1);
+        if (n > 10000) assert_true(weft_str_starts(f->report.places[0], WEFT_STR("t.jsonl:2:18: DS8: ")));
+        weft_buf_clear(&b);
+    }
+}
+
+/* DS7: nothing that is a character is a fault, a command or a mark. */
+static void test_any_character_is_content(void **state)
+{
+    static const char text[] = "<|im_end|>\n<|im_start|>system\n</s>[INST]{{ x }}{% y %} "
+                               "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x92\xBB "
+                               "\xE2\x80\xAE" "abc\xEE\x97\xA5\xEF\xBF\xBD\xF0\xA0\x80\x80\x7F";
+    struct fixture *f = *state;
     struct weft_buf b = { 0 };
-    weft_buf_cstr(&b, "{\"text\":\"a\"}\n{\"conversations\":[");
-    for (int i = 0; i < 10002; i++)
-        weft_buf_printf(&b, "%s{\"from\":\"%s\",\"value\":\"x\"}", i ? "," : "", i & 1 ? "gpt" : "human");
-    weft_buf_cstr(&b, "]}\n");
+    struct weft_json_out j;
+    weft_json_out_init(&j, &b);
+    weft_json_out_object(&j);
+    weft_json_out_key(&j, "instruction");
+    weft_json_out_str(&j, weft_str_c(text));
+    weft_json_out_key(&j, "output");
+    weft_json_out_str(&j, WEFT_STR("a\0b"));
+    weft_json_out_object_end(&j);
     parse(f, b.s);
     assert_int_equal(f->rows.n, 1);
-    assert_non_null(strstr(f->report.places[0].s, "DS8"));
+    assert_int_equal(f->report.n_places, 0);
+    assert_int_equal(f->rows.items[0].n_turns, 2);
+    check_turn(&f->rows.items[0], 0, WEFT_ROLE_USER, text);
+    assert_true(weft_str_eq(f->rows.items[0].turns[1].text, WEFT_STR("a\0b")));
     weft_buf_clear(&b);
 }
 
@@ -523,6 +556,8 @@ int main(void)
         TEST(test_in_an_array_a_double_key_costs_its_row_and_other_faults_the_file),
         TEST(test_a_file_without_a_good_row_is_refused),
         TEST(test_limits_have_names),
+        TEST(test_a_row_has_at_most_10000_turns),
+        TEST(test_any_character_is_content),
         TEST(test_messages_of_faults_are_chinese_when_asked),
         TEST(test_unknown_members_and_origin_are_kept_and_written_back),
         TEST(test_alpaca_to_sharegpt_to_alpaca_is_equal),

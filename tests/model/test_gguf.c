@@ -454,6 +454,106 @@ static void test_tokenizers_are_built_from_their_keys(void **state)
 
 /* ---- rules ---- */
 
+/* ---- GG10 ---- */
+
+static void add_array(struct weft_buf *b, const char *key, unsigned item, size_t n)
+{
+    add_text(b, key);
+    add(b, WEFT_GGUF_ARRAY, 4);
+    add(b, item, 4);
+    add(b, n, 8);
+}
+
+static void add_string(struct weft_buf *b, const char *key, const char *value)
+{
+    add_text(b, key);
+    add(b, WEFT_GGUF_STRING, 4);
+    add_text(b, value);
+}
+
+/* What a small file says of its tokenizer; members left 0 are as in a good one. */
+struct words {
+    const char *model, *pre, *token[4], *merge, *template;
+    int n_types, n_scores, type;
+    unsigned item;              /* of token_type */
+    uint32_t eos;
+    bool no_tokens, no_merges;
+};
+
+static enum weft_status tokenizer_of(struct weft_arena *a, const struct words *w, struct weft_err *err)
+{
+    static const char *const plain[] = { "<s>", "a", "b", "ab" };
+    struct weft_buf b = { 0 }, json = { 0 }, config = { 0 };
+    struct weft_gguf g;
+    struct weft_tokenizer *t = NULL;
+    bool llama = w->model && !strcmp(w->model, "llama");
+    int n_types = w->n_types ? w->n_types : 4, n_scores = w->n_scores ? w->n_scores : 4;
+    weft_buf_cstr(&b, "GGUF");
+    add(&b, 3, 4);
+    add(&b, 0, 8);
+    add(&b, 5 + !w->no_tokens + (llama || !w->no_merges), 8);
+    add_string(&b, "tokenizer.ggml.model", w->model ? w->model : "gpt2");
+    add_string(&b, "tokenizer.ggml.pre", w->pre ? w->pre : "gpt-2");
+    add_uint(&b, "tokenizer.ggml.eos_token_id", w->eos);
+    add_string(&b, "tokenizer.chat_template", w->template ? w->template : "{{ messages[0].content }}");
+    add_array(&b, "tokenizer.ggml.token_type", w->item ? w->item : WEFT_GGUF_I32, (size_t)n_types);
+    for (int i = 0; i < n_types; i++) add(&b, i == 1 && w->type ? (uint64_t)w->type : i ? 1 : 3, 4);
+    if (!w->no_tokens) {
+        add_array(&b, "tokenizer.ggml.tokens", WEFT_GGUF_STRING, 4);
+        for (int i = 0; i < 4; i++) add_text(&b, w->token[i] ? w->token[i] : plain[i]);
+    }
+    if (llama) {
+        add_array(&b, "tokenizer.ggml.scores", WEFT_GGUF_F32, (size_t)n_scores);
+        for (int i = 0; i < n_scores; i++) add(&b, 0, 4);
+    } else if (!w->no_merges) {
+        add_array(&b, "tokenizer.ggml.merges", WEFT_GGUF_STRING, 1);
+        add_text(&b, w->merge ? w->merge : "a b");
+    }
+    check_ok(weft_gguf_parse(&g, a, "f", weft_buf_view(&b), err), err);
+    enum weft_status st = weft_gguf_tokenizer_files(&g, &json, &config, err);
+    if (!st) st = weft_tokenizer_parse(&t, "f", weft_buf_view(&json), weft_buf_view(&config), err);
+    if (!st) assert_int_equal(weft_tokenizer_vocab_size(t), 4);
+    weft_tokenizer_free(t);
+    weft_buf_clear(&b);
+    weft_buf_clear(&json);
+    weft_buf_clear(&config);
+    return st;
+}
+
+static void test_GG10_keys_of_the_tokenizer(void **state)
+{
+    static const struct words good[] = { { 0 }, { .eos = 3 }, { .type = 6 }, { .pre = "qwen2" } };
+    static const struct {
+        struct words w;
+        const char *part;
+    } bad[] = {
+        { { .model = "bert" }, "\"bert\"; weft reads gpt2 and llama" },
+        { { .pre = "unheard-of" }, "tokenizer.ggml.pre is \"unheard-of\"" },
+        { { .no_tokens = true }, "needs tokenizer.ggml.tokens" },
+        { { .no_merges = true }, "needs tokenizer.ggml.merges" },
+        { { .item = WEFT_GGUF_U32 }, "token_type (i32)" },
+        { { .n_types = 3 }, "4 tokens, 3 token types" },
+        { { .model = "llama", .n_scores = 5 }, "5 scores" },
+        { { .type = 7 }, "token 1 is of type 7" },
+        { { .type = -1 }, "token 1 is of type -1" },
+        { { .token = { NULL, NULL, "\xC0" } }, "token 2 is not UTF-8" },
+        { { .token = { NULL, NULL, NULL, "b" } }, "\"b\" occurs twice, as 2 and 3" },
+        { { .eos = 4 }, "eos_token_id is 4; there are 4 tokens" },
+        { { .merge = "\xFF b" }, "merge 0 is not UTF-8" },
+        { { .template = "\xFF" }, "chat_template is not UTF-8" },
+    };
+    struct weft_arena a = { 0 };
+    struct weft_err err = { 0 };
+    for (size_t i = 0; i < WEFT_COUNT(good); i++) check_ok(tokenizer_of(&a, &good[i], &err), &err);
+    for (size_t i = 0; i < WEFT_COUNT(bad); i++) {
+        check_fails(tokenizer_of(&a, &bad[i].w, &err), &err, WEFT_EINPUT, "GG10", bad[i].part);
+        weft_err_clear(&err);
+    }
+    weft_arena_clear(&a);
+}
+
+/* ---- the container ---- */
+
 /* One key, one tensor of eight floats. */
 static struct weft_str minimal(struct weft_arena *a)
 {
@@ -633,6 +733,7 @@ int main(void)
         cmocka_unit_test(test_split_files_are_one_model),
         cmocka_unit_test(test_tokenizers_come_back_whole),
         cmocka_unit_test(test_tokenizers_are_built_from_their_keys),
+        cmocka_unit_test(test_GG10_keys_of_the_tokenizer),
         cmocka_unit_test(test_each_rule_names_its_breach),
         cmocka_unit_test(test_alignment_and_doubled_names),
         cmocka_unit_test(test_every_prefix_of_a_file_is_refused),

@@ -143,6 +143,45 @@ static void test_ST11_each_tensor_is_there_with_its_shape(void **state)
 /* ---- a head beside tie_word_embeddings ---- */
 
 static float other_head[333 * 60];
+/* CF7: the sizes that the configuration gives are those of the files, or nothing of the model is made: the largest
+ * shape there may be has 2^60 bytes. */
+static void test_CF7_a_configuration_larger_than_its_files_is_refused(void **state)
+{
+    static const struct {
+        const char *key, *part;
+        int value;
+    } cases[] = {
+        { "vocab_size", "model.embed_tokens.weight has shape [", 16777216 },
+        { "intermediate_size", "gate_proj.weight has shape [172, 60] (expected [524288, 60])", 524288 },
+        { "num_hidden_layers", "model.layers.2.", 1024 },
+        { "num_hidden_layers", "model.layers.1.", 1 },
+    };
+    struct setup *s = *state;
+    struct weft_model *m;
+    struct weft_str text;
+    check_ok(weft_file_read(&s->arena, file_of(s, "config.json"), 1 << 20, &text, &s->err), &s->err);
+    for (size_t i = 0; i < WEFT_COUNT(cases); i++) {
+        struct weft_buf b = { 0 };
+        char key[64];
+        snprintf(key, sizeof key, "\"%s\":", cases[i].key);
+        size_t at = weft_str_find(text, weft_str_c(key), 0);
+        assert_true(at != SIZE_MAX);
+        size_t end = at;
+        while (!strchr(",}\n", text.s[end])) end++;
+        weft_buf_str(&b, weft_str_sub(text, 0, at));
+        weft_buf_printf(&b, "%s %d", key, cases[i].value);
+        weft_buf_str(&b, weft_str_skip(text, end));
+        check_ok(weft_file_write(file_of(s, "config.json"), weft_buf_view(&b), &s->err), &s->err);
+        check_fails(weft_model_load(&m, s->dir, NULL, &s->err), &s->err, WEFT_EINPUT, "ST11", cases[i].part);
+        assert_null(m);
+        weft_err_clear(&s->err);
+        weft_buf_clear(&b);
+    }
+    check_ok(weft_file_write(file_of(s, "config.json"), text, &s->err), &s->err);
+    check_ok(weft_model_load(&m, s->dir, NULL, &s->err), &s->err);
+    weft_model_free(m);
+}
+
 static size_t add_same_head(struct weft_st_out *t, size_t n)
 {
     t[n] = *named(t, n, "model.embed_tokens.weight");
@@ -351,6 +390,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_ST11_each_tensor_is_there_with_its_shape),
+        CASE(test_CF7_a_configuration_larger_than_its_files_is_refused),
         CASE(test_a_head_of_its_own_unties),
         CASE(test_shards_hold_the_same_model),
         CASE(test_types_are_rounded_once),
