@@ -297,9 +297,19 @@ static enum weft_status assign_list_text(const struct weft_option_sink *to, cons
     return st;
 }
 
+enum weft_status weft_option_place(const struct weft_option_sink *to, const struct weft_option *row, const char *where)
+{
+    if (!row->where) return WEFT_OK;
+    const char *copy = weft_arena_strndup(to->arena, where, strlen(where));
+    *(const char **)((char *)to->settings + row->where) = copy;
+    return copy ? WEFT_OK : weft_fail_nomem(to->err, strlen(where), row->key);
+}
+
 enum weft_status weft_option_assign(const struct weft_option_sink *to, const struct weft_option *row,
                                     const char *where, struct weft_str value, bool append)
 {
+    enum weft_status st = weft_option_place(to, row, where);
+    if (st) return st;
     switch (row->type) {
     case WEFT_OPT_BOOL: return assign_bool(to, row, where, value);
     case WEFT_OPT_INT: return assign_int(to, row, where, value);
@@ -346,6 +356,7 @@ enum weft_status weft_options_defaults(struct weft_option_table t, void *setting
             *(const char **)weft_option_field(row, settings) = row->def;
         else if (row->def) st = weft_option_assign(&to, row, row->key, weft_str_c(row->def), false);
         if (st) return st;
+        if (row->where) *(const char **)((char *)settings + row->where) = NULL;
     }
     return WEFT_OK;
 }

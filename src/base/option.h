@@ -36,6 +36,7 @@ struct weft_option {
     const char *group; /* heading in help: "Data", "LoRA", "Training" */
     const char *help, *help_zh;
     char short_flag; /* 'o' for -o, or 0 */
+    size_t where;    /* offset of a const char * that is told where the value came from ("recipe.yaml:12:3"), or 0 */
 };
 
 struct weft_option_table {
@@ -55,7 +56,7 @@ WEFT_MUST_USE enum weft_status weft_options_set(struct weft_option_table t, void
                                                 struct weft_err *err);
 
 /* A YAML mapping of settings.  Nulls leave the default.  Errors carry file:line:column of the user's file.
- * A key that is in no row: WEFT_EINPUT naming the nearest. */
+ * A key that is in no row: WEFT_EARG naming the nearest; further ones are told to `warn`. */
 WEFT_MUST_USE enum weft_status weft_options_yaml(struct weft_option_table t, void *settings,
                                                  struct weft_arena *a, const char *name, struct weft_str yaml,
                                                  struct weft_buf *warn, struct weft_err *err);

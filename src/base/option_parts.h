@@ -20,6 +20,9 @@ struct weft_option_sink {
     struct weft_err *err;  /* may be NULL */
 };
 
+/* Tells a row that wants to know where its value came from. */
+enum weft_status weft_option_place(const struct weft_option_sink *to, const struct weft_option *row, const char *where);
+
 /* Sets the row's field from text.  Lists: `append` adds to what is there. */
 enum weft_status weft_option_assign(const struct weft_option_sink *to, const struct weft_option *row,
                                     const char *where, struct weft_str value, bool append);

@@ -14,6 +14,7 @@ struct reader {
     struct weft_option_sink to;
     const char *name;
     bool *seen;              /* [table.n] */
+    enum weft_status unknown; /* what the first key that is in no row gave; told once all are read */
     char where[WHERE_BYTES]; /* "name:line:column" of what is being read */
 };
 
@@ -84,6 +85,19 @@ static enum weft_status read_list(struct reader *r, const struct weft_option *ro
     return st;
 }
 
+/* The first is the error, those after it are told with it: who rewrites a file wants to hear of all. */
+static enum weft_status unknown(struct reader *r, struct weft_str key)
+{
+    struct weft_err next = { .lang = r->to.err ? r->to.err->lang : WEFT_LANG_EN };
+    if (!r->unknown) {
+        r->unknown = weft_option_unknown(r->table, r->where, key, r->to.err);
+        return WEFT_OK;
+    }
+    if (weft_option_unknown(r->table, r->where, key, &next) && r->to.warn)
+        weft_buf_printf(r->to.warn, "%s\n", next.msg);
+    return WEFT_OK;
+}
+
 static enum weft_status read_pair(struct reader *r, struct fy_node *key_node, struct fy_node *value)
 {
     enum weft_status st;
@@ -92,7 +106,7 @@ static enum weft_status read_pair(struct reader *r, struct fy_node *key_node, st
         return refuse_here(r, "found a key that is no plain name; expected KEY: VALUE");
     struct weft_str key = scalar_of(key_node);
     const struct weft_option *row = weft_option_find(r->table, key, false);
-    if (!row) return weft_option_unknown(r->table, r->where, key, r->to.err);
+    if (!row) return unknown(r, key);
     if (r->seen[row - r->table.rows])
         return weft_fail(r->to.err, WEFT_EINPUT,
                          "%s: the setting \"%s\" comes twice (perhaps under another name); "
@@ -101,8 +115,10 @@ static enum weft_status read_pair(struct reader *r, struct fy_node *key_node, st
     r->seen[row - r->table.rows] = true;
     if (is_null(value)) return WEFT_OK;
     set_where_of(r, value);
-    if (row->type == WEFT_OPT_LIST && fy_node_get_type(value) == FYNT_SEQUENCE)
-        return read_list(r, row, value);
+    if (row->type == WEFT_OPT_LIST && fy_node_get_type(value) == FYNT_SEQUENCE) {
+        st = weft_option_place(&r->to, row, r->where);
+        return st ? st : read_list(r, row, value);
+    }
     st = check_scalar(r, value);
     return st ? st : weft_option_assign(&r->to, row, r->where, scalar_of(value), false);
 }
@@ -119,7 +135,7 @@ static enum weft_status read_root(struct reader *r, struct fy_document *doc)
         return refuse_here(r, "found no mapping; expected settings as lines KEY: VALUE");
     while (!st && (pair = fy_node_mapping_iterate(root, &iter)))
         st = read_pair(r, fy_node_pair_key(pair), fy_node_pair_value(pair));
-    return st;
+    return r->unknown ? r->unknown : st;
 }
 
 /* The first thing the parser complained about; its words are English only. */

@@ -34,23 +34,9 @@ struct galore {
     size_t *gathered;                       /* [params->n] micro-batches in it */
 };
 
-/* As the reference reads galore_target: a part of the name, "mlp" too. */
-static bool is_target(const struct weft_recipe *r, const struct weft_param *p)
-{
-    static const char *const all[] = { "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj" };
-    if (p->rows < 2 || p->cols < 2 || p->embedding) return false;
-    for (size_t i = 0; i < r->galore_target.n; i++) {
-        const char *target = r->galore_target.items[i];
-        if (strstr(p->name, target)) return true;
-        for (size_t k = 0; strcmp(target, "all") == 0 && k < WEFT_COUNT(all); k++)
-            if (strstr(p->name, all[k])) return true;
-    }
-    return false;
-}
-
 static struct weft_projection_shape shape_of(const struct weft_recipe *r, const struct weft_param *p)
 {
-    if (!is_target(r, p)) return (struct weft_projection_shape){ .m = p->rows, .n = p->cols };
+    if (!weft_projection_wanted(&r->galore_target, p)) return (struct weft_projection_shape){ .m = p->rows, .n = p->cols };
     return weft_projection_shape((enum weft_proj_type)r->galore_proj_type, p->rows, p->cols, (size_t)r->galore_rank);
 }
 

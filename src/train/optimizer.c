@@ -5,10 +5,11 @@
 #include <math.h>
 
 static const struct weft_optimizer *const optimizers[] = {
-    &weft_opt_adamw, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_badam,
-    &weft_opt_muon,
+    &weft_opt_adamw, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_apollo,
+    &weft_opt_badam, &weft_opt_muon,
 };
-static const char *const optimizer_names[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "badam", "muon" };
+static const char *const optimizer_names[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "apollo",
+                                               "badam", "muon" };
 _Static_assert(WEFT_COUNT(optimizers) == WEFT_COUNT(optimizer_names), "one name per optimizer");
 
 const struct weft_optimizer *weft_optimizer_find(const char *name, const char *const **names, size_t *n_names)

@@ -7,6 +7,18 @@
 
 enum { GRAM_ROWS = 16 };
 
+bool weft_projection_wanted(const struct weft_str_list *targets, const struct weft_param *p)
+{
+    static const char *const all[] = { "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj" };
+    if (p->rows < 2 || p->cols < 2 || p->embedding) return false;
+    for (size_t i = 0; i < targets->n; i++) {
+        if (strstr(p->name, targets->items[i])) return true;
+        for (size_t k = 0; strcmp(targets->items[i], "all") == 0 && k < WEFT_COUNT(all); k++)
+            if (strstr(p->name, all[k])) return true;
+    }
+    return false;
+}
+
 struct weft_projection_shape weft_projection_shape(enum weft_proj_type type, size_t m, size_t n, size_t rank)
 {
     struct weft_projection_shape s = { .m = m, .n = n, .r = weft_min_size(rank, weft_min_size(m, n)) };

@@ -17,6 +17,10 @@
 
 enum weft_proj_type { WEFT_PROJ_STD, WEFT_PROJ_REVERSE_STD, WEFT_PROJ_RIGHT, WEFT_PROJ_LEFT, WEFT_PROJ_FULL };
 
+/* Is p one of the matrices that `targets` names?  As the reference reads galore_target and apollo_target: "all" is every
+ * linear layer, anything else a part of the name, "mlp" too. */
+bool weft_projection_wanted(const struct weft_str_list *targets, const struct weft_param *p);
+
 struct weft_projection {
     size_t m, n, r;
     float *left, *right;    /* [r, m], [r, n]; NULL: not of this kind */

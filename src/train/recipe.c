@@ -28,74 +28,126 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
 #define OTHER "it belongs to a method that is not chosen"
 #define HUB "weft opens no connection while it trains"
 #define CACHE "rows are read and encoded anew each time"
-#define NOT_YET "this method is not built yet"
+#define NOT_YET "this method is not built"
 #define TOKENS "the vocabulary of the model cannot be changed here"
+#define MEDIA "weft trains language models; there is no part for pictures, sound or film"
+#define EXPORT "it belongs to export or to another verb, not to training"
 
 /* key, refuse, why */
 #define FOREIGN(X)                                                                                              \
     X(template, 0, TEMPLATE) X(tool_format, 0, TEMPLATE) X(default_system, 1, TEMPLATE)                         \
-    X(enable_thinking, 0, TEMPLATE)                                                                             \
+    X(enable_thinking, 0, TEMPLATE) X(preserve_thinking, 0, TEMPLATE)                                           \
     X(flash_attn, 0, SPEED) X(use_unsloth, 0, SPEED) X(use_unsloth_gc, 0, SPEED)                                \
-    X(enable_liger_kernel, 0, SPEED)                                                                            \
+    X(enable_liger_kernel, 0, SPEED) X(use_v1_kernels, 0, SPEED) X(use_kt, 0, SPEED)                            \
     X(use_fast_tokenizer, 0, SPEED) X(low_cpu_mem_usage, 0, SPEED) X(use_cache, 0, SPEED)                       \
-    X(infer_dtype, 0, SPEED)                                                                                    \
+    X(use_kv_cache, 0, SPEED) X(use_legacy_prediction_loop, 0, SPEED)                                           \
+    X(infer_dtype, 0, SPEED) X(half_precision_backend, 0, SPEED) X(jit_mode_eval, 0, SPEED)                     \
     X(infer_backend, 0, SPEED) X(torch_compile, 0, SPEED) X(tf32, 0, SPEED) X(upcast_layernorm, 0, SPEED)       \
+    X(torch_compile_backend, 0, SPEED) X(torch_compile_mode, 0, SPEED) X(use_liger_kernel, 0, SPEED)            \
+    X(torch_empty_cache_steps, 0, SPEED) X(auto_find_batch_size, 0, SPEED) X(skip_memory_metrics, 0, SPEED)     \
     X(upcast_lmhead_output, 0, SPEED) X(use_reentrant_gc, 0, SPEED) X(disable_gradient_checkpointing, 0, SPEED) \
+    X(gradient_checkpointing_kwargs, 0, SPEED)                                                                  \
     X(full_determinism, 0, SPEED) X(offload_folder, 0, SPEED) X(use_cpu, 0, SPEED) X(no_cuda, 0, SPEED)         \
     X(dataloader_num_workers, 0, SPEED) X(dataloader_pin_memory, 0, SPEED)                                      \
-    X(preprocessing_num_workers, 0, SPEED)                                                                      \
+    X(dataloader_prefetch_factor, 0, SPEED) X(preprocessing_num_workers, 0, SPEED)                              \
     X(preprocessing_batch_size, 0, SPEED) X(dataloader_persistent_workers, 0, SPEED)                            \
+    X(eval_accumulation_steps, 0, SPEED) X(bf16_full_eval, 0, SPEED) X(fp16_full_eval, 0, SPEED)                \
+    X(eval_do_concat_batches, 0, SPEED)                                                                         \
     X(ddp_timeout, 0, GPU) X(ddp_find_unused_parameters, 0, GPU) X(deepspeed, 0, GPU) X(fsdp, 0, GPU)           \
     X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                 \
+    X(ddp_bucket_cap_mb, 0, GPU) X(ddp_broadcast_buffers, 0, GPU) X(ray_init_kwargs, 0, GPU)                    \
+    X(ray_storage_path, 0, GPU) X(ray_storage_filesystem, 0, GPU) X(ray_scope, 0, GPU)                          \
+    X(placement_strategy, 0, GPU) X(resources_per_worker, 0, GPU) X(master_addr, 0, GPU) X(master_port, 0, GPU) \
+    X(accelerator_config, 0, GPU) X(parallelism_config, 0, GPU) X(use_mca, 0, GPU) X(split_batches, 0, GPU)     \
+    X(use_hyper_parallel, 0, GPU) X(device_map, 0, GPU) X(log_on_each_node, 0, GPU)                             \
+    X(save_on_each_node, 0, GPU) X(average_tokens_across_devices, 0, GPU)                                       \
     X(ray_num_workers, 0, GPU) X(data_shared_file_system, 0, GPU)                                               \
-    X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING)                                  \
-    X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS)             \
+    X(pad_to_multiple_of, 0, PADDING) X(ignore_pad_token_for_loss, 0, PADDING) X(block_diag_attn, 0, PADDING)   \
+    X(length_column_name, 0, PADDING)                                                                           \
+    X(run_name, 0, LOGS) X(logging_dir, 0, LOGS) X(logging_strategy, 0, LOGS) X(logging_nan_inf_filter, 0, LOGS) \
     X(logging_first_step, 0, LOGS) X(log_level, 0, LOGS) X(disable_tqdm, 0, LOGS) X(use_swanlab, 0, LOGS)       \
+    X(log_level_replica, 0, LOGS) X(trackio_space_id, 0, LOGS)                              \
     X(include_num_input_tokens_seen, 0, LOGS) X(include_effective_tokens_per_second, 0, LOGS)                   \
-    X(print_param_status, 0, LOGS)                                                                              \
+    X(include_tokens_per_second, 0, LOGS) X(print_param_status, 0, LOGS) X(eval_on_start, 0, LOGS)              \
+    X(swanlab_project, 0, LOGS) X(swanlab_workspace, 0, LOGS) X(swanlab_run_name, 0, LOGS)                      \
+    X(swanlab_mode, 0, LOGS) X(swanlab_api_key, 0, LOGS) X(swanlab_logdir, 0, LOGS)                             \
+    X(swanlab_lark_webhook_url, 0, LOGS) X(swanlab_lark_secret, 0, LOGS)                                        \
+    X(enable_torch_profiler, 0, LOGS) X(profiler_output_dir, 0, LOGS) X(profiler_wait_steps, 0, LOGS)           \
+    X(profiler_warmup_steps, 0, LOGS) X(profiler_active_steps, 0, LOGS) X(profiler_repeat, 0, LOGS)             \
+    X(profiler_record_shapes, 0, LOGS) X(profiler_profile_memory, 0, LOGS) X(profiler_with_stack, 0, LOGS)      \
+    X(profile_modules, 0, LOGS)                                                                                 \
     X(resume_from_checkpoint, 0, RESUME) X(save_only_model, 0, RESUME) X(save_safetensors, 0, RESUME)           \
-    X(ignore_data_skip, 1, RESUME)                                                                              \
+    X(restore_callback_states_from_checkpoint, 0, RESUME) X(ignore_data_skip, 1, RESUME)                        \
     X(overwrite_cache, 0, CACHE) X(cache_dir, 0, CACHE) X(tokenized_path, 0, CACHE) X(streaming, 0, CACHE)      \
-    X(buffer_size, 0, CACHE) X(media_dir, 0, CACHE) X(remove_unused_columns, 0, CACHE)                          \
+    X(buffer_size, 0, CACHE) X(remove_unused_columns, 0, CACHE) X(download_mode, 0, CACHE)                      \
+    X(media_dir, 0, MEDIA) X(image_max_pixels, 0, MEDIA) X(image_min_pixels, 0, MEDIA)                          \
+    X(image_do_pan_and_scan, 0, MEDIA) X(crop_to_patches, 0, MEDIA) X(video_max_pixels, 0, MEDIA)               \
+    X(video_min_pixels, 0, MEDIA) X(video_fps, 0, MEDIA) X(video_maxlen, 0, MEDIA)                              \
+    X(use_audio_in_video, 0, MEDIA) X(audio_sampling_rate, 0, MEDIA) X(freeze_vision_tower, 0, MEDIA)           \
+    X(freeze_multi_modal_projector, 0, MEDIA) X(freeze_language_model, 1, MEDIA)                                \
     X(trust_remote_code, 0, HUB) X(model_revision, 0, HUB) X(hf_hub_token, 0, HUB) X(ms_hub_token, 0, HUB)      \
     X(om_hub_token, 0, HUB) X(push_to_hub, 1, HUB) X(hub_model_id, 0, HUB) X(hub_token, 0, HUB)                 \
-    X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(do_predict, 0, OTHER) X(predict_with_generate, 0, OTHER)       \
-    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER)            \
-    X(greater_is_better, 1, "the validation loss is compared; less is better") X(compute_accuracy, 0, OTHER) X(create_new_adapter, 0, OTHER)                \
-    X(apollo_target, 0, OTHER) X(apollo_rank, 0, OTHER) X(apollo_scale, 0, OTHER) \
-    X(badam_verbose, 0, LOGS)                                                                                   \
+    X(hub_strategy, 0, HUB) X(hub_private_repo, 0, HUB) X(hub_always_push, 0, HUB) X(hub_revision, 0, HUB)      \
+    X(do_train, 0, OTHER) X(do_eval, 0, OTHER) X(predict_with_generate, 0, OTHER) X(adapter_folder, 0, OTHER)   \
+    X(do_predict, 1, "weft train trains; weft generate answers the prompts of a file")                          \
+    X(eval_num_beams, 0, OTHER) X(eval_on_each_dataset, 0, OTHER) X(generation_max_length, 0, OTHER)            \
+    X(generation_num_beams, 0, OTHER) X(eval_delay, 1, NOT_YET)                                                 \
+    X(max_new_tokens, 0, EXPORT) X(temperature, 0, EXPORT) X(top_p, 0, EXPORT) X(top_k, 0, EXPORT)              \
+    X(do_sample, 0, EXPORT) X(num_beams, 0, EXPORT) X(repetition_penalty, 0, EXPORT) X(max_length, 0, EXPORT)   \
+    X(length_penalty, 0, EXPORT) X(skip_special_tokens, 0, EXPORT)                                              \
+    X(export_dir, 0, EXPORT) X(export_size, 0, EXPORT) X(export_device, 0, EXPORT)                              \
+    X(export_legacy_format, 0, EXPORT) X(export_hub_model_id, 0, EXPORT)                                        \
+    X(export_quantization_bit, 0, EXPORT) X(export_quantization_dataset, 0, EXPORT)                             \
+    X(export_quantization_nsamples, 0, EXPORT) X(export_quantization_maxlen, 0, EXPORT)                         \
+    X(greater_is_better, 1, "the validation loss is compared; less is better") X(compute_accuracy, 0, OTHER)    \
+    X(create_new_adapter, 0, OTHER) X(badam_verbose, 0, LOGS)                                                   \
     X(quantization_method, 0, "weft quantises by itself; quantization_bit and quantization_type say how")       \
     X(quantization_device_map, 0, GPU)                                                                          \
-    X(reward_model, 0, OTHER) X(moe_aux_loss_coef, 0, OTHER)                                                    \
+    X(reward_model, 0, OTHER) X(reward_model_adapters, 0, OTHER) X(reward_model_quantization_bit, 0, OTHER)     \
+    X(reward_model_type, 0, OTHER) X(ppo_buffer_size, 0, OTHER) X(ppo_epochs, 0, OTHER)                         \
+    X(ppo_score_norm, 0, OTHER) X(ppo_target, 0, OTHER) X(ppo_whiten_rewards, 0, OTHER)                         \
+    X(moe_aux_loss_coef, 0, OTHER) X(oft_rank, 0, OTHER) X(oft_block_size, 0, OTHER) X(oft_target, 0, OTHER)    \
+    X(module_dropout, 0, OTHER)                                                                                 \
     X(ld_alpha, 1, NOT_YET) X(pref_bco_weight, 1, NOT_YET) X(ref_model_adapters, 1, NOT_YET)                    \
     X(ref_model_quantization_bit, 1, NOT_YET)                                                                   \
-    X(use_apollo, 1, NOT_YET)                        \
-    X(use_adam_mini, 1, NOT_YET) X(use_llama_pro, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                  \
-    X(shift_attn, 1, NOT_YET)                                                                                   \
-    X(label_smoothing_factor, 1, NOT_YET)        \
-    X(group_by_length, 1, NOT_YET)    \
-    X(dataloader_drop_last, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                 \
-    X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(pure_bf16, 1, NOT_YET)                          \
+    X(use_adam_mini, 1, NOT_YET) X(mixture_of_depths, 1, NOT_YET)                                               \
+    X(shift_attn, 1, NOT_YET) X(use_dft_loss, 1, NOT_YET) X(use_asft_loss, 1, NOT_YET)                          \
+    X(asft_alpha, 0, OTHER) X(use_eaft_loss, 1, NOT_YET) X(eaft_alpha, 0, OTHER)                                \
+    X(label_smoothing_factor, 1, NOT_YET) X(label_names, 0, OTHER)                                              \
+    X(group_by_length, 1, NOT_YET) X(neftune_hook_handle, 0, OTHER)                                             \
+    X(dataloader_drop_last, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                                             \
+    X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(optim_target_modules, 1, NOT_YET)               \
+    X(use_llama_pro, 1, "its new layers have to be in the model: freeze_trainable_layers trains the last ones")  \
+    X(pure_bf16, 0, "weights and moments keep f32 beside the bf16 products, which is never less exact")         \
+    X(fp8, 1, "weft multiplies in bf16 or int8 (base_compute); there is no fp8") X(fp8_backend, 0, OTHER)        \
+    X(fp8_enable_fsdp_float8_all_gather, 0, OTHER)                                                              \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
     X(rope_scaling, 1, "write rope_scaling into the config.json of the model, where chat reads it too")          \
     X(pissa_convert, 0, "an adapter that began with PiSSA is always written as plain LoRA")                     \
     X(loraplus_lr_embedding, 0, "the token table gets no adapter here; additional_target trains it whole")      \
     X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")      \
     X(resize_vocab, 1, TOKENS) X(split_special_tokens, 1, TOKENS) X(add_tokens, 1, TOKENS)                      \
-    X(add_special_tokens, 1, TOKENS)
+    X(add_special_tokens, 1, TOKENS) X(new_special_tokens_config, 1, TOKENS) X(init_special_tokens, 0, TOKENS)
 
 #define AS_ENTRY(name, no, text) { .key = #name, .why = text, .refuse = no },
 static const struct weft_recipe_foreign foreign[] = { FOREIGN(AS_ENTRY) };
 #define AS_INDEX(name, no, text) FOREIGN_##name,
 enum { FOREIGN(AS_INDEX) N_FOREIGN };
 
+struct given {
+    struct weft_str_list values;
+    const char *where;              /* "recipe.yaml:12:3" */
+};
+
 struct recipe_file {
     struct weft_recipe recipe;      /* first: the rows' offsets are its own */
-    struct weft_str_list foreign[N_FOREIGN];
+    struct given foreign[N_FOREIGN];
 };
 #define AS_ROW(name, no, text)                                                                                        \
     { .key = #name, .type = WEFT_OPT_LIST,                                                                            \
-      .offset = offsetof(struct recipe_file, foreign) + FOREIGN_##name * sizeof(struct weft_str_list) },
+      .offset = offsetof(struct recipe_file, foreign) + FOREIGN_##name * sizeof(struct given),                         \
+      .where = offsetof(struct recipe_file, foreign) + FOREIGN_##name * sizeof(struct given)                           \
+               + offsetof(struct given, where) },
 static const struct weft_option file_rows[] = {
 #include "train/recipe_rows.inc"
     FOREIGN(AS_ROW)
@@ -119,19 +171,24 @@ static bool says_off(const struct weft_str_list *v)
     return true;
 }
 
-static enum weft_status judge_foreign(const struct weft_str_list *given, const char *name, struct weft_buf *warn,
-                                      struct weft_err *err)
+/* What is ignored is told, what changes the result is refused: the first is the error, the others are told too. */
+static enum weft_status judge_foreign(const struct given *given, struct weft_buf *warn, struct weft_err *err)
 {
     enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
+    enum weft_status st = WEFT_OK;
     for (size_t i = 0; i < N_FOREIGN; i++) {
-        if (!given[i].n || (foreign[i].refuse && says_off(&given[i]))) continue;
-        const char *why = weft_tr(lang, foreign[i].why);
-        if (foreign[i].refuse)
-            return weft_fail(err, WEFT_EINPUT, "%s: %s cannot be used: %s; remove the key or switch it off", name,
-                             foreign[i].key, why);
-        if (warn) weft_buf_printf(warn, weft_tr(lang, "%s: %s is ignored: %s\n"), name, foreign[i].key, why);
+        const struct given *g = &given[i];
+        if (!g->values.n || (foreign[i].refuse && says_off(&g->values))) continue;
+        const char *why = weft_tr(lang, foreign[i].why), *where = g->where ? g->where : "";
+        if (foreign[i].refuse && !st)
+            st = weft_fail(err, WEFT_EINPUT, "%s: %s cannot be used: %s; remove the key or switch it off", where,
+                           foreign[i].key, why);
+        else if (foreign[i].refuse && warn)
+            weft_buf_printf(warn, weft_tr(lang, "%s: %s cannot be used: %s\n"), where, foreign[i].key, why);
+        else if (warn)
+            weft_buf_printf(warn, weft_tr(lang, "%s: %s is ignored: %s\n"), where, foreign[i].key, why);
     }
-    return WEFT_OK;
+    return st;
 }
 
 /* ---- reading ---- */
@@ -142,7 +199,7 @@ enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, c
     struct recipe_file f = { 0 };
     enum weft_status st = weft_options_defaults(weft_recipe_options, &f.recipe, a, err);
     if (!st && yaml.s) st = weft_options_yaml(file_options, &f, a, name, yaml, warn, err);
-    if (!st) st = judge_foreign(f.foreign, name, warn, err);
+    if (!st) st = judge_foreign(f.foreign, warn, err);
     if (!st) *r = f.recipe;
     return st;
 }
@@ -151,9 +208,9 @@ enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, si
                                   const char *name, struct weft_str yaml, struct weft_buf *warn, struct weft_err *err)
 {
     /* The foreign values stand behind a copy of the settings, so that one table reaches both. */
-    const size_t lists = N_FOREIGN * sizeof(struct weft_str_list);
+    const size_t lists = N_FOREIGN * sizeof(struct given);
     size_t at, n;
-    if (!weft_size_align(bytes, _Alignof(struct weft_str_list), &at) || !weft_size_add(at, lists, &n))
+    if (!weft_size_align(bytes, _Alignof(struct given), &at) || !weft_size_add(at, lists, &n))
         return weft_fail_nomem(err, bytes, "settings");
     char *both = weft_arena_calloc(a, n, 1);
     struct weft_option *joined = WEFT_NEWS(a, struct weft_option, t.n + N_FOREIGN);
@@ -162,10 +219,11 @@ enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, si
     memcpy(joined, t.rows, t.n * sizeof *joined);
     for (size_t i = 0; i < N_FOREIGN; i++)
         joined[t.n + i] = (struct weft_option){ .key = foreign[i].key, .type = WEFT_OPT_LIST,
-                                                .offset = at + i * sizeof(struct weft_str_list) };
+                                                .offset = at + i * sizeof(struct given),
+                                                .where = at + i * sizeof(struct given) + offsetof(struct given, where) };
     enum weft_status st = weft_options_yaml((struct weft_option_table){ joined, t.n + N_FOREIGN }, both, a,
                                             name, yaml, warn, err);
-    if (!st) st = judge_foreign((const struct weft_str_list *)(both + at), name, warn, err);
+    if (!st) st = judge_foreign((const struct given *)(const void *)(both + at), warn, err);
     if (!st) memcpy(settings, both, bytes);
     return st;
 }
@@ -175,7 +233,7 @@ enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, co
 {
     struct recipe_file f = { .recipe = *r };
     enum weft_status st = weft_options_set(file_options, &f, a, where, key, value, warn, err);
-    if (!st) st = judge_foreign(f.foreign, where, warn, err);
+    if (!st) st = judge_foreign(f.foreign, warn, err);
     if (!st) *r = f.recipe;
     return st;
 }
@@ -288,6 +346,7 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
     } kinds[] = {
         { "use_muon", "muon", NULL, &r->use_muon },
         { "use_galore", "galore_adamw", "galore_adamw_8bit", &r->use_galore },
+        { "use_apollo", "apollo", NULL, &r->use_apollo },
         { "use_badam", "badam", NULL, &r->use_badam },
     };
     const char *chosen = NULL;
@@ -318,10 +377,17 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
                          "galore_layerwise: true and gradient_accumulation_steps: %lld exclude each other under compat: "
                          "hf; compat: clean adds the projected gradients up",
                          (long long)r->gradient_accumulation_steps);
+    if (r->use_apollo && r->apollo_layerwise && r->gradient_accumulation_steps > 1)
+        return weft_fail(err, WEFT_EINPUT,
+                         "apollo_layerwise: true and gradient_accumulation_steps: %lld exclude each other; a step needs the "
+                         "whole gradient of its update", (long long)r->gradient_accumulation_steps);
     return WEFT_OK;
 }
 
-bool weft_recipe_layerwise(const struct weft_recipe *r) { return r->use_galore && r->galore_layerwise; }
+bool weft_recipe_layerwise(const struct weft_recipe *r)
+{
+    return (r->use_galore && r->galore_layerwise) || (r->use_apollo && r->apollo_layerwise);
+}
 
 bool weft_recipe_layerwise_sums(const struct weft_recipe *r)
 {
@@ -477,6 +543,7 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "allow_nonfinite",
         "use_muon",
         "use_galore",
+        "use_apollo",
         "use_badam",
         "watchdog_action",
     };

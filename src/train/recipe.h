@@ -2,9 +2,9 @@
  *
  * Keys are LLaMA-Factory's, so that its YAML files run unchanged; one option table feeds YAML, command line, help and
  * the resolved recipe.yaml beside a run.  Keys that LLaMA-Factory knows and that make no sense here (flash_attn,
- * ddp_timeout ...) stand in a second table with the reason why they are ignored: named once in a warning, never
- * silently.  Keys that would change the result and are not built yet (use_adam_mini, use_llama_pro ...) are refused
- * unless they are off.
+ * ddp_timeout ...) stand in a second table with the reason why they are ignored: named once in a warning with their
+ * place, never silently.  Keys that would change the result and are not built (use_adam_mini, mixture_of_depths ...)
+ * are refused unless they are off: the first is the error, all others are told with it.
  */
 #ifndef WEFT_TRAIN_RECIPE_H
 #define WEFT_TRAIN_RECIPE_H
@@ -35,6 +35,9 @@ enum weft_quantization {
 enum weft_badam_mode { WEFT_BADAM_LAYER, WEFT_BADAM_RATIO };
 enum weft_badam_switch { WEFT_BADAM_ASCENDING, WEFT_BADAM_DESCENDING, WEFT_BADAM_RANDOM, WEFT_BADAM_FIXED };
 enum weft_badam_mask { WEFT_BADAM_ADJACENT, WEFT_BADAM_SCATTER };
+enum weft_apollo_proj { WEFT_APOLLO_RANDOM, WEFT_APOLLO_SVD };
+enum weft_apollo_side { WEFT_APOLLO_STD, WEFT_APOLLO_RIGHT, WEFT_APOLLO_LEFT };
+enum weft_apollo_scale { WEFT_APOLLO_CHANNEL, WEFT_APOLLO_TENSOR };
 enum weft_base_compute { WEFT_BASE_BF16, WEFT_BASE_INT8 };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
@@ -99,6 +102,11 @@ struct weft_recipe {
     struct weft_str_list galore_target;
     int64_t galore_rank, galore_update_interval;
     double galore_scale;
+    bool use_apollo, apollo_layerwise, apollo_scale_front;
+    struct weft_str_list apollo_target;
+    int64_t apollo_rank, apollo_update_interval;
+    double apollo_scale;
+    int apollo_proj, apollo_proj_type, apollo_scale_type;   /* enum weft_apollo_proj, _side, _scale */
     bool use_badam;
     int badam_mode, badam_switch_mode, badam_mask_mode;     /* enum weft_badam_mode, _switch, _mask */
     int64_t badam_start_block, badam_switch_interval;       /* -1: the first of the order; 0: never */

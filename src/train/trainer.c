@@ -207,8 +207,8 @@ static enum weft_status finish_layerwise(struct weft_run *r, double loss, struct
     struct weft_layerwise *l = &r->layerwise;
     if (l->bad || !isfinite(loss))
         return weft_fail_rule(err, WEFT_EINPUT, "E7",
-                              "update %llu: the gradient of %s is NaN or infinite, and with galore_layerwise: true the layers "
-                              "above it have moved; stopped. The run resumes from its last checkpoint; lower learning_rate",
+                              "update %llu: the gradient of %s is NaN or infinite, and layer by layer (galore_layerwise, "
+                              "apollo_layerwise) those above it have moved; stopped. The run resumes from its last checkpoint; lower learning_rate",
                               (unsigned long long)r->state.step, l->bad ? l->bad : "-");
     for (size_t i = 0; !l->stepped && i < r->job->params->n; i++)      /* the last micro-batch had no loss */
         r->opt.kind->step_param(&r->opt, r->job->compute, i, r->state.lr, 1);

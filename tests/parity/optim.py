@@ -3,7 +3,7 @@
     python tests/parity/optim.py            writes tests/train/data/optim/
     python tests/parity/optim.py NAME...    writes these runs only
 
-bitsandbytes (8-bit AdamW), galore-torch, badam and torch inside transformers.Trainer, everything f32 on one thread of
+bitsandbytes (8-bit AdamW), galore-torch, apollo-torch, badam and torch inside transformers.Trainer, everything f32 on one thread of
 the CPU.  The rows are those of tests/model/data/curve; the model is made from a formula that tests/train/test_parity.c
 knows too, so that it may be large enough for 8-bit moments without a file.
 """
@@ -34,6 +34,12 @@ RUNS = {
                         learning_rate=2e-3, max_steps=20),
     "galore_full": dict(FULL, use_galore=True, galore_rank=8, galore_update_interval=5, galore_proj_type="full",
                         galore_target="mlp", learning_rate=2e-3, max_steps=20),
+    # layers as in every recipe of the reference; the second with singular vectors; the third is APOLLO-Mini
+    "apollo": dict(FULL, use_apollo=True, apollo_rank=8, apollo_update_interval=5, learning_rate=2e-3, max_steps=20),
+    "apollo_svd": dict(FULL, use_apollo=True, apollo_rank=8, apollo_update_interval=5, apollo_proj="svd",
+                       apollo_scale_front=True, learning_rate=2e-3, max_steps=20),
+    "apollo_mini": dict(FULL, use_apollo=True, apollo_rank=1, apollo_update_interval=200, apollo_scale=128.0, apollo_scale_type="tensor",
+                        apollo_target="mlp,o_proj", learning_rate=2e-3, max_steps=20),
     "badam": dict(FULL, use_badam=True, badam_switch_interval=3, learning_rate=2e-3, max_steps=12),
     "badam_descending": dict(FULL, use_badam=True, badam_switch_interval=3, badam_switch_mode="descending",
                              badam_start_block=1, learning_rate=2e-3, max_steps=12),
@@ -98,9 +104,60 @@ def signed(projector):
     projector.get_orthogonal_matrix = fixed
 
 
+def philox(key, counter):
+    """Philox4x32-10; counter: four arrays of uint64 below 2^32."""
+    k0, k1 = key
+    c0, c1, c2, c3 = counter
+    m = np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c2 = (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0), (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & m, p0 & m
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=1).reshape(-1)
+
+
+def normal(name, draw, shape, seed=42, purpose=7):
+    """The random numbers that weft takes for the directions of this matrix (base/rng.h)."""
+    h = 2166136261
+    for c in name.encode():
+        h = ((h ^ c) * 16777619) & 0xFFFFFFFF
+    n = int(np.prod(shape))
+    blocks = (2 * n + 3) // 4
+    words = philox((seed, purpose), [np.arange(blocks, dtype=np.uint64), np.zeros(blocks, np.uint64),
+                                     np.full(blocks, draw, np.uint64), np.full(blocks, h, np.uint64)])[:2 * n]
+    u, v = (words[0::2].astype(np.float64) + 0.5) * 2.0**-32, words[1::2].astype(np.float64) * 2.0**-32
+    x = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+    return torch.from_numpy(x.astype(np.float32).reshape(shape).copy())
+
+
+def random_as_ours(optimizer_class, names):
+    """apollo-torch with weft's random numbers: r rows of directions, whichever side they are of."""
+    old = optimizer_class._initialize_projector
+
+    def initialize(self, group, state):
+        projector = old(self, group, state)
+        if group["proj"] != "random":
+            signed(projector)
+            return projector
+        name = names[state["seed"]]
+
+        def fixed(weights, rank, type, seed):
+            draw, projector.draw = projector.draw, projector.draw + 1
+            scale = np.float32(1 / np.sqrt(rank))
+            if type == "left":
+                return (normal(name, draw, (rank, weights.shape[0])) * scale).t().contiguous()
+            return normal(name, draw, (rank, weights.shape[1])) * scale
+        projector.draw = 0
+        projector.get_orthogonal_matrix = fixed
+        return projector
+    optimizer_class._initialize_projector = initialize
+
+
 class Ours(Recorder):
     spec = None
     blocks = None
+    restore = staticmethod(lambda: None)
 
     def create_optimizer(self):
         s, a, m = self.spec, self.args, self.model
@@ -132,6 +189,25 @@ class Ours(Recorder):
                            update_proj_gap=s["galore_update_interval"], scale=s.get("galore_scale", 2.0),
                            proj_type=s.get("galore_proj_type", "std"), weight_decay=a.weight_decay, lr=a.learning_rate))
             self.optimizer = GaLoreAdamW(gs, lr=a.learning_rate, no_deprecation_warning=True, **keys)
+        elif s.get("use_apollo"):
+            from apollo_torch import APOLLOAdamW
+            target = s.get("apollo_target", "all")
+            wanted = LINEAR if target == "all" else tuple(target.split(","))
+            names = {n for n, p in m.named_parameters() if p.dim() == 2 and any(w in n for w in wanted)
+                     and "embed" not in n and "lm_head" not in n}
+            gs = groups(m, a, True, names)
+            gs.append(dict(params=[p for n, p in m.named_parameters() if n in names], rank=s["apollo_rank"],
+                           proj=s.get("apollo_proj", "random"), proj_type="std",
+                           update_proj_gap=s["apollo_update_interval"], scale=s.get("apollo_scale", 32.0),
+                           scale_type=s.get("apollo_scale_type", "channel"), weight_decay=a.weight_decay,
+                           lr=a.learning_rate))
+            gs = [g for g in gs if g["params"]]
+            where = {id(p): n for n, p in m.named_parameters()}
+            order = {i + 1: where[id(p)] for i, p in enumerate(p for g in gs for p in g["params"])}
+            plain = APOLLOAdamW._initialize_projector
+            random_as_ours(APOLLOAdamW, order)
+            self.optimizer = APOLLOAdamW(gs, lr=a.learning_rate, scale_front=s.get("apollo_scale_front", False), **keys)
+            self.restore = lambda: setattr(APOLLOAdamW, "_initialize_projector", plain)
         elif s.get("badam_mode") == "ratio":
             from badam import BlockOptimizerRatio
             named = list(m.named_parameters())
@@ -185,6 +261,7 @@ def run(name, spec):
         watch.trainer = trainer
         trainer.train()
         metrics = trainer.evaluate()
+        trainer.restore()
     ours = {k: v for k, v in spec.items() if k not in keys}
     out = {"settings": {**keys, **ours}, "shape": SHAPE, "first_label": False, "n_train": N_TRAIN, **trainer.out,
            "eval_loss": metrics["eval_loss"]}
@@ -227,7 +304,7 @@ def main():
         run(name, RUNS[name])
     import importlib.metadata as meta
     with open(os.path.join(DATA, "VERSIONS"), "w") as f:
-        for p in ("torch", "transformers", "bitsandbytes", "galore-torch", "badam"):
+        for p in ("torch", "transformers", "bitsandbytes", "galore-torch", "apollo-torch", "badam"):
             f.write(f"{p} {meta.version(p)}\n")
 
 

@@ -22,6 +22,7 @@ static inline void set_up(struct setup *s, int threads)
     s->recipe = (struct weft_recipe){
         .learning_rate = 0.01, .adam_beta1 = 0.9, .adam_beta2 = 0.999, .adam_epsilon = 1e-8, .optim = "adamw",
         .galore_target = { all, 1 }, .galore_rank = 4, .galore_update_interval = 200, .galore_scale = 2,
+        .apollo_target = { all, 1 }, .apollo_rank = 4, .apollo_update_interval = 200, .apollo_scale = 32,
     };
     check_ok(weft_pool_new(&s->pool, threads, &s->err), &s->err);
     check_ok(weft_compute_init(&s->compute, NULL, s->pool, &s->err), &s->err);

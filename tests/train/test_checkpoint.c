@@ -141,6 +141,16 @@ static void test_killed_at_random_moments_galore(void **state)
                 "checkpoint-56", 4, 8);
 }
 
+static void test_killed_at_random_moments_apollo(void **state)
+{
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_apollo: true\napollo_rank: 4\n"
+                "apollo_update_interval: 6\n",
+                "checkpoint-56", 8, 9);
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_apollo: true\napollo_rank: 1\n"
+                "apollo_scale_type: tensor\napollo_proj: svd\napollo_update_interval: 5\ncompat: clean\n",
+                "checkpoint-56", 4, 10);
+}
+
 static void test_killed_at_random_moments_badam(void **state)
 {
     check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_badam: true\n"
@@ -611,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_killed_at_random_moments_muon),
         cmocka_unit_test(test_killed_at_random_moments_adamw_8bit),
         cmocka_unit_test(test_killed_at_random_moments_galore),
+        cmocka_unit_test(test_killed_at_random_moments_apollo),
         cmocka_unit_test(test_killed_at_random_moments_badam),
         cmocka_unit_test(test_half_written_folder_is_removed),
         cmocka_unit_test(test_stopped_run_goes_on_to_the_same_bytes),

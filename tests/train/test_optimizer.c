@@ -144,7 +144,7 @@ static void test_muon_decays_norms_unless_clean(void **state)
 static void test_threads_do_not_change_a_bit(void **state)
 {
     enum { R = 300, C = 130 };
-    static const char *const kinds[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "muon" };
+    static const char *const kinds[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "apollo", "muon" };
     for (size_t k = 0; k < WEFT_COUNT(kinds); k++) {
         float *first = NULL;
         for (int threads = 1; threads <= 5; threads += 2) {
@@ -182,7 +182,7 @@ static void test_unknown_optimizer_gives_the_list(void **state)
 
 static void test_planned_bytes_are_what_is_taken(void **state)
 {
-    static const char *const kinds[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "muon" };
+    static const char *const kinds[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "apollo", "muon" };
     for (size_t k = 0; k < WEFT_COUNT(kinds); k++) {
         struct setup s;
         set_up(&s, 1);

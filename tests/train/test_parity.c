@@ -310,6 +310,13 @@ static void test_galore_with_new_directions_every_5_updates(void **state)
     check_run("optim/galore_full", NULL, true, 2e-5, 1e-4);
 }
 
+static void test_apollo_20_updates(void **state)
+{
+    check_run("optim/apollo", NULL, true, 2e-5, 1e-4);
+    check_run("optim/apollo_svd", NULL, true, 2e-5, 1e-4);
+    check_run("optim/apollo_mini", NULL, true, 2e-5, 1e-4);
+}
+
 /* The gradient norm is that of the active layer: a switch at another update would show. */
 static void test_badam_12_updates(void **state)
 {
@@ -367,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_adamw_8bit_40_updates),
         cmocka_unit_test(test_galore_20_updates),
         cmocka_unit_test(test_galore_with_new_directions_every_5_updates),
+        cmocka_unit_test(test_apollo_20_updates),
         cmocka_unit_test(test_badam_12_updates),
         cmocka_unit_test(test_compared_answers_20_updates),
         cmocka_unit_test(test_judged_answers_20_updates),

@@ -193,8 +193,28 @@ static void test_exclusive_settings_name_both(void **state)
     refuses("finetuning_type: full\nuse_badam: true\nbadam_switch_mode: fixed\n", "badam_start_block");
     refuses("finetuning_type: full\nuse_galore: true\ngalore_layerwise: true\ngradient_accumulation_steps: 2\n",
             "gradient_accumulation_steps: 2");
+    refuses("finetuning_type: full\nuse_galore: true\nuse_apollo: true\n", "use_galore: true and use_apollo: true");
+    refuses("use_apollo: true\n", "finetuning_type: lora");
+    refuses("finetuning_type: full\nuse_apollo: true\noptim: adamw_8bit\n", "optim: adamw_8bit");
+    refuses("finetuning_type: full\nuse_apollo: true\napollo_layerwise: true\ngradient_accumulation_steps: 2\n",
+            "gradient_accumulation_steps: 2");
     refuses("num_train_epochs: 0\n", "max_steps");
     refuses("val_size: 2.5\n", "2.5");
+}
+
+/* The first of several is the error, the others are told beside it; each with its place. */
+static void test_all_bad_keys_are_named_at_once(void **state)
+{
+    struct reading r;
+    check_refuses(read_only(&r, "stage: sft\nuse_adam_mini: true\nfp8: true\nflash_attn: fa2\n"), &r.err, WEFT_EINPUT, NULL,
+                  "recipe.yaml:2:16: use_adam_mini");
+    check_contains(r.warn.s, "recipe.yaml:3:6: fp8 cannot be used");
+    check_contains(r.warn.s, "recipe.yaml:4:13: flash_attn is ignored");
+    done(&r);
+    check_refuses(read_only(&r, "lora_rnk: 8\nstage: sft\nno_such_thing: 1\n"), &r.err, WEFT_EINPUT, NULL,
+                  "recipe.yaml:1:1: there is no setting \"lora_rnk\"; did you mean \"lora_rank\"");
+    check_contains(r.warn.s, "recipe.yaml:3:1: there is no setting \"no_such_thing\"");
+    done(&r);
 }
 
 static void test_packing_is_the_default_of_pt_only(void **state)
@@ -257,7 +277,7 @@ static void test_wider_table_takes_foreign_keys_too(void **state)
     assert_int_equal(w.own, 7);
     assert_int_equal(w.recipe.lora_rank, 3);
     assert_true(w.before == 'a' && w.after == 'z');
-    check_contains(warn.s, "r.yaml: flash_attn is ignored");
+    check_contains(warn.s, "r.yaml:3:13: flash_attn is ignored");
     check_refuses(weft_recipe_yaml(t, &w, sizeof w, &a, "r.yaml", WEFT_STR("lora_rank: 9\nuse_adam_mini: true\n"),
                                    &warn, &err),
                   &err, WEFT_EINPUT, NULL, "use_adam_mini");
@@ -325,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_methods_and_what_they_exclude),
         cmocka_unit_test(test_misspelt_key_names_the_nearest),
         cmocka_unit_test(test_exclusive_settings_name_both),
+        cmocka_unit_test(test_all_bad_keys_are_named_at_once),
         cmocka_unit_test(test_packing_is_the_default_of_pt_only),
         cmocka_unit_test(test_command_line_wins_over_the_file),
         cmocka_unit_test(test_wider_table_takes_foreign_keys_too),

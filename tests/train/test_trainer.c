@@ -534,6 +534,23 @@ static void test_galore_layer_by_layer_is_the_same_run(void **state)
     run_tear_down(&layers);
 }
 
+#define APOLLO_LAYERWISE                                                             \
+    "use_apollo: true\napollo_rank: 4\napollo_update_interval: 3\n"                  \
+    "gradient_accumulation_steps: 1\nmax_steps: 12\nmax_grad_norm: 0\n"
+static void test_apollo_layer_by_layer_is_the_same_run(void **state)
+{
+    struct run whole, layers;
+    params_after(&whole, APOLLO_LAYERWISE, 2);
+    params_after(&layers, APOLLO_LAYERWISE "apollo_layerwise: true\n", 1);
+    assert_true(whole.result.last_loss == layers.result.last_loss);
+    assert_true(whole.params.grad_bytes > layers.params.grad_bytes);
+    for (size_t i = 0; i < whole.params.n; i++)
+        assert_memory_equal(whole.params.items[i].w, layers.params.items[i].w,
+                            whole.params.items[i].rows * whole.params.items[i].cols * sizeof(float));
+    run_tear_down(&whole);
+    run_tear_down(&layers);
+}
+
 /* With accumulation directions come from the first micro-batch of their update: another run, that learns as well. */
 static void test_galore_layer_by_layer_adds_up_micro_batches(void **state)
 {
@@ -578,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_without_an_end_in_sight_nothing_stops_early),
         cmocka_unit_test(test_galore_layer_by_layer_is_the_same_run),
         cmocka_unit_test(test_galore_layer_by_layer_adds_up_micro_batches),
+        cmocka_unit_test(test_apollo_layer_by_layer_is_the_same_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
