@@ -196,18 +196,18 @@ static enum weft_status once(enum work w, const struct weft_text *novel, const s
     struct weft_arena a = { 0 };
     enum weft_status st;
     if (w == CHUNKS || w == CHUNKS_SEED) {
-        struct weft_chunk_settings s;
+        struct weft_chunk_settings s = { 0 };
         struct weft_chunks c;
         st = weft_options_defaults(weft_chunk_options(), &s, &a, err);
         s.mode = w == CHUNKS_SEED ? WEFT_CHUNK_SEED : WEFT_CHUNK_DEFAULT;
         if (!st) st = weft_chunk_texts(&a, novel, 1, &s, NULL, NULL, &c, err);
     } else if (w == PROSE) {
-        struct weft_prose_settings s;
+        struct weft_prose_settings s = { 0 };
         struct weft_prose p;
         st = weft_options_defaults(weft_prose_options(), &s, &a, err);
         if (!st) st = weft_prose_parse(&a, novel, 1, &s, NULL, &p, err);
     } else {
-        struct weft_script_settings s;
+        struct weft_script_settings s = { 0 };
         struct weft_rows rows = { 0 };
         struct weft_report report = { 0 };
         struct weft_script_funnel funnel = { 0 };

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_arena a = { 0 };
     struct weft_err err = { 0 };
-    struct weft_chunk_settings s;
+    struct weft_chunk_settings s = { 0 };
     struct weft_text t;
     struct weft_chunks c = { 0 };
     struct weft_rows rows = { 0 };

@@ -80,6 +80,7 @@ size_t weft_utf8_chars(struct weft_str s); /* code points; each bad part counts 
 size_t weft_utf8_chars_of_valid(struct weft_str s);
 /* Byte offset of code point number n (0-based), s.len when there are fewer. */
 size_t weft_utf8_offset(struct weft_str s, size_t n);
+size_t weft_utf8_offset_of_valid(struct weft_str s, size_t n); /* the same, of text that is known to be UTF-8 */
 /* Columns a terminal needs: CJK and full-width count two, combining marks none. */
 size_t weft_utf8_width(struct weft_str s);
 

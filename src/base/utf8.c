@@ -115,7 +115,33 @@ size_t weft_utf8_chars(struct weft_str s)
     return weft_utf8_chars_plain(s);
 }
 
+/* On to the block of 64 bytes in which character *n begins, or to where less than that is left; *n is counted from
+ * there then. */
+__attribute__((target("avx2,popcnt"))) static size_t skip_chars_avx2(struct weft_str s, size_t *n)
+{
+    const __m256i last_continuation = _mm256_set1_epi8((char)0xBF);
+    size_t at = 0;
+    for (; s.len - at >= 64; at += 64) {
+        __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(s.s + at)),
+                high = _mm256_loadu_si256((const __m256i *)(const void *)(s.s + at + 32));
+        uint64_t leads = (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(high, last_continuation));
+        leads = leads << 32 | (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(low, last_continuation));
+        size_t here = (size_t)__builtin_popcountll(leads);
+        if (here > *n) break;
+        *n -= here;
+    }
+    return at;
+}
+
+static size_t skip_chars(struct weft_str s, size_t *n) { return has_avx2() ? skip_chars_avx2(s, n) : 0; }
+
 #else
+
+static size_t skip_chars(struct weft_str s, size_t *n)
+{
+    (void)s, (void)n;
+    return 0;
+}
 
 size_t weft_utf8_check(struct weft_str s) { return weft_utf8_check_plain(s); }
 size_t weft_utf8_chars(struct weft_str s) { return weft_utf8_chars_plain(s); }
@@ -147,4 +173,11 @@ size_t weft_utf8_chars_of_valid(struct weft_str s)
     }
     for (; i < s.len; i++) n += ((unsigned char)s.s[i] & 0xC0) != 0x80;
     return n;
+}
+
+size_t weft_utf8_offset_of_valid(struct weft_str s, size_t n)
+{
+    for (size_t at = skip_chars(s, &n); at < s.len; at++)
+        if (((unsigned char)s.s[at] & 0xC0) != 0x80 && n-- == 0) return at;
+    return s.len;
 }

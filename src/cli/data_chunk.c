@@ -147,6 +147,7 @@ static enum weft_status run(struct weft_cli *cli)
         return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
     if (s.chunk.max_tokens && !s.model)
         return weft_fail(&cli->err, WEFT_EARG, "--max-tokens needs --model: whose tokens?");
+    s.chunk.threads = s.common.threads;
     if (s.model) st = open_counter(cli, s.model, &tokens);
     if (!st) st = weft_data_texts(cli, &files, &s.text, &texts);
     if (!st)

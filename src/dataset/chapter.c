@@ -221,6 +221,20 @@ static bool latin(struct weft_str s, struct weft_heading *out)
     return false;
 }
 
+/* Can a heading, or a mark in front of one, begin like this?  Nearly every line of a text answers here: no.  The words
+ * are those of weft_heading_read and of what it asks, by their first character. */
+static bool may_be_heading(struct weft_str s)
+{
+    static const char firsts[] = "【《〖正第卷番楔序自前引尾终后後跋大";
+    if (!s.len) return false;
+    unsigned char c = (unsigned char)s.s[0];
+    if (c < 0x80) return c == '#' || c == '[' || c == '=' || (c >= 'A' && c <= 'Z');
+    if (s.len < 3) return false;
+    bool found = false;
+    for (size_t i = 0; i < sizeof firsts - 1; i += 3) found |= memcmp(firsts + i, s.s, 3) == 0;
+    return found;
+}
+
 bool weft_heading_read(struct weft_str line, struct weft_heading *out)
 {
     static const struct {
@@ -228,8 +242,8 @@ bool weft_heading_read(struct weft_str line, struct weft_heading *out)
     } around[] = { { "【", "】" }, { "[", "]" }, { "《", "》" }, { "〖", "〗" }, { "==", "==" } };
     struct weft_str s;
     /* Most lines are longer than any heading: they cost nothing. */
-    if (line.len > 4096) return false;
-    s = weft_trim(line);
+    if (line.len > 4096 || !may_be_heading(s = weft_trim_left(line))) return false;
+    s = weft_trim(s);
     while (s.len && s.s[0] == '#') s = weft_str_skip(s, 1);
     s = weft_trim(s);
     for (size_t i = 0; i < WEFT_COUNT(around); i++) {

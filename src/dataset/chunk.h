@@ -8,7 +8,7 @@
  * Characters are code points.
  *
  * Owner:   everything lives in the arena; chunks point into the texts, which must outlive them (mode seed copies).
- * Threads: one per call.
+ * Threads: its own for long texts; the chunks are the same on any number.
  */
 #ifndef WEFT_DATASET_CHUNK_H
 #define WEFT_DATASET_CHUNK_H
@@ -28,6 +28,7 @@ struct weft_chunk_settings {
                                  * at most half of max_chars; then chunks no longer add up to the text */
     int64_t max_tokens;         /* with a counter: no chunk has more; 0: any number */
     bool across_chapters;       /* a chunk may hold the end of a chapter and the beginning of the next */
+    int64_t threads;            /* 0: all processors for long texts; not one of the option rows */
 };
 struct weft_option_table weft_chunk_options(void);
 

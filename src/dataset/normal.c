@@ -16,6 +16,53 @@ bool weft_is_space(uint32_t cp)
     }
 }
 
+/* White space that begins at a, with b and c behind it; b and c may be anything when a does not ask for them. */
+static inline unsigned char is_space_of(unsigned char a, unsigned char b, unsigned char c)
+{
+    unsigned ascii = (unsigned)(a == ' ') | (unsigned)((unsigned char)(a - '\t') <= '\r' - '\t');
+    unsigned c2 = (unsigned)(a == 0xC2) & ((unsigned)(b == 0x85) | (unsigned)(b == 0xA0));
+    unsigned general = (unsigned)(b == 0x80) & ((unsigned)(c <= 0x8B) | (unsigned)((c & 0xFE) == 0xA8) | (unsigned)(c == 0xAF));
+    unsigned e2 = (unsigned)(a == 0xE2) & (general | ((unsigned)(b == 0x81) & (unsigned)(c == 0x9F)));
+    unsigned other = ((unsigned)(a == 0xE3) & (unsigned)(b == 0x80) & (unsigned)(c == 0x80))
+                     | ((unsigned)(a == 0xEF) & (unsigned)(b == 0xBB) & (unsigned)(c == 0xBF))
+                     | ((unsigned)(a == 0xE1) & (unsigned)(b == 0x9A) & (unsigned)(c == 0x80));
+    return (unsigned char)(ascii | c2 | e2 | other);
+}
+
+/* In steps whose counts fit into bytes: comparisons alone, which compilers turn into vectors. */
+enum { COUNT_STEP = 192 };
+
+static inline size_t count_steps(const unsigned char *p, size_t steps)
+{
+    size_t n = 0;
+    for (; steps; steps--, p += COUNT_STEP) {
+        unsigned char some = 0;
+        for (size_t i = 0; i < COUNT_STEP; i++) some = (unsigned char)(some + is_space_of(p[i], p[i + 1], p[i + 2]));
+        n += some;
+    }
+    return n;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static size_t count_steps_avx2(const unsigned char *p, size_t steps)
+{
+    return count_steps(p, steps);
+}
+#endif
+
+size_t weft_count_spaces(struct weft_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.s;
+    size_t steps = s.len > 2 ? (s.len - 2) / COUNT_STEP : 0, n, i = steps * COUNT_STEP;
+#if defined(__x86_64__)
+    if (steps && __builtin_cpu_supports("avx2")) n = count_steps_avx2(p, steps);
+    else
+#endif
+        n = count_steps(p, steps);
+    for (; i < s.len; i++) n += is_space_of(p[i], i + 1 < s.len ? p[i + 1] : 0, i + 2 < s.len ? p[i + 2] : 0);
+    return n;
+}
+
 /* Can white space begin with this byte?  Most text answers here. */
 static inline bool may_be_space(unsigned char c)
 {

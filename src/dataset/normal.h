@@ -6,6 +6,8 @@
 
 /* White space as a writer sees it: Unicode's, and zero width space and BOM, which stray into copied text. */
 bool weft_is_space(uint32_t cp);
+/* How many characters of UTF-8 are such. */
+size_t weft_count_spaces(struct weft_str s);
 
 struct weft_str weft_trim(struct weft_str s);
 struct weft_str weft_trim_left(struct weft_str s);

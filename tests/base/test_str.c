@@ -193,6 +193,13 @@ static void test_utf8_counting(void **state)
     assert_int_equal(weft_utf8_offset(s, 2), 4);
     assert_int_equal(weft_utf8_offset(s, 3), 5);
     assert_int_equal(weft_utf8_offset(s, 100), s.len);
+    struct weft_str long_text = text("中文字abc，é😀中文字abc，é😀中文字abc，é😀中文字abc，é😀中文字abc，é😀中文字abc，é😀中文字abc，é😀中文字abc，é😀");
+    for (size_t from = 0; from < long_text.len; from++) {
+        struct weft_str rest = weft_str_skip(long_text, from);
+        if (((unsigned char)rest.s[0] & 0xC0) == 0x80) continue;
+        for (size_t n = 0; n <= 100; n++)
+            assert_int_equal(weft_utf8_offset_of_valid(rest, n), weft_utf8_offset(rest, n));
+    }
     assert_int_equal(weft_utf8_width(text("a中e\xCC\x81，😀")), 1 + 2 + 1 + 2 + 2);
     assert_int_equal(weft_utf8_width(text("")), 0);
 }

@@ -4,8 +4,10 @@
 #include "base/rng.h"
 #include "dataset/chapter.h"
 #include "dataset/chunk.h"
+#include "dataset/chunk_scan.h"
 #include "dataset/marks.h"
 #include "dataset/normal.h"
+#include "dataset/quote_next.h"
 
 #include <utf8proc.h>
 
@@ -363,6 +365,165 @@ static void test_any_text_comes_back_whole(void **state)
     }
 }
 
+/* ---- the quick ways against the plain ones ---- */
+
+/* Mostly plain characters, so that sentences have a length; every `rare`th is of the pieces above. */
+static void random_text(struct weft_rng *rng, struct weft_buf *b, uint64_t n, uint64_t rare)
+{
+    weft_buf_cstr(b, "文");
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t k = weft_rng_below(rng, rare * WEFT_COUNT(pieces));
+        weft_buf_cstr(b, k < WEFT_COUNT(pieces) ? pieces[k] : k % 7 ? "字" : "word");
+    }
+}
+
+static void test_an_end_found_near_the_limit_is_that_of_the_whole_chunk(void **state)
+{
+    struct fixture *f = *state;
+    size_t sentences = 0;
+    for (uint64_t round = 0; round < 300; round++) {
+        struct weft_rng rng;
+        struct weft_buf b = { 0 };
+        weft_rng_init(&rng, 20240802, WEFT_RNG_TEST, round);
+        random_text(&rng, &b, 1200, 1 + round % 12);
+        read_text(f, weft_buf_view(&b));
+        uint64_t chars = weft_utf8_chars(f->text.text);
+        for (int i = 0; i < 20; i++) {
+            static const uint32_t quotes[] = { 0, 0x201D, '"', 0x2019 };
+            struct chunk_scan x = { .text = f->text.text, .visible_end = f->text.text.len,
+                                    .min = weft_rng_below(&rng, 40), .quote = quotes[weft_rng_below(&rng, 4)] };
+            uint64_t skip = weft_rng_below(&rng, chars / 2);
+            size_t from = weft_utf8_offset(f->text.text, (size_t)skip);
+            x.max = 40 + weft_rng_below(&rng, chars - skip - 41);
+            size_t fresh = i % 3 ? from : from + weft_utf8_offset(weft_str_skip(f->text.text, from), (size_t)x.max / 3);
+            unsigned flags, whole_flags;
+            struct chunk_place p = chunk_scan_end(&x, from, fresh, &flags),
+                               whole = chunk_scan_whole(&x, from, fresh, &whole_flags);
+            assert_int_equal(p.at, whole.at);
+            assert_int_equal(p.chars, whole.chars);
+            assert_int_equal(p.quote, whole.quote);
+            assert_int_equal(flags, whole_flags);
+            sentences += !(flags & (WEFT_CHUNK_AT_PAUSE | WEFT_CHUNK_FORCED));
+        }
+        weft_buf_clear(&b);
+        weft_arena_clear(&f->arena);
+    }
+    assert_true(sentences > 1000 && sentences < 6000);          /* of both kinds */
+}
+
+static void test_quotes_and_spaces_are_found_wherever_they_stand(void **state)
+{
+    struct fixture *f = *state;
+    static const uint32_t of_each[] = { ' ', '\t', '\r', '\v', '\f', 0x1B, 0x85, 0xA0, 0xA1, 0x1680, 0x2000, 0x200A, 0x200B,
+                                        0x200C, 0x2027, 0x2028, 0x2029, 0x202A, 0x202F, 0x205F, 0x2060, 0x3000, 0x3001,
+                                        0xFEFF, 0xFEFE, '"', '\n', 0x2018, 0x2019, 0x201A, 0x201C, 0x201D, 0x300B, 0x300C,
+                                        0x300F, 0x301D, 0x301E, 0xFF02, 0xFF62, 0xFF63, 0xFF64, 0x5B57, 'x', 0x1F468 };
+    for (uint64_t round = 0; round < 600; round++) {
+        struct weft_rng rng;
+        struct weft_buf b = { 0 };
+        weft_rng_init(&rng, 20240803, WEFT_RNG_TEST, round);
+        for (uint64_t n = weft_rng_below(&rng, 600); n; n--)
+            weft_buf_utf8(&b, weft_rng_below(&rng, 9) ? 0x5B57 : of_each[weft_rng_below(&rng, WEFT_COUNT(of_each))]);
+        struct weft_str s = weft_str_dup(&f->arena, weft_buf_view(&b));
+        size_t spaces = 0, next = 0;
+        for (size_t i = 0; i < s.len;) {
+            uint32_t cp;
+            if (i >= next) next = quote_next(s, i, s.len);
+            size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
+            assert_int_equal(next == i, cp == '\n' || mark_closer_of(cp) || mark_is_quote_closer(cp));
+            next += next == i;
+            spaces += weft_is_space(cp);
+            i += n;
+        }
+        assert_int_equal(weft_count_spaces(s), spaces);
+        weft_buf_clear(&b);
+        weft_arena_clear(&f->arena);
+    }
+}
+
+/* The beginner's loop, sentence by sentence. */
+static void check_as_the_loop(const struct fixture *f)
+{
+    struct weft_str t = f->text.text;
+    struct weft_buf b = { 0 };
+    size_t chunk = 0, chars = 0, max = (size_t)f->s.max_chars;
+    for (size_t at = 0; at <= t.len;) {
+        size_t to = weft_min_size(weft_str_find(t, WEFT_STR("。"), at), t.len);
+        struct weft_str s = weft_str_sub(t, at, to);
+        size_t n = weft_utf8_chars(s);
+        bool fits = chars + n <= max;
+        if (!fits) {
+            check_str(f->chunks.items[chunk].text, weft_str_dup((struct weft_arena *)&f->arena,
+                      weft_trim(weft_buf_view(&b))).s);
+            assert_int_equal(f->chunks.items[chunk].end, at);
+            chunk++;
+            weft_buf_reset(&b);
+            chars = 0;
+        }
+        weft_buf_str(&b, s);
+        if (fits) weft_buf_cstr(&b, "。");
+        chars += n + fits;
+        at = to + (to < t.len ? strlen("。") : 1);
+    }
+    if (b.len) check_str(f->chunks.items[chunk++].text, weft_str_dup((struct weft_arena *)&f->arena,
+                         weft_trim(weft_buf_view(&b))).s);
+    assert_int_equal(f->chunks.n, chunk);
+    weft_buf_clear(&b);
+}
+
+static void test_mode_seed_cuts_as_the_loop_does(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t round = 0; round < 300; round++) {
+        struct weft_rng rng;
+        struct weft_buf b = { 0 };
+        weft_rng_init(&rng, 20240804, WEFT_RNG_TEST, round);
+        weft_buf_cstr(&b, "文");
+        for (uint64_t n = weft_rng_below(&rng, 400); n; n--)
+            weft_buf_cstr(&b, weft_rng_below(&rng, 2 + round % 30) ? "字" : weft_rng_below(&rng, 4) ? "。" : "\n");
+        read_text(f, weft_buf_view(&b));
+        f->s.mode = WEFT_CHUNK_SEED;
+        cut(f, 8 + (int64_t)weft_rng_below(&rng, 60));
+        check_as_the_loop(f);
+        weft_buf_clear(&b);
+        weft_arena_clear(&f->arena);
+    }
+}
+
+static void test_threads_do_not_change_the_chunks(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t thread_counts[] = { 1, 2, 5 };
+    struct weft_rng rng;
+    struct weft_buf b = { 0 };
+    weft_rng_init(&rng, 20240805, WEFT_RNG_TEST, 0);
+    random_text(&rng, &b, 400000, 3);
+    read_text(f, weft_buf_view(&b));
+    for (int mode = 0; mode < 2; mode++) {
+        struct weft_chunks want = { 0 };
+        f->s.mode = mode;
+        for (size_t i = 0; i < WEFT_COUNT(thread_counts); i++) {
+            f->s.threads = thread_counts[i];
+            cut(f, 300);
+            if (!i) want = f->chunks;
+            assert_true(want.n > 1000);
+            assert_int_equal(f->chunks.n, want.n);
+            assert_int_equal(f->chunks.chars, want.chars);
+            assert_int_equal(f->chunks.visible_chars, want.visible_chars);
+            assert_int_equal(f->chunks.chapters, want.chapters);
+            assert_int_equal(f->chunks.longest, want.longest);
+            assert_int_equal(f->chunks.in_quote + f->chunks.at_pause + f->chunks.forced,
+                             want.in_quote + want.at_pause + want.forced);
+            for (size_t k = 0; k < want.n; k++) {
+                const struct weft_chunk *x = &want.items[k], *y = &f->chunks.items[k];
+                assert_true(x->begin == y->begin && x->end == y->end && x->chars == y->chars && x->flags == y->flags);
+                assert_true(weft_str_eq(x->text, y->text) && weft_str_eq(x->chapter, y->chapter));
+            }
+        }
+    }
+    weft_buf_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +541,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rows_know_their_bytes_in_the_original, setup, teardown),
         cmocka_unit_test_setup_teardown(test_origins_are_exact_in_gb18030, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_text_comes_back_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_found_near_the_limit_is_that_of_the_whole_chunk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quotes_and_spaces_are_found_wherever_they_stand, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mode_seed_cuts_as_the_loop_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_threads_do_not_change_the_chunks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
