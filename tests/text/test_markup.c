@@ -28,27 +28,32 @@ static void check_places(const struct weft_text *t, struct weft_str bytes)
 static void test_the_text_is_what_went_in(void **state)
 {
     static const struct {
-        const char *file, *format;
+        const char *file, *source, *format;
         enum weft_charset charset;
     } cases[] = {
-        { "pandoc.html", "html", WEFT_CHARSET_UTF8 },
-        { "pandoc-gb18030.html", "html", WEFT_CHARSET_GB18030 },
-        { "pandoc-utf16.html", "html", WEFT_CHARSET_UTF16LE },
-        { "libreoffice.html", "html", WEFT_CHARSET_UTF8 },
-        { "pandoc.md", "markdown", WEFT_CHARSET_UTF8 },
+        { "pandoc.html", "source.txt", "html", WEFT_CHARSET_UTF8 },
+        { "pandoc-gb18030.html", "source.txt", "html", WEFT_CHARSET_GB18030 },
+        { "pandoc-utf16.html", "source.txt", "html", WEFT_CHARSET_UTF16LE },
+        { "libreoffice.html", "source.txt", "html", WEFT_CHARSET_UTF8 },
+        { "pandoc.md", "source.txt", "markdown", WEFT_CHARSET_UTF8 },
+        { "iconv-gb18030.txt", "source.txt", "txt", WEFT_CHARSET_GB18030 },
+        { "iconv-big5.txt", "hant.txt", "txt", WEFT_CHARSET_BIG5 },
+        { "python-gbk.txt", "source.txt", "txt", WEFT_CHARSET_GB18030 },
+        { "python-utf-16.txt", "source.txt", "txt", WEFT_CHARSET_UTF16LE },
     };
     struct weft_arena a = { 0 };
     struct weft_err err = { 0 };
     (void)state;
-    struct weft_str want = content(&a, "tests/text/data/containers/source.txt", &err);
     for (size_t i = 0; i < WEFT_COUNT(cases); i++) {
         struct weft_text t;
+        struct weft_str want = content(&a, check_path("tests/text/data/containers", cases[i].source), &err);
         const char *path = check_path("tests/text/data/markup", cases[i].file);
         check_ok(weft_text_read(&a, check_source(&a, path), NULL, &t, &err), &err);
         check_str_at(t.text, want, __FILE__, __LINE__);
         assert_string_equal(t.format, cases[i].format);
         assert_int_equal(t.charset, cases[i].charset);
         assert_false(weft_text_partial(&t));
+        assert_int_equal(t.n_notes, 0);
         check_places(&t, content(&a, path, &err));
     }
     weft_arena_clear(&a);

@@ -157,6 +157,28 @@ static void test_short_lines_are_told_apart_too(void **state)
     check_str(f->text.text, "甲：你還好嗎？");
 }
 
+/* Their bytes pass for GB18030 or Big5; nothing in them says what they are, but they read as no Chinese. */
+static void test_other_charsets_of_the_east_are_told_by_what_they_read_as(void **state)
+{
+    static const struct {
+        const char *charset, *text;
+    } others[] = {
+        { "SHIFT_JIS", "川の水は一晩じゅう鳴っていた。窓を開けると、消えていない灯が一つ、ゆっくりと流れていくのが見えた。" },
+        { "EUC-JP", "川の水は一晩じゅう鳴っていた。窓を開けると、消えていない灯が一つ、ゆっくりと流れていくのが見えた。" },
+        { "EUC-KR", "강물은 밤새 울고 있었다. 창문을 열자 아직 꺼지지 않은 등불 하나가 천천히 흘러가는 것이 보였다. 아무도 묻지 않았다." },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < WEFT_COUNT(others); i++) {
+        check_ok(read_bytes(f, encode(f, others[i].text, others[i].charset), WEFT_CHARSET_AUTO), &f->err);
+        assert_int_equal(f->text.n_notes, 1);
+        check_contains(f->text.notes[0].s, "few of its characters are common in Chinese");
+    }
+    check_ok(read_bytes(f, encode(f, prose, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
+    assert_int_equal(f->text.n_notes, 0);
+    check_ok(read_bytes(f, encode(f, prose_hant, "BIG5"), WEFT_CHARSET_AUTO), &f->err);
+    assert_int_equal(f->text.n_notes, 0);
+}
+
 static void test_utf16_both_ways(void **state)
 {
     struct fixture *f = *state;
@@ -523,6 +545,7 @@ int main(void)
         TEST(test_gb18030_four_byte_forms_are_read),
         TEST(test_big5_is_told_from_gb18030),
         TEST(test_short_lines_are_told_apart_too),
+        TEST(test_other_charsets_of_the_east_are_told_by_what_they_read_as),
         TEST(test_utf16_both_ways),
         TEST(test_utf16_faults_are_repaired_and_placed),
         TEST(test_utf32_is_refused_by_name),
