@@ -25,7 +25,11 @@ enum weft_status weft_cluster_gather(struct weft_cluster *c, const void *mine, v
 
 enum weft_status weft_cluster_spread(struct weft_cluster *c, int from, void *data, size_t bytes, struct weft_err *err)
 {
-    return answer(c, c->lost || c->spread(c->ctx, from, data, bytes), err);
+    enum { MOST = 1 << 28 };        /* a count of MPI is an int */
+    enum weft_status st = WEFT_OK;
+    for (size_t at = 0; !st && at < bytes; at += MOST)
+        st = answer(c, c->lost || c->spread(c->ctx, from, (char *)data + at, bytes - at < MOST ? bytes - at : MOST), err);
+    return st;
 }
 
 enum weft_status weft_cluster_agree(struct weft_cluster *c, enum weft_status st, struct weft_err *err)

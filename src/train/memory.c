@@ -234,7 +234,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "base weights", base_bytes(job->model));
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
     add_line(out, "trainable weights", job->params->weight_bytes + job->held_bytes);
-    add_line(out, "gradients", job->params->grad_bytes + weft_sums_bytes(r, job->params, 1));
+    add_line(out, "gradients", job->params->grad_bytes + weft_sums_bytes(r, job->params, weft_cluster_size(job->cluster)));
     add_line(out, "optimizer", kind->bytes(r, job->params));
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);
@@ -254,7 +254,10 @@ enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_
     if (!st) st = plan_with(job, job->recipe, out, err);
     if (st) return st;
     struct bound b = available(setting);
-    out->available_bytes = b.bytes;
+    /* Ranks of one machine share what there is, and the pages of the weights' file. */
+    size_t here = job->cluster ? (size_t)job->cluster->here : 1;
+    size_t mapped = here > 1 ? base_bytes(job->model) - job->model->arena.used_bytes : 0;
+    out->available_bytes = (b.bytes - weft_min_size(mapped, b.bytes)) / here + weft_min_size(mapped, b.bytes);
     out->bound = b.what;
     return WEFT_OK;
 }

@@ -108,6 +108,9 @@ static enum weft_status check_memory(struct weft_run *r, struct weft_err *err)
 
 /* ---- opening ---- */
 
+/* Rank 0 alone has to do with output_dir. */
+static bool is_first(const struct weft_run *r) { return weft_cluster_rank(r->cluster) == 0; }
+
 static enum weft_status take_lock(struct weft_run *r, struct weft_err *err)
 {
     const char *path = weft_path_join(&r->arena, r->output_dir, ".lock");
@@ -178,6 +181,7 @@ static enum weft_status open_state(struct weft_run *r, struct weft_err *err)
     r->state = (struct weft_run_state){
         .window_worst = NAN, .last_loss = NAN, .best_valid = NAN, .last_valid = NAN, .exact = true
     };
+    if (!is_first(r)) return WEFT_OK;
     enum weft_status st = weft_checkpoint_prune(r->output_dir, 0, UINT64_MAX, err);
     if (!st && r->recipe->overwrite_output_dir) st = start_over(r, err);
     if (!st) st = weft_checkpoint_find(&r->arena, r->output_dir, &path, r->job->progress, err);
@@ -231,18 +235,67 @@ static enum weft_status set_deadline(struct weft_run *r, struct weft_err *err)
     return WEFT_OK;
 }
 
-enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err)
+/* ---- ranks ---- */
+
+/* Every rank must have what rank 0 has. */
+static enum weft_status compare_inputs(struct weft_run *r, struct weft_err *err)
+{
+    const struct weft_checkpoint_identity *id = &r->identity;
+    const struct {
+        const char *what, *text;
+    } parts[] = {
+        { "the rows", id->hashes.data }, { "the validation rows", id->hashes.valid },
+        { "the tokenizer", id->hashes.tokenizer }, { "the chat template", id->hashes.chat_template },
+        { "the model", id->hashes.base }, { "the settings", id->settings.s },
+        { "the version of weft", id->program }, { "the instruction level (--isa)", id->isa },
+    };
+    enum { PARTS = WEFT_COUNT(parts) };
+    struct weft_cluster *c = r->cluster;
+    char (*all)[PARTS][WEFT_SHA256_HEX] = weft_arena_calloc(&r->arena, (size_t)c->size, sizeof *all);
+    char mine[PARTS][WEFT_SHA256_HEX] = { 0 };
+    enum weft_status st = all ? WEFT_OK : weft_fail_nomem(err, (size_t)c->size * sizeof *all, "an identity");
+    for (size_t i = 0; !st && i < PARTS; i++)
+        if (parts[i].text) st = weft_sha256_of(weft_str_c(parts[i].text), mine[i], err);
+    st = weft_cluster_agree(c, st, err);
+    if (!st) st = weft_cluster_gather(c, mine, all, sizeof mine, err);
+    for (int k = 1; !st && k < c->size; k++)
+        for (size_t i = 0; !st && i < PARTS; i++)
+            if (memcmp(all[k][i], all[0][i], WEFT_SHA256_HEX) != 0)
+                st = weft_fail(err, WEFT_EINPUT,
+                               "rank %d differs from rank 0: %s. All ranks need the same files and the same command", k,
+                               weft_tr(r->lang, parts[i].what));
+    return st;
+}
+
+/* Where rank 0 stands: at the beginning, or where its checkpoint has left off. */
+static enum weft_status spread_state(struct weft_run *r, struct weft_err *err)
+{
+    struct weft_cluster *c = r->cluster;
+    struct weft_optimizer_state *opt = &r->opt;
+    enum weft_status st = weft_cluster_spread(c, 0, &r->state, sizeof r->state, err);
+    if (!st) st = weft_cluster_spread(c, 0, &r->saved_step, sizeof r->saved_step, err);
+    if (!st) st = weft_cluster_spread(c, 0, &r->resumed_from, sizeof r->resumed_from, err);
+    if (!st && !is_first(r)) {
+        opt->step = r->state.optimizer_step;
+        if (opt->kind->place) opt->kind->place(opt);
+    }
+    for (size_t i = 0; !st && i < r->job->params->n; i++) {
+        const struct weft_param *p = &r->job->params->items[i];
+        size_t n = p->rows * p->cols;
+        if (p->w) st = weft_cluster_spread(c, 0, p->w, n * sizeof *p->w, err);
+        else st = weft_cluster_spread(c, 0, p->w16, n * sizeof *p->w16, err);
+    }
+    for (int k = 0; k < opt->n_slots; k++)
+        for (size_t i = 0; !st && i < r->job->params->n; i++)
+            st = weft_cluster_spread(c, 0, opt->slot[k][i],
+                                     opt->slot_len[k][i] * (opt->kind->slot_is_codes[k] ? 1 : sizeof(float)), err);
+    return st;
+}
+
+static enum weft_status open_alone(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err)
 {
     const char *const *names;
     size_t n_names, longest;
-    *r = (struct weft_run){
-        .job = job,
-        .recipe = job->recipe,
-        .lang = err ? err->lang : WEFT_LANG_EN,
-        .saved_step = UINT64_MAX,
-        .lock_fd = -1,
-        .started_at = weft_run_clock(),
-    };
     const struct weft_optimizer *kind = weft_optimizer_find(r->recipe->optim, &names, &n_names);
     if (!kind) {
         const char *near = weft_nearest(r->recipe->optim, names, n_names);
@@ -263,8 +316,8 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
                           r->steps.total / 10 + (r->steps.total % 10 != 0));
     if (!job->valid || !job->valid->n) r->eval_every = 0;
 
-    enum weft_status st = weft_dir_make(r->output_dir, err);
-    if (!st) st = take_lock(r, err);
+    enum weft_status st = is_first(r) ? weft_dir_make(r->output_dir, err) : WEFT_OK;
+    if (!st && is_first(r)) st = take_lock(r, err);
     if (!st) st = make_identity(r, err);
     if (!st) st = refuse_nonfinite_weights(r, err);
     if (!st) st = check_memory(r, err);
@@ -276,7 +329,7 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
         st = weft_sums_init(&r->sums, r->recipe, job->params, job->model->config.n_layers, job->compute, r->cluster,
                             &r->arena, err);
     if (!st) st = open_state(r, err);
-    if (!st && r->state.step < r->steps.total) st = check_room(r, err);
+    if (!st && is_first(r) && r->state.step < r->steps.total) st = check_room(r, err);
     if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
     if (!st) {
         struct weft_pass_settings s = {
@@ -286,10 +339,28 @@ enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *
         };
         st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);
         r->layerwise.on = r->opt.kind->step_param && weft_recipe_layerwise(r->recipe);
-        r->interruptible = r->layerwise.on ? NULL : job->progress;
+        /* what has begun to be exchanged layer by layer is ended */
+        r->interruptible = r->layerwise.on || (r->cluster && r->sums.by_layer) ? NULL : job->progress;
     }
     if (!st) st = weft_round_init(r, err);
     if (!st) st = weft_order_init(&r->order, r->recipe, job->train->n, &r->arena, err);
+    return st;
+}
+
+enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err)
+{
+    *r = (struct weft_run){
+        .job = job,
+        .recipe = job->recipe,
+        .cluster = weft_cluster_size(job->cluster) > 1 ? job->cluster : NULL,
+        .lang = err ? err->lang : WEFT_LANG_EN,
+        .saved_step = UINT64_MAX,
+        .lock_fd = -1,
+        .started_at = weft_run_clock(),
+    };
+    enum weft_status st = weft_cluster_agree(r->cluster, open_alone(r, job, err), err);
+    if (!st && r->cluster) st = compare_inputs(r, err);
+    if (!st && r->cluster) st = spread_state(r, err);
     if (!st && r->state.fitted_total) r->steps.total = r->state.fitted_total;
     if (!st) st = set_deadline(r, err);
     r->reported_at = weft_run_clock();
@@ -311,6 +382,7 @@ void weft_run_close(struct weft_run *r)
 
 enum weft_status weft_run_write_rows(struct weft_run *r, struct weft_err *err)
 {
+    if (!is_first(r)) return WEFT_OK;
     const char *path = weft_path_join(&r->arena, r->output_dir, "row_loss.jsonl");
     if (!path) return weft_fail_nomem(err, sizeof r->output_dir, "a path");
     return weft_row_loss_write(&r->row_loss, path, r->job->train, r->job->row_name, r->job->row_ctx, err);
@@ -324,6 +396,7 @@ bool weft_run_keeps_best(const struct weft_run *r)
 enum weft_status weft_run_load_best(struct weft_run *r, struct weft_err *err)
 {
     struct weft_run_state *s = &r->state;
+    if (!is_first(r)) return WEFT_OK;           /* which writes the result */
     if (!r->recipe->load_best_model_at_end || isnan(s->best_valid) || s->best_step == s->step) return WEFT_OK;
     const char *path = weft_str_printf(&r->arena, "%s/checkpoint-%llu", r->output_dir,
                                        (unsigned long long)s->best_step).s;
@@ -375,6 +448,10 @@ static enum weft_status write_checkpoint(void *ctx, struct weft_err *err)
 enum weft_status weft_run_save(struct weft_run *r, struct weft_err *err)
 {
     if (r->saved_step == r->state.step) return WEFT_OK;
+    if (!is_first(r)) {
+        r->saved_step = r->state.step;
+        return WEFT_OK;
+    }
     WEFT_SPAN(span) = weft_span(r->job->compute, WEFT_OP_SAVE, 0);
     double begun = weft_run_clock();
     r->state.elapsed_s = weft_run_elapsed(r);

@@ -65,6 +65,7 @@ static enum weft_status append_line(void *ctx, struct weft_err *err) { return we
 static enum weft_status end_line(struct weft_run *r, struct weft_json_out *j, double rate, struct weft_err *err)
 {
     struct weft_err why = { .lang = r->lang };
+    if (weft_cluster_rank(r->cluster) != 0) return WEFT_OK;
     weft_log_finish(&r->log, j, weft_run_elapsed(r), seconds_left(r), rate);
     enum weft_status st = weft_run_patient(r, r->log.buf.len + 4096, append_line, &r->log, err);
     /* The events follow from the log and are written anew when the run goes on: no reason to stop it. */
@@ -498,6 +499,8 @@ static enum weft_status fit_to_deadline(struct weft_run *r, struct weft_err *err
 {
     struct weft_json_out j;
     uint64_t total = weft_deadline_fit(&r->deadline, r->state.step, r->steps.total, weft_run_clock());
+    enum weft_status st = r->cluster ? weft_cluster_spread(r->cluster, 0, &total, sizeof total, err) : WEFT_OK;
+    if (st) return st;
     if (total == r->steps.total) return WEFT_OK;
     weft_run_say(r, "%llu updates instead of %llu, to be done by %s", (unsigned long long)total,
                  (unsigned long long)r->steps.total, r->recipe->until);
@@ -511,18 +514,45 @@ static enum weft_status fit_to_deadline(struct weft_run *r, struct weft_err *err
 static enum weft_status loop(struct weft_run *r, struct weft_err *err)
 {
     enum weft_status st = r->state.eval_due ? validate_and_judge(r, err) : WEFT_OK;
+    st = weft_cluster_agree(r->cluster, st, err);
     while (!st && r->state.step < r->steps.total && !r->state.stopped_early) {
-        if (weft_progress_cancelled(r->job->progress)) return WEFT_ECANCEL;
         double start = weft_run_clock();
         uint64_t tokens = r->state.tokens;
         st = update(r, err);
-        if (st) break;
-        show(r, weft_run_clock() - start, r->state.tokens - tokens);
-        if (r->deadline.at > 0) st = fit_to_deadline(r, err);
-        if (st) break;
-        st = after_update(r, err);
+        if (!st) show(r, weft_run_clock() - start, r->state.tokens - tokens);
+        if (!st && r->deadline.at > 0) st = fit_to_deadline(r, err);
+        if (!st) st = after_update(r, err);
+        if (!st && r->state.step < r->steps.total && weft_progress_cancelled(r->job->progress)) st = WEFT_ECANCEL;
+        st = weft_cluster_agree(r->cluster, st, err);
     }
     return st;
+}
+
+/* What was whole when the run was stopped, or lost a rank.  Weights that move layer by layer may have begun to. */
+static enum weft_status keep_last_update(struct weft_run *r, enum weft_status st, struct weft_err *err)
+{
+    unsigned long long step = r->state.step, total = r->steps.total;
+    bool lost = r->cluster && r->cluster->lost, first = weft_cluster_rank(r->cluster) == 0;
+    struct weft_err why = { .lang = r->lang };
+    if (!first) return st == WEFT_ECANCEL ? weft_fail(err, st, "stopped by the user") : st;
+    if (lost && r->layerwise.on)
+        return weft_fail(err, st, "the run goes on from its last checkpoint, that of update %llu, when it is started again",
+                         (unsigned long long)(r->saved_step == UINT64_MAX ? 0 : r->saved_step));
+    enum weft_status saved = weft_run_save(r, &why);
+    if (!saved) saved = weft_log_history(&r->log, lost ? "lost a rank" : "stopped", r->state.step, NULL, NULL, &why);
+    if (saved) {
+        if (err) *err = why;
+        return saved;
+    }
+    if (!lost) {
+        weft_run_say(r, "stopped; update %llu of %llu is saved in %s", step, total, r->output_dir);
+        return weft_fail(err, WEFT_ECANCEL, "stopped by the user");
+    }
+    if (err) weft_err_clear(err);
+    return weft_fail(err, WEFT_EREMOTE,
+                     "a rank of this run is gone, or all were told to stop; update %llu of %llu is saved in %s, and the same "
+                     "command goes on from there, with any number of ranks that makes as many micro-batches an update",
+                     step, total, r->output_dir);
 }
 
 /* The head stands for what is read once and again: it lies beyond the caches. */
@@ -547,17 +577,9 @@ enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_
         weft_profile_stop(job->profile, job->compute);
         weft_profile_name(job->profile, job->model);
     }
-    if (st == WEFT_ECANCEL) {
-        enum weft_status saved = weft_run_save(&r, err);
-        if (saved) {
-            st = saved;
-        } else {
-            weft_run_say(&r, "stopped; update %llu of %llu is saved in %s", (unsigned long long)r.state.step,
-                         (unsigned long long)r.steps.total, r.output_dir);
-            st = weft_log_history(&r.log, "stopped", r.state.step, NULL, NULL, err);
-            if (!st) st = weft_fail(err, WEFT_ECANCEL, "stopped by the user");
-        }
-    } else if (!st && r.resumed_from < r.steps.total) {
+    if (st == WEFT_ECANCEL || (r.cluster && r.cluster->lost)) {
+        st = keep_last_update(&r, st, err);
+    } else if (!st && r.resumed_from < r.steps.total && weft_cluster_rank(r.cluster) == 0) {
         st = weft_log_history(&r.log, "finished", r.state.step, NULL, NULL, err);
     }
     if (!st || st == WEFT_ECANCEL) {

@@ -18,6 +18,7 @@
 #include "kernels/profile.h"
 #include "model/model.h"
 #include "tokens/collate.h"
+#include "train/cluster.h"
 #include "train/recipe.h"
 
 /* Hashes of what a run depends on, written into every checkpoint: a resume refuses when one differs and names it. */
@@ -59,6 +60,9 @@ struct weft_train_job {
     void *reference_ctx;
     size_t held_bytes;      /* beside the model, the parameters and their gradients, e.g. by an adapter: for the plan */
     struct weft_profile *profile;                   /* receives where the time went (kernels/profile.h); NULL: not wanted */
+    /* The ranks that train together, each with a job of its own that is equal to this one; NULL: one.  The recipe's
+     * gradient_accumulation_steps counts the micro-batches of an update over all of them. */
+    struct weft_cluster *cluster;
     int disk_retry_s;                               /* pause before writing to a full disk again; 0: 60, ten times */
 };
 
@@ -79,7 +83,8 @@ struct weft_train_result {
 /* Trains until done or cancelled (WEFT_ECANCEL, the last whole step saved).  Resumes from the newest good checkpoint in
  * output_dir unless overwrite_output_dir; a finished run is left as it is.
  * WEFT_EINPUT: the checkpoint belongs to other data, model or settings (each named), three updates in a row were not
- * finite, or the watchdog stopped; WEFT_EARG: nothing to train. */
+ * finite, or the watchdog stopped; WEFT_EARG: nothing to train; WEFT_EREMOTE: a rank is gone, the last whole update
+ * saved by rank 0.  All ranks return the same status, as far as they can still hear each other. */
 WEFT_MUST_USE enum weft_status weft_train(const struct weft_train_job *job, struct weft_train_result *out,
                                           struct weft_err *err);
 
