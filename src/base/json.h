@@ -145,6 +145,7 @@ struct weft_json_out {
     int indent;  /* 0: one line.  n: each item on its own line, n spaces a level, as json.dump(indent=n) */
     bool spaced; /* one line with ", " and ": ", as json.dumps by default; false: "," and ":" */
     bool ascii;  /* \uXXXX for everything above ASCII */
+    bool valid;  /* strings are known to be UTF-8 and are not checked */
     int depth;
     bool need_comma, after_key;
 };

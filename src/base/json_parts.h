@@ -22,12 +22,19 @@ struct weft_json_frame {
     size_t table_len, table_cap;
 };
 
-/* The length of the part of s that needs no attention in a string: up to a quote, a backslash or a control
- * character.  Sixteen bytes at a time where the processor's base set has them; else eight, where in each byte the
- * tests leave their answer in the high bit and a borrow can only spoil bytes above the first hit. */
-static inline size_t weft_json_plain(const char *s, size_t len)
+/* Eight bytes as a word: the high bit of each that needs attention in a string.  A borrow can only spoil bytes above the
+ * first hit. */
+static inline uint64_t weft_json_attention(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t q = w ^ ones * '"', b = w ^ ones * '\\';
+    return (((q - ones) & ~q) | ((b - ones) & ~b) | ((w - ones * 0x20) & ~w)) & highs;
+}
+
+/* The length of the part of s that needs no attention in a string: up to a quote, a backslash or a control
+ * character.  Sixteen bytes at a time where the processor's base set has them; else eight. */
+static inline size_t weft_json_plain(const char *s, size_t len)
+{
     size_t i = 0;
 #if defined(__SSE2__)
     const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
@@ -42,14 +49,49 @@ static inline size_t weft_json_plain(const char *s, size_t len)
     for (; i + 8 <= len; i += 8) {
         uint64_t w;
         memcpy(&w, s + i, 8);
-        uint64_t q = w ^ ones * '"', b = w ^ ones * '\\';
-        uint64_t hit = (((q - ones) & ~q) | ((b - ones) & ~b) | ((w - ones * 0x20) & ~w)) & highs;
+        uint64_t hit = weft_json_attention(w);
         if (hit) {
             if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) return i + (size_t)__builtin_ctzll(hit) / 8;
             break;
         }
     }
     while (i < len && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] >= 0x20) i++;
+    return i;
+}
+
+/* weft_json_plain that copies the part on its way: `to` has room for len + WEFT_JSON_SLACK bytes, of which those
+ * behind the part are left in any state. */
+enum { WEFT_JSON_SLACK = 16 };
+static inline size_t weft_json_copy_plain(char *to, const char *s, size_t len)
+{
+    size_t i = 0;
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
+    for (; i + 16 <= len; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
+        _mm_storeu_si128((__m128i *)(void *)(to + i), v);
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v);
+        int hit = _mm_movemask_epi8(
+            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back)), control));
+        if (hit) return i + (size_t)__builtin_ctz((unsigned)hit);
+    }
+#endif
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && len >= 8) {
+        uint64_t w;
+        for (; i + 8 <= len; i += 8) {
+            memcpy(&w, s + i, 8);
+            memcpy(to + i, &w, 8);
+            uint64_t hit = weft_json_attention(w);
+            if (hit) return i + (size_t)__builtin_ctzll(hit) / 8;
+        }
+        if (i == len) return len;
+        /* The last eight, less those that were seen; the zeros behind them ask for attention. */
+        memcpy(&w, s + len - 8, 8);
+        w >>= 8 * (8 - (len - i));
+        memcpy(to + i, &w, 8);
+        return i + (size_t)__builtin_ctzll(weft_json_attention(w)) / 8;
+    }
+    for (; i < len && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] >= 0x20; i++) to[i] = s[i];
     return i;
 }
 

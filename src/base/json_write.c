@@ -72,10 +72,50 @@ static void add_escape(struct weft_json_out *o, uint32_t cp)
     }
 }
 
+/* What stands for a quote, a backslash or a control character, at most ESCAPE bytes; returns the end. */
+enum { ESCAPE = 6 };
+static char *put_escape(char *w, unsigned char c)
+{
+    *w++ = '\\';
+    if (c >= 0x20) *w++ = (char)c;
+    else if (c >= '\b' && c <= '\r' && c != '\v') *w++ = "btn-fr"[c - '\b'];
+    else {
+        memcpy(w, "u00", 3);
+        w[3] = (char)('0' + (c >> 4));
+        w[4] = "0123456789abcdef"[c & 15];
+        w += 5;
+    }
+    return w;
+}
+
+/* In one pass; room is seen to before it and after each escape. */
+static void add_valid(struct weft_buf *b, struct weft_str s)
+{
+    if (!weft_buf_reserve(b, s.len + 2 + WEFT_JSON_SLACK)) return;
+    char *w = b->s + b->len;
+    *w++ = '"';
+    for (size_t i = 0; i < s.len;) {
+        size_t n = weft_json_copy_plain(w, s.s + i, s.len - i);
+        w += n;
+        i += n;
+        if (i == s.len) break;
+        b->len = (size_t)(w - b->s);
+        if (!weft_buf_reserve(b, s.len - i + ESCAPE + 1 + WEFT_JSON_SLACK)) return;
+        w = put_escape(b->s + b->len, (unsigned char)s.s[i++]);
+    }
+    *w++ = '"';
+    *w = '\0';
+    b->len = (size_t)(w - b->s);
+}
+
 static void add_string(struct weft_json_out *o, struct weft_str s)
 {
     struct weft_buf *b = o->buf;
-    bool by_character = o->ascii || weft_utf8_check(s) < s.len;
+    bool by_character = o->ascii || (!o->valid && weft_utf8_check(s) < s.len);
+    if (!by_character && !b->max_bytes) {
+        add_valid(b, s);
+        return;
+    }
     weft_buf_char(b, '"');
     for (size_t i = 0; i < s.len;) {
         if (by_character) {

@@ -1,5 +1,7 @@
 #include "dataset/canon.h"
 
+#include "dataset/format_parts.h"
+
 const char *weft_role_name(enum weft_role role)
 {
     static const char *const names[] = { "system", "user", "assistant", "tool_call", "tool" };
@@ -13,19 +15,25 @@ static void member(struct weft_json_out *o, const char *key, struct weft_str s)
     weft_json_out_str(o, s);
 }
 
+/* The start of a turn is one piece: of short rows the canonical text is mostly such pieces. */
 static void turn(struct weft_json_out *o, const struct weft_turn *t)
 {
-    weft_json_out_array(o);
-    weft_json_out_cstr(o, weft_role_name(t->role));
+    static const struct weft_str starts[] = { WEFT_NAME("[\"system\","), WEFT_NAME("[\"user\","),
+                                              WEFT_NAME("[\"assistant\","), WEFT_NAME("[\"tool_call\","),
+                                              WEFT_NAME("[\"tool\",") };
+    weft_json_out_raw(o, (unsigned)t->role < WEFT_COUNT(starts) ? starts[t->role] : WEFT_STR("[\"?\","));
+    o->after_key = true;
     weft_json_out_str(o, t->text);
-    weft_json_out_array_end(o);
+    weft_buf_char(o->buf, ']');
 }
 
+/* Texts of rows are UTF-8: whoever made the row has seen to it. */
 void weft_row_canonical(struct weft_buf *b, const struct weft_row *row)
 {
     struct weft_json_out o;
     bool extras = false;
     weft_json_out_init(&o, b);
+    o.valid = true;
     weft_json_out_object(&o);
     member(&o, "system", row->system);
     member(&o, "tools", row->tools);
