@@ -130,6 +130,24 @@ char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n)
     return p;
 }
 
+char *weft_arena_rest(struct weft_arena *a, size_t *room)
+{
+    struct weft_arena_block *b = a->top;
+    *room = b ? b->bytes - b->used : 0;
+    if (!b) return NULL;
+    allow(b->payload + b->used, *room);
+    return b->payload + b->used;
+}
+
+void weft_arena_took(struct weft_arena *a, size_t n)
+{
+    struct weft_arena_block *b = a->top;
+    b->used += n;
+    a->used_bytes += n;
+    if (a->used_bytes > a->peak_bytes) a->peak_bytes = a->used_bytes;
+    forbid(b->payload + b->used, b->bytes - b->used);
+}
+
 bool weft_arena_adopt(struct weft_arena *a, struct weft_arena *from)
 {
     if (a->max_bytes && (from->held_bytes > a->max_bytes || a->held_bytes > a->max_bytes - from->held_bytes))

@@ -22,8 +22,8 @@ struct weft_json_frame {
     size_t table_len, table_cap;
 };
 
-/* Eight bytes as a word: the high bit of each that needs attention in a string.  A borrow can only spoil bytes above the
- * first hit. */
+/* Eight bytes as a word: the high bit of each that needs attention in a string.  A borrow can only spoil bytes
+ * above the first hit. */
 static inline uint64_t weft_json_attention(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
@@ -107,6 +107,10 @@ struct weft_json_number {
 /* Scans the number at s (its first byte is '-' or a digit).  Returns NULL, or what is wrong and where: an English
  * phrase of the catalogue, *bad the offset from s.  Sets number to an infinity when it is beyond double. */
 const char *weft_json_scan_number(struct weft_str s, struct weft_json_number *out, size_t *bad);
+
+/* The escape at `at` (a backslash): its character, and the offset behind it. */
+enum weft_status weft_json_escape(const struct weft_json *j, size_t at, size_t *next, uint32_t *cp,
+                                  struct weft_err *err);
 
 /* "name:line:column: found X; expected <expected>" by rule JS2; `expected` is a phrase of the catalogue. */
 enum weft_status weft_json_expected(const struct weft_json *j, size_t at, const char *expected,

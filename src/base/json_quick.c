@@ -29,9 +29,47 @@ static inline size_t skip_space(const char *s, size_t at, size_t len)
     return at;
 }
 
-/* One with escapes. */
+/* Unescapes up to the quote at the end, *at, into `room` bytes.  SIZE_MAX: a fault, or not enough room. */
+static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t room)
+{
+    const char *s = j->text.s;
+    const size_t len = j->text.len;
+    size_t n = 0, i = *at;
+    for (;;) {
+        if (room - n < 2 * WEFT_JSON_SLACK) return SIZE_MAX;
+        size_t most = weft_min_size(len - i, room - n - WEFT_JSON_SLACK);
+        size_t plain = weft_json_copy_plain(to + n, s + i, most);
+        n += plain;
+        i += plain;
+        if (plain == most) return SIZE_MAX;
+        if (s[i] == '"') break;
+        if (s[i] != '\\') return SIZE_MAX;
+        if (len - i > 1 && s[i + 1] == 'n') {
+            to[n++] = '\n';
+            i += 2;
+            continue;
+        }
+        uint32_t cp;
+        if (weft_json_escape(j, i, &i, &cp, NULL)) return SIZE_MAX;
+        n += weft_utf8_encode(cp, to + n);
+    }
+    *at = i;
+    return n;
+}
+
+/* One with escapes: into what is left of the arena's block, or, where that is too little, by the reader. */
 static __attribute__((noinline)) bool take_escaped(struct weft_json *j, size_t *at, struct weft_str *out)
 {
+    size_t room, end = *at + 1;
+    char *to = weft_arena_rest(j->arena, &room);
+    size_t n = to ? unescape(j, &end, to, room) : SIZE_MAX;
+    if (to) weft_arena_took(j->arena, n == SIZE_MAX ? 0 : n + 1);
+    if (n != SIZE_MAX) {
+        to[n] = '\0';
+        *out = (struct weft_str){ to, n };
+        *at = end + 1;
+        return true;
+    }
     j->at = *at;
     if (weft_json_string(j, out, NULL)) return false;
     *at = j->at;

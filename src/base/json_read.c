@@ -230,9 +230,8 @@ static bool hex4(const char *s, size_t left, uint32_t *out)
     return true;
 }
 
-/* The escape at `at` (a backslash): its character, and the offset behind it. */
-static enum weft_status take_escape(struct weft_json *j, size_t at, size_t *next, uint32_t *cp,
-                                    struct weft_err *err)
+enum weft_status weft_json_escape(const struct weft_json *j, size_t at, size_t *next, uint32_t *cp,
+                                  struct weft_err *err)
 {
     const char *s = j->text.s;
     size_t len = j->text.len;
@@ -298,7 +297,7 @@ static enum weft_status take_string(struct weft_json *j, struct weft_str *out, s
             w = copy + (at - start);
         }
         uint32_t cp = 0;
-        st = take_escape(j, at, &at, &cp, err);
+        st = weft_json_escape(j, at, &at, &cp, err);
         if (st) return st;
         if (w) w += weft_utf8_encode(cp, w);
     }

@@ -47,12 +47,10 @@ uint64_t weft_row_hash(struct weft_arena *scratch, const struct weft_row *row, b
     return prompt_only ? h.prompt : h.both;
 }
 
+static uint32_t most_u32(size_t n) { return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n; }
+
 /* Texts of rows are UTF-8: whoever made the row has seen to it. */
-static uint32_t chars(struct weft_str s)
-{
-    size_t n = weft_utf8_chars_of_valid(s);
-    return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
-}
+static uint32_t chars(struct weft_str s) { return most_u32(weft_utf8_chars_of_valid(s)); }
 
 /* ---- text that looks like a control token ---- */
 
@@ -193,15 +191,31 @@ static bool count_words(const struct adding *x, struct weft_tally *t, struct wef
     return true;
 }
 
-static bool is_blank(struct weft_str s) { return weft_trim_left(s).len == 0; }
+/* A text of the row: its lookalikes are counted, `len` is its characters, `trimmed` and `normal` what they say. */
+struct looked_at {
+    struct weft_str trimmed, normal;
+    uint32_t len;
+};
 
-static bool count_row(const struct adding *x, const struct weft_row *row)
+static bool look_at(const struct adding *x, struct weft_str s, struct looked_at *out)
+{
+    struct weft_survey survey;
+    weft_survey(s, &survey);
+    out->len = most_u32(survey.chars);
+    out->trimmed = weft_trim(s);
+    out->normal = weft_normalise_surveyed(&x->c->scratch, s, out->trimmed, &survey);
+    return !survey.bracket || count_lookalikes(x, s);
+}
+
+/* Counts the row and hashes it on the way, as weft_row_hash_both does: every text is looked at once. */
+static bool count_row(const struct adding *x, const struct weft_row *row, struct weft_row_hashes *hashes)
 {
     struct weft_checker *c = x->c;
     struct weft_check *k = &c->figures;
     struct weft_str answer;
+    struct looked_at text = { 0 }, before;
     size_t n = weft_row_answer(row, &answer);
-    uint64_t total = 0;
+    uint64_t total = 0, h = 0;
     bool ok = true;
 
     k->rows++;
@@ -216,25 +230,33 @@ static bool count_row(const struct adding *x, const struct weft_row *row)
     k->flagged += row->origin.flags.len > 0;
     for (size_t t = 0; ok && t < row->n_turns; t++) {
         const struct weft_turn *turn = &row->turns[t];
-        uint32_t len = chars(turn->text);
+        before = text;
+        ok = look_at(x, turn->text, &text);
+        uint32_t len = text.len;
         total += len;
-        ok = count_lookalikes(x, turn->text);
+        if (t < n) h = weft_xxh3(text.normal.s, text.normal.len, h * 31 + (uint64_t)turn->role + 1);
+        else if (t == n) hashes->both = weft_xxh3(text.normal.s, text.normal.len, h * 31 + 101);
         if (!weft_role_answers(turn->role)) {
             weft_length_counts_add(&c->prompt, len);
             continue;
         }
         weft_length_counts_add(&c->answer, len);
         k->answers++;
-        if (is_blank(turn->text)) k->empty_answers++;
+        if (!text.trimmed.len) k->empty_answers++;
         else if (len < (uint64_t)c->s.short_answer_chars) k->short_answers++;
-        if (t && len && weft_str_eq(weft_trim(turn->text), weft_trim(row->turns[t - 1].text)))
-            k->copied_answers++;
+        if (t && len && weft_str_eq(text.trimmed, before.trimmed)) k->copied_answers++;
     }
-    if (row->text.s) {
-        total += chars(row->text);
-        k->empty_answers += is_blank(row->text);
-        ok = ok && count_lookalikes(x, row->text);
+    if (ok && row->text.s) {
+        ok = look_at(x, row->text, &text);
+        total += text.len;
+        k->empty_answers += !text.trimmed.len;
+        hashes->both = weft_xxh3(text.normal.s, text.normal.len, 101);
     }
+    if (ok && !row->text.s && n == row->n_turns) {
+        struct weft_str normal = weft_normalise(&c->scratch, answer);
+        hashes->both = weft_xxh3(normal.s, normal.len, h * 31 + 101);
+    }
+    hashes->prompt = n ? h : hashes->both;
     total += chars(row->system);
     weft_length_counts_add(&c->row, total > UINT32_MAX ? UINT32_MAX : (uint32_t)total);
     k->long_rows += c->s.long_chars > 0 && total > (uint64_t)c->s.long_chars;
@@ -247,8 +269,10 @@ enum weft_status weft_checker_add(struct weft_checker *c, const struct weft_row 
                                   const struct weft_str *lasting, struct weft_err *err)
 {
     struct adding x = { c, order, lasting };
-    bool ok = count_row(&x, row);
-    struct weft_row_hashes h = weft_row_hash_both(&c->scratch, row);
+    struct weft_row_hashes h = { 0 };
+    struct weft_arena_mark mark = weft_arena_mark(&c->scratch);
+    bool ok = count_row(&x, row, &h);
+    weft_arena_release(&c->scratch, mark);
     struct keyed key = { h.prompt, h.both, order, place };
     struct weft_buf *keys = &c->keys[h.prompt >> (64 - BUCKET_BITS)];
     weft_buf_add(keys, &key, sizeof key);

@@ -50,6 +50,7 @@ enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s, str
     uintptr_t p = (uintptr_t)s.s, from = (uintptr_t)r->source.s;
     *out = s;
     if (!s.len) out->s = "";
+    else if (r->brief) return WEFT_OK;
     else if (!r->source.s || p < from || p - from >= r->source.len) *out = weft_str_dup(r->arena, s);
     return out->s ? WEFT_OK : weft_fail_nomem(r->err, s.len, "a row");
 }

@@ -13,6 +13,7 @@ enum { WEFT_ROW_MAX_TURNS = 10000 };        /* DS8 */
 struct weft_row_reader {
     struct weft_arena *arena;       /* the row's */
     struct weft_str source;         /* strings within it outlive the row and need no copy */
+    bool brief;                     /* the tree outlives the row: no string needs one */
     const struct weft_rows_settings *s;
     enum weft_lang lang;
     struct weft_err *err;           /* for what is not the row's fault: memory */

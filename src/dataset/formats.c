@@ -237,6 +237,7 @@ static enum weft_status take_tree(struct reader *r, const struct weft_json *j, c
     bool passing = r->each || r->index || r->sink;  /* the row goes when it has been delivered */
     struct weft_row_reader row_reader = { .arena = passing ? &r->row_arena : r->arena,
                                           .source = r->text,
+                                          .brief = passing,
                                           .s = r->s,
                                           .lang = lang_of(r),
                                           .err = r->err };

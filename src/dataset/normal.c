@@ -121,7 +121,13 @@ static inline bool is_doubtful(struct weft_str s, size_t at)
 {
     unsigned char c = (unsigned char)s.s[at];
     if (c == ' ') return at + 1 < s.len && s.s[at + 1] == ' ';
-    return c < 0x20 || (c >= 0xC0 && !(c >= 0xC3 && c <= 0xCB) && !(c >= 0xE4 && c <= 0xE9));
+    if (c < 0x20) return true;
+    if (c < 0xC0 || (c >= 0xC3 && c <= 0xCB) || (c >= 0xE4 && c <= 0xE9)) return false;
+    if (s.len - at < 3) return true;
+    unsigned char second = (unsigned char)s.s[at + 1], third = (unsigned char)s.s[at + 2];
+    if (c == 0xEF) return second != 0xBC;
+    bool mark = (c == 0xE2 && third >= 0x90 && third <= 0xA7) || (c == 0xE3 && third >= 0x81 && third <= 0xA9);
+    return second != 0x80 || !mark;
 }
 
 /* Offset of the first byte at or after `at` that begins a doubtful character, or s.len.  C3..CB begin U+00C0..U+02FF,
@@ -248,17 +254,11 @@ static size_t next_fold(struct weft_str s, const struct folds *f, size_t *k, siz
     return s.len;
 }
 
-struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s)
+/* White space of `s`, all whose characters are inert, folded. */
+static struct weft_str fold(struct weft_arena *a, struct weft_str s, const struct folds *folds)
 {
-    struct folds folds;
     size_t width, from = 0, n = 0, k = 0;
-    s = weft_trim(s);
-    if (!look(s, &folds)) {
-        s = weft_nfc(a, s);
-        if (!s.s) return s;
-        folds.n = 0;
-    } else if (!folds.n) return s.s ? s : (struct weft_str){ "", 0 };
-    size_t at = next_fold(s, &folds, &k, 0, &width);
+    size_t at = next_fold(s, folds, &k, 0, &width);
     if (at == s.len) return s;
     char *out = weft_arena_alloc(a, s.len + 1);
     if (!out) return (struct weft_str){ NULL, 0 };
@@ -268,10 +268,119 @@ struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s)
         if (!n || out[n - 1] != ' ') out[n++] = ' ';
         from = at + width;
         while (from < s.len && s.s[from] == ' ') from++;    /* the same run still */
-        at = next_fold(s, &folds, &k, from, &width);
+        at = next_fold(s, folds, &k, from, &width);
     }
     memcpy(out + n, s.s + from, s.len - from);
     n += s.len - from;
     out[n] = 0;
     return (struct weft_str){ out, n };
+}
+
+struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s)
+{
+    struct folds folds;
+    s = weft_trim(s);
+    if (!look(s, &folds)) {
+        s = weft_nfc(a, s);
+        if (!s.s) return s;
+        folds.n = 0;
+    } else if (!folds.n) return s.s ? s : (struct weft_str){ "", 0 };
+    return fold(a, s, &folds);
+}
+
+/* ---- one look for everything ---- */
+
+void weft_survey_plain(struct weft_str s, struct weft_survey *out)
+{
+    out->chars = weft_utf8_chars_of_valid(s);
+    out->bracket = s.len && (memchr(s.s, '<', s.len) || memchr(s.s, '[', s.len));
+    out->n_spots = 0;
+    for (size_t at = 0; out->n_spots <= WEFT_SPOTS && (at = next_doubtful(s, at)) < s.len; at++)
+        if (out->n_spots++ < WEFT_SPOTS) out->spots[out->n_spots - 1] = at;
+}
+
+#if defined(__x86_64__)
+/* Sixty-four bytes at a time, and the last ones, however few, in one step: most texts are short; behind the text stand
+ * zeros.  What is fine is said at next_doubtful.  Each ground to be fine is a byte that is 0 where it holds, so that the
+ * least of them says it: compares into mask registers would take three times as long. */
+#define ALL(c) _mm512_set1_epi8((char)(c))
+#define UNLESS_FROM_TO(v, first, last) _mm512_subs_epu8(_mm512_sub_epi8(v, ALL(first)), ALL((last) - (first)))
+#define OR3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xFE)
+__attribute__((target("avx512bw,bmi,bmi2,popcnt"))) static void survey_avx512(struct weft_str s,
+                                                                             struct weft_survey *out)
+{
+    __m512i no_bracket = ALL(0xFF);
+    size_t chars = 0, n = 0;
+    for (size_t at = 0; at < s.len; at += 64) {
+        const char *p = s.s + at;
+        size_t left = s.len - at;
+        __m512i v, second, third;
+        uint64_t here = UINT64_MAX;
+        if (left >= 66) {
+            v = _mm512_loadu_si512(p);
+            second = _mm512_loadu_si512(p + 1);
+            third = _mm512_loadu_si512(p + 2);
+        } else {
+            here = left < 64 ? _bzhi_u64(UINT64_MAX, (unsigned)left) : UINT64_MAX;
+            v = _mm512_maskz_loadu_epi8(here, p);
+            second = _mm512_maskz_loadu_epi8(_bzhi_u64(UINT64_MAX, (unsigned)(left - 1)), p + 1);
+            third = _mm512_maskz_loadu_epi8(left < 2 ? 0 : _bzhi_u64(UINT64_MAX, (unsigned)(left - 2)), p + 2);
+        }
+        chars += (size_t)_mm_popcnt_u64(here & _mm512_cmpgt_epi8_mask(v, ALL(0xBF)));
+        no_bracket = _mm512_min_epu8(
+            no_bracket, _mm512_min_epu8(_mm512_xor_si512(v, ALL('<')), _mm512_xor_si512(v, ALL('['))));
+        if (n > WEFT_SPOTS) continue;
+        __m512i not80 = _mm512_xor_si512(second, ALL(0x80));
+        __m512i e2 = OR3(_mm512_xor_si512(v, ALL(0xE2)), not80, UNLESS_FROM_TO(third, 0x90, 0xA7)),
+                e3 = OR3(_mm512_xor_si512(v, ALL(0xE3)), not80, UNLESS_FROM_TO(third, 0x81, 0xA9)),
+                ef = _mm512_or_si512(_mm512_xor_si512(v, ALL(0xEF)), _mm512_xor_si512(second, ALL(0xBC))),
+                no_lead = _mm512_subs_epu8(v, ALL(0xBF)), han = UNLESS_FROM_TO(v, 0xE4, 0xE9),
+                latin = UNLESS_FROM_TO(v, 0xC3, 0xCB);
+        __m512i not_fine = _mm512_min_epu8(_mm512_min_epu8(_mm512_min_epu8(e2, e3), _mm512_min_epu8(ef, no_lead)),
+                                           _mm512_min_epu8(han, latin));
+        __m512i spaces = _mm512_or_si512(_mm512_xor_si512(v, ALL(' ')), _mm512_xor_si512(second, ALL(' ')));
+        __m512i not_low = _mm512_min_epu8(_mm512_subs_epu8(v, ALL(0x1F)), spaces);
+        uint64_t spots = here & (_mm512_test_epi8_mask(not_fine, not_fine) | _mm512_testn_epi8_mask(not_low, not_low));
+        for (; spots && n <= WEFT_SPOTS; spots &= spots - 1)
+            if (n++ < WEFT_SPOTS) out->spots[n - 1] = at + (size_t)__builtin_ctzll(spots);
+    }
+    out->chars = chars;
+    out->bracket = _mm512_testn_epi8_mask(no_bracket, no_bracket) != 0;
+    out->n_spots = n;
+}
+#undef ALL
+#undef UNLESS_FROM_TO
+#undef OR3
+#endif
+
+void weft_survey(struct weft_str s, struct weft_survey *out)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2")) {
+        survey_avx512(s, out);
+        return;
+    }
+#endif
+    weft_survey_plain(s, out);
+}
+
+struct weft_str weft_normalise_surveyed(struct weft_arena *a, struct weft_str s, struct weft_str trimmed,
+                                        const struct weft_survey *survey)
+{
+    struct folds folds = { .n = 0 };
+    size_t before = (size_t)(trimmed.s - s.s);
+    if (!trimmed.len || !survey->n_spots) return trimmed.s ? trimmed : (struct weft_str){ "", 0 };
+    if (survey->n_spots > WEFT_SPOTS) return weft_normalise(a, trimmed);
+    for (size_t i = 0; i < survey->n_spots; i++) {
+        size_t at = survey->spots[i] - before, n = 1; /* beyond the text when it was trimmed off before it */
+        if (at >= trimmed.len) continue;
+        uint32_t cp = (unsigned char)trimmed.s[at];
+        if (cp >= 0x80) n = weft_utf8_decode(trimmed.s + at, trimmed.len - at, &cp, NULL);
+        if (!is_inert(cp)) return weft_normalise(a, trimmed);
+        if (weft_is_space(cp)) {
+            folds.at[folds.n] = at;
+            folds.width[folds.n++] = (unsigned char)n;
+        }
+    }
+    return folds.n ? fold(a, trimmed, &folds) : trimmed;
 }

@@ -18,6 +18,20 @@ WEFT_MUST_USE struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s);
 /* Text for comparing: NFC, runs of white space as one space, trimmed.  As weft_nfc. */
 WEFT_MUST_USE struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s);
 
+/* One look at a text (UTF-8) for all that the check wants to know of it. */
+enum { WEFT_SPOTS = 64 };
+struct weft_survey {
+    size_t chars;
+    bool bracket;               /* it has a '<' or a '[' */
+    size_t n_spots;             /* WEFT_SPOTS + 1: more than there is room for */
+    size_t spots[WEFT_SPOTS];   /* offsets of the characters that weft_normalise may change or be stopped by */
+};
+void weft_survey(struct weft_str s, struct weft_survey *out);
+void weft_survey_plain(struct weft_str s, struct weft_survey *out);     /* the definition, and for tests */
+/* weft_normalise of a text that was surveyed; `trimmed` is its weft_trim. */
+WEFT_MUST_USE struct weft_str weft_normalise_surveyed(struct weft_arena *a, struct weft_str s, struct weft_str trimmed,
+                                                      const struct weft_survey *survey);
+
 /* Characters from CJK blocks and full-width forms: between these no space is set. */
 static inline bool weft_is_wide(uint32_t cp) { return cp >= 0x2E80 || (cp >= 0x2010 && cp <= 0x205E); }
 

@@ -133,6 +133,27 @@ static void test_adopted_memory_goes_with_its_new_arena(void **state)
     weft_arena_clear(&b);
 }
 
+static void test_the_rest_of_a_block_is_taken_when_its_length_is_known(void **state)
+{
+    struct weft_arena a = { .block_bytes = 256 };
+    size_t room, again;
+    assert_null(weft_arena_rest(&a, &room));
+    char *first = weft_arena_strndup(&a, "first", 5), *rest = weft_arena_rest(&a, &room);
+    size_t used = a.used_bytes;
+    assert_ptr_equal(rest, first + 6);
+    assert_true(room >= 250);
+    memset(rest, 'x', room);
+    weft_arena_took(&a, 3);
+    assert_int_equal(a.used_bytes, used + 3);
+    assert_ptr_equal(weft_arena_rest(&a, &again), rest + 3);
+    assert_int_equal(again, room - 3);
+    weft_arena_took(&a, 0);
+    assert_ptr_equal(weft_arena_strndup(&a, "y", 1), rest + 3);
+    assert_memory_equal(rest, "xxxy", 5);
+    assert_string_equal(first, "first");
+    weft_arena_clear(&a);
+}
+
 static void test_checked_sizes(void **state)
 {
     size_t out;
@@ -163,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_calloc_zeroes_reused_memory),
         cmocka_unit_test(test_large_pieces_get_blocks_of_their_own),
         cmocka_unit_test(test_adopted_memory_goes_with_its_new_arena),
+        cmocka_unit_test(test_the_rest_of_a_block_is_taken_when_its_length_is_known),
         cmocka_unit_test(test_checked_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -490,6 +490,52 @@ static void test_writer_makes_bad_utf8_good(void **state)
     weft_buf_clear(&b);
 }
 
+static void add_string(struct weft_buf *b, struct weft_str s, bool valid)
+{
+    struct weft_json_out o;
+    weft_json_out_init(&o, b);
+    o.valid = valid;
+    weft_json_out_str(&o, s);
+    assert_false(b->failed);
+}
+
+/* Strings of any length with what must be escaped at any place: the quick way writes what the careful one does (a
+ * buffer with a limit), and they read back as they were, with room in the arena and without. */
+static void test_escapes_anywhere_go_out_and_back(void **state)
+{
+    static const char *const notes[] = { "\"", "\\", "\n", "\t", "\x01", "\x0b", "\x1f", "\x7f", "中",
+                                         "\"\\\n\b\f\r" };
+    for (size_t len = 0; len <= 90; len++)
+        for (size_t k = 0; k < WEFT_COUNT(notes); k++) {
+            size_t n = strlen(notes[k]);
+            for (size_t at = 0; at + n <= len; at++) {
+                struct weft_buf quick = { 0 }, careful = { .max_bytes = 1000 };
+                struct weft_arena tight = { .block_bytes = 64 };
+                struct weft_json_value v;
+                char *text = malloc(len); /* exactly: reading beyond shows under a sanitizer */
+                memset(text, 'a', len);
+                memcpy(text + at, notes[k], n);
+                struct weft_str s = { text, len };
+                add_string(&quick, s, true);
+                add_string(&careful, s, false);
+                check_str(weft_buf_view(&quick), careful.s);
+                weft_buf_reset(&quick);
+                add_string(&quick, s, false);
+                check_str(weft_buf_view(&quick), careful.s);
+                check_ok(weft_json_parse(&arena, "t", weft_buf_view(&quick), &v, &err), &err);
+                assert_true(weft_str_eq(v.text, s));
+                assert_non_null(weft_arena_alloc(&tight, 1));
+                check_ok(weft_json_parse(&tight, "t", weft_buf_view(&quick), &v, &err), &err);
+                assert_true(weft_str_eq(v.text, s));
+                weft_arena_clear(&tight);
+                weft_arena_clear(&arena);
+                weft_buf_clear(&quick);
+                weft_buf_clear(&careful);
+                free(text);
+            }
+        }
+}
+
 /* Frozen: what Python 3 writes. */
 static void test_doubles_are_written_as_python_does(void **state)
 {
@@ -803,6 +849,7 @@ int main(void)
         TEST(test_tree_keeps_order_and_places),
         TEST(test_writer_lays_out_as_python_does),
         TEST(test_writer_makes_bad_utf8_good),
+        TEST(test_escapes_anywhere_go_out_and_back),
         TEST(test_doubles_are_written_as_python_does),
         TEST(test_doubles_come_back_equal),
         TEST(test_hard_numbers_are_read_right),

@@ -381,7 +381,7 @@ static void test_folded_white_space_is_as_defined(void **state)
     struct weft_arena a = { 0 };
     struct weft_buf text = { 0 }, want = { 0 };
     struct weft_rng rng;
-    int changed = 0;
+    int changed = 0, many = 0;
     weft_rng_init(&rng, 9, WEFT_RNG_TEST, 0);
     for (int round = 0; round < 20000; round++) {
         struct weft_arena_mark mark = weft_arena_mark(&a);
@@ -395,12 +395,50 @@ static void test_folded_white_space_is_as_defined(void **state)
         if (!weft_str_eq(got, weft_buf_view(&want)))
             fail_msg("\"%s\" became \"%.*s\"", text.s ? text.s : "", (int)got.len, got.s);
         changed += got.s != text.s;
+        struct weft_survey survey, plain_survey;
+        weft_survey(weft_buf_view(&text), &survey);
+        weft_survey_plain(weft_buf_view(&text), &plain_survey);
+        assert_int_equal(survey.chars, plain_survey.chars);
+        assert_int_equal(survey.n_spots, plain_survey.n_spots);
+        many += survey.n_spots > WEFT_SPOTS;
+        for (size_t i = 0; i < survey.n_spots && i < WEFT_SPOTS; i++)
+            assert_int_equal(survey.spots[i], plain_survey.spots[i]);
+        got = weft_normalise_surveyed(&a, weft_buf_view(&text), weft_trim(weft_buf_view(&text)), &survey);
+        if (!weft_str_eq(got, weft_buf_view(&want)))
+            fail_msg("surveyed, \"%s\" became \"%.*s\"", text.s ? text.s : "", (int)got.len, got.s);
         weft_arena_release(&a, mark);
     }
-    assert_true(changed > 1000);
+    assert_true(changed > 1000 && many > 100);
     weft_buf_clear(&text);
     weft_buf_clear(&want);
     weft_arena_clear(&a);
+}
+
+/* A text of any length with one byte or pair of note at any place: found by every way of looking. */
+static void test_a_survey_finds_what_stands_anywhere(void **state)
+{
+    (void)state;
+    static const char *const notes[] = { "<", "[", "\n", "\x1f", "  ", "\xC3\xA9", "\xCC\x81", "中", "。",
+                                         "\xE3\x80\x80", "\xE3\x80\xAA", "“", "\xE2\x80\xA8", "，", "\xEF\xBD\xA1", "😀", "か" };
+    for (size_t len = 0; len <= 200; len += 1 + len / 70)
+        for (size_t k = 0; k < WEFT_COUNT(notes); k++) {
+            size_t n = strlen(notes[k]);
+            for (size_t at = 0; at + n <= len; at++) {
+                char *text = malloc(len + 1); /* exactly: reading beyond shows under a sanitizer */
+                struct weft_survey got, want;
+                memset(text, 'a', len);
+                memcpy(text + at, notes[k], n);
+                text = realloc(text, len);
+                weft_survey((struct weft_str){ text, len }, &got);
+                weft_survey_plain((struct weft_str){ text, len }, &want);
+                assert_int_equal(got.chars, want.chars);
+                assert_int_equal(got.bracket, want.bracket);
+                assert_int_equal(got.bracket, k < 2);
+                assert_int_equal(got.n_spots, want.n_spots);
+                if (want.n_spots) assert_int_equal(got.spots[0], want.spots[0]);
+                free(text);
+            }
+        }
 }
 
 /* Whatever weft_nfc leaves alone without asking, the library leaves alone too: every character, by itself and beside
@@ -445,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_a_file_that_cannot_be_checked_says_why),
         cmocka_unit_test(test_lengths_counted_are_lengths_sorted),
         cmocka_unit_test(test_folded_white_space_is_as_defined),
+        cmocka_unit_test(test_a_survey_finds_what_stands_anywhere),
         cmocka_unit_test(test_every_character_is_composed_as_the_library_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
