@@ -34,6 +34,9 @@ struct weft_cli_common {
     { .key = "help", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field.help), .group = "General",                     \
       .help = "show this help", .help_zh = "显示帮助", .short_flag = 'h' }
 
+struct weft_cluster;
+struct weft_cluster_plugin;
+
 /* One run of a verb. */
 struct weft_cli {
     const char *program;        /* as it was called: hints can be copied */
@@ -46,6 +49,9 @@ struct weft_cli {
     const char *isa;
     struct weft_pool *pool;     /* made by weft_cli_compute */
     struct weft_compute compute;
+    struct weft_cluster *cluster;       /* the ranks this process is one of; NULL: it is alone (cli/cluster.h) */
+    const struct weft_cluster_plugin *plugin;
+    int own_stderr;                     /* of a rank that has fallen silent */
     struct weft_progress progress;      /* draws on stderr: one line on a terminal, plain lines elsewhere */
     struct {                            /* what the progress line shows now; cli/progress.c */
         const char *stage;
@@ -76,6 +82,9 @@ WEFT_MUST_USE enum weft_status weft_cli_options(struct weft_cli *cli, const stru
                                                 struct weft_str_list *positional, bool *done);
 /* Starts threads and kernels by the common settings; once per process. */
 WEFT_MUST_USE enum weft_status weft_cli_compute(struct weft_cli *cli, const struct weft_cli_common *common);
+
+/* "/usr/bin/" of /usr/bin/weft, in arena `a`; NULL: unknown. */
+const char *weft_cli_program_folder(struct weft_arena *a);
 
 /* A path for a MODEL word: a directory as it is; "hf:..." and "ms:..." in the cache of `weft pull`; "tiny" is
  * looked for in WEFT_HOME, beside the program, in the source tree and in the installed share folder.

@@ -134,9 +134,8 @@ static bool is_model(struct weft_arena *a, const char *dir)
     return config && weft_file_exists(config);
 }
 
-/* "/usr/bin/weft" -> "/usr/bin/".  Without /proc (a bare chroot) the name the program was started by serves, unless
- * the folder was changed since. */
-static const char *program_folder(struct weft_arena *a)
+/* Without /proc (a bare chroot) the name the program was started by serves, unless the folder was changed since. */
+const char *weft_cli_program_folder(struct weft_arena *a)
 {
     char path[PATH_MAX];
     const char *started = (const char *)getauxval(AT_EXECFN);
@@ -185,7 +184,7 @@ enum weft_status weft_cli_model_path(struct weft_cli *cli, const char *model, co
     if (weft_cli_is_repo(model)) return path_in_hub_cache(cli, model, path);
     struct weft_arena *a = &cli->arena;
     const char *home = getenv("WEFT_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME"),
-               *program = program_folder(a);
+               *program = weft_cli_program_folder(a);
     struct weft_str tried[6];
     size_t n = 0;
     const char *gguf = weft_gguf_is(model) ? model : only_gguf(a, model);

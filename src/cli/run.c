@@ -1,6 +1,7 @@
 /* weft run RECIPE.yaml: the whole road.  A screenplay, a novel or documents become a dataset, a base model
  * learns it, base and tuned model answer the same questions; each stage shows its numbers, and a finished one
  * is skipped by content. */
+#include "cli/cluster.h"
 #include "cli/data.h"
 #include "cli/data_patch.h"
 #include "cli/record.h"
@@ -579,7 +580,8 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = join_tables(cli, &table);
     if (!st) st = read_settings(cli, table, &road, &name, &done);
     if (st || done) return st;
-    st = weft_cli_compute(cli, &road.common);
+    st = weft_cli_alone(cli, "run");
+    if (!st) st = weft_cli_compute(cli, &road.common);
     if (!st) st = weft_dir_make(road.recipe.output_dir, &cli->err);
     if (!st) st = write_recipe(cli, table, &road);
     if (!st) st = dataset_stage(cli, &road);

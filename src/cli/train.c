@@ -1,5 +1,6 @@
 /* weft train RECIPE.yaml, and the training stage that `weft run` shares with it: here the trainer, which knows only a
  * list of parameters, meets the adapter. */
+#include "cli/cluster.h"
 #include "cli/model_files.h"
 #include "cli/profile.h"
 #include "cli/record.h"
@@ -411,6 +412,14 @@ static void print_model(struct stage *s)
                                                                    : "freeze");
 }
 
+static void print_ranks(struct stage *s)
+{
+    const struct weft_cluster *c = s->cli->cluster;
+    if (c)
+        weft_tell(s->cli, "  ranks: %d over %s, %d on this machine; %lld micro-batches an update\n", c->size, c->peers, c->here,
+                  (long long)s->recipe->gradient_accumulation_steps);
+}
+
 static void print_plan(struct stage *s, const struct weft_memory_plan *plan)
 {
     char bytes[32], of[32];
@@ -544,6 +553,7 @@ static void give_way(struct weft_cli *cli)
 static void record_begin(struct stage *s)
 {
     struct weft_buf yaml = { 0 };
+    if (!weft_cli_is_first(s->cli)) return;
     weft_options_dump(weft_recipe_options, s->recipe, &yaml);
     const struct weft_record_run run = { .project = s->project, .output_dir = s->recipe->output_dir,
                                          .base = s->recipe->model_name_or_path, .base_sha256 = s->base_sha,
@@ -554,6 +564,7 @@ static void record_begin(struct stage *s)
 
 static void record_end(struct stage *s, enum weft_status st, const struct weft_train_result *r)
 {
+    if (!weft_cli_is_first(s->cli)) return;
     /* What was asked for wrongly is no run. */
     if (!s->run_id && s->n_data && st != WEFT_OK && st != WEFT_ECANCEL && st != WEFT_EARG) record_begin(s);
     weft_record_run_end(s->cli, s->run_id, st, s->recipe->output_dir, r->steps, r->steps ? r->last_loss : (double)NAN,
@@ -565,9 +576,10 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
 {
     struct stage s = { .cli = cli, .recipe = recipe, .project = project };
     struct weft_memory_plan plan = { 0 };
+    bool first = weft_cli_is_first(cli);        /* of the ranks; it alone writes */
     if (recipe->nice) give_way(cli);
     enum weft_status st = load_words(&s);
-    if (!st) st = weft_dir_make(recipe->output_dir, &cli->err);
+    if (!st && first) st = weft_dir_make(recipe->output_dir, &cli->err);
     if (!st) st = read_rows(&s);
     if (!st) st = load_model(&s);
     if (!st) st = make_trainable(&s);
@@ -590,6 +602,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
         .reference = s.reference,
         .as_reference = recipe->finetuning_type == WEFT_FINETUNING_LORA ? as_reference : NULL,
         .reference_ctx = &s,
+        .cluster = cli->cluster,
         /* the rows' hashes are taken by the trainer, of the examples as they are trained */
         .identity = { .tokenizer = s.tokenizer_sha[0] ? s.tokenizer_sha : NULL,
                       .chat_template = s.chat ? weft_chat_fingerprint(s.chat) : NULL,
@@ -602,16 +615,18 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
         print_data(&s);
         st = weft_memory_plan(&job, &plan, &cli->err);
     }
+    st = weft_cluster_agree(cli->cluster, st, &cli->err);
     if (!st) {
+        print_ranks(&s);
         print_plan(&s, &plan);
         print_advice(&s);
         fflush(stdout);
         record_begin(&s);
         st = weft_train(&job, result, &cli->err);
     }
-    if (!st) st = write_result(&s);
-    if (!st) st = draw_curve(&s, true);
-    else if (st == WEFT_ECANCEL && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
+    if (!st && first) st = write_result(&s);
+    if (!st && first) st = draw_curve(&s, true);
+    else if (st == WEFT_ECANCEL && first && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
     if (!st) print_result(&s, result);
     if (!st && result->profile) weft_cli_profile(cli, result->profile);
     record_end(&s, st, result);
@@ -680,6 +695,8 @@ static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, 
         const char *base = name ? (strrchr(name, '/') ? strrchr(name, '/') + 1 : name) : "train";
         r->output_dir = weft_str_printf(&cli->arena, "runs/%.*s", (int)strcspn(base, "."), base).s;
     }
+    /* from here on: of all ranks together */
+    r->gradient_accumulation_steps *= weft_cluster_size(cli->cluster);
     if (!st) st = weft_recipe_check(r, &warn, &cli->err);
     if (warn.len) weft_note(cli, "%s", warn.s);
     weft_buf_clear(&warn);
@@ -693,7 +710,7 @@ static enum weft_status write_recipe(struct weft_cli *cli, const struct weft_rec
     struct weft_buf yaml = { 0 };
     const char *path = weft_path_join(&cli->arena, r->output_dir, "recipe.yaml");
     if (!path) return weft_fail_nomem(&cli->err, strlen(r->output_dir), "a path");
-    if (before && weft_file_exists(path)) return WEFT_OK;
+    if (!weft_cli_is_first(cli) || (before && weft_file_exists(path))) return WEFT_OK;
     weft_options_dump(weft_recipe_options, r, &yaml);
     enum weft_status st = weft_buf_check(&yaml, "recipe.yaml", &cli->err);
     if (!st) st = weft_dir_make(r->output_dir, &cli->err);
@@ -736,14 +753,22 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_str_list words = { 0 };
     struct weft_train_result result = { 0 };
     bool done;
-    enum weft_status st = weft_cli_options(cli, &weft_verb_train, &set, &set.common, &words, &done);
-    if (st || done) return st;
-    st = read_recipe(cli, &set, &words);
+    enum weft_status st = weft_cli_cluster_join(cli);
+    if (st) return st;
+    st = weft_cli_options(cli, &weft_verb_train, &set, &set.common, &words, &done);
+    if (!st && done) {
+        weft_cli_cluster_leave(cli, st);
+        return st;
+    }
+    if (!st) st = read_recipe(cli, &set, &words);
+    if (!st && !set.common.threads) set.common.threads = weft_cli_rank_threads(cli);
     if (!st) st = weft_cli_compute(cli, &set.common);
     if (!st) st = write_recipe(cli, &set.recipe, true);
+    st = weft_cluster_agree(cli->cluster, st, &cli->err);
     if (!st) st = weft_train_stage(cli, &set.recipe, set.project, &result);
     if (!st) st = write_recipe(cli, &set.recipe, false);
     if (!st && cli->json) print_json(cli, &set.recipe, &result);
+    weft_cli_cluster_leave(cli, st);
     return st;
 }
 

@@ -4,7 +4,7 @@
  * and the gradients are added in the order of the micro-batches (train/sums.h), so that N ranks end in the bits of one
  * rank that accumulates N times as many.  Rank 0 alone reads and writes output_dir.
  *
- * What connects the ranks is somebody else's: a plug-in over MPI (src/plugin/weft_mpi.c), threads in the tests.  It
+ * What connects the ranks is somebody else's: a plug-in over MPI (plugins/weft_mpi.c), threads in the tests.  It
  * fills this struct, which is plain C, so that a plug-in needs no function of weft.
  *
  * Threads: all calls come from the thread that trains.
@@ -29,6 +29,16 @@ struct weft_cluster {
     int (*spread)(void *ctx, int from, void *data, size_t bytes);
     bool lost;                  /* a call has failed */
     char peers[64];             /* what connects them: "Open MPI 4.1.4" */
+};
+
+/* What a plug-in exports as `weft_cluster_plugin`. */
+struct weft_cluster_plugin {
+    const char *version;        /* WEFT_VERSION, and ... */
+    size_t bytes;               /* ... sizeof(struct weft_cluster), as it was built */
+    /* NULL, or why there are no ranks.  `cancel` is set when the process is told to stop: rank 0 then does not wait long
+     * for others that do not come. */
+    const char *(*join)(struct weft_cluster *c, volatile const int *cancel);
+    void (*leave)(struct weft_cluster *c);
 };
 
 /* No cluster (NULL) is one of size 1. */

@@ -40,8 +40,8 @@ size_t weft_sums_len(const struct weft_recipe *r, const struct weft_params *p);
 size_t weft_sums_bytes(const struct weft_recipe *r, const struct weft_params *p, int ranks);
 
 WEFT_MUST_USE enum weft_status weft_sums_init(struct weft_sums *s, const struct weft_recipe *r, struct weft_params *p,
-                                              size_t n_layers, struct weft_compute *compute, struct weft_cluster *cluster,
-                                              struct weft_arena *a, struct weft_err *err);
+                                              size_t n_layers, struct weft_compute *compute,
+                                              struct weft_cluster *cluster, struct weft_arena *a, struct weft_err *err);
 
 /* Before the micro-batches of an update. */
 void weft_sums_begin(struct weft_sums *s);

@@ -120,6 +120,7 @@ static void test_ranks_give_the_bits_of_one(void **state)
         "finetuning_type: lora\nload_best_model_at_end: true\nval_size: 7\n",
         "use_galore: true\ngalore_rank: 4\ngalore_update_interval: 3\n",
         "use_galore: true\ngalore_rank: 4\noptim: adamw_8bit\ncompat: clean\n",
+        "use_apollo: true\napollo_rank: 4\napollo_update_interval: 3\n",
         "use_badam: true\nbadam_switch_interval: 2\n",
         "use_badam: true\nbadam_mode: ratio\nbadam_update_ratio: 0.3\n",
     };
