@@ -30,7 +30,9 @@ static inline size_t skip_space(const char *s, size_t at, size_t len)
 }
 
 /* Unescapes up to the quote at the end, *at, into `room` bytes.  SIZE_MAX: a fault, or not enough room. */
-static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t room)
+static inline __attribute__((always_inline)) size_t unescape_by(size_t (*copy)(char *, const char *, size_t),
+                                                                const struct weft_json *j, size_t *at, char *to,
+                                                                size_t room)
 {
     const char *s = j->text.s;
     const size_t len = j->text.len;
@@ -38,7 +40,7 @@ static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t r
     for (;;) {
         if (room - n < 2 * WEFT_JSON_SLACK) return SIZE_MAX;
         size_t most = weft_min_size(len - i, room - n - WEFT_JSON_SLACK);
-        size_t plain = weft_json_copy_plain(to + n, s + i, most);
+        size_t plain = copy(to + n, s + i, most);
         n += plain;
         i += plain;
         if (plain == most) return SIZE_MAX;
@@ -55,6 +57,21 @@ static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t r
     }
     *at = i;
     return n;
+}
+
+#if defined(__x86_64__)
+WEFT_JSON_WIDE static size_t unescape_wide(const struct weft_json *j, size_t *at, char *to, size_t room)
+{
+    return unescape_by(weft_json_copy_wide, j, at, to, room);
+}
+#endif
+
+static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t room)
+{
+#if defined(__x86_64__)
+    if (weft_json_wide()) return unescape_wide(j, at, to, room);
+#endif
+    return unescape_by(weft_json_copy_plain, j, at, to, room);
 }
 
 /* One with escapes: into what is left of the arena's block, or, where that is too little, by the reader. */

@@ -135,6 +135,8 @@ enum weft_status weft_json_parse(struct weft_arena *a, const char *name, struct 
 static inline bool same_key(struct weft_str a, struct weft_str b)
 {
     if (a.len != b.len) return false;
+    if (a.len && a.len < 4)
+        return a.s[0] == b.s[0] && a.s[a.len / 2] == b.s[a.len / 2] && a.s[a.len - 1] == b.s[a.len - 1];
     if (a.len >= 8 && a.len <= 16) {
         uint64_t a1, a2, b1, b2;
         memcpy(&a1, a.s, 8);

@@ -89,23 +89,40 @@ static char *put_escape(char *w, unsigned char c)
 }
 
 /* In one pass; room is seen to before it and after each escape. */
-static void add_valid(struct weft_buf *b, struct weft_str s)
+static inline __attribute__((always_inline)) void add_by(size_t (*copy)(char *, const char *, size_t), struct weft_buf *b,
+                                                         struct weft_str s)
 {
     if (!weft_buf_reserve(b, s.len + 2 + WEFT_JSON_SLACK)) return;
     char *w = b->s + b->len;
     *w++ = '"';
     for (size_t i = 0; i < s.len;) {
-        size_t n = weft_json_copy_plain(w, s.s + i, s.len - i);
+        size_t n = copy(w, s.s + i, s.len - i);
         w += n;
         i += n;
         if (i == s.len) break;
         b->len = (size_t)(w - b->s);
-        if (!weft_buf_reserve(b, s.len - i + ESCAPE + 1 + WEFT_JSON_SLACK)) return;
+        size_t room = s.len - i + ESCAPE + 1 + WEFT_JSON_SLACK;
+        if (b->cap - b->len <= room && !weft_buf_reserve(b, room)) return;
         w = put_escape(b->s + b->len, (unsigned char)s.s[i++]);
     }
     *w++ = '"';
     *w = '\0';
     b->len = (size_t)(w - b->s);
+}
+
+#if defined(__x86_64__)
+WEFT_JSON_WIDE static void add_wide(struct weft_buf *b, struct weft_str s) { add_by(weft_json_copy_wide, b, s); }
+#endif
+
+static void add_valid(struct weft_buf *b, struct weft_str s)
+{
+#if defined(__x86_64__)
+    if (weft_json_wide()) {
+        add_wide(b, s);
+        return;
+    }
+#endif
+    add_by(weft_json_copy_plain, b, s);
 }
 
 static void add_string(struct weft_json_out *o, struct weft_str s)

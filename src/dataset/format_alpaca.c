@@ -70,6 +70,8 @@ static enum weft_status read_alpaca(struct weft_row_reader *r, const struct weft
                                  *history = weft_row_member(r, v, "history");
     const struct weft_json_value *chosen = weft_row_member(r, v, "chosen"),
                                  *rejected = weft_row_member(r, v, "rejected");
+    const struct weft_json_value *system = weft_row_member(r, v, "system"), *tools = weft_row_member(r, v, "tools"),
+                                 *kto_tag = weft_row_member(r, v, "kto_tag");
     bool preference = chosen && rejected;
     struct weft_str input_text;
     size_t n_history, n = 0;
@@ -81,12 +83,10 @@ static enum weft_status read_alpaca(struct weft_row_reader *r, const struct weft
     if (!st && preference) st = want_string(r, v, chosen, "", "chosen is not a string");
     if (!st && preference) st = want_string(r, v, rejected, "", "rejected is not a string");
     if (!st) st = weft_row_optional(r, input, "DS3", "input is not a string", &input_text);
-    if (!st)
-        st = weft_row_optional(r, weft_row_member(r, v, "system"), "DS3", "system is not a string",
-                               &row->system);
+    if (!st) st = weft_row_optional(r, system, "DS3", "system is not a string", &row->system);
     if (!st) st = check_history(r, history, &n_history);
-    if (!st) st = weft_row_tools(r, weft_row_member(r, v, "tools"), row);
-    if (!st) st = weft_row_kto(r, weft_row_member(r, v, "kto_tag"), row);
+    if (!st) st = weft_row_tools(r, tools, row);
+    if (!st) st = weft_row_kto(r, kto_tag, row);
     if (st) return st;
 
     row->n_turns = 2 * n_history + 1 + !preference;
@@ -107,6 +107,10 @@ static enum weft_status read_alpaca(struct weft_row_reader *r, const struct weft
         st = weft_row_keep(r, chosen->text, &row->chosen.text);
         if (!st) st = weft_row_keep(r, rejected->text, &row->rejected.text);
     }
+    int n_read = (instruction != NULL) + (input != NULL) + (system != NULL) + (history != NULL) + (tools != NULL)
+                 + (kto_tag != NULL) + (weft_json_get(v, "weft") != NULL)
+                 + (preference ? 2 : output != NULL);
+    if (!st && weft_row_no_extra(r, v, n_read)) return WEFT_OK;
     return st ? st : weft_row_extra(r, v, preference ? known_preference : known, &row->extra);
 }
 

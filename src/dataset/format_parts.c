@@ -45,12 +45,11 @@ const char *weft_row_renamed(const struct weft_row_reader *r, const char *key)
     return key;
 }
 
-enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s, struct weft_str *out)
+enum weft_status weft_row_keep_copy(struct weft_row_reader *r, struct weft_str s, struct weft_str *out)
 {
     uintptr_t p = (uintptr_t)s.s, from = (uintptr_t)r->source.s;
     *out = s;
     if (!s.len) out->s = "";
-    else if (r->brief) return WEFT_OK;
     else if (!r->source.s || p < from || p - from >= r->source.len) *out = weft_str_dup(r->arena, s);
     return out->s ? WEFT_OK : weft_fail_nomem(r->err, s.len, "a row");
 }
@@ -227,10 +226,11 @@ enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_jso
 
 /* ---- the origin ---- */
 
-static inline struct weft_str text_of(const struct weft_json_value *v, const char *key)
+static inline enum weft_status keep_text(struct weft_row_reader *r, const struct weft_json_value *v, const char *key,
+                                         struct weft_str *to)
 {
     const struct weft_json_value *m = weft_json_get(v, key);
-    return m && m->kind == WEFT_JSON_STRING ? m->text : (struct weft_str){ NULL, 0 };
+    return m && m->kind == WEFT_JSON_STRING ? weft_row_keep(r, m->text, to) : WEFT_OK;
 }
 
 static inline uint64_t number_of(const struct weft_json_value *v, const char *key)
@@ -244,8 +244,7 @@ static enum weft_status words_of(struct weft_row_reader *r, const struct weft_js
 {
     struct weft_buf b = { 0 };
     enum weft_status st;
-    *out = (struct weft_str){ NULL, 0 };
-    if (!m || (m->kind != WEFT_JSON_ARRAY && m->kind != WEFT_JSON_STRING)) return WEFT_OK;
+    if (m->kind != WEFT_JSON_ARRAY && m->kind != WEFT_JSON_STRING) return WEFT_OK;
     if (m->kind == WEFT_JSON_STRING) return weft_row_keep(r, m->text, out);
     for (size_t i = 0; i < m->n; i++) {
         if (m->items[i].kind != WEFT_JSON_STRING) continue;
@@ -266,21 +265,22 @@ enum weft_status weft_origin_read(struct weft_row_reader *r, const struct weft_j
     struct weft_origin *o = &row->origin;
     const struct weft_json_value *src = weft_json_get(v, "src"), *bytes = weft_json_get(src, "bytes");
     const struct weft_json_value *split = weft_json_get(v, "instruction_bytes"), *from = weft_json_get(v, "from");
-    struct {
-        struct weft_str from, *to;
-    } texts[] = {
-        { text_of(v, "id"), &o->id }, { text_of(src, "file"), &o->file }, { text_of(src, "sha256"), &o->sha256 },
-        { text_of(src, "part"), &o->part },
-        { text_of(v, "via"), &o->via }, { text_of(v, "episode"), &o->episode }, { text_of(v, "scene"), &o->scene },
-        { text_of(v, "speaker"), &o->speaker }, { text_of(v, "prompt_speaker"), &o->prompt_speaker },
-        { text_of(from, "set"), &o->from_set }, { text_of(from, "id"), &o->from_id },
-    };
-    enum weft_status st = WEFT_OK;
+    const struct weft_json_value *flags = weft_json_get(v, "flags"), *parents = weft_json_get(v, "parents");
+    enum weft_status st;
     if (!v || v->kind != WEFT_JSON_OBJECT) return WEFT_OK;
-    for (size_t i = 0; !st && i < WEFT_COUNT(texts); i++)
-        if (texts[i].from.s) st = weft_row_keep(r, texts[i].from, texts[i].to);
-    if (!st) st = words_of(r, weft_json_get(v, "flags"), &o->flags);
-    if (!st) st = words_of(r, weft_json_get(v, "parents"), &o->parents);
+    st = keep_text(r, v, "id", &o->id);
+    if (!st) st = keep_text(r, src, "file", &o->file);
+    if (!st) st = keep_text(r, src, "sha256", &o->sha256);
+    if (!st) st = keep_text(r, src, "part", &o->part);
+    if (!st) st = keep_text(r, v, "via", &o->via);
+    if (!st) st = keep_text(r, v, "episode", &o->episode);
+    if (!st) st = keep_text(r, v, "scene", &o->scene);
+    if (!st) st = keep_text(r, v, "speaker", &o->speaker);
+    if (!st) st = keep_text(r, v, "prompt_speaker", &o->prompt_speaker);
+    if (!st) st = keep_text(r, from, "set", &o->from_set);
+    if (!st) st = keep_text(r, from, "id", &o->from_id);
+    if (!st && flags) st = words_of(r, flags, &o->flags);
+    if (!st && parents) st = words_of(r, parents, &o->parents);
     const struct weft_json_value *confidence = weft_json_get(v, "confidence");
     o->line = number_of(src, "line");
     o->page = number_of(src, "page");

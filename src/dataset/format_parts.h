@@ -41,8 +41,14 @@ static inline const struct weft_json_value *weft_row_member(const struct weft_ro
 }
 
 /* A string that will outlive the tree. */
-WEFT_MUST_USE enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s,
-                                             struct weft_str *out);
+WEFT_MUST_USE enum weft_status weft_row_keep_copy(struct weft_row_reader *r, struct weft_str s, struct weft_str *out);
+WEFT_MUST_USE static inline enum weft_status weft_row_keep(struct weft_row_reader *r, struct weft_str s,
+                                                           struct weft_str *out)
+{
+    if (!r->brief || !s.len) return weft_row_keep_copy(r, s, out);
+    *out = s;
+    return WEFT_OK;
+}
 /* A string, null or nothing; null and nothing leave out->s NULL. */
 WEFT_MUST_USE enum weft_status weft_row_optional(struct weft_row_reader *r, const struct weft_json_value *v,
                                                  const char *rule, const char *reason, struct weft_str *out);
@@ -63,6 +69,12 @@ WEFT_MUST_USE enum weft_status weft_row_kto(struct weft_row_reader *r, const str
  * s == NULL: there are none. */
 WEFT_MUST_USE enum weft_status weft_row_extra(struct weft_row_reader *r, const struct weft_json_value *v,
                                               const struct weft_str *known, struct weft_str *out);
+/* Is n, the members that were found under known names, all there are?  Nearly always; but where columns are renamed two
+ * names can mean one member. */
+static inline bool weft_row_no_extra(const struct weft_row_reader *r, const struct weft_json_value *v, int n)
+{
+    return (size_t)n == v->n && !(r->s && r->s->columns.n);
+}
 
 /* The members of a JSON object text, without its braces. */
 WEFT_MUST_USE enum weft_status weft_json_out_members(struct weft_json_out *o, struct weft_str object,

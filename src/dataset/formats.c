@@ -132,6 +132,7 @@ struct reader {
     uint64_t n_good;
     bool full;                          /* max_rows reached */
     bool unhashed;                      /* the shape goes without sha256 */
+    size_t row_bytes;                   /* of struct weft_row: what the compiler knows it clears by a slow `rep stos` */
     struct weft_err *err;
 };
 
@@ -235,14 +236,17 @@ static uint64_t lines_before(const struct reader *r);
 static enum weft_status take_tree(struct reader *r, const struct weft_json *j, const struct weft_json_value *v)
 {
     bool passing = r->each || r->index || r->sink;  /* the row goes when it has been delivered */
-    struct weft_row_reader row_reader = { .arena = passing ? &r->row_arena : r->arena,
-                                          .source = r->text,
-                                          .brief = passing,
-                                          .s = r->s,
-                                          .lang = lang_of(r),
-                                          .err = r->err };
-    struct weft_row row = { .kto_tag = -1 };
+    struct weft_row_reader row_reader;  /* its fault is written when there is one */
+    struct weft_row row;
     enum weft_format format;
+    row_reader.arena = passing ? &r->row_arena : r->arena;
+    row_reader.source = r->text;
+    row_reader.brief = passing;
+    row_reader.s = r->s;
+    row_reader.lang = lang_of(r);
+    row_reader.err = r->err;
+    memset(&row, 0, r->row_bytes);
+    row.kto_tag = -1;
     struct weft_arena_mark mark = weft_arena_mark(row_reader.arena);
     enum weft_status st = read_object(&row_reader, v, &row, &format);
     if (st == WEFT_EINPUT) {
@@ -281,7 +285,8 @@ struct part {
 static enum weft_status parse_line(struct reader *r, struct weft_json *j, uint64_t number, struct weft_str line,
                                    struct weft_json_value *v, struct weft_err *fault)
 {
-    *fault = (struct weft_err){ .lang = lang_of(r) };
+    fault->lang = lang_of(r);
+    weft_err_clear(fault);
     enum weft_status st = r->part && r->part->is_utf8
                               ? weft_json_init_valid(j, &r->scratch, r->name, number, line, fault)
                               : weft_json_init_row(j, &r->scratch, r->name, number, line, fault);
@@ -484,7 +489,7 @@ static enum weft_status read_in_parts(struct reader *r, size_t at)
     if (!parts || !threads || !arenas) st = weft_fail_nomem(r->err, 2 * most * sizeof *parts, "the rows");
     for (int t = 0; !st && t < n_threads; t++) {
         threads[t] = (struct reader){
-            .arena = &arenas[t], .name = r->name, .text = r->text, .s = r->s, .sink = r->sink
+            .arena = &arenas[t], .name = r->name, .text = r->text, .s = r->s, .sink = r->sink, .row_bytes = r->row_bytes
         };
         arenas[t].block_bytes = (size_t)256 << 10;
         arenas[t].max_bytes = r->arena->max_bytes;
@@ -763,6 +768,7 @@ static enum weft_status read_all(struct reader *r)
     enum weft_status st = WEFT_OK;
     if (asked && !r->unhashed) st = weft_sha256_of(r->text, shape.sha256, r->err);
     r->shape = &shape;
+    r->row_bytes = sizeof(struct weft_row);
     if (!st) st = read_text(r);
     if (!st && r->sink && r->at.in_part) st = end_part(r);
     if (!st && !r->n_good) {

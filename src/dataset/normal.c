@@ -367,8 +367,9 @@ void weft_survey(struct weft_str s, struct weft_survey *out)
 struct weft_str weft_normalise_surveyed(struct weft_arena *a, struct weft_str s, struct weft_str trimmed,
                                         const struct weft_survey *survey)
 {
-    struct folds folds = { .n = 0 };
+    struct folds folds;
     size_t before = (size_t)(trimmed.s - s.s);
+    folds.n = 0;
     if (!trimmed.len || !survey->n_spots) return trimmed.s ? trimmed : (struct weft_str){ "", 0 };
     if (survey->n_spots > WEFT_SPOTS) return weft_normalise(a, trimmed);
     for (size_t i = 0; i < survey->n_spots; i++) {
