@@ -19,6 +19,31 @@ static void write_value(struct weft_buf *b, const struct weft_json_value *v, int
     check(!b->failed);
 }
 
+/* Line by line, keys foreseen from the lines before, and without: the same values and the same faults. */
+static void check_lines(struct weft_arena *a, struct weft_str text, struct weft_buf *once, struct weft_buf *twice)
+{
+    struct weft_json_memo memo = { 0 };
+    for (size_t at = 0, end; at < text.len; at = end + 1) {
+        end = weft_min_size(weft_str_find(text, WEFT_STR("\n"), at), text.len);
+        struct weft_err err = { 0 }, plain_err = { 0 };
+        struct weft_json_value v, by_reader;
+        struct weft_json j, plain;
+        if (weft_json_init_row(&j, a, "fuzz", 1, weft_str_sub(text, at, end), &err)) continue;
+        check(!weft_json_init_row(&plain, a, "fuzz", 1, weft_str_sub(text, at, end), &plain_err));
+        j.memo = &memo;
+        enum weft_status st = weft_json_tree(&j, &v, &err);
+        check(st == weft_json_tree_plain(&plain, &by_reader, &plain_err));
+        check(strcmp(err.msg, plain_err.msg) == 0 && (st || j.at == plain.at));
+        if (st) continue;
+        weft_buf_reset(once);
+        weft_buf_reset(twice);
+        write_value(once, &v, 0, false);
+        write_value(twice, &by_reader, 0, false);
+        check(weft_str_eq(weft_buf_view(once), weft_buf_view(twice)));
+    }
+    weft_buf_reset(once);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_arena a = { 0 };
@@ -50,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             weft_buf_reset(&once);
         }
     }
+    check_lines(&a, text, &once, &twice);
     st = skipped;
     if (!st) {
         /* Once written, the text is a fixed point: compact, indented and ASCII forms all mean the same. */

@@ -30,6 +30,13 @@ enum { WEFT_JSON_MAX_DEPTH = 128 };
 
 struct weft_json_frame;
 
+/* Keys in the order in which trees met them: rows of a file have mostly the same ones, and the end of a key that was
+ * foreseen need not be looked for.  Zeroed it knows none.  The texts that trees were read from must outlive it. */
+enum { WEFT_JSON_MEMO = 32 };
+struct weft_json_memo {
+    struct weft_str keys[WEFT_JSON_MEMO];
+};
+
 struct weft_json {
     struct weft_arena *arena;
     const char *name; /* file name for messages */
@@ -39,6 +46,7 @@ struct weft_json {
     int depth, max_depth;
     int n_frames;
     struct weft_json_frame *frames; /* [n_frames], one per open object or array: its keys so far */
+    struct weft_json_memo *memo;    /* one thread's, may be set after init; NULL: none */
 };
 
 /* Checks UTF-8 (JS1) and skips one BOM.  max_depth may be lowered afterwards. */
@@ -116,6 +124,28 @@ WEFT_MUST_USE enum weft_status weft_json_parse(struct weft_arena *a, const char 
 WEFT_MUST_USE enum weft_status weft_json_parse_row(struct weft_arena *a, const char *name, uint64_t line,
                                                    struct weft_str text, struct weft_json_value *out,
                                                    struct weft_err *err);
+/* Two keys, which are short: two loads that overlap are cheaper than a call. */
+static inline bool weft_json_same_key(const char *a, const char *b, size_t len)
+{
+    if (len >= 8 && len <= 16) {
+        uint64_t a1, a2, b1, b2;
+        memcpy(&a1, a, 8);
+        memcpy(&b1, b, 8);
+        memcpy(&a2, a + len - 8, 8);
+        memcpy(&b2, b + len - 8, 8);
+        return a1 == b1 && a2 == b2;
+    }
+    if (len >= 4 && len < 8) {
+        uint32_t a1, a2, b1, b2;
+        memcpy(&a1, a, 4);
+        memcpy(&b1, b, 4);
+        memcpy(&a2, a + len - 4, 4);
+        memcpy(&b2, b + len - 4, 4);
+        return a1 == b1 && a2 == b2;
+    }
+    if (len < 4) return !len || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+    return memcmp(a, b, len) == 0;
+}
 /* One bit of 64 for a key: most keys that an object lacks are known to be absent without a look at its keys. */
 static inline uint64_t weft_json_key_bit(struct weft_str key)
 {

@@ -141,13 +141,31 @@ static inline bool take_word(const struct weft_json *j, size_t *at, const char *
     return true;
 }
 
+/* The key number k of the value, at a quote: when it is the one foreseen, where it ends is known without looking,
+ * and what follows need not wait. */
+static inline bool take_key_text(struct weft_json *j, size_t *at, size_t k, struct weft_str *out)
+{
+    struct weft_str *foreseen = j->memo && k < WEFT_JSON_MEMO ? &j->memo->keys[k] : NULL;
+    const char *s = j->text.s + *at + 1;
+    size_t left = j->text.len - *at - 1;
+    if (foreseen && foreseen->len < left && s[foreseen->len] == '"'
+        && weft_json_same_key(s, foreseen->s, foreseen->len)) {
+        *out = (struct weft_str){ s, foreseen->len };
+        *at += foreseen->len + 2;
+        return true;
+    }
+    if (!take_string(j, at, out)) return false;
+    if (foreseen && out->s == s) *foreseen = *out; /* one with escapes is not in the text */
+    return true;
+}
+
 /* A key and its colon; false also for one that this object has already. */
-static inline bool take_key(struct weft_json *j, size_t *at, struct stacks *st, struct open *o, size_t n)
+static inline bool take_key(struct weft_json *j, size_t *at, struct stacks *st, struct open *o, size_t n, size_t k)
 {
     const char *s = j->text.s;
     struct weft_str key;
     if (*at >= j->text.len || s[*at] != '"' || n >= MOST_VALUES || n - o->start >= MOST_KEYS) return false;
-    if (!take_string(j, at, &key)) return false;
+    if (!take_key_text(j, at, k, &key)) return false;
     uint64_t bit = weft_json_key_bit(key);
     if (o->key_bits & bit)
         for (size_t i = o->start; i < n; i++)
@@ -181,7 +199,7 @@ static bool build(struct weft_json *j, struct stacks *st, struct weft_json_value
     const char *s = j->text.s;
     const size_t len = j->text.len;
     const int most_depth = j->max_depth - j->depth < MOST_DEPTH ? j->max_depth - j->depth : MOST_DEPTH;
-    size_t n = 0, at = j->at;
+    size_t n = 0, k = 0, at = j->at;
     int depth = 0;
     for (;;) {
         at = skip_space(s, at, len);
@@ -199,7 +217,7 @@ static bool build(struct weft_json *j, struct stacks *st, struct weft_json_value
             if (at >= len) return false;
             if (s[at] != (c == '{' ? '}' : ']')) {
                 st->open[depth++] = (struct open){ ++n, 0 };
-                if (c == '{' && !take_key(j, &at, st, &st->open[depth - 1], n)) return false;
+                if (c == '{' && !take_key(j, &at, st, &st->open[depth - 1], n, k++)) return false;
                 continue;
             }
             at++;
@@ -227,7 +245,7 @@ static bool build(struct weft_json *j, struct stacks *st, struct weft_json_value
                 at++;
                 if (!is_object) break;
                 at = skip_space(s, at, len);
-                if (!take_key(j, &at, st, o, n)) return false;
+                if (!take_key(j, &at, st, o, n, k++)) return false;
                 break;
             }
             if (s[at] != (is_object ? '}' : ']')) return false;

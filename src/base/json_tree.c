@@ -131,34 +131,9 @@ enum weft_status weft_json_parse(struct weft_arena *a, const char *name, struct 
     return weft_json_parse_row(a, name, 1, text, out, err);
 }
 
-/* Keys are short: two loads that overlap are cheaper than a call. */
-static inline bool same_key(struct weft_str a, struct weft_str b)
-{
-    if (a.len != b.len) return false;
-    if (a.len && a.len < 4)
-        return a.s[0] == b.s[0] && a.s[a.len / 2] == b.s[a.len / 2] && a.s[a.len - 1] == b.s[a.len - 1];
-    if (a.len >= 8 && a.len <= 16) {
-        uint64_t a1, a2, b1, b2;
-        memcpy(&a1, a.s, 8);
-        memcpy(&b1, b.s, 8);
-        memcpy(&a2, a.s + a.len - 8, 8);
-        memcpy(&b2, b.s + b.len - 8, 8);
-        return a1 == b1 && a2 == b2;
-    }
-    if (a.len >= 4 && a.len < 8) {
-        uint32_t a1, a2, b1, b2;
-        memcpy(&a1, a.s, 4);
-        memcpy(&b1, b.s, 4);
-        memcpy(&a2, a.s + a.len - 4, 4);
-        memcpy(&b2, b.s + b.len - 4, 4);
-        return a1 == b1 && a2 == b2;
-    }
-    return weft_str_eq(a, b);
-}
-
 const struct weft_json_value *weft_json_get_str(const struct weft_json_value *v, struct weft_str key)
 {
     for (size_t i = 0; v->kind == WEFT_JSON_OBJECT && i < v->n; i++)
-        if (same_key(v->keys[i], key)) return &v->items[i];
+        if (v->keys[i].len == key.len && weft_json_same_key(v->keys[i].s, key.s, key.len)) return &v->items[i];
     return NULL;
 }

@@ -89,8 +89,8 @@ static char *put_escape(char *w, unsigned char c)
 }
 
 /* In one pass; room is seen to before it and after each escape. */
-static inline __attribute__((always_inline)) void add_by(size_t (*copy)(char *, const char *, size_t), struct weft_buf *b,
-                                                         struct weft_str s)
+static inline __attribute__((always_inline)) void add_by(size_t (*copy)(char *, const char *, size_t),
+                                                         struct weft_buf *b, struct weft_str s)
 {
     if (!weft_buf_reserve(b, s.len + 2 + WEFT_JSON_SLACK)) return;
     char *w = b->s + b->len;

@@ -14,9 +14,17 @@ struct file {
     struct weft_row_index open;
 };
 
+/* What several threads write to at once stands on lines of its own in the cache. */
+enum { LINE = 64 };
+
 struct of_thread {
-    struct weft_checker *check;
+    _Alignas(LINE) struct weft_checker *check;
     struct weft_findings findings;
+};
+
+/* The canonical texts of a part. */
+struct slot {
+    _Alignas(LINE) struct weft_buf canon;
 };
 
 struct weft_file_check {
@@ -25,7 +33,7 @@ struct weft_file_check {
     struct weft_pool *pool;
     struct of_thread *threads;          /* [n_threads] */
     size_t n_threads, n_slots;
-    struct weft_buf *canon;             /* [n_slots] canonical texts of a part */
+    struct slot *slots;                 /* [n_slots] */
     struct weft_dataset_hash hash;
     struct file **files;
     size_t n_files, cap_files;
@@ -46,8 +54,8 @@ enum weft_status weft_file_check_new(struct weft_file_check **out, const struct 
     c->n_threads = (size_t)weft_pool_threads(c->pool);
     c->n_slots = WEFT_ROWS_SLOTS(c->n_threads);
     c->threads = WEFT_NEWS(&c->arena, struct of_thread, c->n_threads);
-    c->canon = WEFT_NEWS(&c->arena, struct weft_buf, c->n_slots);
-    enum weft_status st = c->threads && c->canon ? WEFT_OK : weft_fail_nomem(err, c->n_slots, "the check");
+    c->slots = WEFT_NEWS(&c->arena, struct slot, c->n_slots);
+    enum weft_status st = c->threads && c->slots ? WEFT_OK : weft_fail_nomem(err, c->n_slots, "the check");
     for (size_t t = 0; !st && t < c->n_threads; t++) st = weft_checker_new(&c->threads[t].check, &s->check, err);
     if (!st && s->hash) st = weft_dataset_hash_init(&c->hash, err);
     if (!st && !WEFT_GROW(&c->arena, c->first_row, c->n_parts, c->cap_parts))
@@ -64,7 +72,7 @@ void weft_file_check_free(struct weft_file_check *c)
 {
     if (!c) return;
     for (size_t t = 0; c->threads && t < c->n_threads; t++) weft_checker_free(c->threads[t].check);
-    for (size_t i = 0; c->canon && i < c->n_slots; i++) weft_buf_clear(&c->canon[i]);
+    for (size_t i = 0; c->slots && i < c->n_slots; i++) weft_buf_clear(&c->slots[i].canon);
     for (size_t i = 0; i < c->n_files; i++) weft_row_index_close(&c->files[i]->open);
     weft_dataset_hash_clear(&c->hash);
     weft_pool_free(c->pool);
@@ -85,7 +93,7 @@ static enum weft_status take_row(void *ctx, const struct weft_row_at *at, const 
                                            &f->open.text, err);
     if (!st && c->s.findings) weft_find_row(row, order, c->s.quality, &own->findings);
     if (st || !c->s.hash) return st;
-    struct weft_buf *b = &c->canon[at->slot];
+    struct weft_buf *b = &c->slots[at->slot].canon;
     weft_row_canonical(b, row);
     weft_buf_char(b, '\n');
     return weft_buf_check(b, "a row", err);
@@ -100,8 +108,8 @@ static enum weft_status take_part(void *ctx, unsigned slot, uint64_t part, uint6
         return weft_fail_nomem(err, c->n_parts * sizeof *c->first_row, "the check");
     c->first_row[c->n_parts] = first + n;
     if (!c->s.hash) return WEFT_OK;
-    weft_dataset_hash_text(&c->hash, weft_buf_view(&c->canon[slot]), n);
-    weft_buf_reset(&c->canon[slot]);
+    weft_dataset_hash_text(&c->hash, weft_buf_view(&c->slots[slot].canon), n);
+    weft_buf_reset(&c->slots[slot].canon);
     return WEFT_OK;
 }
 

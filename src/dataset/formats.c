@@ -106,11 +106,15 @@ enum weft_status weft_row_from_json(struct weft_arena *a, const struct weft_json
 
 struct part;
 
+/* One thread's; on lines of its own in the cache, as each row writes to it. */
+enum { READER_ALIGN = 64 };
 struct reader {
+    _Alignas(READER_ALIGN)
     struct weft_arena *arena;           /* of the rows when they are kept, and of tables and places of rows */
     struct weft_arena *report_arena;
     struct weft_arena scratch;          /* of the tree of one row */
     struct weft_arena row_arena;        /* of one row when `each` is called */
+    struct weft_json_memo memo;         /* keys of the rows before, in the text */
     const char *name;
     struct weft_str text;
     const struct weft_rows_settings *s;
@@ -290,6 +294,7 @@ static enum weft_status parse_line(struct reader *r, struct weft_json *j, uint64
     enum weft_status st = r->part && r->part->is_utf8
                               ? weft_json_init_valid(j, &r->scratch, r->name, number, line, fault)
                               : weft_json_init_row(j, &r->scratch, r->name, number, line, fault);
+    j->memo = &r->memo;
     if (!st) st = weft_json_tree(j, v, fault);
     return st ? st : weft_json_end(j, fault);
 }
@@ -481,11 +486,12 @@ static enum weft_status read_in_parts(struct reader *r, size_t at)
     int n_threads = weft_pool_threads(r->pool);
     size_t part_bytes = r->part_bytes ? r->part_bytes : PART_BYTES, most = (size_t)n_threads * PARTS_OF_WAVE;
     struct part *parts = calloc(2 * most, sizeof *parts);
-    struct reader *threads = calloc((size_t)n_threads, sizeof *threads);
+    struct reader *threads = aligned_alloc(READER_ALIGN, (size_t)n_threads * sizeof *threads);
     struct weft_arena *arenas = calloc((size_t)n_threads, sizeof *arenas);
     struct wave w = { .all = r, .threads = threads, .parts = parts, .last = parts + most, .most = most, .begin = at,
                       .err_last.lang = lang_of(r) };
     enum weft_status st = WEFT_OK;
+    if (threads) memset(threads, 0, (size_t)n_threads * sizeof *threads);
     if (!parts || !threads || !arenas) st = weft_fail_nomem(r->err, 2 * most * sizeof *parts, "the rows");
     for (int t = 0; !st && t < n_threads; t++) {
         threads[t] = (struct reader){

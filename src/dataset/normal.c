@@ -300,9 +300,9 @@ void weft_survey_plain(struct weft_str s, struct weft_survey *out)
 }
 
 #if defined(__x86_64__)
-/* Sixty-four bytes at a time, and the last ones, however few, in one step: most texts are short; behind the text stand
- * zeros.  What is fine is said at next_doubtful.  Each ground to be fine is a byte that is 0 where it holds, so that the
- * least of them says it: compares into mask registers would take three times as long. */
+/* Sixty-four bytes at a time, and the last ones, however few, in one step: most texts are short; behind the text
+ * stand zeros.  What is fine is said at next_doubtful.  Each ground to be fine is a byte that is 0 where it holds, so
+ * that the least of them says it: compares into mask registers would take three times as long. */
 #define ALL(c) _mm512_set1_epi8((char)(c))
 #define UNLESS_FROM_TO(v, first, last) _mm512_subs_epu8(_mm512_sub_epi8(v, ALL(first)), ALL((last) - (first)))
 #define OR3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xFE)

@@ -536,6 +536,44 @@ static void test_escapes_anywhere_go_out_and_back(void **state)
         }
 }
 
+/* Rows whose keys were foreseen from the rows before are read as by themselves: other keys, others' beginnings, keys
+ * with escapes, one twice, a text that ends within a key. */
+static void test_foreseen_keys_change_nothing(void **state)
+{
+    static const char *const rows[] = { "{\"a\":1,\"output\":{\"id\":\"x\",\"\":[]}}",
+                                        "{\"a\":1,\"output\":{\"id\":\"x\",\"\":[]}}",
+                                        "{\"output\":1,\"a\":2}",
+                                        "{\"outputs\":1,\"ab\":2}",
+                                        "{\"out\":1,\"\\u0061\":2,\"long key of more than sixteen\":3}",
+                                        "{\"out\":1,\"a\":2,\"long key of more than sixteen\":3}",
+                                        "{\"out\":1,\"\\\"\":2,\"long key of more than sixteex\":3}",
+                                        "{\"out\":1,\"a\":2,\"a\":3}",
+                                        "{\"out\":1,\"a\":2,\"\\u0061\":3}",
+                                        "{\"out\":1,\"a\":2,\"long key of",
+                                        "{\"out",
+                                        "{\"out\"",
+                                        "{\"",
+                                        "{\"out\" :1}" };
+    struct weft_json_memo memo = { 0 };
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
+            struct weft_err by_memo = { 0 }, alone = { 0 };
+            struct weft_json_value v, want;
+            struct weft_json j;
+            struct weft_str text = weft_str_c(rows[i]);
+            check_ok(weft_json_init_row(&j, &arena, "t", 1, text, &err), &err);
+            j.memo = &memo;
+            enum weft_status st = weft_json_tree(&j, &v, &by_memo);
+            assert_int_equal(st, weft_json_parse_row(&arena, "t", 1, text, &want, &alone));
+            assert_string_equal(by_memo.msg, alone.msg);
+            if (st) continue;
+            assert_int_equal(j.at, text.len);
+            const char *got = dump(&v, 0, false, false);
+            assert_string_equal(got, dump(&want, 0, false, false));
+        }
+    assert_true(weft_str_is(memo.keys[0], "out"));
+}
+
 /* Frozen: what Python 3 writes. */
 static void test_doubles_are_written_as_python_does(void **state)
 {
@@ -850,6 +888,7 @@ int main(void)
         TEST(test_writer_lays_out_as_python_does),
         TEST(test_writer_makes_bad_utf8_good),
         TEST(test_escapes_anywhere_go_out_and_back),
+        TEST(test_foreseen_keys_change_nothing),
         TEST(test_doubles_are_written_as_python_does),
         TEST(test_doubles_come_back_equal),
         TEST(test_hard_numbers_are_read_right),
