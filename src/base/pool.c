@@ -38,7 +38,7 @@ struct weft_pool {
     void *ctx;
     pthread_mutex_t lock; /* held to fall asleep and to wake */
     pthread_cond_t start, finish;
-    _Atomic int n_asleep;       /* workers that wait for `start` and that nobody has woken yet */
+    _Atomic int n_asleep;       /* 0: no worker waits for `start` that nobody has woken */
     _Atomic bool caller_asleep; /* weft_pool_run waits for `finish` */
 };
 
@@ -77,8 +77,12 @@ static void await_region(struct weft_pool *p, uint32_t seen)
         relax();
     }
     pthread_mutex_lock(&p->lock);
-    atomic_fetch_add(&p->n_asleep, 1);
-    while (!is_news(p, seen)) pthread_cond_wait(&p->start, &p->lock);
+    for (;;) {
+        /* Anew each time: who opened a region that is over already may have been late to wake, and has reset it. */
+        atomic_fetch_add(&p->n_asleep, 1);
+        if (is_news(p, seen)) break;
+        pthread_cond_wait(&p->start, &p->lock);
+    }
     pthread_mutex_unlock(&p->lock);
 }
 
