@@ -3,6 +3,8 @@
  * exchange, blocks into one slice a rank. */
 #include "train/sums.h"
 
+#include "kernels/profile.h"
+
 #include <string.h>
 
 enum { BLOCK = 1 << 20 };       /* values of one exchange */
@@ -150,6 +152,7 @@ static enum weft_status collect_block(struct weft_sums *s, size_t from, size_t n
 
 enum weft_status weft_sums_add(struct weft_sums *s, size_t layer, const bool *present, struct weft_err *err)
 {
+    WEFT_SPAN(span) = weft_span(s->compute, WEFT_OP_GRADIENTS, 0);
     enum weft_status st = WEFT_OK;
     int ranks = weft_cluster_size(s->cluster), with = 0;
     for (int k = 0; ranks > 1 && k < ranks; k++) with += present[k];
@@ -178,6 +181,7 @@ static enum weft_status end_layer(struct weft_sums *s, size_t layer, struct weft
 
 enum weft_status weft_sums_end(struct weft_sums *s, struct weft_err *err)
 {
+    WEFT_SPAN(span) = weft_span(s->compute, WEFT_OP_GRADIENTS, 0);
     enum weft_status st = WEFT_OK;
     if (!s->on) return WEFT_OK;
     for (size_t layer = 0; !st && s->by_layer && layer <= s->n_layers; layer++) st = end_layer(s, layer, err);

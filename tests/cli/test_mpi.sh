@@ -69,11 +69,16 @@ ranks one 1 gradient_accumulation_steps=3 eval_dataset="$dir/valid.jsonl" eval_s
     fail "one rank"
 same "$dir/lora" "$dir/one" "one rank under mpirun"
 
-# a rank is killed in the midst of a run: the others end, and any number of ranks goes on to the same files
+# a rank is killed in the midst of a run: the others end, and any number of ranks goes on to the same files.
+# Open MPI asks the others to end, which gives rank 0 the time to save; others kill them at once, and what was saved before
+# is what is left.
+polite=no save="save_steps=4 save_total_limit=2"
+if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then polite=yes save="save_strategy=no"; fi
 "$weft" train "$dir/recipe.yaml" output_dir="$dir/long" gradient_accumulation_steps=6 num_train_epochs=60 save_strategy=no \
     >"$dir/out" 2>"$dir/err" || fail "a long run"
+# shellcheck disable=SC2086
 mpirun -n 3 "$weft" train "$dir/recipe.yaml" output_dir="$dir/killed" gradient_accumulation_steps=2 num_train_epochs=60 \
-    save_strategy=no >"$dir/out" 2>"$dir/err" &
+    $save >"$dir/out" 2>"$dir/err" &
 mpirun=$!
 while [ "$(updates killed)" -lt 10 ]; do
     kill -0 $mpirun 2>/dev/null || fail "the run ended before a rank was killed"
@@ -83,15 +88,16 @@ victim=$(pgrep -P $mpirun -n weft || pgrep -n -f "weft train .*output_dir=$dir/k
 kill -KILL "$victim"
 wait $mpirun && fail "a run that lost a rank ended as if nothing had happened"
 [ -e "$dir/killed/adapter" ] && fail "a run that lost a rank wrote a result"
-grep -q 'a rank of this run is gone' "$dir/err" || fail "a lost rank is not told"
+[ $polite = no ] || grep -q 'a rank of this run is gone' "$dir/err" || fail "a lost rank is not told"
 ls -d "$dir"/killed/checkpoint-* >/dev/null 2>&1 || fail "a run that lost a rank left no checkpoint"
 ranks killed 2 gradient_accumulation_steps=3 num_train_epochs=60 save_strategy=no || fail "going on with two ranks"
 grep -q '"resumed"' "$dir/killed/history.jsonl" || fail "the run began anew"
 same "$dir/long" "$dir/killed" "a run that lost a rank"
 
 # mpirun is stopped, as by Ctrl-C
+# shellcheck disable=SC2086
 mpirun -n 2 "$weft" train "$dir/recipe.yaml" output_dir="$dir/stopped" gradient_accumulation_steps=3 num_train_epochs=60 \
-    save_strategy=no >"$dir/out" 2>"$dir/err" &
+    $save >"$dir/out" 2>"$dir/err" &
 mpirun=$!
 while [ "$(updates stopped)" -lt 5 ]; do
     kill -0 $mpirun 2>/dev/null || fail "the run ended before it was stopped"

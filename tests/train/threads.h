@@ -55,13 +55,20 @@ static inline void leave_for_good(struct meeting *m)
 static inline int show_data(struct seat *s, const void *data, size_t bytes, uint64_t kind)
 {
     struct meeting *m = s->at;
-    if (++s->calls == s->dies_at) leave_for_good(m);
-    if (m->gone) return 1;
+    bool same = true;
+    if (++s->calls == s->dies_at) {
+        leave_for_good(m);
+        return 1;
+    }
     m->data[s->rank] = data;
     m->bytes[s->rank] = bytes * 4 + kind;
     if (meet(m)) return 1;
-    for (int k = 0; k < m->size; k++) m->mismatch = m->mismatch || m->bytes[k] != m->bytes[s->rank];
-    return m->mismatch;
+    for (int k = 0; k < m->size; k++) same = same && m->bytes[k] == m->bytes[s->rank];
+    if (same) return 0;
+    pthread_mutex_lock(&m->lock);
+    m->mismatch = true;
+    pthread_mutex_unlock(&m->lock);
+    return 1;
 }
 
 static inline int threads_exchange(void *ctx, const void *send, void *recv, size_t bytes)
