@@ -86,19 +86,29 @@ static struct weft_arena_block *new_block(struct weft_arena *a, size_t n)
     return b;
 }
 
+/* A block with room for n bytes becomes the one being filled. */
+static struct weft_arena_block *push_block(struct weft_arena *a, size_t n)
+{
+    size_t need;
+    if (!weft_size_align(n, ALIGN, &need)) return NULL;
+    struct weft_arena_block *b = take_spare(a, need);
+    if (!b) b = new_block(a, need);
+    if (!b) return NULL;
+    b->used = 0;
+    b->below = a->top;
+    a->top = b;
+    return b;
+}
+
 /* n > 0 bytes at a multiple of `align`, which is 1 or ALIGN. */
 static void *take(struct weft_arena *a, size_t n, size_t align)
 {
     struct weft_arena_block *b = a->top;
-    size_t need, start = b ? (b->used + align - 1) & ~(align - 1) : 0;
+    size_t start = b ? (b->used + align - 1) & ~(align - 1) : 0;
     if (!b || start > b->bytes || b->bytes - start < n) {
-        if (!weft_size_align(n, ALIGN, &need)) return NULL;
-        b = take_spare(a, need);
-        if (!b) b = new_block(a, need);
+        b = push_block(a, n);
         if (!b) return NULL;
-        b->used = start = 0;
-        b->below = a->top;
-        a->top = b;
+        start = 0;
     }
     char *p = b->payload + start;
     allow(p, n);
@@ -130,11 +140,12 @@ char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n)
     return p;
 }
 
-char *weft_arena_rest(struct weft_arena *a, size_t *room)
+char *weft_arena_rest(struct weft_arena *a, size_t least, size_t *room)
 {
     struct weft_arena_block *b = a->top;
-    *room = b ? b->bytes - b->used : 0;
+    if (!b || b->bytes - b->used < least) b = push_block(a, weft_max_size(least, 1));
     if (!b) return NULL;
+    *room = b->bytes - b->used;
     allow(b->payload + b->used, *room);
     return b->payload + b->used;
 }

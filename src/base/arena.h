@@ -39,10 +39,11 @@ WEFT_MUST_USE void *weft_arena_calloc(struct weft_arena *a, size_t count, size_t
 /* A copy of n bytes with a final NUL.  Text is not aligned: short strings stand close together. */
 WEFT_MUST_USE char *weft_arena_strndup(struct weft_arena *a, const char *s, size_t n);
 
-/* What is left of the block that is being filled, for text whose length shows only when it has been written: `*room`
- * bytes, not aligned, to be written before anything else is asked of the arena.  weft_arena_took must follow: the first
- * n of them are handed out then (0: none).  NULL, and nothing to follow: there is no block yet. */
-WEFT_MUST_USE char *weft_arena_rest(struct weft_arena *a, size_t *room);
+/* What is left of the block that is being filled, or, where that is less than `least`, a new one: for text whose length
+ * shows only when it has been written.  `*room` bytes, not aligned, to be written before anything else is asked of the
+ * arena.  weft_arena_took must follow: the first n of them are handed out then (0: none).  NULL, and nothing to follow:
+ * no memory or over max_bytes. */
+WEFT_MUST_USE char *weft_arena_rest(struct weft_arena *a, size_t least, size_t *room);
 void weft_arena_took(struct weft_arena *a, size_t n);
 
 /* All that `from` holds becomes part of `a`, as if handed out by it last; `from` is empty then.  For work that several

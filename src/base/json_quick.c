@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { MOST_VALUES = 256, MOST_DEPTH = 24, MOST_KEYS = 32 };
+enum { MOST_VALUES = 256, MOST_DEPTH = 24, MOST_KEYS = 32, LEAST_ROOM = 4096 };
 
 /* A container that is open: where its members begin on the stacks. */
 struct open {
@@ -78,7 +78,7 @@ static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t r
 static __attribute__((noinline)) bool take_escaped(struct weft_json *j, size_t *at, struct weft_str *out)
 {
     size_t room, end = *at + 1;
-    char *to = weft_arena_rest(j->arena, &room);
+    char *to = weft_arena_rest(j->arena, LEAST_ROOM, &room);
     size_t n = to ? unescape(j, &end, to, room) : SIZE_MAX;
     if (to) weft_arena_took(j->arena, n == SIZE_MAX ? 0 : n + 1);
     if (n != SIZE_MAX) {

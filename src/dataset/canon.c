@@ -1,7 +1,5 @@
 #include "dataset/canon.h"
 
-#include "dataset/format_parts.h"
-
 const char *weft_role_name(enum weft_role role)
 {
     static const char *const names[] = { "system", "user", "assistant", "tool_call", "tool" };
@@ -15,16 +13,35 @@ static void member(struct weft_json_out *o, const char *key, struct weft_str s)
     weft_json_out_str(o, s);
 }
 
-/* The start of a turn is one piece: of short rows the canonical text is mostly such pieces. */
+#define PUT(b, literal) weft_buf_add(b, literal, sizeof(literal) - 1)
+
+/* As the writer would, but in pieces whose lengths the compiler knows: of short rows the canonical text is mostly
+ * such pieces. */
 static void turn(struct weft_json_out *o, const struct weft_turn *t)
 {
-    static const struct weft_str starts[] = { WEFT_NAME("[\"system\","), WEFT_NAME("[\"user\","),
-                                              WEFT_NAME("[\"assistant\","), WEFT_NAME("[\"tool_call\","),
-                                              WEFT_NAME("[\"tool\",") };
-    weft_json_out_raw(o, (unsigned)t->role < WEFT_COUNT(starts) ? starts[t->role] : WEFT_STR("[\"?\","));
+    switch (t->role) {
+    case WEFT_ROLE_USER: PUT(o->buf, "[\"user\","); break;
+    case WEFT_ROLE_ASSISTANT: PUT(o->buf, "[\"assistant\","); break;
+    default:
+        PUT(o->buf, "[\"");
+        weft_buf_cstr(o->buf, weft_role_name(t->role));
+        PUT(o->buf, "\",");
+    }
     o->after_key = true;
     weft_json_out_str(o, t->text);
-    weft_buf_char(o->buf, ']');
+    PUT(o->buf, "]");
+}
+
+static void turns(struct weft_json_out *o, const struct weft_row *row)
+{
+    if (o->need_comma) PUT(o->buf, ",");
+    PUT(o->buf, "\"turns\":[");
+    for (size_t i = 0; i < row->n_turns; i++) {
+        if (i) PUT(o->buf, ",");
+        turn(o, &row->turns[i]);
+    }
+    PUT(o->buf, "]");
+    o->need_comma = true;
 }
 
 /* Texts of rows are UTF-8: whoever made the row has seen to it. */
@@ -37,12 +54,7 @@ void weft_row_canonical(struct weft_buf *b, const struct weft_row *row)
     weft_json_out_object(&o);
     member(&o, "system", row->system);
     member(&o, "tools", row->tools);
-    if (row->n_turns) {
-        weft_json_out_key(&o, "turns");
-        weft_json_out_array(&o);
-        for (size_t i = 0; i < row->n_turns; i++) turn(&o, &row->turns[i]);
-        weft_json_out_array_end(&o);
-    }
+    if (row->n_turns) turns(&o, row);
     for (size_t i = 0; row->turn_extras && i < row->n_turns; i++) extras |= row->turn_extras[i].s != NULL;
     if (extras) {
         weft_json_out_key(&o, "turn_extras");

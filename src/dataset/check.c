@@ -257,7 +257,7 @@ static bool count_row(const struct adding *x, const struct weft_row *row, struct
         hashes->both = weft_xxh3(normal.s, normal.len, h * 31 + 101);
     }
     hashes->prompt = n ? h : hashes->both;
-    total += chars(row->system);
+    if (row->system.len) total += chars(row->system);
     weft_length_counts_add(&c->row, total > UINT32_MAX ? UINT32_MAX : (uint32_t)total);
     k->long_rows += c->s.long_chars > 0 && total > (uint64_t)c->s.long_chars;
     if (ok && row->origin.prompt_speaker.len) ok = tally(x, &c->speakers, row->origin.prompt_speaker);

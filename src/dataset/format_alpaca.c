@@ -168,7 +168,7 @@ const struct weft_row_format weft_format_alpaca = {
     .name = "alpaca",
     .help = "instruction, input, output, system, history",
     .help_zh = "instruction、input、output、system、history",
-    .key = "instruction",
+    .key = WEFT_NAME("instruction"),
     .read = read_alpaca,
     .write = write_alpaca,
 };

@@ -104,7 +104,7 @@ const struct weft_row_format weft_format_dpo = {
     .name = "dpo",
     .help = "OpenAI preference lines: input.messages, preferred_output, non_preferred_output",
     .help_zh = "OpenAI 偏好数据：input.messages、preferred_output、non_preferred_output",
-    .key = "preferred_output",
+    .key = WEFT_NAME("preferred_output"),
     .read = read_dpo,
     .write = write_dpo,
 };

@@ -346,7 +346,7 @@ const struct weft_row_format weft_format_messages = {
     .name = "messages",
     .help = "OpenAI messages of {role, content}, tools",
     .help_zh = "OpenAI 的 messages（由 {role, content} 组成）、tools",
-    .key = "messages",
+    .key = WEFT_NAME("messages"),
     .read = read_messages,
     .write = write_messages,
 };

@@ -188,7 +188,7 @@ const struct weft_row_format weft_format_sharegpt = {
     .name = "sharegpt",
     .help = "conversations of {from, value}, system, tools",
     .help_zh = "conversations（由 {from, value} 组成）、system、tools",
-    .key = "conversations",
+    .key = WEFT_NAME("conversations"),
     .read = read_sharegpt,
     .write = write_sharegpt,
 };

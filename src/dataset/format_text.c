@@ -32,7 +32,7 @@ const struct weft_row_format weft_format_text = {
     .name = "text",
     .help = "text, for training without turns (stage pt)",
     .help_zh = "text，用于不分轮次的训练（stage: pt）",
-    .key = "text",
+    .key = WEFT_NAME("text"),
     .read = read_text,
     .write = write_text,
 };

@@ -48,6 +48,12 @@ static enum weft_status fail_shape(struct weft_row_reader *r, const struct weft_
     return st;
 }
 
+static const struct weft_json_value *mark_of(const struct weft_row_reader *r, const struct weft_json_value *v,
+                                             const struct weft_row_format *f)
+{
+    return r->s && r->s->columns.n ? weft_row_member(r, v, f->key.s) : weft_json_find(v, f->key);
+}
+
 /* DS2: exactly one shape.  `text` counts only where no other does. */
 static enum weft_status find_format(struct weft_row_reader *r, const struct weft_json_value *v,
                                     const struct weft_row_format **out)
@@ -56,15 +62,15 @@ static enum weft_status find_format(struct weft_row_reader *r, const struct weft
     *out = NULL;
     if (wanted != WEFT_FORMAT_AUTO) {
         const struct weft_row_format *f = format_by_id(wanted);
-        if (!weft_row_member(r, v, f->key))
-            return weft_row_bad(r, v, "DS2", "not a row of the format asked for", "%s is missing", f->key);
+        if (!mark_of(r, v, f))
+            return weft_row_bad(r, v, "DS2", "not a row of the format asked for", "%s is missing", f->key.s);
         *out = f;
         return WEFT_OK;
     }
     for (size_t i = 0; i < WEFT_COUNT(formats); i++) {
-        if (!weft_row_member(r, v, formats[i]->key) || (*out && formats[i]->id == WEFT_FORMAT_TEXT)) continue;
+        if (!mark_of(r, v, formats[i]) || (*out && formats[i]->id == WEFT_FORMAT_TEXT)) continue;
         if (*out)
-            return weft_row_bad(r, v, "DS2", "two shapes in one row", "%s, %s", (*out)->key, formats[i]->key);
+            return weft_row_bad(r, v, "DS2", "two shapes in one row", "%s, %s", (*out)->key.s, formats[i]->key.s);
         *out = formats[i];
     }
     return *out ? WEFT_OK : fail_shape(r, v);

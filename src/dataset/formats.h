@@ -194,7 +194,7 @@ struct weft_row_reader;             /* dataset/format_parts.h */
 struct weft_row_format {
     enum weft_format id;
     const char *name, *help, *help_zh;
-    const char *key;                /* the member that marks a row of this shape: "instruction" */
+    struct weft_str key;            /* the member that marks a row of this shape: "instruction" */
     enum weft_status (*read)(struct weft_row_reader *r, const struct weft_json_value *v, struct weft_row *row);
     enum weft_status (*write)(struct weft_json_out *o, const struct weft_row *row, struct weft_err *err);
 };

@@ -38,7 +38,7 @@ static bool has_key(const struct weft_csv_row *row, const struct weft_rows_setti
     const struct weft_row_format *const *formats = weft_row_formats(&n);
     for (size_t i = 0; i < row->n; i++)
         for (size_t k = 0; k < n; k++)
-            if (weft_str_is(weft_str_trim_ascii(row->cells[i]), weft_row_column(&r, formats[k]->key))) return true;
+            if (weft_str_is(weft_str_trim_ascii(row->cells[i]), weft_row_column(&r, formats[k]->key.s))) return true;
     return false;
 }
 
@@ -65,7 +65,7 @@ static bool describe(struct weft_arena *a, const struct weft_csv_row *row, const
         if (weft_str_is(name, weft_row_column(&r, "preferred_output"))) h->preferred = i;
         for (size_t k = 0; k < n_formats; k++)
             h->shapes[i] |= formats[k]->id != WEFT_FORMAT_ALPACA
-                            && weft_str_is(name, weft_row_column(&r, formats[k]->key));
+                            && weft_str_is(name, weft_row_column(&r, formats[k]->key.s));
     }
     return h->names && h->cells && h->shapes;
 }

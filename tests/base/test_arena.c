@@ -135,19 +135,29 @@ static void test_adopted_memory_goes_with_its_new_arena(void **state)
 
 static void test_the_rest_of_a_block_is_taken_when_its_length_is_known(void **state)
 {
-    struct weft_arena a = { .block_bytes = 256 };
+    struct weft_arena a = { .block_bytes = 256, .max_bytes = 4096 };
     size_t room, again;
-    assert_null(weft_arena_rest(&a, &room));
-    char *first = weft_arena_strndup(&a, "first", 5), *rest = weft_arena_rest(&a, &room);
+    assert_null(weft_arena_rest(&a, 5000, &room));
+    assert_non_null(weft_arena_rest(&a, 100, &room));
+    assert_true(room >= 256);
+    weft_arena_took(&a, 0);
+    assert_int_equal(a.used_bytes, 0);
+    char *first = weft_arena_strndup(&a, "first", 5), *rest = weft_arena_rest(&a, 1, &room);
     size_t used = a.used_bytes;
     assert_ptr_equal(rest, first + 6);
     assert_true(room >= 250);
     memset(rest, 'x', room);
     weft_arena_took(&a, 3);
     assert_int_equal(a.used_bytes, used + 3);
-    assert_ptr_equal(weft_arena_rest(&a, &again), rest + 3);
+    assert_ptr_equal(weft_arena_rest(&a, 0, &again), rest + 3);
     assert_int_equal(again, room - 3);
     weft_arena_took(&a, 0);
+    struct weft_arena_mark mark = weft_arena_mark(&a);
+    char *other = weft_arena_rest(&a, 1000, &again);
+    assert_true(again >= 1000 && (other < first || other > rest + room));
+    memset(other, 'z', again);
+    weft_arena_took(&a, again);
+    weft_arena_release(&a, mark);
     assert_ptr_equal(weft_arena_strndup(&a, "y", 1), rest + 3);
     assert_memory_equal(rest, "xxxy", 5);
     assert_string_equal(first, "first");

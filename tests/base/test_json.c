@@ -536,6 +536,26 @@ static void test_escapes_anywhere_go_out_and_back(void **state)
         }
 }
 
+/* Longer than the room that is left for it, by any number of bytes: read by the other way. */
+static void test_an_escaped_string_that_outgrows_its_block(void **state)
+{
+    struct weft_buf b = { 0 };
+    for (size_t len = 3900; len < 4200; len++) {
+        struct weft_arena tight = { .block_bytes = 64 };
+        struct weft_json_value v;
+        char *text = malloc(len);
+        memset(text, 'a', len);
+        text[7] = text[len - 1] = '\n';
+        weft_buf_reset(&b);
+        add_string(&b, (struct weft_str){ text, len }, true);
+        check_ok(weft_json_parse(&tight, "t", weft_buf_view(&b), &v, &err), &err);
+        assert_true(weft_str_eq(v.text, (struct weft_str){ text, len }));
+        weft_arena_clear(&tight);
+        free(text);
+    }
+    weft_buf_clear(&b);
+}
+
 /* Rows whose keys were foreseen from the rows before are read as by themselves: other keys, others' beginnings, keys
  * with escapes, one twice, a text that ends within a key. */
 static void test_foreseen_keys_change_nothing(void **state)
@@ -888,6 +908,7 @@ int main(void)
         TEST(test_writer_lays_out_as_python_does),
         TEST(test_writer_makes_bad_utf8_good),
         TEST(test_escapes_anywhere_go_out_and_back),
+        TEST(test_an_escaped_string_that_outgrows_its_block),
         TEST(test_foreseen_keys_change_nothing),
         TEST(test_doubles_are_written_as_python_does),
         TEST(test_doubles_come_back_equal),
