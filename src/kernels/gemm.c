@@ -3,12 +3,15 @@
  * Weights stay row-major as in the file.  A task packs one panel (64 columns x 128 units = 32 KiB on AVX-512) into
  * its scratch, where it sits in L1 while all rows pass over it: forward by 16 x 16 transposes, backward (dx = dy W)
  * by interleaving rows, so one copy of W serves both.  A is converted and packed once per call, by all threads, into
- * the shared scratch, one k-block after the other so that a tile reads consecutive memory.
+ * the shared scratch, one k-block after the other so that a tile reads consecutive memory; products of one A run
+ * as one, and a low-rank term is added to each panel of C before it leaves the cache.
  *
  * How many tasks there are follows the number of threads; the result does not, because every element of C is the
  * same chain of operations (k-blocks in order, units in order) whatever tile it falls into. */
 #include "kernels/profile.h"
 #include "kernels/ref/ref.h"
+
+#include <assert.h>
 
 enum {
     ROW_BLOCK = 1008,       /* rows that share one packed panel; a multiple of every tile height */
@@ -20,18 +23,32 @@ enum {
     GEMV_BYTES = 64 << 10   /* of B that one task streams */
 };
 
-/* ---- packed ---- */
+/* ---- packed: products with one A ---- */
+
+struct part {                           /* a product */
+    const struct weft_gemm *g;
+    size_t first;                       /* its first panel */
+    float alpha;
+    struct weft_low_term low;
+};
+
+/* What runs at once: the panels of all parts, one part's behind the other's. */
+struct round {
+    struct part parts[WEFT_GEMM_GROUP];
+    size_t n, panels, row_parts, part_rows;
+    uint32_t *b;                        /* [panels][n_blocks][block_units][panel_cols], packed ahead, or NULL */
+};
 
 struct product {
     struct weft_compute *c;
-    const struct weft_gemm *g;
+    const struct weft_gemm *g;          /* the first: A, m and k are those of all */
     const struct weft_gemm_level *level;
     size_t m0, rows;                    /* this row block */
     size_t k0, k_len, n_blocks, lda;    /* this chunk of k; lda: units between rows of packed A */
-    size_t panels, row_parts, part_rows;
-    size_t pack_tasks;                  /* that pack A; those after them pack panels ahead */
-    uint32_t *a, *b;                    /* [n_blocks][rows][lda]; [panels][n_blocks][block_units][panel_cols] or NULL */
-    float alpha;
+    size_t a_tasks;                     /* that pack A; those after them pack panels ahead */
+    uint32_t *a;                        /* [n_blocks][rows][lda] */
+    struct weft_gemm thin[WEFT_GEMM_GROUP];     /* t of the low-rank terms */
+    struct round ts, cs;                /* first the ts, then the C */
 };
 
 static size_t block_len(const struct product *p) { return p->level->block_units * p->level->unit_len; }
@@ -47,6 +64,13 @@ static const char *b_at(const struct weft_gemm *g, size_t col, size_t k)
     return weft_element(g->b, g->b_type, g->b_rows_are_outputs ? col * g->ldb + k : k * g->ldb + col);
 }
 
+static const struct part *part_of(const struct round *r, size_t panel)
+{
+    size_t i = r->n - 1;
+    while (r->parts[i].first > panel) i--;
+    return &r->parts[i];
+}
+
 /* ---- B quantised: dequantised a few rows at a time, which stay in L1 between dequantising and packing ---- */
 
 enum { TILE_ROWS = 16, TILE_LEN = 256 };        /* a multiple of any vector; the longest block_len of the levels */
@@ -57,10 +81,9 @@ static enum weft_dtype tile_type(const struct weft_gemm_level *level)
 }
 
 /* n columns by len of k from (col, k) on. */
-static void pack_quantised(const struct product *p, uint32_t *out, uint32_t *tile, size_t col, size_t k, size_t n,
-                           size_t len)
+static void pack_quantised(const struct product *p, const struct weft_gemm *g, uint32_t *out, uint32_t *tile,
+                           size_t col, size_t k, size_t n, size_t len)
 {
-    const struct weft_gemm *g = p->g;
     const struct weft_quant *q = g->b;
     const struct weft_gemm_level *level = p->level;
     enum weft_dtype type = tile_type(level);
@@ -83,17 +106,14 @@ static void pack_quantised(const struct product *p, uint32_t *out, uint32_t *til
 }
 
 /* `tile`: behind the thread's panel. */
-static void pack_panel(const struct product *p, uint32_t *out, uint32_t *tile, size_t panel, size_t block)
+static void pack_panel(const struct product *p, const struct part *part, uint32_t *out, uint32_t *tile, size_t panel,
+                       size_t block)
 {
-    const struct weft_gemm *g = p->g;
-    size_t col = panel * p->level->panel_cols, k = block * block_len(p);
-    if (g->b_type == WEFT_QUANT) {
-        pack_quantised(p, out, tile, col, p->k0 + k, weft_min_size(p->level->panel_cols, g->n - col),
-                       weft_min_size(block_len(p), p->k_len - k));
-        return;
-    }
-    p->level->pack_b(out, b_at(g, col, p->k0 + k), g->b_type, g->ldb, g->b_rows_are_outputs,
-                     weft_min_size(p->level->panel_cols, g->n - col), weft_min_size(block_len(p), p->k_len - k));
+    const struct weft_gemm *g = part->g;
+    size_t col = (panel - part->first) * p->level->panel_cols, k = block * block_len(p);
+    size_t n = weft_min_size(p->level->panel_cols, g->n - col), len = weft_min_size(block_len(p), p->k_len - k);
+    if (g->b_type == WEFT_QUANT) pack_quantised(p, g, out, tile, col, p->k0 + k, n, len);
+    else p->level->pack_b(out, b_at(g, col, p->k0 + k), g->b_type, g->ldb, g->b_rows_are_outputs, n, len);
 }
 
 static uint32_t *thread_tile(const struct product *p, int thread)
@@ -101,12 +121,19 @@ static uint32_t *thread_tile(const struct product *p, int thread)
     return (uint32_t *)p->c->scratch[thread] + panel_units(p);
 }
 
+static void pack_ahead(const struct product *p, const struct round *r, size_t i, int thread)
+{
+    size_t panel = i / p->n_blocks;
+    pack_panel(p, part_of(r, panel), r->b + i * panel_units(p), thread_tile(p, thread), panel, i % p->n_blocks);
+}
+
 static void pack_task(void *ctx, size_t chunk, int thread)
 {
     const struct product *p = ctx;
-    if (chunk >= p->pack_tasks) {
-        size_t i = chunk - p->pack_tasks;
-        pack_panel(p, p->b + i * panel_units(p), thread_tile(p, thread), i / p->n_blocks, i % p->n_blocks);
+    if (chunk >= p->a_tasks) {
+        size_t i = chunk - p->a_tasks, ts = p->ts.panels * p->n_blocks;
+        if (i < ts) pack_ahead(p, &p->ts, i, thread);
+        else pack_ahead(p, &p->cs, i - ts, thread);
         return;
     }
     size_t row = chunk * PACK_ROWS, rows = weft_min_size(PACK_ROWS, p->rows - row);
@@ -118,9 +145,9 @@ static void pack_task(void *ctx, size_t chunk, int thread)
 }
 
 /* Where the panel that this thread most likely packs next lies. */
-static void look_ahead(const struct product *p, struct weft_panel *panel, size_t col, size_t block)
+static void look_ahead(const struct product *p, const struct weft_gemm *g, struct weft_panel *panel, size_t col,
+                       size_t block)
 {
-    const struct weft_gemm *g = p->g;
     size_t k = (block + 1) * block_len(p), cols = p->level->panel_cols;
     if (k >= p->k_len) {
         k = 0;
@@ -143,65 +170,116 @@ static void look_ahead(const struct product *p, struct weft_panel *panel, size_t
     panel->next_ld_bytes = g->ldb * bytes;
 }
 
-static void multiply_task(void *ctx, size_t chunk, int thread)
+static void multiply_panel(const struct product *p, const struct round *r, size_t chunk, int thread)
 {
-    const struct product *p = ctx;
-    const struct weft_gemm *g = p->g;
-    size_t index = chunk / p->row_parts, row = chunk % p->row_parts * p->part_rows, col = index * p->level->panel_cols;
-    size_t rows = weft_min_size(p->part_rows, p->rows - row);
+    size_t index = chunk / r->row_parts, row = chunk % r->row_parts * r->part_rows;
+    const struct part *part = part_of(r, index);
+    const struct weft_gemm *g = part->g;
+    size_t rows = weft_min_size(r->part_rows, p->rows - row), col = (index - part->first) * p->level->panel_cols;
+    size_t n = weft_min_size(p->level->panel_cols, g->n - col);
     float *c = g->c + (p->m0 + row) * g->ldc + col;
     for (size_t block = 0; block < p->n_blocks; block++) {
         size_t len = weft_min_size(block_len(p), p->k_len - block * block_len(p));
-        struct weft_panel panel = { .n = weft_min_size(p->level->panel_cols, g->n - col) };
+        struct weft_panel panel = { .n = n };
         bool first = p->k0 == 0 && block == 0;
         panel.far_a = p->n_blocks * p->rows * p->lda * sizeof *p->a > FAR_BYTES;
         panel.far_c = block == 0 && (!first || g->accumulate);
-        if (p->b) {
-            panel.units = p->b + (index * p->n_blocks + block) * panel_units(p);
+        if (r->b) {
+            panel.units = r->b + (index * p->n_blocks + block) * panel_units(p);
         } else {
-            pack_panel(p, p->c->scratch[thread], thread_tile(p, thread), index, block);
+            pack_panel(p, part, p->c->scratch[thread], thread_tile(p, thread), index, block);
             panel.units = p->c->scratch[thread];
-            look_ahead(p, &panel, col, block);
+            look_ahead(p, g, &panel, col, block);
         }
         p->level->multiply(rows, weft_ceil_div(len, p->level->unit_len),
                            p->a + (block * p->rows + row) * p->lda, p->lda, &panel, c, g->ldc,
-                           !first || g->accumulate, p->alpha, first && g->bias ? g->bias + col : NULL);
+                           !first || g->accumulate, part->alpha, first && g->bias ? g->bias + col : NULL);
     }
+    if (p->k0 + p->k_len == g->k) weft_low_term_add(&part->low, p->c->scratch[thread], row, rows, col, n, c, g->ldc);
+}
+
+static void multiply_ts(void *ctx, size_t chunk, int thread)
+{
+    const struct product *p = ctx;
+    multiply_panel(p, &p->ts, chunk, thread);
+}
+
+static void multiply_cs(void *ctx, size_t chunk, int thread)
+{
+    const struct product *p = ctx;
+    multiply_panel(p, &p->cs, chunk, thread);
+}
+
+/* Too few panels to go round: the rows are cut as well, and the panels packed ahead, once. */
+static void cut_round(const struct product *p, struct round *r)
+{
+    size_t threads = (size_t)weft_pool_threads(p->c->pool);
+    r->row_parts = 1;
+    if (r->panels < 4 * threads)
+        r->row_parts = weft_min_size(weft_ceil_div(4 * threads, r->panels), weft_ceil_div(p->rows, SPLIT_ROWS));
+    r->part_rows = weft_ceil_div(weft_ceil_div(p->rows, r->row_parts), 12) * 12;
+    r->row_parts = weft_ceil_div(p->rows, r->part_rows);
 }
 
 /* One block of rows by one chunk of k.  False: no memory, nothing done. */
 static bool multiply_block(struct product *p)
 {
-    size_t units = weft_ceil_div(p->k_len, p->level->unit_len), threads = (size_t)weft_pool_threads(p->c->pool);
+    size_t units = weft_ceil_div(p->k_len, p->level->unit_len), t_units[WEFT_GEMM_GROUP];
     p->n_blocks = weft_ceil_div(units, p->level->block_units);
     p->lda = weft_min_size(units, p->level->block_units);
-    p->panels = weft_ceil_div(p->g->n, p->level->panel_cols);
-    /* Too few panels to go round: cut the rows as well, and pack the panels ahead, once. */
-    p->row_parts = 1;
-    if (p->panels < 4 * threads)
-        p->row_parts = weft_min_size(weft_ceil_div(4 * threads, p->panels), weft_ceil_div(p->rows, SPLIT_ROWS));
-    p->part_rows = weft_ceil_div(weft_ceil_div(p->rows, p->row_parts), 12) * 12;
-    p->row_parts = weft_ceil_div(p->rows, p->part_rows);
-    size_t a_units = (p->n_blocks * p->rows * p->lda + 15) / 16 * 16, b_tasks = 0;
-    if (p->row_parts > 1) b_tasks = p->panels * p->n_blocks;
-    if (!weft_compute_need_shared(p->c, 4 * (a_units + b_tasks * panel_units(p)))) return false;
-    size_t tile = p->g->b_type == WEFT_QUANT ? TILE_ROWS * TILE_LEN : 0;
-    if (!weft_compute_need_scratch(p->c, 4 * (panel_units(p) + tile))) return false;
+    cut_round(p, &p->cs);
+    if (p->ts.n) cut_round(p, &p->ts);
+    size_t a_units = (p->n_blocks * p->rows * p->lda + 15) / 16 * 16, ts = p->ts.panels * p->n_blocks;
+    size_t cs = p->cs.row_parts > 1 ? p->cs.panels * p->n_blocks : 0, all = a_units + (ts + cs) * panel_units(p);
+    for (size_t i = 0; i < p->cs.n; i++) {
+        t_units[i] = weft_low_term_plan(&p->cs.parts[i].low, p->level, p->cs.parts[i].g, p->rows);
+        all += t_units[i];
+    }
+    if (!weft_compute_need_shared(p->c, 4 * all)) return false;
+    if (!weft_compute_need_scratch(p->c, 4 * (panel_units(p) + TILE_ROWS * TILE_LEN))) return false;
     p->a = p->c->shared;
-    p->b = b_tasks ? p->a + a_units : NULL;
-    p->pack_tasks = weft_ceil_div(p->rows, PACK_ROWS);
-    weft_pool_run(p->c->pool, p->pack_tasks + b_tasks, pack_task, p);
-    weft_pool_run(p->c->pool, p->panels * p->row_parts, multiply_task, p);
+    p->ts.b = p->a + a_units;
+    p->cs.b = cs ? p->ts.b + ts * panel_units(p) : NULL;
+    uint32_t *t = p->ts.b + (ts + cs) * panel_units(p);
+    for (size_t i = 0; i < p->cs.n; t += t_units[i++]) p->cs.parts[i].low.t = t;
+    p->a_tasks = weft_ceil_div(p->rows, PACK_ROWS);
+    weft_pool_run(p->c->pool, p->a_tasks + ts + cs, pack_task, p);
+    weft_pool_run(p->c->pool, p->ts.panels * p->ts.row_parts, multiply_ts, p);
+    if (p->k0 + p->k_len == p->g->k)
+        for (size_t i = 0; i < p->cs.n; i++) weft_low_term_pack(p->c, &p->cs.parts[i].low, p->m0);
+    weft_pool_run(p->c->pool, p->cs.panels * p->cs.row_parts, multiply_cs, p);
     return true;
 }
 
-static bool multiply_packed(struct weft_compute *c, const struct weft_gemm *g, const struct weft_gemm_level *level)
+static void add_part(const struct weft_gemm_level *level, struct round *r, const struct weft_gemm *g)
 {
-    struct product p = { .c = c, .g = g, .level = level, .alpha = g->alpha != 0 ? g->alpha : 1 };
-    for (p.m0 = 0; p.m0 < g->m; p.m0 += ROW_BLOCK)
-        for (p.k0 = 0; p.k0 < g->k; p.k0 += K_CHUNK) {
-            p.rows = weft_min_size(ROW_BLOCK, g->m - p.m0);
-            p.k_len = weft_min_size(K_CHUNK, g->k - p.k0);
+    r->parts[r->n++] = (struct part){ .g = g, .first = r->panels, .alpha = g->alpha != 0 ? g->alpha : 1 };
+    r->panels += weft_ceil_div(g->n, level->panel_cols);
+}
+
+/* t of g's low-rank term as a product of its own. */
+static struct weft_gemm thin_product(const struct weft_gemm *g)
+{
+    const struct weft_low_rank *l = g->low;
+    return (struct weft_gemm){ .m = g->m, .n = l->rank, .k = g->k, .a = g->a, .lda = g->lda, .b = l->in,
+                               .ldb = g->b_rows_are_outputs ? g->k : l->rank,
+                               .b_rows_are_outputs = g->b_rows_are_outputs, .c = l->t, .ldc = l->rank, .exact = g->exact, .alpha = l->t_alpha };
+}
+
+static bool multiply_packed(struct weft_compute *c, const struct weft_gemm *const *g, size_t n,
+                            const struct weft_gemm_level *level)
+{
+    struct product p = { .c = c, .g = g[0], .level = level };
+    for (size_t i = 0; i < n; i++) {
+        add_part(level, &p.cs, g[i]);
+        if (!g[i]->low) continue;
+        p.thin[i] = thin_product(g[i]);
+        add_part(level, &p.ts, &p.thin[i]);
+    }
+    for (p.m0 = 0; p.m0 < p.g->m; p.m0 += ROW_BLOCK)
+        for (p.k0 = 0; p.k0 < p.g->k; p.k0 += K_CHUNK) {
+            p.rows = weft_min_size(ROW_BLOCK, p.g->m - p.m0);
+            p.k_len = weft_min_size(K_CHUNK, p.g->k - p.k0);
             /* The first block is the largest: when memory is out, it is before anything was written. */
             if (!multiply_block(&p)) return false;
         }
@@ -270,12 +348,16 @@ static void multiply_few_rows(struct few *f)
     weft_pool_run(f->c->pool, weft_ceil_div(f->g->n, f->cols), few_task, f);
 }
 
+static bool takes_few_packed_rows(const struct weft_gemm *g, const struct weft_gemm_level *level)
+{
+    return g->m >= level->few_from && g->m <= level->few_to && g->b_type == WEFT_BF16 && g->b_rows_are_outputs;
+}
+
 /* False: this shape goes another way, or there is no memory for A. */
 static bool multiply_few_packed_rows(struct few *f, const struct weft_gemm_level *level)
 {
     const struct weft_gemm *g = f->g;
-    if (g->m < level->few_from || g->m > level->few_to || g->b_type != WEFT_BF16 || !g->b_rows_are_outputs)
-        return false;
+    if (!takes_few_packed_rows(g, level)) return false;
     size_t units = weft_ceil_div(g->k, level->unit_len), rows = weft_ceil_div(g->m, 4) * 4;
     f->lda = weft_ceil_div(units, 16) * 16;
     if (!weft_compute_need_shared(f->c, rows * f->lda * sizeof(uint32_t))) return false;
@@ -301,17 +383,30 @@ static bool wants_int8(const struct weft_compute *c, const struct weft_gemm *g)
            && !g->a_transposed && ((const struct weft_quant *)g->b)->format->type == WEFT_INT8;
 }
 
-void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
+static void plain(struct weft_compute *c, const struct weft_gemm *g)
 {
-    const struct weft_gemm_level *level = g->exact || c->exact ? c->k->gemm_exact : c->k->gemm;
-    if (!g->m || !g->n) return;
+    struct weft_gemm task = *g;
+    weft_pool_run(c->pool, weft_ceil_div(g->m, REF_ROWS) * weft_ceil_div(g->n, REF_COLS), plain_task, &task);
+}
+
+/* ---- which way ---- */
+
+static const struct weft_gemm_level *level_of(const struct weft_compute *c, const struct weft_gemm *g)
+{
+    return g->exact || c->exact ? c->k->gemm_exact : c->k->gemm;
+}
+
+/* One product; its low-rank term is another's concern. */
+static void multiply_one(struct weft_compute *c, const struct weft_gemm *g)
+{
+    const struct weft_gemm_level *level = level_of(c, g);
     WEFT_SPAN(span) = weft_span_gemm(c, g);
     if (wants_int8(c, g)) {
         if (!c->k->gemm) {
             weft_ref_int8_gemm(c, g);
             return;
         }
-        if (c->k->int8 && weft_int8_gemm(c, g)) return;
+        if (c->k->int8 && weft_int8_gemm(c, &g, 1)) return;
     }
     if (level && g->k) {
         struct few f = { .c = c, .g = g, .alpha = g->alpha != 0 ? g->alpha : 1 };
@@ -322,9 +417,96 @@ void weft_gemm(struct weft_compute *c, const struct weft_gemm *g)
         } else if (g->m <= WEFT_GEMV_ROWS && !g->a_transposed) {
             multiply_few_rows(&f);
             return;
+        } else if (weft_gemm_narrow(c, g, level)) {
+            return;
         }
-        if (multiply_packed(c, g, level)) return;
+        if (multiply_packed(c, &g, 1, level)) return;
     }
-    struct weft_gemm plain = *g;
-    weft_pool_run(c->pool, weft_ceil_div(g->m, REF_ROWS) * weft_ceil_div(g->n, REF_COLS), plain_task, &plain);
+    plain(c, g);
 }
+
+/* C += alpha * t op(out) as a product of its own. */
+static struct weft_gemm third_product(const struct weft_gemm *g)
+{
+    const struct weft_low_rank *l = g->low;
+    return (struct weft_gemm){ .m = g->m, .n = g->n, .k = l->rank, .a = l->t, .lda = l->rank, .b = l->out,
+                               .ldb = g->b_rows_are_outputs ? l->rank : g->n,
+                               .b_rows_are_outputs = g->b_rows_are_outputs, .c = g->c, .ldc = g->ldc, .accumulate = true, .exact = g->exact, .alpha = l->alpha };
+}
+
+static void multiply_apart(struct weft_compute *c, const struct weft_gemm *g)
+{
+    struct weft_gemm base = *g;
+    base.low = NULL;
+    multiply_one(c, &base);
+    if (!g->low) return;
+    struct weft_gemm thin = thin_product(g), third = third_product(g);
+    multiply_one(c, &thin);
+    multiply_one(c, &third);
+}
+
+/* The products of a group that share one packed A, n of them, and what they multiply in. */
+struct sharing {
+    const struct weft_gemm *g[WEFT_GEMM_GROUP];
+    size_t n;
+    const struct weft_gemm_level *level;
+};
+
+/* A profile shows every product on a line of its own, so there each runs alone. */
+static bool may_share(const struct weft_compute *c, const struct weft_gemm *g)
+{
+    const struct weft_gemm_level *level = level_of(c, g);
+    if (c->profile || !level || !g->k || g->m <= WEFT_GEMV_ROWS || g->a_transposed) return false;
+    if (g->low && !g->low->rank) return false;
+    return wants_int8(c, g) ? c->k->int8 != NULL : !takes_few_packed_rows(g, level);
+}
+
+static void add_to(struct sharing *s, const struct weft_compute *c, const struct weft_gemm *g)
+{
+    s->level = level_of(c, g);
+    s->g[s->n++] = g;
+}
+
+/* The ts multiply as ever, in one group; only the large products are in int8. */
+static bool share_int8(struct weft_compute *c, const struct sharing *s)
+{
+    struct weft_gemm thin[WEFT_GEMM_GROUP];
+    const struct weft_gemm *ts[WEFT_GEMM_GROUP];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (!s->g[i]->low) continue;
+        thin[n] = thin_product(s->g[i]);
+        ts[n] = &thin[n];
+        n++;
+    }
+    if (n && !multiply_packed(c, ts, n, s->level)) return false;
+    return weft_int8_gemm(c, s->g, s->n);
+}
+
+void weft_gemm_group(struct weft_compute *c, const struct weft_gemm *g, size_t n)
+{
+    struct sharing packed = { .n = 0 }, int8 = { .n = 0 };
+    assert(n <= WEFT_GEMM_GROUP);
+    for (size_t i = 0; i < n; i++) {
+        if (!g[i].m || !g[i].n) continue;
+        if (!may_share(c, &g[i])) {
+            multiply_apart(c, &g[i]);
+            continue;
+        }
+        if (!wants_int8(c, &g[i])) {
+            add_to(&packed, c, &g[i]);
+        } else if (g[i].b_rows_are_outputs && (g[i].alpha == 0 || g[i].alpha == 1)) {
+            add_to(&int8, c, &g[i]);
+        } else {                        /* scales of its own in its A */
+            struct sharing alone = { .n = 0 };
+            add_to(&alone, c, &g[i]);
+            if (!share_int8(c, &alone)) multiply_apart(c, &g[i]);
+        }
+    }
+    if (packed.n && !multiply_packed(c, packed.g, packed.n, packed.level))
+        for (size_t i = 0; i < packed.n; i++) multiply_apart(c, packed.g[i]);
+    if (int8.n && !share_int8(c, &int8))
+        for (size_t i = 0; i < int8.n; i++) multiply_apart(c, int8.g[i]);
+}
+
+void weft_gemm(struct weft_compute *c, const struct weft_gemm *g) { weft_gemm_group(c, g, 1); }

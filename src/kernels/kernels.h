@@ -70,6 +70,17 @@ struct weft_gemm {
     bool exact;                 /* multiply in f32 whatever the level (parity runs, norms of updates) */
     float alpha;                /* 0 is taken as 1, so that a zeroed struct is the plain product */
     const float *bias;          /* [n], added once to every row; NULL: none */
+    const struct weft_low_rank *low;    /* a second term of C; not with a_transposed; NULL: none */
+};
+/* t [m, rank] = t_alpha * op(A) op(in), then C += alpha * t op(out).  in and out are f32, contiguous, and lie as B:
+ *   b_rows_are_outputs   in [rank, k], out [n, rank]     y += alpha (x A^T) B^T
+ *   else                 in [k, rank], out [rank, n]     dx += (t_alpha dy B) A
+ * The bits of three products one after the other; A is packed once for two of them, the third meets C in the cache. */
+struct weft_low_rank {
+    const float *in, *out;
+    float *t;
+    size_t rank;
+    float t_alpha, alpha;       /* 0 is taken as 1 */
 };
 /* The three products of a linear layer W [out,in] are
  *   y  [T,out] = x W^T      a = x,  b = W, b_rows_are_outputs
@@ -77,6 +88,10 @@ struct weft_gemm {
  *   dW [out,in] += dy^T x   a = dy, a_transposed, b = x, accumulate
  * Small m (decoding) takes a path that streams B once without packing. */
 void weft_gemm(struct weft_compute *c, const struct weft_gemm *g);
+/* n products with the same A (a, lda, a_transposed, m, k), which is packed once.  The bits of n calls of weft_gemm; no
+ * C or t overlaps another. */
+enum { WEFT_GEMM_GROUP = 8 };
+void weft_gemm_group(struct weft_compute *c, const struct weft_gemm *g, size_t n);
 
 /* ---- normalisation, activation, position ---- */
 

@@ -48,6 +48,27 @@ struct weft_gemm_level {
                 float *c, size_t ldc, bool accumulate, float alpha, const float *bias);
 };
 
+/* The low-rank term of a product while it runs (low_rank.c): packed t, added to a piece of C that was just made. */
+struct weft_low_term {
+    const struct weft_low_rank *low;    /* NULL: there is none, all else is zero */
+    const struct weft_gemm_level *level;
+    bool rows_are_outputs;
+    size_t n, rows, blocks, lda;        /* columns of C; of packed t */
+    uint32_t *t;                        /* [blocks][rows][lda], rows of C from the first of the running block of rows */
+};
+/* For `rows` rows of g at a time; the caller gives t that many units. */
+size_t weft_low_term_plan(struct weft_low_term *term, const struct weft_gemm_level *level, const struct weft_gemm *g,
+                          size_t rows);
+/* Rows m0 ... of the low-rank product's t. */
+void weft_low_term_pack(struct weft_compute *c, struct weft_low_term *term, size_t m0);
+/* c: C at (row, col), row counted in packed t; panel: scratch of the thread. */
+void weft_low_term_add(const struct weft_low_term *term, uint32_t *panel, size_t row, size_t rows, size_t col, size_t n,
+                       float *c, size_t ldc);
+
+/* C [m,n] = A^T B with A [k,m], B [k,n] f32 and few columns n (gemm_narrow.c).  False: another way, nothing done. */
+WEFT_MUST_USE bool weft_gemm_narrow(struct weft_compute *c, const struct weft_gemm *g,
+                                    const struct weft_gemm_level *level);
+
 /* The parts of a product in int8 (int8.c): a unit is four bytes along k. */
 enum { WEFT_INT8_BLOCK = 512 };         /* of k: sums over it are exact, blocks are added in f32 */
 struct weft_int8_level {
@@ -62,8 +83,9 @@ struct weft_int8_level {
                      size_t n, float *c, size_t ldc, bool accumulate, const float *row_scale, const float *col_scale,
                      const float *bias);
 };
-/* False: no memory, nothing done. */
-WEFT_MUST_USE bool weft_int8_gemm(struct weft_compute *c, const struct weft_gemm *g);
+/* n products with the same A, alpha and direction, of which more than one go forward; t of their low-rank terms is
+ * there already.  False: no memory, nothing done. */
+WEFT_MUST_USE bool weft_int8_gemm(struct weft_compute *c, const struct weft_gemm *const *g, size_t n);
 void weft_ref_int8_gemm(struct weft_compute *c, const struct weft_gemm *g);
 
 enum { WEFT_GEMV_ROWS = 8 };            /* the most rows of A that the two loops below take */

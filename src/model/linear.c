@@ -24,21 +24,38 @@ static const float *dropped(const struct weft_run *run, const struct weft_linear
 /* ---- products ---- */
 
 /* y [T, n_out] (+)= x W^T (+ bias) */
+static struct weft_gemm w_product(const struct weft_linear *l, float *y, bool accumulate, const float *x,
+                                  const float *bias, size_t T)
+{
+    return (struct weft_gemm){
+        .m = T, .n = l->n_out, .k = l->n_in, .a = x, .lda = l->n_in, .b = l->w, .b_type = l->type, .ldb = l->n_in,
+        .b_rows_are_outputs = true, .c = y, .ldc = l->n_out, .accumulate = accumulate, .bias = bias };
+}
+
+/* y += scale * t B^T, t [T, rank] = x A^T, as a term of that product. */
+static const struct weft_low_rank *branch_of(struct weft_low_rank *low, const struct weft_linear *l, float *t)
+{
+    const struct weft_branch *b = l->branch;
+    *low = (struct weft_low_rank){ .in = b->a, .out = b->b, .t = t, .rank = b->rank, .alpha = b->scale };
+    return low;
+}
+
 static void times_w(const struct weft_run *run, const struct weft_linear *l, float *y, bool accumulate, const float *x,
                     const float *bias, size_t T)
 {
-    weft_gemm(run->compute, &(struct weft_gemm){
-        .m = T, .n = l->n_out, .k = l->n_in, .a = x, .lda = l->n_in, .b = l->w, .b_type = l->type, .ldb = l->n_in,
-        .b_rows_are_outputs = true, .c = y, .ldc = l->n_out, .accumulate = accumulate, .bias = bias });
+    struct weft_gemm g = w_product(l, y, accumulate, x, bias, T);
+    weft_gemm(run->compute, &g);
 }
 
-/* dx [T, n_in] (+)= dy W */
+/* dx [T, n_in] (+)= dy W (+ dt A, dt [T, rank] = scale * dy B, where low is a place for that term) */
 static void back_w(const struct weft_run *run, const struct weft_linear *l, float *dx, bool accumulate, const float *dy,
-                   size_t T)
+                   struct weft_low_rank *low, float *dt, size_t T)
 {
+    const struct weft_branch *b = l->branch;
+    if (low) *low = (struct weft_low_rank){ .in = b->b, .out = b->a, .t = dt, .rank = b->rank, .t_alpha = b->scale };
     weft_gemm(run->compute, &(struct weft_gemm){
         .m = T, .n = l->n_in, .k = l->n_out, .a = dy, .lda = l->n_out, .b = l->w, .b_type = l->type, .ldb = l->n_in,
-        .c = dx, .ldc = l->n_in, .accumulate = accumulate });
+        .c = dx, .ldc = l->n_in, .accumulate = accumulate, .low = low });
 }
 
 /* t [T, rank] = x A^T */
@@ -192,13 +209,42 @@ void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear 
     times_a(run, l, t, dropped(run, l, x, x_drop, T), T);
 }
 
+/* W and the branch read the same x, and nothing stretches W. */
+static bool plainly_branched(const struct weft_run *run, const struct weft_linear *l)
+{
+    return weft_linear_branched(l) && !l->branch->dora && !drops(run, l->branch);
+}
+
+void weft_linear_forward_all(const struct weft_run *run, const struct weft_linear_call *calls, size_t n, const float *x,
+                             float *x_drop, size_t T)
+{
+    struct weft_gemm g[WEFT_GEMM_GROUP];
+    struct weft_low_rank low[WEFT_GEMM_GROUP];
+    size_t n_g = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct weft_linear *l = calls[i].l;
+        bool branch = plainly_branched(run, l);
+        if (weft_linear_branched(l) && !branch) {
+            weft_linear_forward(run, l, calls[i].y, false, calls[i].t, x, x_drop, T);
+            continue;
+        }
+        g[n_g] = w_product(l, calls[i].y, false, x, l->bias, T);
+        if (branch) g[n_g].low = branch_of(&low[n_g], l, calls[i].t);
+        n_g++;
+    }
+    weft_gemm_group(run->compute, g, n_g);
+}
+
 void weft_linear_forward(const struct weft_run *run, const struct weft_linear *l, float *y, bool accumulate, float *t,
                          const float *x, float *x_drop, size_t T)
 {
     const struct weft_dora *d = weft_linear_branched(l) ? l->branch->dora : NULL;
     if (!d) {
-        times_w(run, l, y, accumulate, x, l->bias, T);
-        if (!weft_linear_branched(l)) return;
+        struct weft_gemm g = w_product(l, y, accumulate, x, l->bias, T);
+        struct weft_low_rank low;
+        if (plainly_branched(run, l)) g.low = branch_of(&low, l, t);
+        weft_gemm(run->compute, &g);
+        if (!weft_linear_branched(l) || g.low) return;
         weft_linear_branch_in(run, l, t, x, x_drop, T);
         times_b(run, l, y, true, t, T);
         return;
@@ -238,19 +284,17 @@ void weft_linear_backward_x(const struct weft_run *run, const struct weft_linear
         dz = run->dora;
     }
     /* with DoRA and a mask, W's part is split: (x - d) W^T gets dy, k d W^T gets k dy */
-    if (dx) back_w(run, l, dx, accumulate, masked ? dy : dz, T);
-    if (!b) return;
+    struct weft_low_rank low;
+    bool as_term = b && !masked && dx;
+    if (dx) back_w(run, l, dx, accumulate, masked ? dy : dz, as_term ? &low : NULL, dt, T);
+    if (!b || as_term) return;
     back_b(run, l, dt, dz, T);
     if (!dx) return;
-    if (!masked) {
-        back_a(run, l, dx, true, dt, T);
-        return;
-    }
     back_a(run, l, tmp, false, dt, T);
     if (d) {
         stretched.less = 1;
         scale_rows(run->compute, stretched);
-        back_w(run, l, tmp, true, run->dora, T);
+        back_w(run, l, tmp, true, run->dora, NULL, NULL, T);
     }
     weft_dropout_add(run->compute, dx, tmp, T * l->n_in, b->dropout, run->seed, mask_stream(run, b));
 }

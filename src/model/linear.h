@@ -56,6 +56,13 @@ void weft_model_dora_update(struct weft_compute *c, const struct weft_model *m);
  * is scratch for dropout and may be x itself when x is not needed afterwards. */
 void weft_linear_forward(const struct weft_run *run, const struct weft_linear *l, float *y, bool accumulate, float *t,
                          const float *x, float *x_drop, size_t T);
+/* The layers that read one x, e.g. q, k and v: the bits of a call of weft_linear_forward for each. */
+struct weft_linear_call {
+    const struct weft_linear *l;
+    float *y, *t;
+};
+void weft_linear_forward_all(const struct weft_run *run, const struct weft_linear_call *calls, size_t n, const float *x,
+                             float *x_drop, size_t T);
 /* t alone, as forward leaves it: for a layer whose output is not needed again. */
 void weft_linear_branch_in(const struct weft_run *run, const struct weft_linear *l, float *t, const float *x,
                            float *x_drop, size_t T);

@@ -78,9 +78,8 @@ static void attend(const struct weft_run *run, const struct weft_model *m, struc
     float *q = c->qk_norm ? a->q_raw : a->q, *key = c->qk_norm ? a->k_raw : a->k;
 
     weft_rmsnorm(k, p->norm, a->r1, x, l->input_norm.w, T, c->hidden_size, c->rms_norm_eps);
-    weft_linear_forward(run, &l->q, q, false, t.q, p->norm, p->x_drop, T);
-    weft_linear_forward(run, &l->k, key, false, t.k, p->norm, p->x_drop, T);
-    weft_linear_forward(run, &l->v, a->v, false, t.v, p->norm, p->x_drop, T);
+    const struct weft_linear_call qkv[] = { { &l->q, q, t.q }, { &l->k, key, t.k }, { &l->v, a->v, t.v } };
+    weft_linear_forward_all(run, qkv, WEFT_COUNT(qkv), p->norm, p->x_drop, T);
     if (c->qk_norm) {
         weft_rmsnorm(k, a->q, a->rq, q, l->q_norm.w, T * H, d, c->rms_norm_eps);
         weft_rmsnorm(k, a->k, a->rk, key, l->k_norm.w, T * Hk, d, c->rms_norm_eps);
@@ -105,8 +104,8 @@ static void rows_forward(const struct weft_run *run, const struct weft_model *m,
     memcpy(a->mid, x, n * D * sizeof(float));
     weft_linear_forward(run, &l->o, a->mid, true, t.o, o, p->x_drop, n);
     weft_rmsnorm(run->compute, p->norm, a->r2, a->mid, l->post_norm.w, n, D, c->rms_norm_eps);
-    weft_linear_forward(run, &l->gate, a->gate, false, t.gate, p->norm, p->x_drop, n);
-    weft_linear_forward(run, &l->up, a->up, false, t.up, p->norm, p->x_drop, n);
+    const struct weft_linear_call wide[] = { { &l->gate, a->gate, t.gate }, { &l->up, a->up, t.up } };
+    weft_linear_forward_all(run, wide, WEFT_COUNT(wide), p->norm, p->x_drop, n);
     if (!y && !weft_linear_branched(&l->down)) return;
     weft_swiglu(run->compute, p->wide, a->gate, a->up, n * c->intermediate_size);
     if (!y) {
