@@ -15,7 +15,8 @@
 static long ranks_started(void)
 {
     /* Open MPI; MPICH, Intel MPI; MVAPICH; srun */
-    static const char *const names[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS" };
+    static const char *const names[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE",
+                                         "SLURM_STEP_NUM_TASKS" };
     for (size_t i = 0; i < WEFT_COUNT(names); i++) {
         const char *value = getenv(names[i]);
         long n = value ? strtol(value, NULL, 10) : 0;

@@ -27,8 +27,10 @@ enum weft_status weft_cluster_spread(struct weft_cluster *c, int from, void *dat
 {
     enum { MOST = 1 << 28 };        /* a count of MPI is an int */
     enum weft_status st = WEFT_OK;
-    for (size_t at = 0; !st && at < bytes; at += MOST)
-        st = answer(c, c->lost || c->spread(c->ctx, from, (char *)data + at, bytes - at < MOST ? bytes - at : MOST), err);
+    for (size_t at = 0; !st && at < bytes; at += MOST) {
+        size_t n = bytes - at < MOST ? bytes - at : MOST;
+        st = answer(c, c->lost || c->spread(c->ctx, from, (char *)data + at, n), err);
+    }
     return st;
 }
 

@@ -35,8 +35,8 @@ struct weft_cluster {
 struct weft_cluster_plugin {
     const char *version;        /* WEFT_VERSION, and ... */
     size_t bytes;               /* ... sizeof(struct weft_cluster), as it was built */
-    /* NULL, or why there are no ranks.  `cancel` is set when the process is told to stop: rank 0 then does not wait long
-     * for others that do not come. */
+    /* NULL, or why there are no ranks.  `cancel` is set when the process is told to stop: rank 0 then does not wait
+     * long for others that do not come. */
     const char *(*join)(struct weft_cluster *c, volatile const int *cancel);
     void (*leave)(struct weft_cluster *c);
 };

@@ -2,7 +2,7 @@
  * soon as a layer is complete: in the sum of the update (train/sums.h), or in the optimizer itself (GaLore's updates
  * layer by layer), which is handed the gradient of one micro-batch after the other.
  *
- * A rank without a micro-batch, or with one that carries no loss, meets the others all the same: layer by layer, too. */
+ * A rank without a micro-batch, or with one that carries no loss, meets the others all the same, in each of these. */
 #include "train/round.h"
 
 #include <math.h>

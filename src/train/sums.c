@@ -24,7 +24,10 @@ size_t weft_sums_len(const struct weft_recipe *r, const struct weft_params *p)
 }
 
 /* Layer by layer the optimizer adds up what it keeps of a gradient. */
-static bool is_on(const struct weft_recipe *r) { return r->gradient_accumulation_steps > 1 && !weft_recipe_layerwise(r); }
+static bool is_on(const struct weft_recipe *r)
+{
+    return r->gradient_accumulation_steps > 1 && !weft_recipe_layerwise(r);
+}
 
 static size_t block_of(size_t len) { return weft_min_size(len, BLOCK); }
 
@@ -35,12 +38,13 @@ size_t weft_sums_bytes(const struct weft_recipe *r, const struct weft_params *p,
     return sizeof(float) * (len + (ranks > 1 ? 2 * (block_of(len) + (size_t)ranks) : 0));
 }
 
-enum weft_status weft_sums_init(struct weft_sums *s, const struct weft_recipe *r, struct weft_params *p, size_t n_layers,
-                                struct weft_compute *compute, struct weft_cluster *cluster, struct weft_arena *a,
-                                struct weft_err *err)
+enum weft_status weft_sums_init(struct weft_sums *s, const struct weft_recipe *r, struct weft_params *p,
+                                size_t n_layers, struct weft_compute *compute, struct weft_cluster *cluster,
+                                struct weft_arena *a, struct weft_err *err)
 {
     size_t n = p->n, ranks = (size_t)weft_cluster_size(cluster);
-    *s = (struct weft_sums){ .on = is_on(r), .params = p, .compute = compute, .cluster = cluster, .n_layers = n_layers };
+    *s = (struct weft_sums){ .on = is_on(r), .params = p, .compute = compute, .cluster = cluster,
+                             .n_layers = n_layers };
     if (!s->on) return WEFT_OK;
     s->len = weft_sums_len(r, p);
     s->by_layer = s->len == p->n_values && p->grad_bytes < p->n_values * sizeof(float);

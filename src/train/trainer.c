@@ -535,9 +535,12 @@ static enum weft_status keep_last_update(struct weft_run *r, enum weft_status st
     bool lost = r->cluster && r->cluster->lost, first = weft_cluster_rank(r->cluster) == 0;
     struct weft_err why = { .lang = r->lang };
     if (!first) return st == WEFT_ECANCEL ? weft_fail(err, st, "stopped by the user") : st;
+    if (lost && err) weft_err_clear(err);
     if (lost && r->layerwise.on)
-        return weft_fail(err, st, "the run goes on from its last checkpoint, that of update %llu, when it is started again",
-                         (unsigned long long)(r->saved_step == UINT64_MAX ? 0 : r->saved_step));
+        return weft_fail(err, WEFT_EREMOTE,
+                         "a rank of this run is gone, or all were told to stop; started again, it goes on from its last "
+                         "checkpoint, that of update %llu",
+                         r->saved_step == UINT64_MAX ? 0 : (unsigned long long)r->saved_step);
     enum weft_status saved = weft_run_save(r, &why);
     if (!saved) saved = weft_log_history(&r->log, lost ? "lost a rank" : "stopped", r->state.step, NULL, NULL, &why);
     if (saved) {
@@ -548,7 +551,6 @@ static enum weft_status keep_last_update(struct weft_run *r, enum weft_status st
         weft_run_say(r, "stopped; update %llu of %llu is saved in %s", step, total, r->output_dir);
         return weft_fail(err, WEFT_ECANCEL, "stopped by the user");
     }
-    if (err) weft_err_clear(err);
     return weft_fail(err, WEFT_EREMOTE,
                      "a rank of this run is gone, or all were told to stop; update %llu of %llu is saved in %s, and the same "
                      "command goes on from there, with any number of ranks that makes as many micro-batches an update",

@@ -274,40 +274,60 @@ static void test_ranks_go_on_from_every_kind_of_state(void **state)
 
 /* ---- what can go wrong ---- */
 
-static void test_a_rank_that_dies_ends_the_run_with_its_last_update_saved(void **state)
+/* Three ranks, one of which dies in the midst of anything; one goes on. */
+static void check_deaths(const char *yaml, bool by_layer, const char *said, uint64_t *saved)
 {
-    static const char yaml[] = "save_strategy: no\n";
     static struct ranks whole, dying, again;
     struct folder f = new_folder();
-    ranks_set_up(&whole, 3, f.name, yaml, false);
+    char short_yaml[512];
+    ranks_set_up(&whole, 3, f.name, yaml, by_layer);
     ranks_go(&whole);
     struct left want = left_by(&whole.runs[0], f.name);
-    uint64_t saved = 0, calls = whole.seats[0].calls, opening;
+    uint64_t calls = whole.seats[0].calls, opening;
     check_folder_gone(f.name);
-    f = new_folder();                                   /* what comes before the second update */
-    ranks_set_up(&again, 3, f.name, "max_steps: 1\n", false);
+    f = new_folder();                                   /* what comes before the third update */
+    snprintf(short_yaml, sizeof short_yaml, "%smax_steps: 2\n", yaml);
+    ranks_set_up(&again, 3, f.name, short_yaml, by_layer);
     ranks_go(&again);
     opening = again.seats[0].calls;
     check_folder_gone(f.name);
     ranks_tear_down(&again);
-    assert_true(calls > opening + 40);
-    for (uint64_t at = opening + 1; at < calls; at += (calls - opening) / 7) {          /* in the midst of anything */
+    assert_true(calls > opening + 30);
+    *saved = 0;
+    for (uint64_t at = opening + 1; at < calls; at += (calls - opening) / 7) {
         f = new_folder();
-        ranks_set_up(&dying, 3, f.name, yaml, false);
+        ranks_set_up(&dying, 3, f.name, yaml, by_layer);
         dying.seats[1].dies_at = at;
         ranks_go(&dying);
         for (int k = 0; k < 3; k++) assert_int_equal(dying.status[k], WEFT_EREMOTE);
-        check_contains(dying.runs[0].err.msg, "of 14 is saved in");
-        ranks_set_up(&again, 1, f.name, yaml, false);
+        check_contains(dying.runs[0].err.msg, said);
+        ranks_set_up(&again, 1, f.name, yaml, by_layer);
         ranks_go(&again);
         check_ok(again.status[0], &again.runs[0].err);
-        if (again.runs[0].result.resumed_from > saved) saved = again.runs[0].result.resumed_from;
+        if (again.runs[0].result.resumed_from > *saved) *saved = again.runs[0].result.resumed_from;
         check_same_run(left_by(&again.runs[0], f.name), want);
         check_folder_gone(f.name);
         ranks_tear_down(&dying), ranks_tear_down(&again);
     }
-    assert_true(saved > 3);
     ranks_tear_down(&whole);
+}
+
+static void test_a_rank_that_dies_ends_the_run_with_its_last_update_saved(void **state)
+{
+    uint64_t saved;
+    check_deaths("save_strategy: no\n", false, "of 14 is saved in", &saved);
+    assert_true(saved > 10);
+    check_deaths("save_strategy: no\n", true, "of 14 is saved in", &saved);
+    assert_true(saved > 10);
+}
+
+/* Weights that move layer by layer have begun to: the last checkpoint is what counts. */
+static void test_a_rank_that_dies_while_weights_move_leaves_the_last_checkpoint(void **state)
+{
+    uint64_t saved;
+    check_deaths("compat: clean\nuse_galore: true\ngalore_layerwise: true\ngalore_rank: 4\nsave_steps: 2\n", true,
+                 "it goes on from its last checkpoint", &saved);
+    assert_true(saved > 8 && saved % 2 == 0);
 }
 
 static void test_ranks_with_other_inputs_are_named(void **state)
@@ -355,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_one_rank_that_is_stopped_stops_all_and_any_number_goes_on),
         cmocka_unit_test(test_ranks_go_on_from_every_kind_of_state),
         cmocka_unit_test(test_a_rank_that_dies_ends_the_run_with_its_last_update_saved),
+        cmocka_unit_test(test_a_rank_that_dies_while_weights_move_leaves_the_last_checkpoint),
         cmocka_unit_test(test_ranks_with_other_inputs_are_named),
         cmocka_unit_test(test_the_error_of_one_rank_is_that_of_all),
     };

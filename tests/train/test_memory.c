@@ -68,6 +68,24 @@ static void test_plan_adds_up(void **state)
     run_tear_down(&r);
 }
 
+/* Three ranks on this machine: each may have its share, and room for what ranks send each other is planned. */
+static void test_ranks_of_one_machine_share_its_memory(void **state)
+{
+    struct run r;
+    struct weft_memory_plan one, three;
+    struct weft_cluster cluster = { .size = 3, .here = 3 };
+    struct folder f = new_folder();
+    run_set_up(&r, f.name, 2, "mem: 600M\n");
+    check_ok(weft_memory_plan(&r.job, &one, &r.err), &r.err);
+    r.job.cluster = &cluster;
+    check_ok(weft_memory_plan(&r.job, &three, &r.err), &r.err);
+    assert_int_equal(one.available_bytes, (size_t)600 << 20);
+    assert_int_equal(three.available_bytes, (size_t)200 << 20);
+    assert_int_equal(line_of(&three, "gradients"), line_of(&one, "gradients") + 4 * 2 * (r.params.n_values + 3));
+    check_folder_gone(f.name);
+    run_tear_down(&r);
+}
+
 static void test_too_big_a_run_is_refused_with_changes_that_help(void **state)
 {
     struct run r;
@@ -168,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_as_people_write_them),
         cmocka_unit_test(test_plan_adds_up),
+        cmocka_unit_test(test_ranks_of_one_machine_share_its_memory),
         cmocka_unit_test(test_too_big_a_run_is_refused_with_changes_that_help),
         cmocka_unit_test(test_process_limit_bounds_the_plan),
         cmocka_unit_test(test_peak_is_what_was_planned),
