@@ -90,11 +90,12 @@ int weft_cli_rank_threads(const struct weft_cli *cli)
     return online > cli->cluster->here ? (int)(online / cli->cluster->here) : 1;
 }
 
-void weft_cli_cluster_leave(struct weft_cli *cli, enum weft_status st)
+enum weft_status weft_cli_cluster_leave(struct weft_cli *cli, enum weft_status st)
 {
     struct weft_cluster *c = cli->cluster;
-    if (!c) return;
+    if (!c) return st;
     if (st && c->lost && c->rank && st != WEFT_EREMOTE && cli->own_stderr >= 0)
         dprintf(cli->own_stderr, "weft: rank %d: %s\n", c->rank, cli->err.msg);
     cli->plugin->leave(c);
+    return c->rank && !c->lost ? WEFT_OK : st;
 }

@@ -7,8 +7,9 @@
 
 /* Sets cli->cluster, where a launcher has started this process as one of several; ranks other than 0 fall silent. */
 WEFT_MUST_USE enum weft_status weft_cli_cluster_join(struct weft_cli *cli);
-/* With the status that the verb ends with. */
-void weft_cli_cluster_leave(struct weft_cli *cli, enum weft_status st);
+/* With the status that the verb ends with.  What all have agreed on is rank 0's to tell; the others end as if all were
+ * well, for a launcher that sees one fail stops the rest, and what rank 0 has to say would be lost. */
+WEFT_MUST_USE enum weft_status weft_cli_cluster_leave(struct weft_cli *cli, enum weft_status st);
 
 /* WEFT_EARG where a launcher has: the verb is for one process. */
 WEFT_MUST_USE enum weft_status weft_cli_alone(struct weft_cli *cli, const char *verb);

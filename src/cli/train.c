@@ -756,10 +756,7 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = weft_cli_cluster_join(cli);
     if (st) return st;
     st = weft_cli_options(cli, &weft_verb_train, &set, &set.common, &words, &done);
-    if (!st && done) {
-        weft_cli_cluster_leave(cli, st);
-        return st;
-    }
+    if (!st && done) return weft_cli_cluster_leave(cli, st);
     if (!st) st = read_recipe(cli, &set, &words);
     if (!st && !set.common.threads) set.common.threads = weft_cli_rank_threads(cli);
     if (!st) st = weft_cli_compute(cli, &set.common);
@@ -768,8 +765,7 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st) st = weft_train_stage(cli, &set.recipe, set.project, &result);
     if (!st) st = write_recipe(cli, &set.recipe, false);
     if (!st && cli->json) print_json(cli, &set.recipe, &result);
-    weft_cli_cluster_leave(cli, st);
-    return st;
+    return weft_cli_cluster_leave(cli, st);
 }
 
 const struct weft_verb weft_verb_train = {
