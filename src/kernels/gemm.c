@@ -263,7 +263,8 @@ static struct weft_gemm thin_product(const struct weft_gemm *g)
     const struct weft_low_rank *l = g->low;
     return (struct weft_gemm){ .m = g->m, .n = l->rank, .k = g->k, .a = g->a, .lda = g->lda, .b = l->in,
                                .ldb = g->b_rows_are_outputs ? g->k : l->rank,
-                               .b_rows_are_outputs = g->b_rows_are_outputs, .c = l->t, .ldc = l->rank, .exact = g->exact, .alpha = l->t_alpha };
+                               .b_rows_are_outputs = g->b_rows_are_outputs, .c = l->t, .ldc = l->rank,
+                               .exact = g->exact, .alpha = l->t_alpha };
 }
 
 static bool multiply_packed(struct weft_compute *c, const struct weft_gemm *const *g, size_t n,
@@ -431,7 +432,8 @@ static struct weft_gemm third_product(const struct weft_gemm *g)
     const struct weft_low_rank *l = g->low;
     return (struct weft_gemm){ .m = g->m, .n = g->n, .k = l->rank, .a = l->t, .lda = l->rank, .b = l->out,
                                .ldb = g->b_rows_are_outputs ? l->rank : g->n,
-                               .b_rows_are_outputs = g->b_rows_are_outputs, .c = g->c, .ldc = g->ldc, .accumulate = true, .exact = g->exact, .alpha = l->alpha };
+                               .b_rows_are_outputs = g->b_rows_are_outputs, .c = g->c, .ldc = g->ldc,
+                               .accumulate = true, .exact = g->exact, .alpha = l->alpha };
 }
 
 static void multiply_apart(struct weft_compute *c, const struct weft_gemm *g)

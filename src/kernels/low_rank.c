@@ -59,7 +59,8 @@ void weft_low_term_add(const struct weft_low_term *term, uint32_t *panel, size_t
         size_t r = b * block_len(term), len = weft_min_size(block_len(term), rank - r);
         term->level->pack_b(panel, out_at(term, col, r), WEFT_F32, ldb, term->rows_are_outputs, n, len);
         term->level->multiply(rows, weft_ceil_div(len, term->level->unit_len),
-                              term->t + (b * term->rows + row) * term->lda, term->lda, &(struct weft_panel){ .units = panel, .n = n }, c, ldc, true,
+                              term->t + (b * term->rows + row) * term->lda, term->lda,
+                              &(struct weft_panel){ .units = panel, .n = n }, c, ldc, true,
                               term->low->alpha != 0 ? term->low->alpha : 1, NULL);
     }
 }

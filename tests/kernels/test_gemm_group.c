@@ -178,7 +178,8 @@ static void groups_for_threads(struct weft_compute *c, float *out)
     struct array dy = input_new(T * WIDE, 0, &r), t = input_new(T * NARROW, 0, &r);
     memset(out, 0, WIDE * NARROW * sizeof(float));
     weft_gemm(c, &(struct weft_gemm){ .m = WIDE, .n = NARROW, .k = T, .a = dy.p, .lda = WIDE, .a_transposed = true,
-                                      .b = t.p, .ldb = NARROW, .c = out, .ldc = NARROW, .accumulate = true, .alpha = 2 });
+                                      .b = t.p, .ldb = NARROW, .c = out, .ldc = NARROW, .accumulate = true,
+                                      .alpha = 2 });
     array_free(&dy), array_free(&t);
 }
 
