@@ -80,7 +80,8 @@ static char *put_escape(char *w, unsigned char c)
     if (c >= 0x20) *w++ = (char)c;
     else if (c >= '\b' && c <= '\r' && c != '\v') *w++ = "btn-fr"[c - '\b'];
     else {
-        memcpy(w, "u00", 3);
+        w[0] = 'u';
+        w[1] = w[2] = '0';
         w[3] = (char)('0' + (c >> 4));
         w[4] = "0123456789abcdef"[c & 15];
         w += 5;

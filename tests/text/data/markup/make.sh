@@ -1,5 +1,6 @@
 #!/bin/sh
-# make.sh - writes the files of this folder from ../containers/source.txt and hant.txt with other people's programs: pandoc,
+# make.sh - writes the files of this folder from ../containers/source.txt and hant.txt with
+# other people's programs: pandoc,
 # LibreOffice, iconv, Python's csv module.  Tests only read the results.
 set -eu
 cd "$(dirname "$0")"
