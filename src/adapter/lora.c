@@ -334,3 +334,16 @@ size_t weft_lora_held_bytes(const struct weft_model *model)
     }
     return (floats + work) * sizeof(float);
 }
+
+size_t weft_lora_save_bytes(const struct weft_model *model)
+{
+    size_t floats = 0;
+    for (size_t i = 0; i < model->config.n_layers; i++) {
+        const struct weft_layer *l = &model->layers[i];
+        const struct weft_linear *const all[] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
+        for (size_t k = 0; k < WEFT_COUNT(all); k++)
+            if (all[k]->branch && all[k]->branch->a0)
+                floats += 2 * all[k]->branch->rank * (all[k]->n_in + all[k]->n_out);
+    }
+    return floats * sizeof(float);
+}

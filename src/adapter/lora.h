@@ -69,5 +69,7 @@ void weft_lora_plus(struct weft_params *params, double ratio);
 void weft_lora_enable(struct weft_model *model, bool enabled);
 /* Bytes that branches hold besides their values and gradients (the memory plan). */
 size_t weft_lora_held_bytes(const struct weft_model *model);
+/* Bytes that weft_lora_save takes while it works: PiSSA's branches are written as others. */
+size_t weft_lora_save_bytes(const struct weft_model *model);
 
 #endif

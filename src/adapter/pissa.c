@@ -224,6 +224,7 @@ enum weft_status weft_lora_pissa(struct weft_arena *a, struct weft_model *model,
         if (!st) st = make_residual(&p, &model->arena, &parts->residuals[i]);
         if (!st) {
             b->whole = l.w;
+            weft_model_forget(model, l.w, l.n_in * l.n_out * weft_dtype_bytes(l.type));
             b->a0 = duplicate(a, b->a, b->rank * l.n_in);
             b->b0 = duplicate(a, b->b, b->rank * l.n_out);
             if (!b->a0 || !b->b0) st = weft_fail_nomem(err, b->rank * (l.n_in + l.n_out) * sizeof(float), "an adapter");

@@ -1,6 +1,7 @@
 /* Blocks form a stack.  Each starts with its header, padded to 64 bytes, so that every piece is 64-aligned and
- * a whole zmm register can be loaded from the start of any tensor.  Large blocks ask for huge pages: a packed
- * GEMM panel that crosses fewer pages misses the TLB less. */
+ * a whole zmm register can be loaded from the start of any tensor.  Large blocks begin at a huge page and ask for
+ * such pages: a packed GEMM panel that crosses fewer pages misses the TLB less.  Their last part stays in small pages:
+ * rounded up, a tensor of 3 MiB would take 4. */
 #include "base/arena.h"
 
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static void forbid(const void *p, size_t n) { (void)p, (void)n; }
 static void allow(const void *p, size_t n) { (void)p, (void)n; }
 #endif
 
-enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, HUGE_PAGE = 2 << 20 };
+enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, PAGE = 4096, HUGE_PAGE = 2 << 20 };
 
 struct weft_arena_block {
     struct weft_arena_block *below;
@@ -74,10 +75,11 @@ static struct weft_arena_block *new_block(struct weft_arena *a, size_t n)
            align = ALIGN;
     if (!weft_size_add(bytes, HEADER, &whole)) return NULL;
     if (whole >= HUGE_PAGE) align = HUGE_PAGE;
-    if (!weft_size_align(whole, align, &whole)) return NULL;
+    if (!weft_size_align(whole, align == HUGE_PAGE ? PAGE : ALIGN, &whole)) return NULL;
     if (a->max_bytes && (whole > a->max_bytes || a->held_bytes > a->max_bytes - whole)) return NULL;
-    struct weft_arena_block *b = aligned_alloc(align, whole);
-    if (!b) return NULL;
+    void *memory = NULL;
+    if (posix_memalign(&memory, align, whole)) return NULL;
+    struct weft_arena_block *b = memory;
     if (align == HUGE_PAGE) madvise(b, whole, MADV_HUGEPAGE); /* advice only: a refusal changes nothing */
     b->bytes = whole - HEADER;
     b->payload = (char *)b + HEADER;

@@ -91,9 +91,18 @@ enum weft_status weft_sha256_of(struct weft_str s, char out[WEFT_SHA256_HEX], st
 
 enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX], struct weft_err *err)
 {
+    enum { PIECE = 4 << 20 };           /* leaves memory when it has been read: files may be larger than what is free */
     struct weft_map m = { 0 };
+    struct weft_sha256 h = { 0 };
     enum weft_status st = weft_map_open(&m, path, err);
-    if (!st) st = weft_sha256_of((struct weft_str){ (const char *)m.p, m.len }, out, err);
+    if (!st) st = weft_sha256_init(&h, err);
+    for (size_t at = 0; !st && at < m.len; at += PIECE) {
+        size_t n = weft_min_size(PIECE, m.len - at);
+        weft_sha256_add(&h, m.p + at, n);
+        weft_map_forget(&m, m.p + at, n);
+    }
+    if (!st) weft_sha256_hex(&h, out);
+    weft_sha256_clear(&h);
     weft_map_close(&m);
     return st;
 }

@@ -43,6 +43,7 @@ struct stage {
     struct weft_store_run_data *data;       /* [n_data] the files of the rows, for the record */
     size_t n_data;
     const char *project;                    /* to record the run in; NULL: that of the data */
+    struct weft_buf row_name;               /* of the row asked for last */
     int64_t run_id;                         /* in the store; 0: not recorded */
     char tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
     char start_sha[WEFT_SHA256_HEX];        /* of the base, and of the adapter that is gone on with */
@@ -452,7 +453,11 @@ static const char *row_name(void *ctx, uint32_t row_idx)
     struct stage *s = ctx;
     if (row_idx >= s->train_rows.n) return NULL;
     const struct weft_origin *o = &s->train_rows.items[row_idx].origin;
-    return o->id.s ? weft_str_printf(&s->cli->arena, "%.*s", (int)o->id.len, o->id.s).s : NULL;
+    if (!o->id.s) return NULL;
+    weft_buf_reset(&s->row_name);
+    weft_buf_str(&s->row_name, o->id);
+    weft_buf_char(&s->row_name, '\0');
+    return s->row_name.failed ? NULL : s->row_name.s;
 }
 
 /* ---- results ---- */
@@ -610,6 +615,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     };
     if (!st) {
         job.held_bytes = weft_lora_held_bytes(s.model);
+        job.save_bytes = weft_lora_save_bytes(s.model);
         if (recipe->profile) job.profile = WEFT_NEW(&cli->arena, struct weft_profile);
         print_model(&s);
         print_data(&s);
@@ -630,6 +636,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     if (!st) print_result(&s, result);
     if (!st && result->profile) weft_cli_profile(cli, result->profile);
     record_end(&s, st, result);
+    weft_buf_clear(&s.row_name);
     weft_model_free(s.model);
     weft_model_free(s.reference);
     weft_tokenizer_free(s.tokenizer);

@@ -33,7 +33,7 @@ static void forward_task(void *ctx, size_t chunk, int thread)
 
 /* `products` d FLOP for each pair of a query and a key that it sees, as measured by weft_measure_attention. */
 static struct weft_span span_of(const struct weft_compute *c, enum weft_op op, const struct weft_attn *a,
-                                            double products)
+                                double products)
 {
     struct weft_span s = weft_span(c, op, 0);
     if (!s.row) return s;
@@ -52,7 +52,7 @@ void weft_attention(struct weft_compute *c, float *out, float *lse, const struct
     const struct weft_gemm_level *level = c->exact || a->exact ? c->k->gemm_exact : c->k->gemm;
     if (level && weft_attention_blocks(c, level, out, lse, a)) return;
     struct forward f = { out, lse, a };
-    weft_pool_run(c->pool, a->n_seqs * a->n_heads, forward_task, &f);
+    weft_compute_run(c, a->n_seqs * a->n_heads, forward_task, &f);
 }
 
 struct backward {
@@ -102,9 +102,9 @@ void weft_attention_backward(struct weft_compute *c, float *dq, float *dk, float
     WEFT_SPAN(span) = span_of(c, WEFT_OP_ATTENTION_BACKWARD, a, 10);
     const struct weft_gemm_level *level = c->exact || a->exact ? c->k->gemm_exact : c->k->gemm;
     struct backward b = { c, dq, dk, dv, delta, dout, out, lse, a };
-    weft_pool_run(c->pool, weft_ceil_div(a->T, DELTA_TOKENS), delta_task, &b);
+    weft_compute_run(c, weft_ceil_div(a->T, DELTA_TOKENS), delta_task, &b);
     if (level && weft_attention_blocks_backward(c, level, dq, dk, dv, delta, dout, lse, a)) return;
-    weft_pool_run(c->pool, a->n_seqs * a->n_kv_heads, backward_task, &b);
+    weft_compute_run(c, a->n_seqs * a->n_kv_heads, backward_task, &b);
 }
 
 static void cached_task(void *ctx, size_t head, int thread)
@@ -125,5 +125,5 @@ void weft_attention_cached(struct weft_compute *c, float *out, const float *q, c
     struct weft_cached_attn s = { out, q, kc, vc, cap, n_past, n_q, n_heads, n_kv_heads, d, window };
     const struct weft_gemm_level *level = c->exact ? c->k->gemm_exact : c->k->gemm;
     if (level && weft_attention_blocks_cached(c, level, &s)) return;
-    weft_pool_run(c->pool, n_heads, cached_task, &s);
+    weft_compute_run(c, n_heads, cached_task, &s);
 }

@@ -203,7 +203,7 @@ static bool run_forward(struct forward *f, size_t n_q_of_one)
     for (size_t s = 0; f->a && s < f->a->n_seqs; s++)
         f->n_blocks += weft_ceil_div((size_t)(f->a->cu[s + 1] - f->a->cu[s]), f->queries);
     if (!weft_compute_need_scratch(f->c, forward_scratch(f, NULL).bytes)) return false;
-    weft_pool_run(f->c->pool, f->n_blocks * f->n_heads / f->group * f->head_parts, forward_task, f);
+    weft_compute_run(f->c, f->n_blocks * f->n_heads / f->group * f->head_parts, forward_task, f);
     return true;
 }
 
@@ -400,8 +400,8 @@ bool weft_attention_blocks_backward(struct weft_compute *c, const struct weft_ge
         if (!weft_compute_need_shared(c, 2 * a->n_heads * a->T * a->d * sizeof *b.part)) return false;
         b.part = c->shared;
     }
-    weft_pool_run(c->pool, a->n_seqs * (b.split ? a->n_heads : a->n_kv_heads), backward_task, &b);
-    if (b.split) weft_pool_run(c->pool, weft_ceil_div(a->T, TILE), add_heads_task, &b);
+    weft_compute_run(c, a->n_seqs * (b.split ? a->n_heads : a->n_kv_heads), backward_task, &b);
+    if (b.split) weft_compute_run(c, weft_ceil_div(a->T, TILE), add_heads_task, &b);
     return true;
 }
 
@@ -471,7 +471,7 @@ static bool decode(struct weft_compute *c, const struct weft_cached_attn *a)
     if (!weft_compute_need_scratch(c, WEFT_GEMV_ROWS * DECODE_KEYS * sizeof(float))) return false;
     if (!weft_compute_need_shared(c, s.runs * a->n_q * a->n_heads * (2 + a->d) * sizeof(float))) return false;
     s.part = c->shared;
-    weft_pool_run(c->pool, s.runs * a->n_kv_heads, decode_task, &s);
+    weft_compute_run(c, s.runs * a->n_kv_heads, decode_task, &s);
     for (size_t t = 0; t < a->n_q; t++)
         for (size_t h = 0; h < a->n_heads; h++) put_together(&s, t, h);
     return true;

@@ -105,27 +105,66 @@ void weft_compute_clear(struct weft_compute *c)
     *c = (struct weft_compute){ 0 };
 }
 
-/* Sizes at least double, so that what older, smaller pieces waste in the arena stays below the size in use. */
-bool weft_compute_need_scratch(struct weft_compute *c, size_t bytes)
+struct weft_compute weft_compute_counter(const struct weft_compute *c, struct weft_compute_bytes *most)
 {
-    if (bytes <= c->scratch_bytes) return true;
-    size_t threads = (size_t)weft_pool_threads(c->pool), size, all;
-    if (!weft_size_align(weft_max_size(bytes, 2 * c->scratch_bytes), 4096, &size)) return false;
-    if (!weft_size_mul(size, threads, &all)) return false;
+    static char nowhere[64];            /* addresses are made from it and not used */
+    static void *const none[1] = { nowhere };
+    struct weft_compute counter = *c;
+    counter.counted = most;
+    counter.profile = NULL;
+    counter.scratch = (void **)none;
+    counter.shared = nowhere;
+    return counter;
+}
+
+static bool scratch_bytes(const struct weft_compute *c, size_t bytes, size_t *each, size_t *all)
+{
+    return weft_size_align(bytes, 4096, each) && weft_size_mul(*each, (size_t)weft_pool_threads(c->pool), all);
+}
+
+size_t weft_compute_missing(const struct weft_compute *c, const struct weft_compute_bytes *most)
+{
+    size_t each, all = 0;
+    if (most->scratch > c->scratch_bytes && !scratch_bytes(c, most->scratch, &each, &all)) return SIZE_MAX / 2;
+    return all + (most->shared > c->shared_bytes ? most->shared : 0);
+}
+
+static bool take_scratch(struct weft_compute *c, size_t bytes)
+{
+    size_t each, all;
+    if (!scratch_bytes(c, bytes, &each, &all)) return false;
     char *p = weft_arena_alloc(&c->arena, all);
     if (!p) return false;
-    for (size_t t = 0; t < threads; t++) c->scratch[t] = p + t * size;
-    c->scratch_bytes = size;
+    for (size_t t = 0; t < (size_t)weft_pool_threads(c->pool); t++) c->scratch[t] = p + t * each;
+    c->scratch_bytes = each;
     return true;
+}
+
+static bool take_shared(struct weft_compute *c, size_t bytes)
+{
+    void *p = weft_arena_alloc(&c->arena, bytes);
+    if (!p) return false;
+    c->shared = p;
+    c->shared_bytes = bytes;
+    return true;
+}
+
+bool weft_compute_reserve(struct weft_compute *c, const struct weft_compute_bytes *most)
+{
+    return (most->scratch <= c->scratch_bytes || take_scratch(c, most->scratch))
+           && (most->shared <= c->shared_bytes || take_shared(c, most->shared));
+}
+
+/* Unless reserved, sizes at least double, so that what older, smaller pieces waste in the arena stays below the size in
+ * use. */
+bool weft_compute_need_scratch(struct weft_compute *c, size_t bytes)
+{
+    if (c->counted) c->counted->scratch = weft_max_size(c->counted->scratch, bytes);
+    return c->counted || bytes <= c->scratch_bytes || take_scratch(c, weft_max_size(bytes, 2 * c->scratch_bytes));
 }
 
 bool weft_compute_need_shared(struct weft_compute *c, size_t bytes)
 {
-    if (bytes <= c->shared_bytes) return true;
-    size_t size = weft_max_size(bytes, 2 * c->shared_bytes);
-    void *p = weft_arena_alloc(&c->arena, size);
-    if (!p) return false;
-    c->shared = p;
-    c->shared_bytes = size;
-    return true;
+    if (c->counted) c->counted->shared = weft_max_size(c->counted->shared, bytes);
+    return c->counted || bytes <= c->shared_bytes || take_shared(c, weft_max_size(bytes, 2 * c->shared_bytes));
 }

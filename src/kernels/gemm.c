@@ -243,11 +243,11 @@ static bool multiply_block(struct product *p)
     uint32_t *t = p->ts.b + (ts + cs) * panel_units(p);
     for (size_t i = 0; i < p->cs.n; t += t_units[i++]) p->cs.parts[i].low.t = t;
     p->a_tasks = weft_ceil_div(p->rows, PACK_ROWS);
-    weft_pool_run(p->c->pool, p->a_tasks + ts + cs, pack_task, p);
-    weft_pool_run(p->c->pool, p->ts.panels * p->ts.row_parts, multiply_ts, p);
+    weft_compute_run(p->c, p->a_tasks + ts + cs, pack_task, p);
+    weft_compute_run(p->c, p->ts.panels * p->ts.row_parts, multiply_ts, p);
     if (p->k0 + p->k_len == p->g->k)
         for (size_t i = 0; i < p->cs.n; i++) weft_low_term_pack(p->c, &p->cs.parts[i].low, p->m0);
-    weft_pool_run(p->c->pool, p->cs.panels * p->cs.row_parts, multiply_cs, p);
+    weft_compute_run(p->c, p->cs.panels * p->cs.row_parts, multiply_cs, p);
     return true;
 }
 
@@ -322,7 +322,7 @@ static bool multiply_few_quantised(struct few *f)
     if (g->m > WEFT_GEMV_ROWS || g->a_transposed || !g->b_rows_are_outputs) return false;
     if (!weft_compute_need_scratch(f->c, FEW_COLS * g->k * sizeof(float))) return false;
     f->cols = weft_ceil_div(GEMV_BYTES / g->k + 1, FEW_COLS) * FEW_COLS;
-    weft_pool_run(f->c->pool, weft_ceil_div(g->n, f->cols), few_quantised_task, f);
+    weft_compute_run(f->c, weft_ceil_div(g->n, f->cols), few_quantised_task, f);
     return true;
 }
 
@@ -346,7 +346,7 @@ static void multiply_few_rows(struct few *f)
 {
     size_t column_bytes = f->g->k * weft_dtype_bytes(f->g->b_type), step = f->g->b_rows_are_outputs ? 8 : 128;
     f->cols = weft_ceil_div(GEMV_BYTES / column_bytes + 1, step) * step;
-    weft_pool_run(f->c->pool, weft_ceil_div(f->g->n, f->cols), few_task, f);
+    weft_compute_run(f->c, weft_ceil_div(f->g->n, f->cols), few_task, f);
 }
 
 static bool takes_few_packed_rows(const struct weft_gemm *g, const struct weft_gemm_level *level)
@@ -362,6 +362,7 @@ static bool multiply_few_packed_rows(struct few *f, const struct weft_gemm_level
     size_t units = weft_ceil_div(g->k, level->unit_len), rows = weft_ceil_div(g->m, 4) * 4;
     f->lda = weft_ceil_div(units, 16) * 16;
     if (!weft_compute_need_shared(f->c, rows * f->lda * sizeof(uint32_t))) return false;
+    if (f->c->counted) return true;
     memset(f->c->shared, 0, rows * f->lda * sizeof(uint32_t));
     level->pack_a(f->c->shared, f->lda, g->a, g->lda, g->a_transposed, g->m, g->k);
     f->level = level;
@@ -387,7 +388,7 @@ static bool wants_int8(const struct weft_compute *c, const struct weft_gemm *g)
 static void plain(struct weft_compute *c, const struct weft_gemm *g)
 {
     struct weft_gemm task = *g;
-    weft_pool_run(c->pool, weft_ceil_div(g->m, REF_ROWS) * weft_ceil_div(g->n, REF_COLS), plain_task, &task);
+    weft_compute_run(c, weft_ceil_div(g->m, REF_ROWS) * weft_ceil_div(g->n, REF_COLS), plain_task, &task);
 }
 
 /* ---- which way ---- */

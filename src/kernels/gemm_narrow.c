@@ -48,11 +48,11 @@ bool weft_gemm_narrow(struct weft_compute *c, const struct weft_gemm *g, const s
     if (!weft_compute_need_shared(c, 4 * p.n_blocks * g->n * p.lda)) return false;
     if (!weft_compute_need_scratch(c, 4 * (level->block_units + g->n) * level->panel_cols)) return false;
     p.rows = c->shared;
-    for (size_t b = 0; b < p.n_blocks; b++) {
+    for (size_t b = 0; b < p.n_blocks && !c->counted; b++) {
         size_t k = b * block_len(&p);
         level->pack_a(p.rows + b * g->n * p.lda, p.lda, (const float *)g->b + k * g->ldb, g->ldb, true, g->n,
                       weft_min_size(block_len(&p), g->k - k));
     }
-    weft_pool_run(c->pool, weft_ceil_div(g->m, level->panel_cols), multiply_task, &p);
+    weft_compute_run(c, weft_ceil_div(g->m, level->panel_cols), multiply_task, &p);
     return true;
 }

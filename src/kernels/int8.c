@@ -84,12 +84,12 @@ static bool multiply_block(struct int8_product *p)
     if (!weft_compute_need_scratch(p->c, 4 * weft_max_size(panel, thin->block_units * thin->panel_cols))) return false;
     p->a = p->c->shared;
     p->scales = (float *)p->c->shared + a_units;
-    weft_pool_run(p->c->pool, weft_ceil_div(p->rows, PACK_ROWS), pack_task, p);
+    weft_compute_run(p->c, weft_ceil_div(p->rows, PACK_ROWS), pack_task, p);
     for (size_t i = 0; i < p->n; t += t_units[i++]) {
         p->parts[i].low.t = p->a + t;
         weft_low_term_pack(p->c, &p->parts[i].low, p->m0);
     }
-    weft_pool_run(p->c->pool, p->panels * p->row_parts, multiply_task, p);
+    weft_compute_run(p->c, p->panels * p->row_parts, multiply_task, p);
     return true;
 }
 
@@ -143,5 +143,5 @@ static void plain_row(void *ctx, size_t row, int thread)
 void weft_ref_int8_gemm(struct weft_compute *c, const struct weft_gemm *g)
 {
     struct weft_gemm plain = *g;
-    weft_pool_run(c->pool, g->m, plain_row, &plain);
+    weft_compute_run(c, g->m, plain_row, &plain);
 }

@@ -41,7 +41,20 @@ struct weft_compute {
     void *shared;                       /* packed operands that all threads read during one operation */
     size_t shared_bytes;
     struct weft_arena arena;            /* holds the above; grows with the largest shape seen, then rests */
+    struct weft_compute_bytes *counted; /* weft_compute_counter's; else NULL */
 };
+
+/* Scratch memory: of each thread, and of all together. */
+struct weft_compute_bytes {
+    size_t scratch, shared;
+};
+/* A compute that only counts: weft_gemm and the two training calls of attention read and write nothing (their pointers
+ * may be NULL, but a WEFT_QUANT B must be there) and raise *most to what they would take of c.  Nothing to clear. */
+struct weft_compute weft_compute_counter(const struct weft_compute *c, struct weft_compute_bytes *most);
+/* What reserving `most` would add to c->arena. */
+size_t weft_compute_missing(const struct weft_compute *c, const struct weft_compute_bytes *most);
+/* Takes it, so that no such operation allocates any more; false: no memory. */
+WEFT_MUST_USE bool weft_compute_reserve(struct weft_compute *c, const struct weft_compute_bytes *most);
 
 /* isa_name NULL or "auto": the best level of this machine; otherwise "ref", "avx2", "avx512" or "avx512bf16", and
  * WEFT_EDEVICE when the machine lacks it.  The pool must outlive the compute. */

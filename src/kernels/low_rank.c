@@ -47,7 +47,7 @@ void weft_low_term_pack(struct weft_compute *c, struct weft_low_term *term, size
 {
     if (!term->low) return;
     struct packing p = { term, m0, weft_max_size(PIECE / term->low->rank, 1) };
-    weft_pool_run(c->pool, weft_ceil_div(term->rows, p.per_piece), pack_task, &p);
+    weft_compute_run(c, weft_ceil_div(term->rows, p.per_piece), pack_task, &p);
 }
 
 void weft_low_term_add(const struct weft_low_term *term, uint32_t *panel, size_t row, size_t rows, size_t col, size_t n,

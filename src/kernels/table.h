@@ -166,6 +166,12 @@ void weft_kernels_avx512bf16(struct weft_kernels *k);
 WEFT_MUST_USE bool weft_compute_need_scratch(struct weft_compute *c, size_t bytes);
 WEFT_MUST_USE bool weft_compute_need_shared(struct weft_compute *c, size_t bytes);
 
+/* The work of an operation that takes scratch: a compute that only counts does none. */
+static inline void weft_compute_run(const struct weft_compute *c, size_t n_chunks, weft_pool_fn *fn, void *ctx)
+{
+    if (!c->counted) weft_pool_run(c->pool, n_chunks, fn, ctx);
+}
+
 /* Attention in blocks on top of a level's products (attention.c falls back to ref/ when there are none). */
 WEFT_MUST_USE bool weft_attention_blocks(struct weft_compute *c, const struct weft_gemm_level *g, float *out,
                                          float *lse, const struct weft_attn *a);

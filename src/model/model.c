@@ -115,6 +115,12 @@ enum weft_status weft_model_random(struct weft_model **out, const struct weft_co
     return WEFT_OK;
 }
 
+void weft_model_forget(const struct weft_model *m, const void *p, size_t n)
+{
+    for (size_t i = 0; i < m->weights.n_files; i++) weft_map_forget(&m->weights.files[i].map, p, n);
+    for (size_t i = 0; i < m->n_gguf; i++) weft_map_forget(&m->gguf[i].map, p, n);
+}
+
 /* ---- full training ---- */
 
 static void widen(float *y, const struct weft_slot *s)
@@ -151,6 +157,7 @@ static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, c
     if (!param.w || !param.grad)
         return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
     widen(param.w, s);
+    weft_model_forget(m, s->w, n * weft_dtype_bytes(s->type));
     weft_slot_set(m, s, param.w, WEFT_F32);
     weft_slot_set_grad(m, s, param.grad);
     return weft_params_add(params, a, &param, err);
@@ -227,6 +234,7 @@ static enum weft_status train_in_turns(struct weft_model *m, struct weft_arena *
             p.w16[i] = weft_f32_to_bf16(x);
         }
     }
+    weft_model_forget(m, from, n * weft_dtype_bytes(s->type));
     weft_slot_set(m, s, p.w ? (const void *)p.w : p.w16, p.w ? WEFT_F32 : WEFT_BF16);
     enum weft_status st = weft_params_add(params, a, &p, err);
     if (st) return st;

@@ -144,6 +144,8 @@ WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const 
                                                  uint64_t seed, const struct weft_model_settings *s,
                                                  struct weft_err *err);
 void weft_model_free(struct weft_model *m);
+/* n bytes at p will hardly be read again: what of them lies in the model's files leaves memory. */
+void weft_model_forget(const struct weft_model *m, const void *p, size_t n);
 
 /* The head is the token table: by config.json, unless an adapter has given one of them a copy. */
 static inline bool weft_model_tied(const struct weft_model *m)
@@ -202,7 +204,9 @@ weft_model_train_blocks(struct weft_model *m, struct weft_arena *a, bool whole, 
 
 /* ---- a pass over a batch ---- */
 
-struct weft_pass;               /* activations and scratch for up to max_tokens tokens */
+/* Activations and scratch for up to max_tokens tokens.  The kernels' own scratch is reserved with it, so that a pass
+ * allocates nothing while it works. */
+struct weft_pass;
 
 struct weft_pass_settings {
     size_t max_tokens;
@@ -224,9 +228,11 @@ void weft_pass_on_layer(struct weft_pass *p, void (*done)(void *ctx, size_t laye
  * them: the memory plan. */
 struct weft_pass_bytes {
     size_t activations, scratch, logits;
+    size_t kernels;             /* that the scratch memory of c will grow by */
 };
-WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_model *m, const struct weft_pass_settings *s,
-                                              struct weft_pass_bytes *out, struct weft_err *err);
+WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_model *m,
+                                              const struct weft_pass_settings *s, struct weft_pass_bytes *out,
+                                              struct weft_err *err);
 
 /* Sum over selected rows (shifted label != WEFT_IGNORE) of -log p(label), and how many there were. */
 struct weft_loss {

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { NAMED_OFFENDERS = 5, PIECE_FLOATS = 1 << 20 };
+enum { NAMED_OFFENDERS = 5, PIECE_FLOATS = 1 << 18 };
 static const uint64_t shard_bytes = UINT64_C(5000000000);
 
 /* ---- reading ---- */
@@ -254,8 +254,8 @@ const char *weft_model_nonfinite(const struct weft_model *m, struct weft_arena *
 static void hash_text(struct weft_sha256 *h, const char *s) { weft_sha256_add(h, s, strlen(s) + 1); }
 
 /* Values enter as XXH3 of their bytes: SHA-256 over gigabytes would be most of a start. */
-static void hash_tensor(struct weft_sha256 *h, struct weft_str name, const char *type, const size_t *shape, int n_dims,
-                        const void *data, size_t bytes)
+static void hash_tensor(struct weft_sha256 *h, const struct weft_model *m, struct weft_str name, const char *type,
+                        const size_t *shape, int n_dims, const void *data, size_t bytes)
 {
     char text[80];
     weft_sha256_add(h, name.s, name.len);
@@ -267,15 +267,16 @@ static void hash_tensor(struct weft_sha256 *h, struct weft_str name, const char 
     }
     snprintf(text, sizeof text, "%016" PRIx64 "%016" PRIx64, weft_xxh3(data, bytes, 0), weft_xxh3(data, bytes, 1));
     hash_text(h, text);
+    weft_model_forget(m, data, bytes);  /* not all of it may be trained on as it lies */
 }
 
 /* What a quantised matrix was made into at load follows from its file, so only those of GGUF files come here. */
-static void hash_quant(struct weft_sha256 *h, const struct weft_slot *s)
+static void hash_quant(struct weft_sha256 *h, const struct weft_model *m, const struct weft_slot *s)
 {
     const struct weft_quant *q = s->w;
     size_t shape[2] = { s->rows, s->cols }, bytes = 0;
     if (weft_quant_data_bytes(q->format, q->rows, q->cols, &bytes))
-        hash_tensor(h, weft_str_c(s->name), q->format->name, shape, 2, q->data, bytes);
+        hash_tensor(h, m, weft_str_c(s->name), q->format->name, shape, 2, q->data, bytes);
 }
 
 enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEFT_SHA256_HEX], struct weft_err *err)
@@ -297,15 +298,15 @@ enum weft_status weft_model_fingerprint(const struct weft_model *m, char out[WEF
     weft_sha256_add(&h, json.s, json.len);
     for (size_t i = 0; i < m->weights.n; i++) {
         const struct weft_st_tensor *t = m->weights.tensors[i];
-        hash_tensor(&h, t->name, weft_st_dtype_name(t->dtype), t->shape, t->n_dims, t->data, t->bytes);
+        hash_tensor(&h, m, t->name, weft_st_dtype_name(t->dtype), t->shape, t->n_dims, t->data, t->bytes);
     }
     for (size_t i = 0; i < n; i++) {
         size_t shape[2] = { slots[i].rows, slots[i].cols };
         if (slots[i].type == WEFT_QUANT) {
-            hash_quant(&h, &slots[i]);
+            hash_quant(&h, m, &slots[i]);
             continue;
         }
-        hash_tensor(&h, weft_str_c(slots[i].name), types[slots[i].type], shape, 2, slots[i].w,
+        hash_tensor(&h, m, weft_str_c(slots[i].name), types[slots[i].type], shape, 2, slots[i].w,
                     shape[0] * shape[1] * weft_dtype_bytes(slots[i].type));
     }
     weft_sha256_hex(&h, out);

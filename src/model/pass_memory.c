@@ -126,8 +126,90 @@ static enum weft_status check_settings(const struct weft_pass_settings *s, struc
     return WEFT_OK;
 }
 
-enum weft_status weft_pass_plan(const struct weft_model *m, const struct weft_pass_settings *s,
-                                struct weft_pass_bytes *out, struct weft_err *err)
+/* ---- the kernels' scratch ---- */
+
+/* The products of `rows` tokens with W [n_out, n_in]; frozen: dW is not wanted. */
+static void count_products(struct weft_compute *c, const void *w, enum weft_dtype type, size_t n_out, size_t n_in,
+                           size_t rows, bool backward, bool frozen)
+{
+    weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = n_out, .k = n_in, .lda = n_in, .b = w, .b_type = type,
+                                      .ldb = n_in, .b_rows_are_outputs = true, .ldc = n_out });
+    if (!backward) return;
+    weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = n_in, .k = n_out, .lda = n_out, .b = w, .b_type = type,
+                                      .ldb = n_in, .ldc = n_in });
+    if (!frozen)
+        weft_gemm(c, &(struct weft_gemm){ .m = n_out, .n = n_in, .k = rows, .lda = n_out, .a_transposed = true,
+                                          .ldb = n_in, .ldc = n_in });
+}
+
+static void count_linear(struct weft_compute *c, const struct weft_linear *l, size_t rows, bool backward)
+{
+    const struct weft_branch *b = l->branch;
+    count_products(c, l->w, l->type, l->n_out, l->n_in, rows, backward, !l->dw);
+    if (!b) return;
+    count_products(c, NULL, WEFT_F32, b->rank, l->n_in, rows, backward, false);
+    count_products(c, NULL, WEFT_F32, l->n_out, b->rank, rows, backward, false);
+    if (!b->dora) return;               /* weft_dora_update */
+    weft_gemm(c, &(struct weft_gemm){ .m = b->rank, .n = l->n_out, .k = l->n_in, .lda = l->n_in, .b = l->w,
+                                      .b_type = l->type, .ldb = l->n_in, .b_rows_are_outputs = true, .ldc = l->n_out,
+                                      .exact = true });
+    weft_gemm(c, &(struct weft_gemm){ .m = b->rank, .n = b->rank, .k = l->n_in, .lda = l->n_in, .ldb = l->n_in,
+                                      .b_rows_are_outputs = true, .ldc = b->rank, .exact = true });
+    weft_gemm(c, &(struct weft_gemm){ .m = l->n_out, .n = b->rank, .k = b->rank, .lda = b->rank, .ldb = b->rank,
+                                      .ldc = b->rank, .exact = true });
+}
+
+/* What reads the same x is multiplied together, an adapter's t among it (weft_linear_forward_all); backward it rides
+ * along with W alone. */
+static void count_together(struct weft_compute *c, const struct weft_linear *const *l, size_t n, size_t rows, bool backward)
+{
+    struct weft_gemm g[WEFT_GEMM_GROUP];
+    struct weft_low_rank low[WEFT_GEMM_GROUP];
+    for (size_t i = 0; i < n; i++) {
+        g[i] = (struct weft_gemm){ .m = rows, .n = l[i]->n_out, .k = l[i]->n_in, .lda = l[i]->n_in, .b = l[i]->w,
+                                   .b_type = l[i]->type, .ldb = l[i]->n_in, .b_rows_are_outputs = true,
+                                   .ldc = l[i]->n_out };
+        low[i] = (struct weft_low_rank){ .rank = weft_rank_of(l[i]) };
+        if (low[i].rank) g[i].low = &low[i];
+    }
+    weft_gemm_group(c, g, n);
+    for (size_t i = 0; backward && i < n; i++)
+        weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = l[i]->n_in, .k = l[i]->n_out, .lda = l[i]->n_out, .b = l[i]->w,
+                                          .b_type = l[i]->type, .ldb = l[i]->n_in, .ldc = l[i]->n_in,
+                                          .low = low[i].rank ? &low[i] : NULL });
+}
+
+/* Batches are as large as planned or smaller; a few rows go other ways. */
+static void count_kernels(const struct weft_compute *compute, const struct weft_model *m,
+                          const struct weft_pass_shape *s, struct weft_compute_bytes *most)
+{
+    struct weft_compute c = weft_compute_counter(compute, most);
+    int32_t cu[2] = { 0, 0 };
+    c.exact |= m->exact;
+    for (size_t rows = s->T;; rows /= 2) {
+        for (size_t i = 0; i < m->config.n_layers; i++) {
+            const struct weft_layer *l = &m->layers[i];
+            const struct weft_linear *const all[] = { &l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down };
+            for (size_t k = 0; k < WEFT_COUNT(all); k++) count_linear(&c, all[k], rows, s->backward);
+            count_together(&c, (const struct weft_linear *const[]){ &l->q, &l->k, &l->v }, 3, rows, s->backward);
+            count_together(&c, (const struct weft_linear *const[]){ &l->gate, &l->up }, 2, rows, s->backward);
+            count_together(&c, (const struct weft_linear *const[]){ &l->o }, 1, rows, s->backward);
+            count_together(&c, (const struct weft_linear *const[]){ &l->down }, 1, rows, s->backward);
+        }
+        count_products(&c, m->head.w, m->head.type, s->V, s->D, weft_min_size(rows, s->loss_rows), s->backward,
+                       !m->head.dw);
+        if (rows == 1) break;
+    }
+    cu[1] = (int32_t)s->T;              /* of one sequence: the most */
+    struct weft_attn a = { .ldq = s->H * s->d, .ldk = s->Hk * s->d, .ldv = s->Hk * s->d, .cu = cu, .n_seqs = 1,
+                           .T = s->T, .n_heads = s->H, .n_kv_heads = s->Hk, .d = s->d };
+    weft_attention(&c, NULL, NULL, &a);
+    if (s->backward) weft_attention_backward(&c, NULL, NULL, NULL, NULL, NULL, NULL, NULL, &a);
+}
+
+enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_model *m,
+                                const struct weft_pass_settings *s, struct weft_pass_bytes *out,
+                                struct weft_err *err)
 {
     enum weft_status st = check_settings(s, err);
     if (st) return st;
@@ -141,7 +223,9 @@ enum weft_status weft_pass_plan(const struct weft_model *m, const struct weft_pa
         return weft_fail(err, WEFT_ELIMIT,
                          "a batch of %zu tokens needs more memory than can be addressed; make it smaller",
                          s->max_tokens);
-    *out = (struct weft_pass_bytes){ kept.used, scratch.used, logits.used };
+    struct weft_compute_bytes most = { 0 };
+    count_kernels(c, m, &shape, &most);
+    *out = (struct weft_pass_bytes){ kept.used, scratch.used, logits.used, weft_compute_missing(c, &most) };
     return WEFT_OK;
 }
 
@@ -196,10 +280,11 @@ enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, c
                                const struct weft_pass_settings *settings, struct weft_err *err)
 {
     struct weft_pass_bytes bytes;
+    struct weft_compute_bytes most = { 0 };
     size_t total = 0, half = m->config.head_dim / 2, T = settings->max_tokens;
     *out = NULL;
     enum weft_status st = check_settings(settings, err);
-    if (!st) st = weft_pass_plan(m, settings, &bytes, err);
+    if (!st) st = weft_pass_plan(c, m, settings, &bytes, err);
     if (st) return st;
 
     struct weft_pass *p = calloc(1, sizeof *p);
@@ -216,6 +301,8 @@ enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, c
     p->x = WEFT_NEWS(&p->arena, float *, p->s.n_x);
     p->acts = WEFT_NEWS(&p->arena, struct weft_acts, p->s.n_acts);
     if (!real.base || !p->x || !p->acts) goto no_memory;
+    count_kernels(c, m, &p->s, &most);
+    if (!weft_compute_reserve(c, &most)) goto no_memory;
     lay_out_activations(&real, &p->s, p->x, p->acts);
     lay_out_scratch(&real, &p->s, p);
     lay_out_logits(&real, &p->s, p);

@@ -2,11 +2,6 @@
 
 #include "model/slots.h"
 
-static void forget(const struct weft_model *m, const void *w, size_t bytes)
-{
-    for (size_t i = 0; i < m->weights.n_files; i++) weft_map_forget(&m->weights.files[i].map, w, bytes);
-}
-
 enum weft_status weft_model_quantise(struct weft_model *m, struct weft_compute *c, const struct weft_quant_format *f,
                                      bool nested, const struct weft_progress *progress, struct weft_err *err)
 {
@@ -23,7 +18,7 @@ enum weft_status weft_model_quantise(struct weft_model *m, struct weft_compute *
                              l->name, ((const struct weft_quant *)l->w)->format->name);
         st = weft_quantise(c, &m->arena, q, f, nested, l->name, l->w, l->type, l->n_out, l->n_in, err);
         if (st) break;
-        forget(m, l->w, l->n_out * l->n_in * weft_dtype_bytes(l->type));
+        weft_model_forget(m, l->w, l->n_out * l->n_in * weft_dtype_bytes(l->type));
         l->w = q;
         l->type = WEFT_QUANT;
         weft_progress_update(progress, "quantising", i + 1, n, "layers", "");

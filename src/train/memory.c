@@ -1,7 +1,10 @@
 /* The memory plan, and what there is.
  *
  * Counted is what must be in memory at once during an update; pages of a weights file that nobody reads any more are
- * not.  What the process holds already is part of the plan, so it is added to what is free. */
+ * not.  What the run will take follows from its shapes.  What the process holds already (its program, tokenizer, text of
+ * the rows, what the allocator keeps) is not guessed but measured: its resident memory, less what stands in a line of
+ * its own and less the pages of weights files, which are counted by the matrices that lie there.
+ * What the process holds is part of the plan, so it is added to what is free. */
 #include "train/order.h"
 #include "train/row_loss.h"
 #include "train/sums.h"
@@ -19,8 +22,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Program, stacks, tables, tokenizer, the arenas' slack. */
-static const size_t program_bytes = (size_t)24 << 20;
+static const size_t unmeasured_bytes = (size_t)16 << 20;        /* of program, tokenizer and rows, where there is no /proc */
+/* What is touched for the first time in an update: code of the program, stacks of the threads, buffers of the log. */
+static const size_t later_bytes = (size_t)2 << 20;
 
 /* ---- what there is ---- */
 
@@ -190,8 +194,9 @@ static size_t mapped_bytes(const struct weft_model *m, const void *w, enum weft_
     return is_mapped(m, q->data) ? weft_quant_bytes(q) : 0;
 }
 
-/* Weights read from the file's pages as they are, and what the model holds in memory of its own. */
-static size_t base_bytes(struct weft_model *m)
+/* Weights read from the file's pages as they are, and what the model holds in memory of its own.  PiSSA's whole matrices
+ * are read where the model without its adapter is asked (`whole`). */
+static size_t base_bytes(struct weft_model *m, bool whole)
 {
     const struct weft_config *c = &m->config;
     size_t sum = m->arena.used_bytes + mapped_bytes(m, m->embed, m->embed_type, c->vocab_size, c->hidden_size);
@@ -199,6 +204,8 @@ static size_t base_bytes(struct weft_model *m)
     for (size_t i = 0; i < weft_model_n_linears(m); i++) {
         const struct weft_linear *l = weft_model_linear(m, i);
         sum += mapped_bytes(m, l->w, l->type, l->n_out, l->n_in);
+        if (whole && l->branch && l->branch->whole)
+            sum += mapped_bytes(m, l->branch->whole, l->type, l->n_out, l->n_in);
     }
     return sum;
 }
@@ -206,6 +213,57 @@ static size_t base_bytes(struct weft_model *m)
 static size_t data_bytes(const struct weft_examples *e)
 {
     return e ? (size_t)e->total_tokens * 2 * sizeof(int32_t) + (e->two ? 2 : 1) * e->n * sizeof *e->items : 0;
+}
+
+static bool in_weights(const struct weft_model *m, uintptr_t from, uintptr_t to)
+{
+    for (size_t i = 0; m && i < m->weights.n_files; i++)
+        if ((uintptr_t)m->weights.files[i].map.p >= from && (uintptr_t)m->weights.files[i].map.p < to) return true;
+    for (size_t i = 0; m && i < m->n_gguf; i++)
+        if ((uintptr_t)m->gguf[i].map.p >= from && (uintptr_t)m->gguf[i].map.p < to) return true;
+    return false;
+}
+
+/* A line of /proc/self/smaps: the head of a mapping, "from-to perms ...", or one of its "Key: value"s. */
+static void read_mapping(const struct weft_train_job *job, const char *line, bool *counts, size_t *sum)
+{
+    char *end;
+    size_t kib;
+    uintptr_t from = strtoul(line, &end, 16);
+    if (end != line && *end == '-') {
+        uintptr_t to = strtoul(end + 1, NULL, 16);
+        *counts = !in_weights(job->model, from, to) && !in_weights(job->reference, from, to);
+    } else if (strncmp(line, "Rss:", 4) == 0 && number_after(line, "Rss:", &kib)) {
+        if (*counts) *sum += kib * 1024;
+    }
+}
+
+/* Resident memory without weights files; 0: unknown. */
+static size_t resident_bytes(const struct weft_train_job *job)
+{
+    char line[512];
+    bool counts = false;
+    size_t sum = 0;
+    FILE *f = fopen("/proc/self/smaps", "re");
+    if (!f) return 0;
+    while (fgets(line, sizeof line, f)) read_mapping(job, line, &counts, &sum);
+    if (fclose(f)) return 0;
+    return sum;
+}
+
+/* Held now, by lines of the plan. */
+static size_t listed_bytes(const struct weft_train_job *job)
+{
+    return job->model->arena.used_bytes + (job->reference ? job->reference->arena.used_bytes : 0)
+           + job->params->weight_bytes + job->held_bytes + job->params->grad_bytes + data_bytes(job->train)
+           + data_bytes(job->valid) + job->compute->arena.used_bytes;
+}
+
+static size_t other_bytes(const struct weft_train_job *job)
+{
+    size_t resident = resident_bytes(job), listed = listed_bytes(job);
+    if (!resident) return unmeasured_bytes + later_bytes;
+    return (resident > listed ? resident - listed : 0) + later_bytes;
 }
 
 static void add_line(struct weft_memory_plan *p, const char *item, size_t bytes)
@@ -229,10 +287,10 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
                                     .in_turns = kind->place != NULL,
                                     .checkpointing = r->gradient_checkpointing };
-    if (!st) st = weft_pass_plan(job->model, &s, &pass, err);
+    if (!st) st = weft_pass_plan(job->compute, job->model, &s, &pass, err);
     if (st) return st;
-    add_line(out, "base weights", base_bytes(job->model));
-    if (job->reference) add_line(out, "reference model", base_bytes(job->reference));
+    add_line(out, "base weights", base_bytes(job->model, weft_recipe_needs_reference(r) && !job->reference));
+    if (job->reference) add_line(out, "reference model", base_bytes(job->reference, false));
     add_line(out, "trainable weights", job->params->weight_bytes + job->held_bytes);
     add_line(out, "gradients", job->params->grad_bytes + weft_sums_bytes(r, job->params, weft_cluster_size(job->cluster)));
     add_line(out, "optimizer", kind->bytes(r, job->params));
@@ -242,21 +300,31 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "rows as tokens",
              data_bytes(job->train) + data_bytes(job->valid)
                  + weft_row_loss_bytes(job->train->n, weft_recipe_update_rows(r, job->train->n)));
-    add_line(out, "program and threads",
-             program_bytes + job->compute->scratch_bytes * (size_t)weft_pool_threads(job->compute->pool));
+    add_line(out, "scratch of the kernels", job->compute->arena.used_bytes + pass.kernels);
+    add_line(out, "saving", job->save_bytes);
+    add_line(out, "program, tokenizer, text of the rows", other_bytes(job));
     return WEFT_OK;
+}
+
+/* The most that was resident so far; 0: unknown. */
+static size_t reached_bytes(void)
+{
+    char text[8192];
+    size_t kib;
+    return read_small("/proc/self/status", text, sizeof text) && number_after(text, "VmHWM:", &kib) ? kib * 1024 : 0;
 }
 
 enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_memory_plan *out, struct weft_err *err)
 {
-    size_t setting = 0;
+    size_t setting = 0, reached = reached_bytes();
     enum weft_status st = job->recipe->mem ? weft_memory_size(job->recipe->mem, &setting, err) : WEFT_OK;
     if (!st) st = plan_with(job, job->recipe, out, err);
     if (st) return st;
+    if (reached > out->total_bytes) add_line(out, "more, while loading", reached - out->total_bytes);
     struct bound b = available(setting);
     /* Ranks of one machine share what there is, and the pages of the weights' file. */
     size_t here = job->cluster ? (size_t)job->cluster->here : 1;
-    size_t mapped = here > 1 ? base_bytes(job->model) - job->model->arena.used_bytes : 0;
+    size_t mapped = here > 1 ? base_bytes(job->model, false) - job->model->arena.used_bytes : 0;
     out->available_bytes = (b.bytes - weft_min_size(mapped, b.bytes)) / here + weft_min_size(mapped, b.bytes);
     out->bound = b.what;
     return WEFT_OK;

@@ -109,39 +109,38 @@ static bool tag_of(struct weft_str key, char *out, size_t cap)
 static enum weft_status put_line(struct weft_tensorboard *t, struct weft_buf *out, struct weft_str line,
                                  struct weft_err *err)
 {
-    struct weft_arena a = { 0 };
+    struct weft_arena_mark mark = weft_arena_mark(&t->arena);
     struct weft_json_value v;
-    struct weft_buf summary = { 0 }, event = { 0 }, value = { 0 };
     char tag[128];
     double elapsed = 0;
     const struct weft_json_value *step, *time;
-    enum weft_status st = weft_json_parse(&a, "log.jsonl", line, &v, err);
+    enum weft_status st = weft_json_parse(&t->arena, "log.jsonl", line, &v, err);
+    weft_buf_reset(&t->summary);
+    weft_buf_reset(&t->event);
+    weft_buf_reset(&t->value);
     if (st || v.kind != WEFT_JSON_OBJECT) goto done;
     step = weft_json_get(&v, "current_steps");
     time = weft_json_get(&v, "elapsed_time");
     if (time && time->kind == WEFT_JSON_STRING) elapsed = duration_of(time->text);
     for (size_t i = 0; i < v.n; i++) {
         if (v.items[i].kind != WEFT_JSON_NUMBER || !tag_of(v.keys[i], tag, sizeof tag)) continue;
-        weft_buf_reset(&value);
-        put_bytes(&value, 1, weft_str_c(tag));
-        put_float(&value, 2, (float)v.items[i].number);
-        put_bytes(&summary, 1, weft_buf_view(&value));
+        weft_buf_reset(&t->value);
+        put_bytes(&t->value, 1, weft_str_c(tag));
+        put_float(&t->value, 2, (float)v.items[i].number);
+        put_bytes(&t->summary, 1, weft_buf_view(&t->value));
     }
-    if (summary.len && step && step->kind == WEFT_JSON_NUMBER) {
-        put_double(&event, 1, t->started + elapsed);
-        put_key(&event, 2, WIRE_VARINT);
-        put_varint(&event, (uint64_t)step->integer);
-        put_bytes(&event, 5, weft_buf_view(&summary));
-        put_record(out, weft_buf_view(&event));
+    if (t->summary.len && step && step->kind == WEFT_JSON_NUMBER) {
+        put_double(&t->event, 1, t->started + elapsed);
+        put_key(&t->event, 2, WIRE_VARINT);
+        put_varint(&t->event, (uint64_t)step->integer);
+        put_bytes(&t->event, 5, weft_buf_view(&t->summary));
+        put_record(out, weft_buf_view(&t->event));
     }
-    st = weft_buf_check(&summary, "events", err);
-    if (!st) st = weft_buf_check(&event, "events", err);
-    if (!st) st = weft_buf_check(&value, "events", err);
+    st = weft_buf_check(&t->summary, "events", err);
+    if (!st) st = weft_buf_check(&t->event, "events", err);
+    if (!st) st = weft_buf_check(&t->value, "events", err);
 done:
-    weft_buf_clear(&summary);
-    weft_buf_clear(&event);
-    weft_buf_clear(&value);
-    weft_arena_clear(&a);
+    weft_arena_release(&t->arena, mark);
     return st;
 }
 
@@ -192,4 +191,11 @@ enum weft_status weft_tensorboard_append(struct weft_tensorboard *t, struct weft
     return weft_file_append(t->path, weft_buf_view(&t->buf), err);
 }
 
-void weft_tensorboard_close(struct weft_tensorboard *t) { weft_buf_clear(&t->buf); }
+void weft_tensorboard_close(struct weft_tensorboard *t)
+{
+    weft_buf_clear(&t->buf);
+    weft_buf_clear(&t->summary);
+    weft_buf_clear(&t->event);
+    weft_buf_clear(&t->value);
+    weft_arena_clear(&t->arena);
+}

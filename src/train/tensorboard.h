@@ -15,7 +15,8 @@
 struct weft_tensorboard {
     const char *path;           /* NULL: none is written */
     double started;             /* seconds since 1970 at which the run would have begun without pauses */
-    struct weft_buf buf;
+    struct weft_buf buf, summary, event, value;     /* of the line in work, kept for the next */
+    struct weft_arena arena;
 };
 
 /* Writes the file of output_dir anew from the text of log.jsonl, whose run has taken elapsed_s so far. */

@@ -50,7 +50,7 @@ struct weft_train_job {
     void *report_ctx;
     /* The id of a row by its row_idx, for reports of bad or costly rows.  No function, or NULL from it: the row's
      * number, from 1. */
-    const char *(*row_name)(void *ctx, uint32_t row_idx);
+    const char *(*row_name)(void *ctx, uint32_t row_idx);       /* good until the next call */
     void *row_ctx;
     const struct weft_progress *progress;           /* cancel is polled within every micro-batch */
     /* Stages dpo and kto: the model before training.  A model of its own, or (NULL) `model` between as_reference(true)
@@ -58,6 +58,7 @@ struct weft_train_job {
     struct weft_model *reference;
     void (*as_reference)(void *ctx, bool on);
     void *reference_ctx;
+    size_t save_bytes;      /* that `save` takes while it works: for the plan */
     size_t held_bytes;      /* beside the model, the parameters and their gradients, e.g. by an adapter: for the plan */
     struct weft_profile *profile;                   /* receives where the time went (kernels/profile.h); NULL: not wanted */
     /* The ranks that train together, each with a job of its own that is equal to this one; NULL: one.  The recipe's

@@ -29,9 +29,10 @@ static void *count(void *p)
 
 void *malloc(size_t n) { return refuse() ? (errno = ENOMEM, NULL) : count(__libc_malloc(n)); }
 void *calloc(size_t n, size_t size) { return refuse() ? (errno = ENOMEM, NULL) : count(__libc_calloc(n, size)); }
-void *aligned_alloc(size_t align, size_t n)
+int posix_memalign(void **out, size_t align, size_t n)
 {
-    return refuse() ? (errno = ENOMEM, NULL) : count(__libc_memalign(align, n));
+    *out = refuse() ? NULL : count(__libc_memalign(align, n));
+    return *out ? 0 : ENOMEM;
 }
 void *realloc(void *p, size_t n)
 {

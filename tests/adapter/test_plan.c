@@ -1,5 +1,7 @@
-/* The memory plan of runs with adapters and of freeze training: each in a process of its own, whose peak lies near. */
+/* The memory plan of every method: each run in a process of its own, whose peak lies within 5 % of the plan. */
 #include "adapter/lora.h"
+#include "model/gguf.h"
+#include "model/quantise.h"
 #include "train/runs.h"
 
 #include <sys/resource.h>
@@ -7,46 +9,143 @@
 
 static const char *const tables[] = { "embed_tokens", "lm_head" };
 static const char *const all[] = { "all" };
-static const struct {
+#define LORA .lora = { .rank = 16 }
+static const struct plan_run {
     const char *name;
-    struct weft_lora_settings lora;     /* rank 0: freeze */
-    struct weft_freeze freeze;
+    struct weft_lora_settings lora;     /* rank 0: the model's own weights, by the recipe */
+    struct weft_freeze freeze;          /* n_modules 0: not freeze */
+    const char *quant;                  /* of the base; NULL: bf16 mapped from its file */
+    bool nested, gguf;                  /* gguf: mapped from a GGUF file of type quant */
+    bool two;                           /* pairs of rows */
     const char *recipe;
 } runs[] = {
-    { "lora", { .rank = 16 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
-    { "dora", { .rank = 16, .dora = true }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\ngradient_checkpointing: true\n" },
-    { "dora with dropout", { .rank = 64, .dora = true, .dropout = 0.1 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
-    { "pissa", { .rank = 16, .pissa = true, .pissa_iter = 1 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
-    { "tables", { .rank = 4, .tables = tables, .n_tables = 2 }, { 0 }, "finetuning_type: lora\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
-    { "freeze", { 0 }, { .layers = 1, .modules = all, .n_modules = 1 }, "finetuning_type: freeze\nmax_steps: 1\ngradient_accumulation_steps: 1\n" },
+    { "lora", LORA, .recipe = "finetuning_type: lora\n" },
+    { "lora, checkpointing", LORA, .recipe = "finetuning_type: lora\ngradient_checkpointing: true\n" },
+    { "dora", .lora = { .rank = 16, .dora = true }, .recipe = "finetuning_type: lora\n" },
+    { "dora with dropout", .lora = { .rank = 64, .dora = true, .dropout = 0.1 }, .recipe = "finetuning_type: lora\n" },
+    { "pissa", .lora = { .rank = 16, .pissa = true, .pissa_iter = 1 }, .recipe = "finetuning_type: lora\n" },
+    { "tables", .lora = { .rank = 4, .tables = tables, .n_tables = 2 }, .recipe = "finetuning_type: lora\n" },
+    { "int8", LORA, .quant = "int8", .recipe = "finetuning_type: lora\n" },
+    { "q8_0", LORA, .quant = "q8_0", .recipe = "finetuning_type: lora\n" },
+    { "q4_0, checkpointing", LORA, .quant = "q4_0", .recipe = "finetuning_type: lora\ngradient_checkpointing: true\n" },
+    { "nf4", LORA, .quant = "nf4", .nested = true, .recipe = "finetuning_type: lora\n" },
+    { "gguf q4_0", LORA, .quant = "Q4_0", .gguf = true, .recipe = "finetuning_type: lora\n" },
+    { "gguf q8_0, checkpointing", LORA, .quant = "Q8_0", .gguf = true,
+      .recipe = "finetuning_type: lora\ngradient_checkpointing: true\n" },
+    { "freeze", .freeze = { .layers = 1, .modules = all, .n_modules = 1 }, .recipe = "finetuning_type: freeze\n" },
+    { "full", .recipe = "" },
+    { "full, checkpointing", .recipe = "gradient_checkpointing: true\n" },
+    { "adamw_8bit", .recipe = "optim: adamw_8bit\n" },
+    { "muon", .recipe = "optim: muon\n" },
+    { "galore", .recipe = "use_galore: true\ngalore_rank: 8\n" },
+    { "galore, both sides", .recipe = "use_galore: true\ngalore_rank: 8\ngalore_proj_type: full\n" },
+    { "galore, 8 bits, layerwise", .recipe = "use_galore: true\ngalore_rank: 8\ngalore_layerwise: true\noptim: adamw_8bit\n" },
+    { "badam", .recipe = "use_badam: true\nbadam_switch_interval: 1\n" },
+    { "badam, ratio", .recipe = "use_badam: true\nbadam_mode: ratio\n" },
+    { "dpo", LORA, .two = true, .recipe = "finetuning_type: lora\nstage: dpo\n" },
+    { "dpo, pissa", .lora = { .rank = 16, .pissa = true, .pissa_iter = 1 }, .two = true,
+      .recipe = "finetuning_type: lora\nstage: dpo\n" },
+    { "kto, checkpointing", LORA, .two = true,
+      .recipe = "finetuning_type: lora\nstage: kto\ngradient_checkpointing: true\n" },
 };
 
+static void as_reference(void *ctx, bool on)
+{
+    struct run *r = ctx;
+    weft_lora_enable(r->model, !on);
+}
+
+/* A model in its file, made by a process of its own: what that took is not the run's. */
+static void make_base(const struct plan_run *p, const char *dir)
+{
+    int status;
+    pid_t child = fork();
+    if (!child) {
+        struct weft_model *m = NULL;
+        struct weft_err err = { 0 };
+        struct weft_config c = run_config();
+        c.vocab_size = 6000, c.hidden_size = 256, c.intermediate_size = 704, c.n_layers = 8, c.head_dim = 64;
+        c.max_position_embeddings = 1024;
+        check_ok(weft_model_random(&m, &c, 1, &(struct weft_model_settings){ .random_type = WEFT_BF16 }, &err), &err);
+        if (p->gguf)
+            check_ok(weft_gguf_write(m, check_path(dir, "base.gguf"),
+                                     &(struct weft_gguf_save){ .type = p->quant, .name = "t" }, &err), &err);
+        else check_ok(weft_model_save(m, dir, WEFT_BF16, false, NULL, &err), &err);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static enum weft_status make_trainable(struct run *r, const struct plan_run *p)
+{
+    if (p->lora.rank) return weft_lora_attach(&r->arena, r->model, &p->lora, &r->params, &r->err);
+    if (p->freeze.n_modules) return weft_model_train_some(r->model, &r->arena, &p->freeze, &r->params, &r->err);
+    if (r->recipe.use_badam)
+        return weft_model_train_blocks(r->model, &r->arena, r->recipe.badam_mode == WEFT_BADAM_RATIO, r->recipe.bf16,
+                                       &r->params, &r->err);
+    if (weft_recipe_layerwise(&r->recipe))
+        return weft_model_train_layerwise(r->model, &r->arena, &r->params, &r->err);
+    return weft_model_train_all(r->model, &r->arena, &r->params, &r->err);
+}
+
+static void make_rows(struct run *r, bool two)
+{
+    size_t n = 8;
+    r->train.n = r->train.rows_in = n;
+    r->train.two = two;
+    r->train.items = WEFT_NEWS(&r->arena, struct weft_example, 2 * n);
+    r->train.total_tokens = 0;
+    for (size_t k = 0; k < (two ? 2 * n : n); k++) {
+        struct weft_example *e = &r->train.items[k];
+        e->n = two ? 250 : 500, e->n_labels = e->n, e->row_idx = (uint32_t)(k % n);
+        e->desirable = k % 2;
+        e->ids = WEFT_NEWS(&r->arena, int32_t, e->n);
+        e->labels = WEFT_NEWS(&r->arena, int32_t, e->n);
+        for (uint32_t t = 0; t < e->n; t++) e->ids[t] = e->labels[t] = (int32_t)((t * 7 + k) % 6000);
+        r->train.total_tokens += e->n;
+    }
+}
+
+static enum weft_status save(void *ctx, const char *dir, struct weft_err *err)
+{
+    struct run *r = ctx;
+    return r->recipe.finetuning_type == WEFT_FINETUNING_LORA
+               ? weft_lora_save(r->model, dir, &(struct weft_lora_info){ "t", NULL, NULL }, err)
+               : weft_model_save(r->model, dir, WEFT_BF16, false, NULL, err);
+}
+
 /* The plan's total to `out`, then the run; the exit status of the process. */
-static int train_one(size_t i, const char *dir, int out)
+static int train_one(const struct plan_run *p, const char *base, const char *dir, int out)
 {
     struct run r;
     struct weft_memory_plan plan;
-    run_set_up(&r, dir, 2, runs[i].recipe);
+    char yaml[512];
+    snprintf(yaml, sizeof yaml, "max_steps: 2\nsave_steps: 1\ngradient_accumulation_steps: 1\n%s", p->recipe);
+    run_set_up(&r, dir, 2, yaml);
     weft_model_free(r.model);
+    r.model = NULL;
     memset(&r.params, 0, sizeof r.params);
-    struct weft_config c = run_config();
-    c.vocab_size = 6000, c.hidden_size = 256, c.intermediate_size = 700, c.n_layers = 8, c.head_dim = 64;
-    c.max_position_embeddings = 1024;
-    if (weft_model_random(&r.model, &c, 1, NULL, &r.err)) return 2;
-    if (runs[i].lora.rank ? weft_lora_attach(&r.arena, r.model, &runs[i].lora, &r.params, &r.err)
-                          : weft_model_train_some(r.model, &r.arena, &runs[i].freeze, &r.params, &r.err))
-        return 2;
-    for (size_t k = 0; k < r.train.n; k++) {
-        struct weft_example *e = &r.train.items[k];
-        e->n = 500, e->n_labels = 500;
-        e->ids = WEFT_NEWS(&r.arena, int32_t, e->n);
-        e->labels = e->ids;
-    }
+    if (weft_model_load(&r.model, p->gguf ? check_path(base, "base.gguf") : base, NULL, &r.err)) return 2;
+    if (p->quant && !p->gguf
+        && weft_model_quantise(r.model, &r.compute, weft_quant_find(p->quant), p->nested, NULL, &r.err))
+        return 3;
+    if (make_trainable(&r, p)) return 4;
+    make_rows(&r, p->two);
     r.job.model = r.model;
     r.job.held_bytes = weft_lora_held_bytes(r.model);
-    if (weft_memory_plan(&r.job, &plan, &r.err)) return 3;
-    if (write(out, &plan.total_bytes, sizeof plan.total_bytes) != sizeof plan.total_bytes) return 4;
-    return run_go(&r) ? 5 : 0;
+    r.job.save_bytes = weft_lora_save_bytes(r.model);
+    r.job.as_reference = as_reference;
+    r.job.reference_ctx = &r;
+    r.job.save = save;
+    r.job.save_ctx = &r;
+    if (weft_memory_plan(&r.job, &plan, &r.err)) return 5;
+    if (write(out, &plan.total_bytes, sizeof plan.total_bytes) != sizeof plan.total_bytes) return 6;
+    if (run_go(&r)) {
+        print_error("%s\n", r.err.msg);
+        return 7;
+    }
+    return 0;
 }
 
 static void test_peak_is_what_was_planned(void **state)
@@ -54,25 +153,33 @@ static void test_peak_is_what_was_planned(void **state)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip();
 #endif
+    size_t outside = 0;
     for (size_t i = 0; i < WEFT_COUNT(runs); i++) {
-        char dir[64];
+        char dir[64], base[64];
         int out[2], status;
         size_t planned = 0;
         struct rusage use;
         snprintf(dir, sizeof dir, "%s", check_folder());
+        snprintf(base, sizeof base, "%s", check_folder());
+        make_base(&runs[i], base);
         assert_int_equal(pipe(out), 0);
         pid_t child = fork();
-        if (!child) _exit(train_one(i, dir, out[1]));
-        assert_int_equal(read(out[0], &planned, sizeof planned), sizeof planned);
+        if (!child) _exit(train_one(&runs[i], base, dir, out[1]));
+        close(out[1]);
+        ssize_t got = read(out[0], &planned, sizeof planned);
         assert_int_equal(wait4(child, &status, 0, &use), child);
-        close(out[0]), close(out[1]);
+        close(out[0]);
         check_folder_gone(dir);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        double peak = (double)use.ru_maxrss * 1024, plan = (double)planned;
-        print_message("%s: planned %.0f MiB, peak %.0f MiB (%+.1f %%)\n", runs[i].name, plan / 1048576, peak / 1048576,
-                      100 * (peak / plan - 1));
-        check_near(peak, plan, 0.05 * plan + (24 << 20));
+        check_folder_gone(base);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) fail_msg("%s: status %x", runs[i].name, (unsigned)status);
+        assert_int_equal(got, sizeof planned);
+        double peak = (double)use.ru_maxrss * 1024, plan = (double)planned, off = peak / plan - 1;
+        bool good = off > -0.05 && off < 0.05;
+        print_message("%s: planned %.1f MiB, peak %.1f MiB (%+.1f %%)%s\n", runs[i].name, plan / 1048576, peak / 1048576,
+                      100 * off, good ? "" : "  outside");
+        outside += !good;
     }
+    assert_int_equal(outside, 0);
 }
 
 int main(void)

@@ -103,7 +103,7 @@ static void test_nothing_is_kept_below_the_lowest_trained_layer(void **state)
         set_up(&s, true);
         check_ok(weft_model_train_some(s.model, &s.arena, &f, &s.params, &s.err), &s.err);
         struct weft_pass_settings settings = { .max_tokens = 64, .backward = true };
-        check_ok(weft_pass_plan(s.model, &settings, &plan, &s.err), &s.err);
+        check_ok(weft_pass_plan(&s.compute, s.model, &settings, &plan, &s.err), &s.err);
         bytes[i] = plan.activations;
         tear_down(&s);
     }
