@@ -276,7 +276,7 @@ static enum weft_status train_part(struct stage *s)
     if (r->finetuning_type == WEFT_FINETUNING_FREEZE) {
         struct weft_freeze freeze = { r->freeze_trainable_layers, r->freeze_trainable_modules.items,
                                       r->freeze_trainable_modules.n, r->freeze_extra_modules.items,
-                                      r->freeze_extra_modules.n };
+                                      r->freeze_extra_modules.n, r->use_llama_pro };
         return weft_model_train_some(s->model, a, &freeze, &s->params, err);
     }
     if (r->adapter_name_or_path) {
@@ -658,21 +658,6 @@ static const struct weft_option rows[] = {
 };
 static const struct weft_option_table table = { rows, WEFT_COUNT(rows) };
 
-/* Keys of LLaMA-Factory's that are not ours: KEY=VALUE that no row took. */
-static enum weft_status set_foreign(struct weft_cli *cli, const struct weft_str_list *words,
-                                    struct weft_recipe *r, struct weft_buf *warn)
-{
-    enum weft_status st = WEFT_OK;
-    for (size_t i = 0; !st && i < words->n; i++) {
-        const char *word = words->items[i], *sign = strchr(word, '=');
-        if (!sign) continue;
-        const char *key = weft_arena_strndup(&cli->arena, word, (size_t)(sign - word));
-        st = key ? weft_recipe_set(r, &cli->arena, "command line", key, sign + 1, warn, &cli->err)
-                 : weft_fail_nomem(&cli->err, strlen(word), "a key");
-    }
-    return st;
-}
-
 /* The recipe file, then flags and KEY=VALUE over it. */
 static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, const struct weft_str_list *words)
 {
@@ -690,9 +675,8 @@ static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, 
         name = words->items[i];
     }
     if (name) st = weft_file_read(&cli->arena, name, 1u << 20, &yaml, &cli->err);
-    if (!st) st = weft_recipe_read(r, &cli->arena, name ? name : "command line", yaml, &warn, &cli->err);
+    if (!st) st = weft_recipe_read(r, &cli->arena, name ? name : "command line", yaml, words, &warn, &cli->err);
     if (!st) st = weft_options_argv(table, set, &cli->arena, cli->argc, cli->argv, &again, NULL, &cli->err);
-    if (!st) st = set_foreign(cli, words, r, &warn);
     if (!st && !name && !r->model_name_or_path)
         st = weft_fail(&cli->err, WEFT_EARG, "expected a RECIPE.yaml; \"weft help train\" lists what may stand in it");
     if (!st && !r->model_name_or_path)

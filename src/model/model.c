@@ -316,18 +316,21 @@ enum weft_status weft_model_train_some(struct weft_model *m, struct weft_arena *
     size_t n_slots, L = m->config.n_layers, n = (size_t)(f->layers < 0 ? -(f->layers + 1) : f->layers);
     if (f->layers < 0) n++;                     /* so that INT64_MIN has its magnitude too */
     n = weft_min_size(n, L);
-    size_t from = f->layers < 0 ? 0 : L - n;
+    size_t from = f->layers < 0 ? 0 : L - n, stride = n ? L / n : 1;
     struct weft_slot *slots;
     enum weft_status st = weft_model_slots(m, a, &slots, &n_slots, err);
+    if (!st && f->spread && (!n || L % n))
+        st = weft_fail(err, WEFT_EARG, "freeze_trainable_layers is %zu and the model has %zu layers; use_llama_pro needs a "
+                                       "divisor of that number", n, L);
     if (!st)
         st = check_modules(m, slots, n_slots, "freeze_trainable_modules", f->modules, f->n_modules, true, err);
     if (!st) st = check_modules(m, slots, n_slots, "freeze_extra_modules", f->extra, f->n_extra, false, err);
     for (size_t i = 0; !st && i < n_slots; i++) {
         const struct weft_slot *s = &slots[i];
         struct weft_str module = module_of(m, s);
+        bool in = f->spread ? s->layer % stride == stride - 1 : s->layer >= from && s->layer < from + n;
         bool wanted = s->layer == L ? is_among(module, f->extra, f->n_extra)
-                                    : s->layer >= from && s->layer < from + n
-                                          && is_among(module, f->modules, f->n_modules);
+                                    : in && is_among(module, f->modules, f->n_modules);
         if (wanted) st = train_slot(m, a, s, NULL, params, err);
     }
     return st;

@@ -189,6 +189,7 @@ struct weft_freeze {
     size_t n_modules;
     const char *const *extra;           /* beside them: embed_tokens, norm, lm_head */
     size_t n_extra;
+    bool spread;                        /* not the last layers: the last of each of `layers` equal groups */
 };
 /* The same for these tensors alone.  WEFT_EARG: there is no such module; the message lists those there are. */
 WEFT_MUST_USE enum weft_status

@@ -117,7 +117,6 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(group_by_length, 1, NOT_YET) X(neftune_hook_handle, 0, OTHER)                                             \
     X(dataloader_drop_last, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                                             \
     X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(optim_target_modules, 1, NOT_YET)               \
-    X(use_llama_pro, 1, "its new layers have to be in the model: freeze_trainable_layers trains the last ones")  \
     X(pure_bf16, 0, "weights and moments keep f32 beside the bf16 products, which is never less exact")         \
     X(fp8, 1, "weft multiplies in bf16 or int8 (base_compute); there is no fp8") X(fp8_backend, 0, OTHER)        \
     X(fp8_enable_fsdp_float8_all_gather, 0, OTHER)                                                              \
@@ -193,12 +192,27 @@ static enum weft_status judge_foreign(const struct given *given, struct weft_buf
 
 /* ---- reading ---- */
 
-enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name, struct weft_str yaml,
+static enum weft_status set_words(struct recipe_file *f, struct weft_arena *a, const struct weft_str_list *words,
                                   struct weft_buf *warn, struct weft_err *err)
+{
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; !st && i < words->n; i++) {
+        const char *word = words->items[i], *sign = strchr(word, '=');
+        if (!sign) continue;
+        const char *key = weft_arena_strndup(a, word, (size_t)(sign - word));
+        st = key ? weft_options_set(file_options, f, a, "command line", key, sign + 1, warn, err)
+                 : weft_fail_nomem(err, strlen(word), "a key");
+    }
+    return st;
+}
+
+enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name, struct weft_str yaml,
+                                  const struct weft_str_list *over, struct weft_buf *warn, struct weft_err *err)
 {
     struct recipe_file f = { 0 };
     enum weft_status st = weft_options_defaults(weft_recipe_options, &f.recipe, a, err);
     if (!st && yaml.s) st = weft_options_yaml(file_options, &f, a, name, yaml, warn, err);
+    if (!st && over) st = set_words(&f, a, over, warn, err);
     if (!st) st = judge_foreign(f.foreign, warn, err);
     if (!st) *r = f.recipe;
     return st;
@@ -225,16 +239,6 @@ enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, si
                                             name, yaml, warn, err);
     if (!st) st = judge_foreign((const struct given *)(const void *)(both + at), warn, err);
     if (!st) memcpy(settings, both, bytes);
-    return st;
-}
-
-enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, const char *where, const char *key,
-                                 const char *value, struct weft_buf *warn, struct weft_err *err)
-{
-    struct recipe_file f = { .recipe = *r };
-    enum weft_status st = weft_options_set(file_options, &f, a, where, key, value, warn, err);
-    if (!st) st = judge_foreign(f.foreign, warn, err);
-    if (!st) *r = f.recipe;
     return st;
 }
 
@@ -366,6 +370,9 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
     if (chosen && r->finetuning_type == WEFT_FINETUNING_LORA && !r->use_muon)
         return weft_fail(err, WEFT_EINPUT,
                          "%s: true and finetuning_type: lora exclude each other; it needs finetuning_type: full", chosen);
+    if (r->use_llama_pro && (r->finetuning_type != WEFT_FINETUNING_FREEZE || r->freeze_trainable_layers <= 0))
+        return weft_fail(err, WEFT_EINPUT, "use_llama_pro: true needs finetuning_type: freeze and freeze_trainable_layers "
+                                           "above 0, the number of new layers");
     if (r->use_badam && r->finetuning_type == WEFT_FINETUNING_FREEZE)
         return weft_fail(err, WEFT_EINPUT, "use_badam: true and finetuning_type: freeze exclude each other; it needs "
                                            "finetuning_type: full");

@@ -63,6 +63,7 @@ struct weft_recipe {
     double loraplus_lr_ratio;           /* 0: off */
     int lora_init, init_rng;            /* enum weft_recipe_init, enum weft_recipe_rng */
     int64_t freeze_trainable_layers;    /* the last so many, or, below 0, the first */
+    bool use_llama_pro;                 /* these layers lie evenly among all, each the last of its group */
     struct weft_str_list freeze_trainable_modules, freeze_extra_modules;
     /* preferences (stages dpo, kto) */
     int pref_loss;                      /* enum weft_pref_loss */
@@ -146,18 +147,16 @@ struct weft_recipe_foreign {
 };
 const struct weft_recipe_foreign *weft_recipe_foreign_keys(size_t *n);
 
-/* Defaults, then `yaml` (s == NULL: none).  Warnings, one a line, go to warn. */
+/* Defaults, then `yaml` (s == NULL: none).  Warnings, one a line, go to warn.  `over` (may be NULL): words KEY=VALUE of the
+ * command line that go before the file's values, foreign keys too ("use_adam_mini=false"); other words are passed over. */
 WEFT_MUST_USE enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name,
-                                                struct weft_str yaml, struct weft_buf *warn, struct weft_err *err);
+                                                struct weft_str yaml, const struct weft_str_list *over,
+                                                struct weft_buf *warn, struct weft_err *err);
 /* The same for a table that holds more than a recipe's rows (weft run): sets `settings`, `bytes` long, from `yaml`.
  * Foreign keys that are none of its rows are ignored or refused as above. */
 WEFT_MUST_USE enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, size_t bytes,
                                                 struct weft_arena *a, const char *name, struct weft_str yaml,
                                                 struct weft_buf *warn, struct weft_err *err);
-/* One KEY=VALUE of the command line over what was read; `where` is for messages ("command line"). */
-WEFT_MUST_USE enum weft_status weft_recipe_set(struct weft_recipe *r, struct weft_arena *a, const char *where,
-                                               const char *key, const char *value, struct weft_buf *warn,
-                                               struct weft_err *err);
 /* Combinations that make no sense, and values out of range, named with both keys.  Resolves what has a default that
  * depends on others (packing, lora_alpha, data_seed, spellings of optim). */
 WEFT_MUST_USE enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err);

@@ -88,8 +88,22 @@ static void test_layers_and_modules(void **state)
     check_some(
         &(struct weft_freeze){ .layers = 0, .modules = all, .n_modules = 1, .extra = embed, .n_extra = 1 },
         true, 1, "model.embed_tokens.weight", "model.embed_tokens.weight");
+    /* the last of each of two groups of two */
+    check_some(&(struct weft_freeze){ .layers = 2, .modules = all, .n_modules = 1, .spread = true }, true, 2 * 12,
+               "model.layers.1.self_attn.q_proj.weight", "model.layers.3.mlp.up_proj.weight");
     check_some(&(struct weft_freeze){ .layers = INT64_MIN, .modules = all, .n_modules = 1 }, true, 4 * 12,
                "model.layers.0.mlp.up_proj.weight", "model.layers.3.mlp.up_proj.weight");
+}
+
+static void test_spread_layers_need_a_divisor(void **state)
+{
+    static const char *const all[] = { "all" };
+    struct setup s;
+    set_up(&s, true);
+    struct weft_freeze f = { .layers = 3, .modules = all, .n_modules = 1, .spread = true };
+    check_fails(weft_model_train_some(s.model, &s.arena, &f, &s.params, &s.err), &s.err, WEFT_EARG, "",
+                "freeze_trainable_layers is 3");
+    tear_down(&s);
 }
 
 static void test_nothing_is_kept_below_the_lowest_trained_layer(void **state)
@@ -133,15 +147,15 @@ static void test_unknown_modules_are_named(void **state)
     static const char *const wrong[] = { "all", "attention" }, *const head[] = { "lm_head" }, *const layer[] = { "mlp" };
     struct setup s;
     set_up(&s, true);
-    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 1, wrong, 2, NULL, 0 },
+    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 1, wrong, 2, NULL, 0, false },
                                       &s.params, &s.err),
                 &s.err, WEFT_EARG, "", "freeze_trainable_modules: layers have no module attention");
     weft_err_clear(&s.err);
-    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, head, 1 },
+    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, head, 1, false },
                                       &s.params, &s.err),
                 &s.err, WEFT_EARG, "", "name embed_tokens");
     weft_err_clear(&s.err);
-    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, layer, 1 },
+    check_fails(weft_model_train_some(s.model, &s.arena, &(struct weft_freeze){ 0, NULL, 0, layer, 1, false },
                                       &s.params, &s.err),
                 &s.err, WEFT_EARG, "", "there is no module mlp; there are embed_tokens, norm and lm_head");
     assert_int_equal(s.params.n, 0);
@@ -152,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layers_and_modules),
+        cmocka_unit_test(test_spread_layers_need_a_divisor),
         cmocka_unit_test(test_nothing_is_kept_below_the_lowest_trained_layer),
         cmocka_unit_test(test_the_pad_row_of_the_input_rests),
         cmocka_unit_test(test_unknown_modules_are_named),

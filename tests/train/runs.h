@@ -118,7 +118,7 @@ static inline void run_set_up_as(struct run *r, const char *dir, int threads, co
         "num_train_epochs: 2\nlearning_rate: 2e-3\nlogging_steps: 1\nsave_steps: 4\nlr_scheduler_type: cosine\n"
         "warmup_steps: 2\n",
         dir);
-    check_ok(weft_recipe_read(&r->recipe, &r->arena, "test", weft_buf_view(&text), NULL, &r->err), &r->err);
+    check_ok(weft_recipe_read(&r->recipe, &r->arena, "test", weft_buf_view(&text), NULL, NULL, &r->err), &r->err);
     weft_buf_clear(&text);
     struct weft_lines lines = { .text = weft_str_c(yaml) };
     for (struct weft_str line; weft_lines_next(&lines, &line);) {
@@ -127,7 +127,7 @@ static inline void run_set_up_as(struct run *r, const char *dir, int threads, co
         const char *key = weft_arena_strndup(&r->arena, line.s, colon);
         const char *value = weft_arena_strndup(&r->arena, line.s + colon + 2, line.len - colon - 2);
         assert_true(key && value);
-        check_ok(weft_recipe_set(&r->recipe, &r->arena, "test", key, value, NULL, &r->err), &r->err);
+        check_ok(weft_options_set(weft_recipe_options, &r->recipe, &r->arena, "test", key, value, NULL, &r->err), &r->err);
     }
     check_ok(weft_recipe_check(&r->recipe, NULL, &r->err), &r->err);
 

@@ -14,7 +14,7 @@ struct fixture {
 static void set_up(struct fixture *f, size_t rows, uint32_t tokens, const char *yaml)
 {
     memset(f, 0, sizeof *f);
-    check_ok(weft_recipe_read(&f->r, &f->arena, "test", weft_str_c(yaml), NULL, &f->err), &f->err);
+    check_ok(weft_recipe_read(&f->r, &f->arena, "test", weft_str_c(yaml), NULL, NULL, &f->err), &f->err);
     check_ok(weft_recipe_check(&f->r, NULL, &f->err), &f->err);
     f->e = (struct weft_examples){ .n = rows, .rows_in = rows, .longest = tokens };
     f->e.items = WEFT_NEWS(&f->arena, struct weft_example, rows);

@@ -109,14 +109,15 @@ static void note(void *ctx, const struct weft_train_report *r)
 static void read_settings(struct fixture *f, const char *dir)
 {
     const struct weft_json_value *s = weft_json_get(&f->want, "settings");
-    check_ok(weft_recipe_read(&f->recipe, &f->arena, "test", (struct weft_str){ 0 }, NULL, &f->err), &f->err);
+    struct weft_str_list words = { .items = WEFT_NEWS(&f->arena, const char *, s->n + 1) };
     for (size_t i = 0; i < s->n; i++) {
-        const char *key = weft_arena_strndup(&f->arena, s->keys[i].s, s->keys[i].len);
-        const char *value = weft_arena_strndup(&f->arena, s->items[i].text.s, s->items[i].text.len);
-        if (s->items[i].kind == WEFT_JSON_BOOL) value = s->items[i].boolean ? "true" : "false";
+        struct weft_str value = s->items[i].text;
+        if (s->items[i].kind == WEFT_JSON_BOOL) value = s->items[i].boolean ? WEFT_STR("true") : WEFT_STR("false");
         if (s->items[i].kind == WEFT_JSON_NULL) continue;
-        check_ok(weft_recipe_set(&f->recipe, &f->arena, "test", key, value, NULL, &f->err), &f->err);
+        words.items[words.n++] = weft_str_printf(&f->arena, "%.*s=%.*s", (int)s->keys[i].len, s->keys[i].s, (int)value.len,
+                                                 value.s).s;
     }
+    check_ok(weft_recipe_read(&f->recipe, &f->arena, "test", (struct weft_str){ 0 }, &words, NULL, &f->err), &f->err);
     f->recipe.output_dir = dir;
     f->recipe.logging_steps = 1;
     f->recipe.save_strategy = WEFT_STRATEGY_NO;
@@ -209,7 +210,7 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
                      f->model, &f->arena,
                      &(struct weft_freeze){ r->freeze_trainable_layers, r->freeze_trainable_modules.items,
                                             r->freeze_trainable_modules.n, r->freeze_extra_modules.items,
-                                            r->freeze_extra_modules.n },
+                                            r->freeze_extra_modules.n, false },
                      &f->params, &f->err),
                  &f->err);
     else

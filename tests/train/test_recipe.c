@@ -12,7 +12,7 @@ struct reading {
 static enum weft_status read_only(struct reading *r, const char *yaml)
 {
     memset(r, 0, sizeof *r);
-    return weft_recipe_read(&r->recipe, &r->arena, "recipe.yaml", weft_str_c(yaml), &r->warn, &r->err);
+    return weft_recipe_read(&r->recipe, &r->arena, "recipe.yaml", weft_str_c(yaml), NULL, &r->warn, &r->err);
 }
 
 static enum weft_status read_and_check(struct reading *r, const char *yaml)
@@ -198,6 +198,8 @@ static void test_exclusive_settings_name_both(void **state)
     refuses("finetuning_type: full\nuse_apollo: true\noptim: adamw_8bit\n", "optim: adamw_8bit");
     refuses("finetuning_type: full\nuse_apollo: true\napollo_layerwise: true\ngradient_accumulation_steps: 2\n",
             "gradient_accumulation_steps: 2");
+    refuses("use_llama_pro: true\n", "finetuning_type: freeze");
+    refuses("finetuning_type: freeze\nuse_llama_pro: true\nfreeze_trainable_layers: -2\n", "freeze_trainable_layers");
     refuses("num_train_epochs: 0\n", "max_steps");
     refuses("val_size: 2.5\n", "2.5");
 }
@@ -238,16 +240,18 @@ static void test_packing_is_the_default_of_pt_only(void **state)
 
 static void test_command_line_wins_over_the_file(void **state)
 {
-    struct reading r;
-    check_ok(read_only(&r, "lora_rank: 4\noptim: adamw_torch\n"), &r.err);
-    check_ok(weft_recipe_set(&r.recipe, &r.arena, "command line", "lora_rank", "32", &r.warn, &r.err), &r.err);
-    check_ok(weft_recipe_set(&r.recipe, &r.arena, "command line", "flash_attn", "fa2", &r.warn, &r.err), &r.err);
+    static const char *words[] = { "recipe.yaml", "lora_rank=32", "flash_attn=fa2", "use_adam_mini=false" };
+    static const char *wrong[] = { "lora_rnk=1" };
+    struct weft_str_list over = { words, WEFT_COUNT(words) }, bad = { wrong, 1 };
+    struct reading r = { 0 };
+    const struct weft_str yaml = WEFT_STR("lora_rank: 4\noptim: adamw_torch\nuse_adam_mini: true\n");
+    check_ok(weft_recipe_read(&r.recipe, &r.arena, "recipe.yaml", yaml, &over, &r.warn, &r.err), &r.err);
     check_ok(weft_recipe_check(&r.recipe, &r.warn, &r.err), &r.err);
     assert_int_equal(r.recipe.lora_rank, 32);
     assert_string_equal(r.recipe.optim, "adamw");
     check_contains(r.warn.s, "command line: flash_attn is ignored");
-    check_fails(weft_recipe_set(&r.recipe, &r.arena, "command line", "lora_rnk", "1", NULL, &r.err), &r.err,
-                WEFT_EARG, "", "lora_rank");
+    check_fails(weft_recipe_read(&r.recipe, &r.arena, "recipe.yaml", yaml, &bad, NULL, &r.err), &r.err, WEFT_EARG, "",
+                "lora_rank");
     done(&r);
 }
 
