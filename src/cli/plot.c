@@ -1,5 +1,5 @@
-/* weft plot RUN...: the losses of runs beside each other, as a picture and as a table.  A run is its folder, its log, or
- * its word in the store; LABEL=RUN names it as the picture shall. */
+/* weft plot RUN...: the losses of runs beside each other, as a picture and as a table.  A run is its folder, its log,
+ * or its word in the store; LABEL=RUN names it as the picture shall. */
 #include "cli/data.h"
 #include "cli/store.h"
 #include "cli/verbs.h"
@@ -179,7 +179,8 @@ static enum weft_status print_json(struct weft_cli *cli, const struct weft_curve
     return weft_data_print_json(cli, &b);
 }
 
-static enum weft_status draw(struct weft_cli *cli, const struct settings *s, const struct weft_curve_run *runs, size_t n)
+static enum weft_status draw(struct weft_cli *cli, const struct settings *s, const struct weft_curve_run *runs,
+                             size_t n)
 {
     struct weft_curve_words words = { s->title ? s->title : weft_tr(cli->lang, "loss"), weft_tr(cli->lang, "step"),
                                       weft_tr(cli->lang, "training"), weft_tr(cli->lang, "validation"),
@@ -197,7 +198,8 @@ static void print_curve(struct weft_cli *cli, struct weft_curve_run *run)
 {
     struct weft_buf text = { 0 };
     for (size_t i = 0; i < WEFT_N_CURVES; i++) run->curves[i].label = weft_tr(cli->lang, run->curves[i].label);
-    weft_curve_text(&text, run->curves, WEFT_N_CURVES, weft_min_size(weft_cli_columns() - 2, CURVE_COLUMNS), CURVE_ROWS);
+    weft_curve_text(&text, run->curves, WEFT_N_CURVES, weft_min_size(weft_cli_columns() - 2, CURVE_COLUMNS),
+                    CURVE_ROWS);
     if (text.len) weft_say(cli, "\n%s\n", text.s);
     weft_buf_clear(&text);
 }

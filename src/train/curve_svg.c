@@ -10,6 +10,9 @@ enum { WIDTH = 860, HEIGHT = 460, LEFT = 68, RIGHT = 28, TOP = 62, BOTTOM = 58, 
 enum { BOTH_WIDTH = 960, PANEL_WIDTH = 388, PANEL_HEIGHT = 316, PANEL_TOP = 86, PANEL_1 = 62, PANEL_2 = 538,
        TABLE_TOP = PANEL_TOP + PANEL_HEIGHT + 80, TABLE_ROW = 25 };
 
+/* Runs from here on are dashed, so that one that goes the same way shows through. */
+enum { SOLID = 4 };
+
 /* A plot's place on the page, and what it shows. */
 struct panel {
     double left, top, width, height;
@@ -62,7 +65,7 @@ static void style(struct weft_buf *b, size_t n)
     weft_buf_cstr(
         b,
         "}.r{fill:none;stroke-width:1;opacity:.28;stroke-linejoin:round}.m .r{opacity:.16}"
-        ".l{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}"
+        ".l{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}.d{stroke-dasharray:9 5}"
         "</style>\n");
 }
 
@@ -116,7 +119,7 @@ static void line(struct weft_buf *b, const struct weft_curve *c, const double *y
                  const struct panel *p, size_t k)
 {
     size_t per = weft_ceil_div(c->n, BUCKETS);
-    weft_buf_printf(b, "<path class=\"l c%zu\" d=\"", k);
+    weft_buf_printf(b, "<path class=\"l c%zu%s\" d=\"", k, k < SOLID ? "" : " d");
     for (size_t i = 0; i < c->n; i = i + per < c->n || i + 1 == c->n ? i + per : c->n - 1)
         weft_buf_printf(b, "%c%.1f %.1f", i ? 'L' : 'M', px(p, c->points[i].x), py(p, y[i]));
     weft_buf_cstr(b, "\"/>\n");
@@ -207,6 +210,8 @@ struct weft_curve_point weft_curve_lowest(const struct weft_curve *c)
     return low;
 }
 
+static double last_of(const struct weft_curve *c) { return c->n ? c->points[c->n - 1].y : NAN; }
+
 static void cell(struct weft_buf *b, double x, double y, const char *css, const char *text)
 {
     weft_buf_printf(b, "<text class=\"%s\" x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">", css, x, y);
@@ -227,15 +232,15 @@ static void table(struct weft_buf *b, const struct weft_curve_run *runs, size_t 
                     PANEL_2 + PANEL_WIDTH, TABLE_TOP + 9);
     for (int pass = 0; pass < 2; pass++)
         for (size_t k = 0; k < n; k++) {
-            const struct weft_curve *train = &runs[k].curves[WEFT_CURVE_TRAIN], *valid = &runs[k].curves[WEFT_CURVE_VALID];
-            struct weft_curve_point low = weft_curve_lowest(valid);
-            double values[N] = { train->n ? train->points[train->n - 1].y : NAN, valid->n ? valid->points[valid->n - 1].y : NAN,
-                                 low.y };
+            const struct weft_curve_point low = weft_curve_lowest(&runs[k].curves[WEFT_CURVE_VALID]);
+            const double values[N] = { last_of(&runs[k].curves[WEFT_CURVE_TRAIN]),
+                                       last_of(&runs[k].curves[WEFT_CURVE_VALID]), low.y };
             double y = TABLE_TOP + TABLE_ROW * ((double)k + 1) + 6;
             for (size_t j = 0; pass == 0 && j < N; j++) best[j] = fmin(best[j], values[j]);
             if (pass == 0) continue;
-            weft_buf_printf(b, "<line class=\"l c%zu\" x1=\"%d\" y1=\"%.0f\" x2=\"%d\" y2=\"%.0f\"/>", k % WEFT_CURVE_COLOURS,
-                            PANEL_1, y - 4, PANEL_1 + 26, y - 4);
+            size_t colour = k % WEFT_CURVE_COLOURS;
+            weft_buf_printf(b, "<line class=\"l c%zu%s\" x1=\"%d\" y1=\"%.0f\" x2=\"%d\" y2=\"%.0f\"/>", colour,
+                            colour < SOLID ? "" : " d", PANEL_1, y - 4, PANEL_1 + 26, y - 4);
             weft_buf_printf(b, "<text class=\"k\" x=\"%d\" y=\"%.0f\">", PANEL_1 + 38, y);
             escaped(b, runs[k].label);
             weft_buf_cstr(b, "</text>");
@@ -271,7 +276,8 @@ void weft_curve_svg_runs(struct weft_buf *out, const struct weft_curve_run *runs
         axes(out, &p[j], words->step, names[j], "v");
         open_plot(out, &p[j], j);
         weft_buf_cstr(out, "<g class=\"m\">\n");
-        for (size_t k = 0; k < n; k++) curve(out, &runs[k].curves[j], WEFT_CURVE_COARSE, &p[j], k % WEFT_CURVE_COLOURS);
+        for (size_t k = 0; k < n; k++)
+            curve(out, &runs[k].curves[j], WEFT_CURVE_COARSE, &p[j], k % WEFT_CURVE_COLOURS);
         weft_buf_cstr(out, "</g></g>\n");
     }
     table(out, runs, n, words);

@@ -77,17 +77,19 @@ static _Noreturn void child_run(const char *dir, int threads, const char *yaml)
     _exit(st ? 1 : 0);
 }
 
-/* Kills at random moments until `kills` are spent (WEFT_TEST_KILLS: another number), each time on 1 to 3 threads; runs
- * that finish earlier are compared and begun anew. */
+/* Kills at random moments until `kills` are spent (WEFT_TEST_KILLS: another number), each time on 1 to 3 threads
+ * (WEFT_TEST_THREADS: on so many); runs that finish earlier are compared and begun anew. */
 static void check_kills(const char *yaml, const char *last, int kills, uint64_t seed)
 {
     struct run r;
     struct finish want = straight(&r, 2, yaml, last);
-    if (getenv("WEFT_TEST_KILLS")) kills = atoi(getenv("WEFT_TEST_KILLS"));
+    const char *asked = getenv("WEFT_TEST_KILLS"), *on = getenv("WEFT_TEST_THREADS");
+    int killed = 0, compared = 0;
+    if (asked) kills = atoi(asked);
     while (kills > 0) {
         struct folder f = new_folder();
         for (bool finished = false; !finished;) {
-            int status, threads = 1 + (int)(check_random(&seed) % 3);
+            int status, threads = on ? atoi(on) : 1 + (int)(check_random(&seed) % 3);
             pid_t child = fork();
             assert_true(child >= 0);
             if (!child) child_run(f.name, threads, yaml);
@@ -98,12 +100,14 @@ static void check_kills(const char *yaml, const char *last, int kills, uint64_t 
             assert_int_equal(waitpid(child, &status, 0), child);
             finished = WIFEXITED(status);
             if (finished) assert_int_equal(WEXITSTATUS(status), 0);
-            else kills--;
+            else kills--, killed++;
         }
         struct finish got = finish_of(&r, &f, last);
         check_same_finish(&got, &want);
         check_folder_gone(f.name);
+        compared++;
     }
+    if (asked) print_message("%d kills, %d finished runs of the same bytes\n", killed, compared);
     run_tear_down(&r);
 }
 
