@@ -2,6 +2,7 @@
 #include "cli/data.h"
 #include "cli/network.h"
 #include "cli/store.h"
+#include "cli/token_cache.h"
 #include "cli/verbs.h"
 #include "base/file.h"
 
@@ -14,12 +15,15 @@
 enum { WORD_COLUMNS = 34 };
 
 /* `weft ls runs`: only these. */
-enum { PROJECTS = 1, DATASETS = 2, RUNS = 4, MODELS = 8, PROMPTS = 16, CALLS = 32, PATCHES = 64, EVERYTHING = 127 };
+enum {
+    PROJECTS = 1, DATASETS = 2, RUNS = 4, MODELS = 8, PROMPTS = 16, CALLS = 32, PATCHES = 64, TOKENS = 128,
+    EVERYTHING = 255
+};
 static const struct {
     const char *name;
     int kind;
 } kinds[] = { { "projects", PROJECTS }, { "datasets", DATASETS }, { "runs", RUNS },     { "models", MODELS },
-              { "prompts", PROMPTS },   { "calls", CALLS },       { "patches", PATCHES } };
+              { "prompts", PROMPTS },   { "calls", CALLS },       { "patches", PATCHES }, { "tokens", TOKENS } };
 
 struct settings {
     struct weft_cli_common common;
@@ -45,6 +49,8 @@ struct listing {
     const char **models;        /* folders of HOME/models that hold a config.json */
     struct weft_hub_cached *cached;     /* models in the caches of Hugging Face and ModelScope */
     size_t n_projects, n_datasets, n_runs, n_models, n_cached;
+    size_t n_tokens;                    /* files of kept tokens ... */
+    uint64_t tokens_bytes;              /* ... and their size */
 };
 
 static const char *day(char out[32], int64_t seconds)
@@ -221,8 +227,13 @@ static void show(struct weft_cli *cli, struct weft_store *s, const struct listin
         weft_buf_escaped(&word, weft_str_c(l->cached[i].word), 200);
         put_line(cli, &word, "%s", l->cached[i].path);
     }
+    if (l->n_tokens) {
+        weft_say(cli, "tokens kept by training\n");
+        weft_buf_cstr(&word, "cache:tokens");
+        put_line(cli, &word, "%zu files, %s", l->n_tokens, weft_cli_bytes(when, l->tokens_bytes));
+    }
     if (!l->n_projects && !l->n_datasets && !l->n_runs && !l->n_prompts && !l->n_batches && !l->n_patches
-        && !l->n_models && !l->n_cached)
+        && !l->n_models && !l->n_cached && !l->n_tokens)
         weft_say(cli, "nothing is in the store yet\n");
     weft_buf_clear(&word);
     weft_buf_clear(&source);
@@ -386,6 +397,8 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
     }
     weft_json_out_array_end(&o);
     asked_json(&o, l);
+    weft_data_key_uint(&o, "token_files", l->n_tokens);
+    weft_data_key_uint(&o, "token_bytes", l->tokens_bytes);
     weft_json_out_key(&o, "models");
     weft_json_out_array(&o);
     for (size_t i = 0; i < l->n_models; i++) weft_json_out_cstr(&o, l->models[i]);
@@ -455,6 +468,7 @@ static enum weft_status run(struct weft_cli *cli)
         st = weft_store_patch_sets(store, &cli->arena, project, &l.patches, &l.n_patches, &cli->err);
     if (!st && !project && chosen & MODELS) st = find_models(cli, home, &l);
     if (!st && !project && chosen & MODELS) st = find_cached(cli, &l);
+    if (!st && !project && chosen & TOKENS) st = weft_token_cache_size(cli, &l.n_tokens, &l.tokens_bytes);
     for (size_t i = 0; project && i < l.n_projects; i++)
         if (l.projects[i].id == project) {
             l.projects[0] = l.projects[i];
@@ -469,7 +483,7 @@ static enum weft_status run(struct weft_cli *cli)
 
 const struct weft_verb weft_verb_ls = {
     .name = "ls",
-    .usage = "[projects|datasets|runs|prompts|calls|patches|models...] [--project NAME]",
+    .usage = "[projects|datasets|runs|prompts|calls|patches|models|tokens...] [--project NAME]",
     .help = "what is in the store: projects, datasets, runs, models",
     .help_zh = "列出仓库中的项目、数据集、运行和模型",
     .options = &table,

@@ -1,5 +1,6 @@
 /* weft rm WORD...: takes things out of the store.  What cannot be had again asks for --all first. */
 #include "cli/store.h"
+#include "cli/token_cache.h"
 #include "cli/verbs.h"
 #include "base/file.h"
 
@@ -69,6 +70,7 @@ static enum weft_status remove_word(struct weft_cli *cli, struct weft_store *s, 
 {
     struct weft_word w;
     int64_t id = 0;
+    if (strcmp(text, "cache:tokens") == 0) return weft_token_cache_remove(cli);
     enum weft_status st = weft_cli_word(cli, text, &w);
     if (st) return st;
     if (w.kind == WEFT_WORD_MODEL) return remove_model(cli, &w);
@@ -102,8 +104,8 @@ static enum weft_status run(struct weft_cli *cli)
 const struct weft_verb weft_verb_rm = {
     .name = "rm",
     .usage = "WORD... [--all]",
-    .help = "remove projects, datasets, runs or models from the store",
-    .help_zh = "从仓库中删除项目、数据集、运行或模型",
+    .help = "remove projects, datasets, runs, models or kept tokens (cache:tokens) from the store",
+    .help_zh = "从仓库中删除项目、数据集、训练、模型或保存的词元（cache:tokens）",
     .options = &table,
     .run = run,
 };

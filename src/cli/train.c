@@ -5,6 +5,7 @@
 #include "cli/profile.h"
 #include "cli/record.h"
 #include "cli/session.h"
+#include "cli/token_cache.h"
 #include "cli/train_stage.h"
 #include "cli/verbs.h"
 
@@ -350,11 +351,10 @@ static enum weft_status collate(struct stage *s)
                                          .packing = r->packing,
                                          .neat_packing = r->neat_packing,
                                          .clean = r->compat == WEFT_COMPAT_CLEAN };
-    struct weft_arena *a = &s->cli->arena;
-    enum weft_status st = weft_collate_rows(a, s->tokenizer, s->chat, &s->train_rows, &how, s->cli->pool,
-                                            &s->train, &s->cli->err);
+    enum weft_status st =
+        weft_cli_collate(s->cli, r, s->base_dir, s->tokenizer, s->chat, &s->train_rows, &how, &s->train);
     if (!st && s->valid_rows.n)
-        st = weft_collate_rows(a, s->tokenizer, s->chat, &s->valid_rows, &how, s->cli->pool, &s->valid, &s->cli->err);
+        st = weft_cli_collate(s->cli, r, s->base_dir, s->tokenizer, s->chat, &s->valid_rows, &how, &s->valid);
     return st;
 }
 

@@ -27,7 +27,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
 #define RESUME "a run always resumes from its newest good checkpoint; overwrite_output_dir starts anew"
 #define OTHER "it belongs to a method that is not chosen"
 #define HUB "weft opens no connection while it trains"
-#define CACHE "rows are read and encoded anew each time"
+#define CACHE "rows are read whole; tokenized_path says where tokens are kept"
 #define NOT_YET "this method is not built"
 #define TOKENS "the vocabulary of the model cannot be changed here"
 #define MEDIA "weft trains language models; there is no part for pictures, sound or film"
@@ -78,7 +78,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(profile_modules, 0, LOGS)                                                                                 \
     X(resume_from_checkpoint, 0, RESUME) X(save_only_model, 0, RESUME) X(save_safetensors, 0, RESUME)           \
     X(restore_callback_states_from_checkpoint, 0, RESUME) X(ignore_data_skip, 1, RESUME)                        \
-    X(overwrite_cache, 0, CACHE) X(cache_dir, 0, CACHE) X(tokenized_path, 0, CACHE) X(streaming, 0, CACHE)      \
+    X(cache_dir, 0, CACHE) X(streaming, 0, CACHE)                                                               \
     X(buffer_size, 0, CACHE) X(remove_unused_columns, 0, CACHE) X(download_mode, 0, CACHE)                      \
     X(media_dir, 0, MEDIA) X(image_max_pixels, 0, MEDIA) X(image_min_pixels, 0, MEDIA)                          \
     X(image_do_pan_and_scan, 0, MEDIA) X(crop_to_patches, 0, MEDIA) X(video_max_pixels, 0, MEDIA)               \
@@ -534,6 +534,8 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "dataset_dir",
         "max_samples",
         "skip_bad",
+        "overwrite_cache",
+        "tokenized_path",
         "output_dir",
         "gradient_checkpointing",
         "save_strategy",

@@ -77,6 +77,8 @@ struct weft_recipe {
     int over_length;                    /* enum weft_over_length (tokens/collate.h) */
     int64_t max_samples;                /* 0: all */
     int packing_choice;                 /* enum weft_auto: what the user said */
+    bool overwrite_cache;               /* tokens kept by an earlier run are made anew */
+    const char *tokenized_path;         /* folder to keep tokens in; NULL: the store's, of large datasets */
     bool packing;                       /* resolved by weft_recipe_check: on for pt unless said otherwise */
     bool neat_packing;                  /* sft: packed rows do not see each other */
     bool train_on_prompt, mask_history, skip_bad;
