@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct weft_arena a = { 0 };
     struct weft_err err = { .lang = size & 1 ? WEFT_LANG_ZH : WEFT_LANG_EN };
-    struct weft_script_settings s;
+    struct weft_script_settings s = { 0 };
     struct weft_text texts[2];
     if (size < 4 || weft_options_defaults(weft_script_options(), &s, &a, &err)) goto done;
     struct weft_text_settings utf8 = { .charset = WEFT_CHARSET_UTF8 };

@@ -229,6 +229,7 @@ static enum weft_status run(struct weft_cli *cli)
     to_stdout = s.output && strcmp(s.output, "-") == 0;
     if (to_stdout && cli->json)
         return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    s.script.threads = s.common.threads;
     st = read_texts(cli, &s, &files, &r);
     if (!st)
         st = weft_script_rows(&cli->arena, r.texts, r.n_texts, &s.script, &r.rows, &r.report, &r.funnel,

@@ -21,7 +21,8 @@ static inline unsigned char is_space_of(unsigned char a, unsigned char b, unsign
 {
     unsigned ascii = (unsigned)(a == ' ') | (unsigned)((unsigned char)(a - '\t') <= '\r' - '\t');
     unsigned c2 = (unsigned)(a == 0xC2) & ((unsigned)(b == 0x85) | (unsigned)(b == 0xA0));
-    unsigned general = (unsigned)(b == 0x80) & ((unsigned)(c <= 0x8B) | (unsigned)((c & 0xFE) == 0xA8) | (unsigned)(c == 0xAF));
+    unsigned general =
+        (unsigned)(b == 0x80) & ((unsigned)(c <= 0x8B) | (unsigned)((c & 0xFE) == 0xA8) | (unsigned)(c == 0xAF));
     unsigned e2 = (unsigned)(a == 0xE2) & (general | ((unsigned)(b == 0x81) & (unsigned)(c == 0x9F)));
     unsigned other = ((unsigned)(a == 0xE3) & (unsigned)(b == 0x80) & (unsigned)(c == 0x80))
                      | ((unsigned)(a == 0xEF) & (unsigned)(b == 0xBB) & (unsigned)(c == 0xBF))
@@ -63,15 +64,9 @@ size_t weft_count_spaces(struct weft_str s)
     return n;
 }
 
-/* Can white space begin with this byte?  Most text answers here. */
-static inline bool may_be_space(unsigned char c)
+struct weft_str weft_trim_left_space(struct weft_str s)
 {
-    return c <= ' ' || c == 0xC2 || (c >= 0xE1 && c <= 0xE3) || c == 0xEF;
-}
-
-struct weft_str weft_trim_left(struct weft_str s)
-{
-    while (s.len && may_be_space((unsigned char)s.s[0])) {
+    while (s.len && weft_may_be_space((unsigned char)s.s[0])) {
         uint32_t cp;
         size_t n = weft_utf8_decode(s.s, s.len, &cp, NULL);
         if (!weft_is_space(cp)) break;
@@ -80,22 +75,11 @@ struct weft_str weft_trim_left(struct weft_str s)
     return s;
 }
 
-struct weft_str weft_trim(struct weft_str s)
+struct weft_str weft_trim_right_space(struct weft_str s)
 {
-    s = weft_trim_left(s);
-    while (s.len) {
+    while (s.len && !weft_ends_in_ink(s)) {
         size_t at = s.len - 1;
         uint32_t cp;
-        unsigned char last = (unsigned char)s.s[at];
-        if (last > ' ' && last < 0x80) break;
-        if (at >= 2 && (last & 0xC0) == 0x80 && ((unsigned char)s.s[at - 1] & 0xC0) == 0x80
-            && (unsigned char)s.s[at - 2] >= 0xE4 && (unsigned char)s.s[at - 2] <= 0xE9)
-            break;
-        /* 。 and full-width marks end most lines: U+3001..U+303F, U+FF00..U+FF7F */
-        if (at >= 2 && (last & 0xC0) == 0x80
-            && (((unsigned char)s.s[at - 2] == 0xE3 && (unsigned char)s.s[at - 1] == 0x80 && last != 0x80)
-                || ((unsigned char)s.s[at - 2] == 0xEF && ((unsigned char)s.s[at - 1] | 1) == 0xBD)))
-            break;
         while (at && ((unsigned char)s.s[at] & 0xC0) == 0x80 && s.len - at < 4) at--;
         weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);
         if (!weft_is_space(cp)) break;

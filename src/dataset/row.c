@@ -10,15 +10,37 @@ struct weft_row *weft_rows_add(struct weft_rows *rows, struct weft_arena *a)
     return row;
 }
 
-struct weft_str weft_row_id(struct weft_arena *a, char letter, size_t n)
+bool weft_rows_reserve(struct weft_rows *rows, struct weft_arena *a, size_t more)
 {
-    enum { DIGITS = 6, MOST = 1 + 20 };
-    char text[MOST];
-    size_t at = MOST;
+    size_t want, bytes;
+    if (!weft_size_add(rows->n, more, &want)) return false;
+    if (want <= rows->cap) return true;
+    if (!weft_size_mul(want, sizeof *rows->items, &bytes)) return false;
+    struct weft_row *items = weft_arena_alloc(a, bytes);
+    if (!items) return false;
+    if (rows->n) memcpy(items, rows->items, rows->n * sizeof *items);
+    rows->items = items;
+    rows->cap = want;
+    return true;
+}
+
+size_t weft_row_id_write(char *to, char letter, size_t n)
+{
+    enum { DIGITS = 6 };
+    char text[WEFT_ROW_ID_BYTES];
+    size_t at = WEFT_ROW_ID_BYTES;
     for (size_t i = 0; n || i < DIGITS; i++, n /= 10) text[--at] = (char)('0' + n % 10);
     text[--at] = letter;
-    char *id = weft_arena_strndup(a, text + at, MOST - at);
-    return (struct weft_str){ id, id ? MOST - at : 0 };
+    memcpy(to, text + at, WEFT_ROW_ID_BYTES - at);
+    return WEFT_ROW_ID_BYTES - at;
+}
+
+struct weft_str weft_row_id(struct weft_arena *a, char letter, size_t n)
+{
+    char text[WEFT_ROW_ID_BYTES];
+    size_t len = weft_row_id_write(text, letter, n);
+    char *id = weft_arena_strndup(a, text, len);
+    return (struct weft_str){ id, id ? len : 0 };
 }
 
 enum weft_status weft_report_drop(struct weft_report *r, struct weft_arena *a, struct weft_str reason,

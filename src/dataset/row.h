@@ -68,8 +68,13 @@ struct weft_rows {
 
 /* Appends a zeroed row and returns it, or NULL when memory is out. */
 struct weft_row *weft_rows_add(struct weft_rows *rows, struct weft_arena *a);
+/* Room for `more` rows without growing again; false when memory is out. */
+WEFT_MUST_USE bool weft_rows_reserve(struct weft_rows *rows, struct weft_arena *a, size_t more);
 /* "s000012": the letter and a number of six digits or more; s == NULL when memory is out. */
 struct weft_str weft_row_id(struct weft_arena *a, char letter, size_t n);
+enum { WEFT_ROW_ID_BYTES = 1 + 20 };
+/* The same written to `to`, which has room for WEFT_ROW_ID_BYTES; its length. */
+size_t weft_row_id_write(char *to, char letter, size_t n);
 
 /* What reading left out, by reason: lines in = rows + blank + sum of counts.  At most 100 places are kept. */
 enum { WEFT_REPORT_PLACES = 100 };

@@ -7,7 +7,7 @@
  * Every row knows its lines; every line of the input is counted once (struct weft_script_funnel).
  *
  * Owner:   everything lives in the arena; strings may point into the texts, which must outlive the script.
- * Threads: one per call.
+ * Threads: its own for long texts; the rows are the same on any number.
  */
 #ifndef WEFT_DATASET_SCREENPLAY_H
 #define WEFT_DATASET_SCREENPLAY_H
@@ -34,6 +34,7 @@ struct weft_script_settings {
     bool chorus;                    /* lines spoken by several are answers too */
     bool review;                    /* doubtful lines (a known name and a comma) are used too */
     bool narration_prompt;          /* a turn that opens its scene is asked by the narration before it */
+    int64_t threads;                /* 0: all processors for long texts; not one of the option rows */
     const char *join; /* between the parts of a merged turn; NULL: nothing, a space beside Latin letters */
 };
 /* The option rows of these settings; offsets are those of struct weft_script_settings. */

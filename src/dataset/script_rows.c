@@ -5,6 +5,7 @@
 #include "dataset/script_rows.h"
 
 #include "base/lang.h"
+#include "base/pool.h"
 #include "dataset/grow.h"
 #include "dataset/normal.h"
 #include "dataset/words.h"
@@ -131,38 +132,57 @@ bool weft_script_balanced(const struct weft_script_funnel *f, const struct weft_
 
 /* ---- rows ---- */
 
+void script_fill_row(struct weft_row *row, struct weft_str id, const struct script_row *in)
+{
+    const struct weft_text *t = in->text;
+    struct weft_text_span span = weft_text_span_of(t, in->first_line, in->last_line);
+    *row = (struct weft_row){
+        .kto_tag = -1,
+        .turns = in->turns,
+        .n_turns = in->n_turns,
+        .system = in->system,
+        .origin = {
+            .id = id,
+            .file = t->name,
+            .sha256 = { t->sha256, WEFT_SHA256_HEX - 1 },
+            .line = weft_text_source_line(t, in->first_line),
+            .last_line = weft_text_source_line(t, in->last_line),
+            .byte_begin = span.begin,
+            .byte_end = span.end,
+            .part = span.part,
+            .page = span.page,
+            .last_page = span.last_page > span.page ? span.last_page : 0,
+            .via = in->via,
+            .episode = in->episode,
+            .scene = in->scene,
+            .speaker = in->speaker,
+            .prompt_speaker = in->prompt_speaker,
+            .flags = in->flags,
+        },
+    };
+}
+
 enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows, const struct script_row *in,
                                 struct weft_err *err)
 {
     struct weft_row *row = weft_rows_add(rows, a);
-    const struct weft_text *t = in->text;
-    struct weft_text_span span = weft_text_span_of(t, in->first_line, in->last_line);
-    if (!row) goto no_memory;
-    row->turns = in->turns;
-    row->n_turns = in->n_turns;
-    row->system = in->system;
-    row->origin = (struct weft_origin){
-        .id = weft_row_id(a, 's', rows->n),
-        .file = t->name,
-        .sha256 = { t->sha256, WEFT_SHA256_HEX - 1 },
-        .line = weft_text_source_line(t, in->first_line),
-        .last_line = weft_text_source_line(t, in->last_line),
-        .byte_begin = span.begin,
-        .byte_end = span.end,
-        .part = span.part,
-        .page = span.page,
-        .last_page = span.last_page > span.page ? span.last_page : 0,
-        .via = in->via,
-        .episode = in->episode,
-        .scene = in->scene,
-        .speaker = in->speaker,
-        .prompt_speaker = in->prompt_speaker,
-        .flags = in->flags,
-    };
-    if (!row->origin.id.s) goto no_memory;
+    struct weft_str id = weft_row_id(a, 's', rows->n);
+    if (!row || !id.s) return weft_fail_nomem(err, sizeof *row, "the rows");
+    script_fill_row(row, id, in);
     return WEFT_OK;
-no_memory:
-    return weft_fail_nomem(err, sizeof *row, "the rows");
+}
+
+/* Below this a thread is not worth its start. */
+enum { LONG_TEXT = 1 << 20 };
+
+struct weft_pool *script_pool(const struct weft_text *texts, size_t n_texts, const struct weft_script_settings *s)
+{
+    struct weft_pool *pool = NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n_texts; i++) bytes += texts[i].text.len;
+    if (bytes < LONG_TEXT && s->threads <= 0) return NULL;
+    /* Where no thread can be had the calling one does it all. */
+    return weft_pool_new(&pool, (int)s->threads, NULL) ? NULL : pool;
 }
 
 enum { FLAG_RESUMED = 1 << 16, FLAG_NARRATION = 1 << 17 };
@@ -636,7 +656,8 @@ enum weft_status weft_script_rows(struct weft_arena *a, const struct weft_text *
     if (!n_texts) return weft_fail(err, WEFT_EARG, "no text given");
     if (s->mode == WEFT_SCRIPT_DEFAULT)
         st = script_default_rows(a, texts, n_texts, s, rows, report, funnel, err);
-    else st = script_simple_rows(a, texts, n_texts, s, rows, report, funnel, err);
+    else if (s->mode == WEFT_SCRIPT_SEED) st = script_seed_rows(a, texts, n_texts, s, rows, report, funnel, err);
+    else st = script_compat_rows(a, texts, n_texts, s, rows, report, funnel, err);
     if (st) return st;
     if (!funnel->role_turns) return fail_no_role(a, texts, n_texts, s, err);
     if (!funnel->rows) return fail_no_row(texts, report, funnel, s, err);

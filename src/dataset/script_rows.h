@@ -42,8 +42,14 @@ struct script_row {
     const struct weft_text *text;
     size_t first_line, last_line;   /* 0-based */
 };
+/* Writes the row, whose strings are kept as they are. */
+void script_fill_row(struct weft_row *row, struct weft_str id, const struct script_row *in);
+/* The same for a new row with its id. */
 WEFT_MUST_USE enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows,
                                               const struct script_row *in, struct weft_err *err);
+
+/* Threads for texts that are long enough for them; NULL: none.  To be freed. */
+struct weft_pool *script_pool(const struct weft_text *texts, size_t n_texts, const struct weft_script_settings *s);
 
 /* Moves the sorted tally into the funnel. */
 WEFT_MUST_USE bool script_speakers(struct weft_arena *a, struct weft_tally *t,
@@ -57,8 +63,11 @@ WEFT_MUST_USE enum weft_status script_default_rows(struct weft_arena *a, const s
                                                    size_t n_texts, const struct weft_script_settings *s,
                                                    struct weft_rows *rows, struct weft_report *report,
                                                    struct weft_script_funnel *funnel, struct weft_err *err);
-/* Modes seed and huanhuan-compat. */
-WEFT_MUST_USE enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text *texts,
+WEFT_MUST_USE enum weft_status script_seed_rows(struct weft_arena *a, const struct weft_text *texts,
+                                                size_t n_texts, const struct weft_script_settings *s,
+                                                struct weft_rows *rows, struct weft_report *report,
+                                                struct weft_script_funnel *funnel, struct weft_err *err);
+WEFT_MUST_USE enum weft_status script_compat_rows(struct weft_arena *a, const struct weft_text *texts,
                                                   size_t n_texts, const struct weft_script_settings *s,
                                                   struct weft_rows *rows, struct weft_report *report,
                                                   struct weft_script_funnel *funnel, struct weft_err *err);

@@ -146,7 +146,7 @@ struct job {
 static enum weft_status whole_road(struct weft_arena *a, struct weft_err *err)
 {
     struct job j = { 0 };
-    struct weft_script_settings s;
+    struct weft_script_settings s = { 0 };
     struct weft_buf b = { 0 };
     struct weft_rows again = { 0 };
     const char *path = WEFT_SOURCE_DIR "/tests/data/traps_1.txt";

@@ -1,7 +1,5 @@
-/* Modes seed and huanhuan-compat: two rules that others used, kept exactly, with their faults.
- *
- * Both look at one line at a time and remember the one before; what differs is which lines count and what ends a run.
- * They get the same origins and the same account of lines as the default mode. */
+/* Mode huanhuan-compat: a rule that others used, kept exactly, with its faults.  It looks at one line at a time and
+ * remembers the one before, and gets the same origins and the same account of lines as the default mode. */
 #include "dataset/normal.h"
 #include "dataset/script_line.h"
 #include "dataset/script_rows.h"
@@ -44,15 +42,6 @@ static bool split(struct weft_str s, struct weft_str *name, struct weft_str *tex
             return true;
         }
     }
-    return false;
-}
-
-/* Names are short: a search that has to be set up costs more than the name. */
-static bool holds(struct weft_str name, struct weft_str role)
-{
-    if (!role.len) return true;
-    for (size_t i = 0; i + role.len <= name.len; i++)
-        if (name.s[i] == role.s[0] && memcmp(name.s + i, role.s, role.len) == 0) return true;
     return false;
 }
 
@@ -101,7 +90,7 @@ static enum weft_status row(struct simple *x, const struct spoken *answer)
     return script_add_row(x->arena, x->rows, &(struct script_row){
         .turns = turns, .n_turns = 2, .text = x->t, .first_line = x->before.line_idx,
       .last_line = answer->line_idx,
-        .via = x->s->mode == WEFT_SCRIPT_SEED ? WEFT_STR("script/seed@1") : WEFT_STR("script/huanhuan-compat@1"),
+        .via = WEFT_STR("script/huanhuan-compat@1"),
         .episode = x->episode, .scene = x->scene, .speaker = answer->name,
       .prompt_speaker = x->before.name }, x->err);
 }
@@ -113,32 +102,6 @@ static enum weft_status answer(struct simple *x, const struct spoken *now)
     if (x->before.name.s) return row(x, now);
     script_fate_reason(&x->fates, (struct weft_line_ref){ x->text_idx, now->line_idx }, SCRIPT_NO_PROMPT);
     return WEFT_OK;
-}
-
-/* The beginner's rule: nothing but an act's heading ends a run, and the role only has to be part of the name. */
-static enum weft_status seed_line(struct simple *x, size_t i, struct weft_str s, enum weft_line_class *class)
-{
-    struct spoken now = { .line_idx = i };
-    *class = WEFT_LINE_BLANK;
-    if (!s.len) return WEFT_OK;
-    *class = WEFT_LINE_NARRATION;
-    if (starts_with_bracket(s)) return WEFT_OK;
-    *class = WEFT_LINE_SCENE;
-    if (weft_str_starts(s, WEFT_STR("第")) && weft_str_ends(s, WEFT_STR("幕"))) {
-        x->before.name.s = NULL;
-        x->scene = s;
-        return WEFT_OK;
-    }
-    *class = WEFT_LINE_ORPHAN;
-    if (!split(s, &now.name, &now.text)) return WEFT_OK;
-    *class = WEFT_LINE_TURN;
-    now.name = weft_trim(now.name);
-    now.text = weft_trim(now.text);
-    if (!now.name.s) now.name.s = "";
-    enum weft_status st = WEFT_OK;
-    if (holds(now.name, x->role)) st = answer(x, &now);
-    x->before = now;
-    return st;
 }
 
 static bool has_space(struct weft_str s)
@@ -188,7 +151,7 @@ static enum weft_status compat_line(struct simple *x, size_t i, struct weft_str 
     return st;
 }
 
-enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
+enum weft_status script_compat_rows(struct weft_arena *a, const struct weft_text *texts, size_t n_texts,
                                     const struct weft_script_settings *s, struct weft_rows *rows,
                                     struct weft_report *report, struct weft_script_funnel *funnel,
                                     struct weft_err *err)
@@ -208,8 +171,7 @@ enum weft_status script_simple_rows(struct weft_arena *a, const struct weft_text
         for (size_t i = 0; i < texts[f].n_lines; i++) {
             enum weft_line_class class = WEFT_LINE_ORPHAN;
             struct weft_str line = weft_trim(weft_text_line(x.t, i));
-            enum weft_status st = s->mode == WEFT_SCRIPT_SEED ? seed_line(&x, i, line, &class)
-                                                              : compat_line(&x, i, line, &class);
+            enum weft_status st = compat_line(&x, i, line, &class);
             if (st) return st;
             classes[f][i] = (unsigned char)class;
         }
