@@ -24,7 +24,11 @@ static uint64_t place(const struct weft_text *t, size_t i, size_t at, bool after
     at -= line->at;
     if (!at) return line->begin;
     if (at >= s.len) return line->end;
-    if (t->format && strcmp(t->format, "txt") == 0)
+    bool plain = t->format && strcmp(t->format, "txt") == 0;
+    if (plain && t->charset == WEFT_CHARSET_UTF8) {     /* as long there as here: a book in one line is not read through */
+        total = s.len;
+        before = at;
+    } else if (plain)
         for (size_t k = 0; k < s.len;) {
             uint32_t cp;
             size_t n = weft_utf8_decode(s.s + k, s.len - k, &cp, NULL);

@@ -237,7 +237,7 @@ static bool make_room(struct seed *x, struct weft_arena *a, struct weft_rows *ro
     x->turns = weft_arena_alloc(a, 2 * x->n_rows * sizeof *x->turns);
     x->ids = weft_arena_alloc(a, x->n_rows * x->id_bytes);
     if (!weft_rows_reserve(rows, a, x->n_rows) || !x->turns || !x->ids) return false;
-    x->rows = rows->items + rows->n;
+    if (x->n_rows) x->rows = rows->items + rows->n;
     return true;
 }
 

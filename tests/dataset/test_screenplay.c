@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "dataset/formats.h"
 #include "dataset/screenplay.h"
 
@@ -584,6 +585,62 @@ static void test_hostile_scripts_take_linear_time(void **state)
     weft_buf_clear(&b);
 }
 
+/* ---- threads ---- */
+
+/* Turns without a heading across the places where the text is cut, headings just before and behind them, a role that
+ * opens its act: rows, fates and counts must not tell where that was. */
+static void test_threads_do_not_change_the_rows_of_mode_seed(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = { "甄嬛", "皇帝", "眉庄", "槿汐" };
+    static const int64_t thread_counts[] = { 1, 2, 5 };
+    struct weft_rng rng;
+    struct weft_buf b = { 0 };
+    struct weft_text text;
+    size_t n = 0, no_prompt = 0;        /* what a plain loop finds */
+    bool before = false;
+    weft_rng_init(&rng, 20240806, WEFT_RNG_TEST, 0);
+    for (int i = 0; i < 40000; i++) {
+        uint64_t kind = weft_rng_below(&rng, 10), who = weft_rng_below(&rng, 4);
+        bool heading = (i > 9000 && kind == 0 && weft_rng_below(&rng, 40) == 0) || i == 20479;
+        if (heading) weft_buf_printf(&b, "第%d幕\n", i);
+        else if (kind == 1) weft_buf_cstr(&b, "（夜）\n");
+        else if (kind == 2) weft_buf_cstr(&b, "　\n");
+        else weft_buf_printf(&b, "%s：第%d句。\n", names[who], i);
+        if (heading) before = false;
+        else if (kind != 1 && kind != 2) {
+            n += who == 0 && before;
+            no_prompt += who == 0 && !before;
+            before = true;
+        }
+    }
+    check_ok(weft_text_from_memory(&f->arena, "s.txt", weft_str_dup(&f->arena, weft_buf_view(&b)), NULL, &text, &f->err),
+             &f->err);
+    weft_buf_clear(&b);
+    f->s.role = "甄嬛";
+    f->s.mode = WEFT_SCRIPT_SEED;
+    struct weft_rows want = { 0 };
+    uint64_t want_refused = 0;
+    for (size_t t = 0; t < WEFT_COUNT(thread_counts); t++) {
+        f->s.threads = thread_counts[t];
+        check_ok(run_texts(f, &text, 1), &f->err);
+        if (!t) want = f->rows;
+        assert_int_equal(f->rows.n, n);
+        assert_int_equal(f->funnel.role_turns, n + no_prompt);
+        /* less those that are the prompt of the next row */
+        uint64_t refused = dropped(f, "nobody speaks before it in its scene");
+        if (!t) want_refused = refused;
+        assert_true(refused > 0 && refused <= no_prompt && refused == want_refused);
+        assert_int_equal(f->funnel.n_speakers, 4);
+        for (size_t i = 0; i < n; i++) {
+            const struct weft_row *x = &want.items[i], *y = &f->rows.items[i];
+            assert_true(weft_str_eq(x->turns[0].text, y->turns[0].text) && weft_str_eq(x->turns[1].text, y->turns[1].text));
+            assert_true(weft_str_eq(x->origin.id, y->origin.id) && weft_str_eq(x->origin.scene, y->origin.scene));
+            assert_true(x->origin.line == y->origin.line && x->origin.byte_end == y->origin.byte_end);
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -611,6 +668,7 @@ int main(void)
         TEST(test_directions_are_taken_out_wherever_they_stand),
         TEST(test_places_are_kept_of_the_first_hundred_dropped_lines),
         TEST(test_hostile_scripts_take_linear_time),
+        TEST(test_threads_do_not_change_the_rows_of_mode_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
