@@ -52,8 +52,9 @@ static struct chunk_place end_of_chunk(const struct chunk_cutter *c, struct chun
 
 /* The same within the limit of tokens too: the fullest end that a few counts find.  One new character is taken even
  * when it has too many. */
-static enum weft_status within_tokens(struct chunk_cutter *c, struct chunk_scan *x, size_t from, size_t at, uint64_t old,
-                                      uint64_t left, struct chunk_place *p, uint64_t *tokens, unsigned *flags)
+static enum weft_status within_tokens(struct chunk_cutter *c, struct chunk_scan *x, size_t from, size_t at,
+                                      uint64_t old, uint64_t left, struct chunk_place *p, uint64_t *tokens,
+                                      unsigned *flags)
 {
     const uint64_t limit = (uint64_t)c->s->max_tokens;
     uint64_t max = (uint64_t)c->s->max_chars, low = 0, high;
