@@ -28,7 +28,7 @@ void weft_kv_truncate(struct weft_kv *kv, size_t len);     /* forgets tokens fro
 /* Tokens appended one by one, or a few at once, are computed row by row, longer pieces in blocks: two orders of adding,
  * equal but for rounding.  The first weft_kv_in_blocks tokens were computed in blocks: of no others may a prompt be
  * continued whose logits shall not depend, in any bit, on what kv held before (weft_kv_reusable). */
-enum { WEFT_KV_FEW = WEFT_FEW_QUERIES };                    /* fewer tokens than this are not a block */
+enum { WEFT_KV_FEW = WEFT_FEW_ROWS };                       /* fewer tokens than this are not a block */
 size_t weft_kv_in_blocks(const struct weft_kv *kv);
 size_t weft_kv_reusable(const struct weft_kv *kv, const int32_t *ids, size_t n);   /* of the prompt ids [n] */
 

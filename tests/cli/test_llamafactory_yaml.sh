@@ -66,7 +66,7 @@ learns qlora_otfq 1e-3
 ignored quantization_method
 learns qlora_8bit 1e-3
 learns galore 1e-3
-ignored pure_bf16 overwrite_cache
+ignored pure_bf16
 learns apollo 1e-4
 learns badam 1e-3
 ignored badam_verbose
