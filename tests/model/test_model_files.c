@@ -133,7 +133,7 @@ static void test_ST11_each_tensor_is_there_with_its_shape(void **state)
     refused(s, add_six, "6 tensors do not fit config.json: x1 is not a tensor of this architecture; x2");
     rewrite(s, add_six);
     assert_int_equal(weft_model_load(&m, s->dir, NULL, &s->err), WEFT_EINPUT);
-    assert_null(strstr(s->err.msg, "x6"));      /* five are named */
+    assert_null(strstr(s->err.msg, "x6 is not"));       /* five are named; the folder may be called anything */
     weft_err_clear(&s->err);
     rewrite(s, add_old_table);
     check_ok(weft_model_load(&m, s->dir, NULL, &s->err), &s->err);
