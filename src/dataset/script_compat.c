@@ -27,31 +27,6 @@ struct simple {
     struct weft_err *err;
 };
 
-/* Splits at the first colon of any width; false: there is none. */
-static bool split(struct weft_str s, struct weft_str *name, struct weft_str *text)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        /* the first bytes of the four colons; the others of a text begin no character */
-        unsigned char c = (unsigned char)s.s[i];
-        if (c != ':' && c != 0xEF && c != 0xE2) continue;
-        uint32_t cp;
-        size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        if (script_is_colon(cp)) {
-            *name = weft_str_sub(s, 0, i);
-            *text = weft_str_skip(s, i + n);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool starts_with_bracket(struct weft_str s)
-{
-    uint32_t cp = 0;
-    if (s.len) weft_utf8_decode(s.s, s.len, &cp, NULL);
-    return script_is_open(cp);
-}
-
 /* `s` without its innermost parentheses: what Python's re.sub("[（(][^（()）]*[)）]", "", s) leaves. */
 static struct weft_str without_directions(struct weft_arena *a, struct weft_str s)
 {
@@ -133,13 +108,13 @@ static enum weft_status compat_line(struct simple *x, size_t i, struct weft_str 
                                          : WEFT_LINE_ORPHAN;
     if (l.kind == SCRIPT_EPISODE) x->episode = s;
     if (l.kind == SCRIPT_SCENE) x->scene = s;
-    if (l.kind == SCRIPT_BLANK || l.kind == SCRIPT_EPISODE || l.kind == SCRIPT_SCENE || starts_with_bracket(s)
-        || !split(s, &now.name, &text) || has_space(now.name))
+    if (l.kind == SCRIPT_BLANK || l.kind == SCRIPT_EPISODE || l.kind == SCRIPT_SCENE || script_starts_with_bracket(s)
+        || !script_split(s, &now.name, &text) || has_space(now.name))
         return WEFT_OK;
     name = without_directions(x->arena, now.name);
     text = without_directions(x->arena, text);
     if (!name.s || !text.s) return weft_fail_nomem(x->err, s.len, "a line");
-    if (split(text, &now.text, &rest)) text = now.text;
+    if (script_split(text, &now.text, &rest)) text = now.text;
     now.text = weft_trim(text);
     if (!name.len || !now.text.len) return WEFT_OK;
     *class = WEFT_LINE_TURN;

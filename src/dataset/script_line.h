@@ -75,4 +75,29 @@ static inline bool script_is_colon(uint32_t cp)
     return cp == ':' || cp == 0xFF1A || cp == 0x2236 || cp == 0xFE55;
 }
 
+/* NAME colon TEXT at the first colon of any width, neither trimmed; false: there is none. */
+static inline bool script_split(struct weft_str s, struct weft_str *name, struct weft_str *text)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        /* the first bytes of the four colons; the others of a text begin no character */
+        unsigned char c = (unsigned char)s.s[i];
+        if (c != ':' && c != 0xEF && c != 0xE2) continue;
+        uint32_t cp;
+        size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
+        if (script_is_colon(cp)) {
+            *name = weft_str_sub(s, 0, i);
+            *text = weft_str_skip(s, i + n);
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool script_starts_with_bracket(struct weft_str s)
+{
+    uint32_t cp = 0;
+    if (s.len) weft_utf8_decode(s.s, s.len, &cp, NULL);
+    return script_is_open(cp);
+}
+
 #endif

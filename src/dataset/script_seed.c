@@ -58,24 +58,6 @@ struct seed {
     size_t id_bytes;
 };
 
-/* Splits at the first colon of any width; false: there is none. */
-static bool split(struct weft_str s, struct weft_str *name, struct weft_str *text)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        /* the first bytes of the four colons; the others of a text begin no character */
-        unsigned char c = (unsigned char)s.s[i];
-        if (c != ':' && c != 0xEF && c != 0xE2) continue;
-        uint32_t cp;
-        size_t n = weft_utf8_decode(s.s + i, s.len - i, &cp, NULL);
-        if (script_is_colon(cp)) {
-            *name = weft_str_sub(s, 0, i);
-            *text = weft_str_skip(s, i + n);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Names are short: a search that has to be set up costs more than the name. */
 static bool holds(struct weft_str name, struct weft_str role)
 {
@@ -83,13 +65,6 @@ static bool holds(struct weft_str name, struct weft_str role)
     for (size_t i = 0; i + role.len <= name.len; i++)
         if (name.s[i] == role.s[0] && memcmp(name.s + i, role.s, role.len) == 0) return true;
     return false;
-}
-
-static bool starts_with_bracket(struct weft_str s)
-{
-    uint32_t cp = 0;
-    if (s.len) weft_utf8_decode(s.s, s.len, &cp, NULL);
-    return script_is_open(cp);
 }
 
 /* ---- the lines of a slice ---- */
@@ -125,14 +100,14 @@ static enum weft_line_class read_line(struct seed *x, struct slice *s, size_t i,
 {
     struct spoken now = { .line_idx = i };
     if (!line.len) return WEFT_LINE_BLANK;
-    if (starts_with_bracket(line)) return WEFT_LINE_NARRATION;
+    if (script_starts_with_bracket(line)) return WEFT_LINE_NARRATION;
     if (weft_str_starts(line, WEFT_STR("第")) && weft_str_ends(line, WEFT_STR("幕"))) {
         s->heading = true;
         s->scene = line;
         s->last.name.s = NULL;
         return WEFT_LINE_SCENE;
     }
-    if (!split(line, &now.name, &now.text)) return WEFT_LINE_ORPHAN;
+    if (!script_split(line, &now.name, &now.text)) return WEFT_LINE_ORPHAN;
     now.name = weft_trim_right(now.name);       /* the line is trimmed */
     now.text = weft_trim_left(now.text);
     if (!now.name.s) now.name.s = "";
