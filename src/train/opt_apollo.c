@@ -40,24 +40,12 @@ static struct weft_projection_shape shape_of(const struct weft_recipe *r, const 
     return weft_projection_shape(types[r->apollo_proj_type], p->rows, p->cols, (size_t)r->apollo_rank);
 }
 
-static size_t low_len(const struct weft_projection_shape *s) { return s->r ? weft_projected_len(s) : s->m * s->n; }
-
-/* Room for any of the matrices. */
-struct room {
-    size_t side, longest, r, low, pieces;
-};
-
-static struct room room_for(const struct weft_recipe *r, const struct weft_params *p)
+static struct weft_projection_room room_for(const struct weft_recipe *r, const struct weft_params *p)
 {
-    struct room room = { 0 };
+    struct weft_projection_room room = { 0 };
     for (size_t i = 0; i < p->n; i++) {
         struct weft_projection_shape s = shape_of(r, &p->items[i]);
-        if (!s.r) continue;
-        room.side = weft_max_size(room.side, weft_min_size(s.m, s.n));
-        room.longest = weft_max_size(room.longest, weft_max_size(s.m, s.n));
-        room.r = weft_max_size(room.r, s.r);
-        room.low = weft_max_size(room.low, weft_projected_len(&s));
-        room.pieces = weft_max_size(room.pieces, weft_ceil_div(s.m, ROWS));
+        weft_projection_room_add(&room, &s);
     }
     return room;
 }
@@ -65,20 +53,20 @@ static struct room room_for(const struct weft_recipe *r, const struct weft_param
 static size_t bytes(const struct weft_recipe *r, const struct weft_params *p)
 {
     size_t floats = 0, total = sizeof(struct apollo);
-    struct room room = room_for(r, p);
+    struct weft_projection_room room = room_for(r, p);
     for (size_t i = 0; i < p->n; i++) {
         struct weft_projection_shape s = shape_of(r, &p->items[i]);
-        total += weft_moments_bytes(low_len(&s), false);
+        total += weft_moments_bytes(weft_projection_low_len(&s), false);
         if (s.r) floats += (s.right ? s.r * s.n : 0) + (s.left ? s.r * s.m : 0) + 1;
     }
     if (r->apollo_proj == WEFT_APOLLO_SVD) total += weft_svd_bytes(room.side, room.longest, room.r);
-    return total + sizeof(float) * (floats + 2 * room.low + room.longest) + sizeof(double) * room.pieces;
+    return total + sizeof(float) * (floats + 2 * room.low + room.longest) + sizeof(double) * weft_ceil_div(room.rows, ROWS);
 }
 
 static enum weft_status init(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err)
 {
     size_t n = s->params->n;
-    struct room room = room_for(s->recipe, s->params);
+    struct weft_projection_room room = room_for(s->recipe, s->params);
     struct apollo *o = WEFT_NEW(a, struct apollo);
     size_t *len = WEFT_NEWS(a, size_t, n), *right = WEFT_NEWS(a, size_t, n), *left = WEFT_NEWS(a, size_t, n),
            *growth = WEFT_NEWS(a, size_t, n);
@@ -88,13 +76,13 @@ static enum weft_status init(struct weft_optimizer_state *s, struct weft_arena *
     o->low = WEFT_NEWS(a, float, room.low);
     o->step = WEFT_NEWS(a, float, room.low);
     o->factor = WEFT_NEWS(a, float, room.longest);
-    o->partial = WEFT_NEWS(a, double, room.pieces);
+    o->partial = WEFT_NEWS(a, double, weft_ceil_div(room.rows, ROWS));
     if (!o->shapes || !o->low || !o->step || !o->factor || !o->partial)
         return weft_fail_nomem(err, 2 * room.low * sizeof(float), "optimizer scratch");
     for (size_t i = 0; i < n; i++) {
         struct weft_projection_shape *shape = &o->shapes[i];
         *shape = shape_of(s->recipe, &s->params->items[i]);
-        len[i] = low_len(shape);
+        len[i] = weft_projection_low_len(shape);
         right[i] = shape->right && shape->r ? shape->r * shape->n : 0;
         left[i] = shape->left && shape->r ? shape->r * shape->m : 0;
         growth[i] = shape->r > 0;

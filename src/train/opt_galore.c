@@ -40,24 +40,12 @@ static struct weft_projection_shape shape_of(const struct weft_recipe *r, const 
     return weft_projection_shape((enum weft_proj_type)r->galore_proj_type, p->rows, p->cols, (size_t)r->galore_rank);
 }
 
-static size_t low_len(const struct weft_projection_shape *s) { return s->r ? weft_projected_len(s) : s->m * s->n; }
-
-/* Room for any of the matrices. */
-struct room {
-    size_t side, longest, r, low, half;
-};
-
-static struct room room_for(const struct weft_recipe *r, const struct weft_params *p)
+static struct weft_projection_room room_for(const struct weft_recipe *r, const struct weft_params *p)
 {
-    struct room room = { 0 };
+    struct weft_projection_room room = { 0 };
     for (size_t i = 0; i < p->n; i++) {
         struct weft_projection_shape s = shape_of(r, &p->items[i]);
-        if (!s.r) continue;
-        room.side = weft_max_size(room.side, weft_min_size(s.m, s.n));
-        room.longest = weft_max_size(room.longest, weft_max_size(s.m, s.n));
-        room.r = weft_max_size(room.r, s.r);
-        room.low = weft_max_size(room.low, weft_projected_len(&s));
-        if (s.left && s.right) room.half = weft_max_size(room.half, s.r * s.n);
+        weft_projection_room_add(&room, &s);
     }
     return room;
 }
@@ -65,12 +53,12 @@ static struct room room_for(const struct weft_recipe *r, const struct weft_param
 static size_t bytes_of(const struct weft_recipe *r, const struct weft_params *p, bool coded)
 {
     size_t floats = 0, bytes = 0;
-    struct room room = room_for(r, p);
+    struct weft_projection_room room = room_for(r, p);
     for (size_t i = 0; i < p->n; i++) {
         struct weft_projection_shape s = shape_of(r, &p->items[i]);
-        bytes += weft_moments_bytes(low_len(&s), coded && !p->items[i].embedding);
+        bytes += weft_moments_bytes(weft_projection_low_len(&s), coded && !p->items[i].embedding);
         floats += (s.right && s.r ? s.r * s.n : 0) + (s.left && s.r ? s.r * s.m : 0);
-        if (weft_recipe_layerwise_sums(r)) floats += low_len(&s);
+        if (weft_recipe_layerwise_sums(r)) floats += weft_projection_low_len(&s);
     }
     return bytes + sizeof(float) * (floats + room.low + room.half) + weft_svd_bytes(room.side, room.longest, room.r)
            + sizeof(struct galore);
@@ -83,7 +71,7 @@ static enum weft_status make(struct weft_optimizer_state *s, struct weft_arena *
                              struct weft_err *err)
 {
     size_t n = s->params->n;
-    struct room room = room_for(s->recipe, s->params);
+    struct weft_projection_room room = room_for(s->recipe, s->params);
     struct galore *g = WEFT_NEW(a, struct galore);
     size_t *len = WEFT_NEWS(a, size_t, n), *right = WEFT_NEWS(a, size_t, n), *left = WEFT_NEWS(a, size_t, n);
     bool *coded = WEFT_NEWS(a, bool, n);
@@ -98,7 +86,7 @@ static enum weft_status make(struct weft_optimizer_state *s, struct weft_arena *
     for (size_t i = 0; i < n; i++) {
         struct weft_projection_shape *shape = &g->shapes[i];
         *shape = shape_of(s->recipe, &s->params->items[i]);
-        len[i] = low_len(shape);
+        len[i] = weft_projection_low_len(shape);
         coded[i] = !s->params->items[i].embedding;
         right[i] = shape->right && shape->r ? shape->r * shape->n : 0;
         left[i] = shape->left && shape->r ? shape->r * shape->m : 0;
@@ -167,7 +155,7 @@ static void gather(struct weft_optimizer_state *s, struct weft_compute *c, size_
     struct galore *g = s->scratch;
     const struct weft_param *p = &s->params->items[i];
     if (!g->gathered[i]) {
-        memset(g->sum[i], 0, low_len(&g->shapes[i]) * sizeof(float));
+        memset(g->sum[i], 0, weft_projection_low_len(&g->shapes[i]) * sizeof(float));
         if (g->shapes[i].r) look(s, c, i);
     }
     g->gathered[i]++;

@@ -34,6 +34,19 @@ size_t weft_projected_len(const struct weft_projection_shape *s)
     return (s->left ? s->r : s->m) * (s->right ? s->r : s->n);
 }
 
+size_t weft_projection_low_len(const struct weft_projection_shape *s) { return s->r ? weft_projected_len(s) : s->m * s->n; }
+
+void weft_projection_room_add(struct weft_projection_room *room, const struct weft_projection_shape *s)
+{
+    if (!s->r) return;
+    room->side = weft_max_size(room->side, weft_min_size(s->m, s->n));
+    room->longest = weft_max_size(room->longest, weft_max_size(s->m, s->n));
+    room->rows = weft_max_size(room->rows, s->m);
+    room->r = weft_max_size(room->r, s->r);
+    room->low = weft_max_size(room->low, weft_projected_len(s));
+    if (s->left && s->right) room->half = weft_max_size(room->half, s->r * s->n);
+}
+
 size_t weft_svd_bytes(size_t side, size_t longest, size_t r)
 {
     return sizeof(double) * (2 * side * side + 4 * side + r * longest);

@@ -34,6 +34,16 @@ struct weft_projection_shape weft_projection_shape(enum weft_proj_type type, siz
 /* Values of R. */
 size_t weft_projected_len(const struct weft_projection_shape *s);
 
+/* Values kept of a matrix: R's, or of one that is not projected (r 0) its own. */
+size_t weft_projection_low_len(const struct weft_projection_shape *s);
+
+/* The largest of several matrices in each respect; those that are not projected do not count. */
+struct weft_projection_room {
+    size_t side, longest, rows;     /* shorter side, longer side, m */
+    size_t r, low, half;            /* rank, values of R, scratch of projections to both sides */
+};
+void weft_projection_room_add(struct weft_projection_room *room, const struct weft_projection_shape *s);
+
 /* Scratch for matrices of up to `side` on their shorter side and `longest` on the longer, rank `r`. */
 struct weft_svd {
     double *gram, *vectors, *values, *work, *across;
