@@ -1,4 +1,4 @@
-/* After the first update a run takes no memory any more: the allocator of this program is replaced and counts.
+/* After its first updates a run takes no memory any more: the allocator of this program is replaced and counts.
  * Sanitizers bring their own, so that the test is skipped there. */
 #include "train/runs.h"
 

@@ -520,11 +520,11 @@ static struct weft_str params_after(struct run *r, const char *yaml, int threads
     "gradient_accumulation_steps: 1\nmax_steps: 12\n"
 
 /* Without accumulation and clipping it is the same step at another moment: the losses agree to the last digit. */
-static void test_galore_layer_by_layer_is_the_same_run(void **state)
+static void check_same_layer_by_layer(const char *yaml, const char *layer_by_layer)
 {
     struct run whole, layers;
-    params_after(&whole, LAYERWISE "max_grad_norm: 0\n", 2);
-    params_after(&layers, LAYERWISE "max_grad_norm: 0\ngalore_layerwise: true\n", 1);
+    params_after(&whole, yaml, 2);
+    params_after(&layers, layer_by_layer, 1);
     assert_true(whole.result.last_loss == layers.result.last_loss);
     assert_true(whole.params.grad_bytes > layers.params.grad_bytes);
     for (size_t i = 0; i < whole.params.n; i++)
@@ -534,21 +534,17 @@ static void test_galore_layer_by_layer_is_the_same_run(void **state)
     run_tear_down(&layers);
 }
 
+static void test_galore_layer_by_layer_is_the_same_run(void **state)
+{
+    check_same_layer_by_layer(LAYERWISE "max_grad_norm: 0\n", LAYERWISE "max_grad_norm: 0\ngalore_layerwise: true\n");
+}
+
 #define APOLLO_LAYERWISE                                                             \
     "use_apollo: true\napollo_rank: 4\napollo_update_interval: 3\n"                  \
     "gradient_accumulation_steps: 1\nmax_steps: 12\nmax_grad_norm: 0\n"
 static void test_apollo_layer_by_layer_is_the_same_run(void **state)
 {
-    struct run whole, layers;
-    params_after(&whole, APOLLO_LAYERWISE, 2);
-    params_after(&layers, APOLLO_LAYERWISE "apollo_layerwise: true\n", 1);
-    assert_true(whole.result.last_loss == layers.result.last_loss);
-    assert_true(whole.params.grad_bytes > layers.params.grad_bytes);
-    for (size_t i = 0; i < whole.params.n; i++)
-        assert_memory_equal(whole.params.items[i].w, layers.params.items[i].w,
-                            whole.params.items[i].rows * whole.params.items[i].cols * sizeof(float));
-    run_tear_down(&whole);
-    run_tear_down(&layers);
+    check_same_layer_by_layer(APOLLO_LAYERWISE, APOLLO_LAYERWISE "apollo_layerwise: true\n");
 }
 
 /* With accumulation directions come from the first micro-batch of their update: another run, that learns as well. */
