@@ -1,20 +1,9 @@
 #!/bin/sh
 # The whole road on our own screenplay and a very small random model: outputs, skipping, and what makes a stage
 # run again.
-set -eu
-weft=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-export WEFT_HOME="$dir/home"
-export LC_ALL=C
-fail() { echo "FAIL: $*" >&2; exit 1; }
+. "$(dirname "$0")/training.sh"
 
-cat >"$dir/config.json" <<END
-{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": 8192, "hidden_size": 32, "intermediate_size": 64,
- "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 512,
- "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu"}
-END
-"$weft" model random --config "$dir/config.json" -o "$dir/model" --quiet
+small_model
 [ -s "$dir/model/model.safetensors" ] && [ -s "$dir/model/tokenizer.json" ] || fail "no model made"
 
 cp examples/persona/剧本.txt "$dir/"
