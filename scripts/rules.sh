@@ -1,8 +1,8 @@
 #!/bin/sh
 # rules.sh [--check] - fills the column "tested" of docs/robustness.md: for each rule, the test programs that name it
 # ("ST7"), and those whose tests tests/rules.txt gives.
-# --check changes nothing and fails when the page is out of date, or when tests/rules.txt lacks a rule of the page, names a
-# test that does not run, or gives as bad input of a rule that the program names a test that does not name it.
+# --check changes nothing and fails when the page is out of date, or when tests/rules.txt lacks a rule of the page,
+# names a test that does not run, or gives as bad input of a rule that the program names a test that does not name it.
 set -eu
 cd "$(dirname "$0")/.."
 page=docs/robustness.md
@@ -26,7 +26,8 @@ sub program { my $name = shift;
     local $/;
     my $text = <$f>;
     my %parts;
-    $parts{$1} .= $2 while $text =~ /^static [^;={]*?\b(\w+)(?:\[[^=;{]*|\([^;{]*?\))\s*=?\s*(\{[^\n]*\};?$|\{.*?^\})/msg;
+    my $body = qr/\{[^\n]*\};?$|\{.*?^\}/ms;
+    $parts{$1} .= $2 while $text =~ /^static [^;={]*?\b(\w+)(?:\[[^=;{]*|\([^;{]*?\))\s*=?\s*($body)/msg;
     return $program{$name} = { parts => \%parts, main => $text =~ /^int main\(.*?(^\{.*?^\})/ms ? $1 : "" };
 }
 sub names_rule { my ($p, $test, $rule) = @_;

@@ -165,7 +165,8 @@ static void show_batches(struct weft_cli *cli, const struct listing *l, struct w
         int shown = (int)weft_min_size(weft_str_starts(t->endpoint, WEFT_STR("weft:")) ? 17 : 200, t->endpoint.len);
         weft_buf_escaped(word, t->model, 30);
         put_line(cli, word, "at %.*s: %" PRIu64 " requests in all, %" PRIu64 " answered; %s tokens in, %s out", shown,
-                 t->endpoint.s, t->requests, t->answered, weft_cli_count(in, t->prompt_tokens), weft_cli_count(out, t->completion_tokens));
+                 t->endpoint.s, t->requests, t->answered, weft_cli_count(in, t->prompt_tokens),
+                 weft_cli_count(out, t->completion_tokens));
     }
 }
 

@@ -632,7 +632,7 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     }
     if (!st && first) st = write_result(&s);
     if (!st && first) st = draw_curve(&s, true);
-    else if (st == WEFT_ECANCEL && first && draw_curve(&s, false)) { /* stopping is what was asked for; the drawing can wait */ }
+    else if (st == WEFT_ECANCEL && first && draw_curve(&s, false)) { /* the drawing can wait */ }
     if (!st) print_result(&s, result);
     if (!st && result->profile) weft_cli_profile(cli, result->profile);
     record_end(&s, st, result);

@@ -58,8 +58,8 @@ struct weft_ask_settings {
     int64_t max_chars, pairs;  /* 0: the prompt's */
     const char *role;          /* rag: who speaks */
 
-    /* Told of every answer used, whether it was known or came now, and of every request that failed; its texts live until
-     * it returns.  NULL: nobody listens. */
+    /* Told of every answer used, whether it was known or came now, and of every request that failed; its texts live
+     * until it returns.  NULL: nobody listens. */
     void (*heard)(void *ctx, const struct weft_call *call);
     void *heard_ctx;
 };

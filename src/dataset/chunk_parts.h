@@ -22,8 +22,9 @@ WEFT_MUST_USE enum weft_status chunk_add(struct chunk_cutter *c, struct weft_chu
 WEFT_MUST_USE enum weft_status chunk_count_tokens(struct chunk_cutter *c, struct weft_str text, uint64_t *tokens);
 
 /* Mode default: a chapter, or a whole text, from begin to end.  `chapters` are all of it. */
-WEFT_MUST_USE enum weft_status chunk_cut(struct chunk_cutter *c, const struct weft_text *t, size_t text_idx, size_t begin,
-                                         size_t end, const struct weft_chapter *chapters, size_t n_chapters);
+WEFT_MUST_USE enum weft_status chunk_cut(struct chunk_cutter *c, const struct weft_text *t, size_t text_idx,
+                                         size_t begin, size_t end, const struct weft_chapter *chapters,
+                                         size_t n_chapters);
 /* Mode seed: a whole text. */
 WEFT_MUST_USE enum weft_status chunk_seed(struct chunk_cutter *c, const struct weft_text *t, size_t text_idx);
 

@@ -1,5 +1,5 @@
-/* From a place near the limit on to the limit, remembering the last place of each kind where the chunk may end; the best
- * kind that was met decides.
+/* From a place near the limit on to the limit, remembering the last place of each kind where the chunk may end; the
+ * best kind that was met decides.
  *
  * Nearly every chunk ends with a sentence a few characters before its limit, so the looking begins there: at 48
  * characters before it, then at a quarter of the chunk, and only a chunk without a sentence in it is read from its

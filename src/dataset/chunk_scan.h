@@ -17,8 +17,8 @@ struct chunk_scan {
     uint32_t quote;             /* the closer that the quote open at the beginning of the chunk waits for; 0: none */
 };
 
-/* The best place for the end of the chunk that begins at `from`: at most x->max characters on, behind `fresh` (overlap).
- * More than x->max characters follow `from`.  *flags: enum weft_chunk_flag. */
+/* The best place for the end of the chunk that begins at `from`: at most x->max characters on, behind `fresh`
+ * (overlap).  More than x->max characters follow `from`.  *flags: enum weft_chunk_flag. */
 struct chunk_place chunk_scan_end(const struct chunk_scan *x, size_t from, size_t fresh, unsigned *flags);
 
 /* The same by reading the chunk from its beginning: slower, and what the other has to agree with. */

@@ -25,7 +25,7 @@ static uint64_t place(const struct weft_text *t, size_t i, size_t at, bool after
     if (!at) return line->begin;
     if (at >= s.len) return line->end;
     bool plain = t->format && strcmp(t->format, "txt") == 0;
-    if (plain && t->charset == WEFT_CHARSET_UTF8) {     /* as long there as here: a book in one line is not read through */
+    if (plain && t->charset == WEFT_CHARSET_UTF8) { /* as long there as here: a book in one line is not read through */
         total = s.len;
         before = at;
     } else if (plain)

@@ -184,8 +184,8 @@ void weft_attention_backward(struct weft_compute *c, float *dq, float *dk, float
 /* One sequence over a cache that already holds its new keys: n_q queries at positions n_past ... n_past+n_q-1.  Few
  * queries (decoding) multiply in f32; many (reading a prompt) go in blocks as weft_attention does.  q [n_q,
  * n_heads, d]; kc, vc [n_kv_heads, cap, d] f32; out [n_q, n_heads, d].  A query's values are the same bits in any
- * company of at least WEFT_FEW_QUERIES, those of a row of any matrix product in one of at least WEFT_FEW_ROWS (fewer rows
- * are multiplied in ways of their own). */
+ * company of at least WEFT_FEW_QUERIES, those of a row of any matrix product in one of at least WEFT_FEW_ROWS (fewer
+ * rows are multiplied in ways of their own). */
 enum { WEFT_FEW_QUERIES = 16, WEFT_FEW_ROWS = 48 };
 void weft_attention_cached(struct weft_compute *c, float *out, const float *q, const float *kc,
                            const float *vc, size_t cap, size_t n_past, size_t n_q, size_t n_heads,

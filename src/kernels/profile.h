@@ -69,7 +69,7 @@ static inline void weft_span_end(struct weft_span *s)
 {
     if (s->profile) weft_profile_close(s);
 }
-/* WEFT_SPAN(span) = weft_span(c, ...); ends with the block that it stands in, which clang 14 does not take for a use. */
+/* WEFT_SPAN(span) = weft_span(c, ...); ends with its block, which clang 14 does not take for a use. */
 #define WEFT_SPAN(name) __attribute__((cleanup(weft_span_end), unused)) struct weft_span name
 
 #endif

@@ -161,7 +161,8 @@ static void count_linear(struct weft_compute *c, const struct weft_linear *l, si
 
 /* What reads the same x is multiplied together, an adapter's t among it (weft_linear_forward_all); backward it rides
  * along with W alone. */
-static void count_together(struct weft_compute *c, const struct weft_linear *const *l, size_t n, size_t rows, bool backward)
+static void count_together(struct weft_compute *c, const struct weft_linear *const *l, size_t n, size_t rows,
+                           bool backward)
 {
     struct weft_gemm g[WEFT_GEMM_GROUP];
     struct weft_low_rank low[WEFT_GEMM_GROUP];
@@ -174,8 +175,8 @@ static void count_together(struct weft_compute *c, const struct weft_linear *con
     }
     weft_gemm_group(c, g, n);
     for (size_t i = 0; backward && i < n; i++)
-        weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = l[i]->n_in, .k = l[i]->n_out, .lda = l[i]->n_out, .b = l[i]->w,
-                                          .b_type = l[i]->type, .ldb = l[i]->n_in, .ldc = l[i]->n_in,
+        weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = l[i]->n_in, .k = l[i]->n_out, .lda = l[i]->n_out,
+                                          .b = l[i]->w, .b_type = l[i]->type, .ldb = l[i]->n_in, .ldc = l[i]->n_in,
                                           .low = low[i].rank ? &low[i] : NULL });
 }
 

@@ -60,7 +60,8 @@ enum weft_status weft_store_call_totals(struct weft_store *s, struct weft_arena 
     while (!status && !(status = weft_db_step(&s->db, st, &row, err)) && row) {
         if (!WEFT_GROW(a, items, count, cap)) return weft_fail_nomem(err, count * sizeof *items, "the calls");
         struct weft_store_call_total *t = &items[count++];
-        uint64_t *const numbers[] = { &t->requests, &t->answered, &t->unusable, &t->prompt_tokens, &t->completion_tokens };
+        uint64_t *const numbers[] = { &t->requests, &t->answered, &t->unusable, &t->prompt_tokens,
+                                      &t->completion_tokens };
         *t = (struct weft_store_call_total){ .last = weft_db_int(st, 7) };
         for (int i = 0; i < (int)WEFT_COUNT(numbers); i++) *numbers[i] = (uint64_t)weft_db_int(st, 2 + i);
         status = weft_store_text(a, st, 0, &t->endpoint, err);

@@ -1,6 +1,6 @@
 /* The schema, opening, and everything but datasets (store/datasets.c), runs (store/runs.c), batches
- * (store/batches.c), calls (store/calls.c) and search (store/words.c).  One table for each kind of thing; rows of a dataset are JSON as
- * they are exported, with the origin's parts that are looked for in columns of their own. */
+ * (store/batches.c), calls (store/calls.c) and search (store/words.c).  One table for each kind of thing; rows of a
+ * dataset are JSON as they are exported, with the origin's parts that are looked for in columns of their own. */
 #include "store/parts.h"
 
 #include "base/file.h"

@@ -180,7 +180,8 @@ WEFT_MUST_USE enum weft_status weft_store_call_get(struct weft_store *s, struct 
 
 /* All of them in one transaction. */
 WEFT_MUST_USE enum weft_status weft_store_calls_put(struct weft_store *s, int64_t project_id,
-                                                    const struct weft_store_call *calls, size_t n, struct weft_err *err);
+                                                    const struct weft_store_call *calls, size_t n,
+                                                    struct weft_err *err);
 
 /* Of one model at one endpoint, each request counted once however often it was used. */
 struct weft_store_call_total {

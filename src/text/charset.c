@@ -21,8 +21,8 @@
 enum { VALID_PER_BAD = 50 };
 /* TX4: one NUL in so many bytes is dropped; more means that this is no text. */
 enum { BYTES_PER_NUL = 1000 };
-/* Of Chinese prose three in ten characters above ASCII are common ones (the least of 60 characters of real books: 31 %);
- * of Japanese and Korean read as if they were Chinese at most 15 in 100.  Fewer characters say nothing. */
+/* Of Chinese prose three in ten characters above ASCII are common ones (the least of 60 characters of real books:
+ * 31 %); of Japanese and Korean read as if they were Chinese at most 15 in 100.  Fewer characters say nothing. */
 static const double least_common = 0.2;
 enum { ENOUGH_CHARACTERS = 40 };
 

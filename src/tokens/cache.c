@@ -197,8 +197,8 @@ enum weft_status weft_cache_load(struct weft_arena *a, const char *path, const c
         *found = WEFT_CACHE_DAMAGED;
         return WEFT_OK;
     }
-    enum weft_status st =
-        weft_cache_parse(a, (struct weft_str){ (const char *)map.p, map.len }, key, n_rows, vocab_size, out, found, err);
+    struct weft_str bytes = { (const char *)map.p, map.len };
+    enum weft_status st = weft_cache_parse(a, bytes, key, n_rows, vocab_size, out, found, err);
     weft_map_close(&map);
     return st;
 }

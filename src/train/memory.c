@@ -1,10 +1,10 @@
 /* The memory plan, and what there is.
  *
  * Counted is what must be in memory at once during an update; pages of a weights file that nobody reads any more are
- * not.  What the run will take follows from its shapes.  What the process holds already (its program, tokenizer, text of
- * the rows, what the allocator keeps) is not guessed but measured: its resident memory, less what stands in a line of
- * its own and less the pages of weights files, which are counted by the matrices that lie there.
- * What the process holds is part of the plan, so it is added to what is free. */
+ * not.  What the run will take follows from its shapes.  What the process holds already (its program, tokenizer, text
+ * of the rows, what the allocator keeps) is not guessed but measured: its resident memory, less what stands in a line
+ * of its own and less the pages of weights files, which are counted by the matrices that lie there.  What the process
+ * holds is part of the plan, so it is added to what is free. */
 #include "train/order.h"
 #include "train/row_loss.h"
 #include "train/sums.h"
@@ -22,7 +22,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const size_t unmeasured_bytes = (size_t)16 << 20;        /* of program, tokenizer and rows, where there is no /proc */
+static const size_t unmeasured_bytes = (size_t)16 << 20;    /* of program, tokenizer, rows where there is no /proc */
 /* What is touched for the first time in an update: code of the program, stacks of the threads, buffers of the log. */
 static const size_t later_bytes = (size_t)2 << 20;
 
@@ -194,8 +194,8 @@ static size_t mapped_bytes(const struct weft_model *m, const void *w, enum weft_
     return is_mapped(m, q->data) ? weft_quant_bytes(q) : 0;
 }
 
-/* Weights read from the file's pages as they are, and what the model holds in memory of its own.  PiSSA's whole matrices
- * are read where the model without its adapter is asked (`whole`). */
+/* Weights read from the file's pages as they are, and what the model holds in memory of its own.  PiSSA's whole
+ * matrices are read where the model without its adapter is asked (`whole`). */
 static size_t base_bytes(struct weft_model *m, bool whole)
 {
     const struct weft_config *c = &m->config;

@@ -1,6 +1,6 @@
-/* APOLLO (arXiv:2412.05270): the step of a matrix is its own gradient, each row or column of it (or all of it) scaled by
- * what Adam would make of it in a few directions.  For a matrix G [m, n], projected R (train/projection.h), k updates
- * before this one, t = k + 1:
+/* APOLLO (arXiv:2412.05270): the step of a matrix is its own gradient, each row or column of it (or all of it) scaled
+ * by what Adam would make of it in a few directions.  For a matrix G [m, n], projected R (train/projection.h),
+ * k updates before this one, t = k + 1:
  *
  *     k mod interval = 0:  new directions, random numbers N(0, 1) / sqrt(r) of (seed, name, k), or singular ones
  *     m <- b1 m + (1-b1) R;  v <- b2 v + (1-b2) R^2;  N = m / (sqrt(v) + eps)
@@ -14,7 +14,8 @@
  * Habits of the reference (Q5, Q8): eps stands outside the bias correction, the decay follows the step and takes norms
  * too, moments stay when the directions change.  compat: clean mends all three as in opt_galore.c.
  *
- * u itself is never stored: its norm is sum f^2 |row|^2, so a matrix costs its projection and no scratch of its size. */
+ * u itself is never stored: its norm is sum f^2 |row|^2, so a matrix costs its projection and no scratch of its
+ * size. */
 #include "train/moments.h"
 #include "train/optimizers.h"
 #include "train/projection.h"
@@ -60,7 +61,8 @@ static size_t bytes(const struct weft_recipe *r, const struct weft_params *p)
         if (s.r) floats += (s.right ? s.r * s.n : 0) + (s.left ? s.r * s.m : 0) + 1;
     }
     if (r->apollo_proj == WEFT_APOLLO_SVD) total += weft_svd_bytes(room.side, room.longest, room.r);
-    return total + sizeof(float) * (floats + 2 * room.low + room.longest) + sizeof(double) * weft_ceil_div(room.rows, ROWS);
+    floats += 2 * room.low + room.longest;
+    return total + sizeof(float) * floats + sizeof(double) * weft_ceil_div(room.rows, ROWS);
 }
 
 static enum weft_status init(struct weft_optimizer_state *s, struct weft_arena *a, struct weft_err *err)
@@ -118,7 +120,8 @@ static double ratio(const float *step, const float *low, size_t stride, size_t r
     return sqrt(above) / (sqrt(below) + 1e-8);
 }
 
-static void find_factors(struct weft_compute *c, const struct apollo *o, const struct weft_projection *proj, bool tensor)
+static void find_factors(struct weft_compute *c, const struct apollo *o, const struct weft_projection *proj,
+                         bool tensor)
 {
     bool by_row = proj->right != NULL;
     size_t n = by_row ? proj->m : proj->n;

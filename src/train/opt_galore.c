@@ -36,7 +36,8 @@ struct galore {
 
 static struct weft_projection_shape shape_of(const struct weft_recipe *r, const struct weft_param *p)
 {
-    if (!weft_projection_wanted(&r->galore_target, p)) return (struct weft_projection_shape){ .m = p->rows, .n = p->cols };
+    if (!weft_projection_wanted(&r->galore_target, p))
+        return (struct weft_projection_shape){ .m = p->rows, .n = p->cols };
     return weft_projection_shape((enum weft_proj_type)r->galore_proj_type, p->rows, p->cols, (size_t)r->galore_rank);
 }
 

@@ -34,7 +34,10 @@ size_t weft_projected_len(const struct weft_projection_shape *s)
     return (s->left ? s->r : s->m) * (s->right ? s->r : s->n);
 }
 
-size_t weft_projection_low_len(const struct weft_projection_shape *s) { return s->r ? weft_projected_len(s) : s->m * s->n; }
+size_t weft_projection_low_len(const struct weft_projection_shape *s)
+{
+    return s->r ? weft_projected_len(s) : s->m * s->n;
+}
 
 void weft_projection_room_add(struct weft_projection_room *room, const struct weft_projection_shape *s)
 {

@@ -231,10 +231,11 @@ enum weft_status weft_recipe_yaml(struct weft_option_table t, void *settings, si
     if (!both || !joined) return weft_fail_nomem(err, n, "settings");
     memcpy(both, settings, bytes);
     memcpy(joined, t.rows, t.n * sizeof *joined);
-    for (size_t i = 0; i < N_FOREIGN; i++)
-        joined[t.n + i] = (struct weft_option){ .key = foreign[i].key, .type = WEFT_OPT_LIST,
-                                                .offset = at + i * sizeof(struct given),
-                                                .where = at + i * sizeof(struct given) + offsetof(struct given, where) };
+    for (size_t i = 0; i < N_FOREIGN; i++) {
+        size_t place = at + i * sizeof(struct given);
+        joined[t.n + i] = (struct weft_option){ .key = foreign[i].key, .type = WEFT_OPT_LIST, .offset = place,
+                                                .where = place + offsetof(struct given, where) };
+    }
     enum weft_status st = weft_options_yaml((struct weft_option_table){ joined, t.n + N_FOREIGN }, both, a,
                                             name, yaml, warn, err);
     if (!st) st = judge_foreign((const struct given *)(const void *)(both + at), warn, err);

@@ -149,8 +149,9 @@ struct weft_recipe_foreign {
 };
 const struct weft_recipe_foreign *weft_recipe_foreign_keys(size_t *n);
 
-/* Defaults, then `yaml` (s == NULL: none).  Warnings, one a line, go to warn.  `over` (may be NULL): words KEY=VALUE of the
- * command line that go before the file's values, foreign keys too ("use_adam_mini=false"); other words are passed over. */
+/* Defaults, then `yaml` (s == NULL: none).  Warnings, one a line, go to warn.  `over` (may be NULL): words KEY=VALUE of
+ * the command line that go before the file's values, foreign keys too ("use_adam_mini=false"); other words are passed
+ * over. */
 WEFT_MUST_USE enum weft_status weft_recipe_read(struct weft_recipe *r, struct weft_arena *a, const char *name,
                                                 struct weft_str yaml, const struct weft_str_list *over,
                                                 struct weft_buf *warn, struct weft_err *err);

@@ -60,7 +60,7 @@ struct weft_train_job {
     void *reference_ctx;
     size_t save_bytes;      /* that `save` takes while it works: for the plan */
     size_t held_bytes;      /* beside the model, the parameters and their gradients, e.g. by an adapter: for the plan */
-    struct weft_profile *profile;                   /* receives where the time went (kernels/profile.h); NULL: not wanted */
+    struct weft_profile *profile;               /* receives where the time went (kernels/profile.h); NULL: not wanted */
     /* The ranks that train together, each with a job of its own that is equal to this one; NULL: one.  The recipe's
      * gradient_accumulation_steps counts the micro-batches of an update over all of them. */
     struct weft_cluster *cluster;

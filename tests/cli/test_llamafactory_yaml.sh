@@ -1,6 +1,7 @@
 #!/bin/sh
-# Recipes as LLaMA-Factory's examples have them (tests/cli/data/llamafactory), files untouched: each trains tiny for some
-# updates and learns, its keys without meaning here named with line and reason; what is not built is refused by name.
+# Recipes as LLaMA-Factory's examples have them (tests/cli/data/llamafactory), files untouched: each trains tiny for
+# some updates and learns, its keys without meaning here named with line and reason; what is not built is refused by
+# name.
 recipes=$PWD/tests/cli/data/llamafactory
 here=$PWD
 . "$(dirname "$0")/training.sh"

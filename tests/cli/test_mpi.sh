@@ -70,8 +70,8 @@ ranks one 1 gradient_accumulation_steps=3 eval_dataset="$dir/valid.jsonl" eval_s
 same "$dir/lora" "$dir/one" "one rank under mpirun"
 
 # a rank is killed in the midst of a run: the others end, and any number of ranks goes on to the same files.
-# Open MPI asks the others to end, which gives rank 0 the time to save; others kill them at once, and what was saved before
-# is what is left.
+# Open MPI asks the others to end, which gives rank 0 the time to save; others kill them at once, and what was saved
+# before is what is left.
 polite=no save="save_steps=4 save_total_limit=2"
 if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then polite=yes save="save_strategy=no"; fi
 "$weft" train "$dir/recipe.yaml" output_dir="$dir/long" gradient_accumulation_steps=6 num_train_epochs=60 save_strategy=no \

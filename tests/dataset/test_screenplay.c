@@ -634,7 +634,8 @@ static void test_threads_do_not_change_the_rows_of_mode_seed(void **state)
         assert_int_equal(f->funnel.n_speakers, 4);
         for (size_t i = 0; i < n; i++) {
             const struct weft_row *x = &want.items[i], *y = &f->rows.items[i];
-            assert_true(weft_str_eq(x->turns[0].text, y->turns[0].text) && weft_str_eq(x->turns[1].text, y->turns[1].text));
+            assert_true(weft_str_eq(x->turns[0].text, y->turns[0].text));
+            assert_true(weft_str_eq(x->turns[1].text, y->turns[1].text));
             assert_true(weft_str_eq(x->origin.id, y->origin.id) && weft_str_eq(x->origin.scene, y->origin.scene));
             assert_true(x->origin.line == y->origin.line && x->origin.byte_end == y->origin.byte_end);
         }

@@ -275,7 +275,8 @@ static void test_calls_patches_and_files(void **state)
     more[3].at = 9;
     check_ok(weft_store_calls_put(f->store, f->project, more, WEFT_COUNT(more), &f->err), &f->err);
     for (int pass = 0; pass < 2; pass++) {
-        check_ok(weft_store_call_totals(f->store, &f->arena, pass ? f->project : 0, &totals, &n_totals, &f->err), &f->err);
+        int64_t project = pass ? f->project : 0;
+        check_ok(weft_store_call_totals(f->store, &f->arena, project, &totals, &n_totals, &f->err), &f->err);
         assert_int_equal(n_totals, 2);
         check_str(totals[0].endpoint, hostile);
         assert_true(totals[0].requests == 1 && totals[0].answered == 1 && totals[0].last == 9);

@@ -163,9 +163,11 @@ static void test_numbers_are_checked_behind_the_checksum(void **state)
     static const struct {
         size_t at;
         uint32_t value;
-    } changes[] = { { 376, 0 },      { 376, UINT32_MAX }, { 376 + 4, 1000 }, { 376 + 8, ROWS }, { 376 + 16, UINT32_MAX },
-                    { 376 + 16, 1 }, { 376 + 20, 8 },     { 376 + 20, 1 },   { 376 + 24 * ROWS, VOCAB },
-                    { 376 + 24 * ROWS, (uint32_t)-100 } };
+    } changes[] = {
+        { 376, 0 },      { 376, UINT32_MAX }, { 376 + 4, 1000 }, { 376 + 8, ROWS },           { 376 + 16, UINT32_MAX },
+        { 376 + 16, 1 }, { 376 + 20, 8 },     { 376 + 20, 1 },   { 376 + 24 * ROWS, VOCAB },
+        { 376 + 24 * ROWS, (uint32_t)-100 }
+    };
     for (size_t i = 0; i < WEFT_COUNT(changes); i++) {
         uint32_t before;
         memcpy(&before, bytes + changes[i].at, 4);

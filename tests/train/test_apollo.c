@@ -12,8 +12,8 @@ struct plain {
     bool limited;           /* the limit has acted */
 };
 
-static void plain_step(struct plain *x, const struct weft_recipe *r, size_t rows, size_t cols, const float *q, bool right,
-                       const float *g, double g_scale, int t, double lr)
+static void plain_step(struct plain *x, const struct weft_recipe *r, size_t rows, size_t cols, const float *q,
+                       bool right, const float *g, double g_scale, int t, double lr)
 {
     double low[MOST], step[MOST], u[MOST], above = 0, below = 0, norm = 0;
     size_t rank = (size_t)r->apollo_rank, n = (right ? rows : cols) * rank;
@@ -80,7 +80,8 @@ static void check_case(size_t rows, size_t cols, int side, int scale_type, int p
     for (int t = 1; t <= STEPS; t++) {
         fill(p->grad, rows * cols, (uint64_t)t, t == 3 ? 20.0f : 1.0f);
         s.opt.kind->step(&s.opt, &s.compute, 0.01, 0.5f);
-        plain_step(&x, &s.recipe, rows, cols, s.opt.slot[want_right ? RIGHT : LEFT][0], want_right, p->grad, 0.5, t, 0.01);
+        const float *q = s.opt.slot[want_right ? RIGHT : LEFT][0];
+        plain_step(&x, &s.recipe, rows, cols, q, want_right, p->grad, 0.5, t, 0.01);
         for (size_t i = 0; i < rows * cols; i++) check_near(p->w[i], x.p[i], 2e-5);
         check_near((double)*(const float *)s.opt.slot[GROWTH][0] / x.before, 1, 1e-5);
     }
