@@ -169,12 +169,14 @@ bool weft_quant_finite(const struct weft_quant *q)
     const struct weft_quant_format *f = q->format;
     size_t n = 0, bytes = 0;
     if (f->type == WEFT_NF4 || f->type == WEFT_INT8) {
-        const float *scales = q->scale_codes ? q->nested_scales : q->scales;
         n = f->type == WEFT_INT8 ? q->rows : weft_ceil_div(q->rows * q->cols, WEFT_NF4_BLOCK);
-        if (q->scale_codes) n = weft_ceil_div(n, WEFT_NESTED_BLOCK);
-        for (size_t i = 0; i < n; i++)
-            if (!isfinite(scales[i])) return false;
-        return !q->scale_codes || isfinite(q->nested_offset);
+        for (size_t i = 0; i < n; i++) {
+            float scale = q->scale_codes ? q->nested_code[q->scale_codes[i]] * q->nested_scales[i / WEFT_NESTED_BLOCK]
+                                               + q->nested_offset
+                                         : q->scales[i];
+            if (!isfinite(scale)) return false;
+        }
+        return true;
     }
     if (!weft_quant_data_bytes(f, q->rows, q->cols, &bytes)) return false;
     for (size_t at = 0; at < bytes; at += f->block_bytes)

@@ -110,6 +110,28 @@ static void test_bitsandbytes_checkpoints_that_do_not_fit_are_refused(void **sta
     weft_arena_clear(&a);
 }
 
+/* B5: each number that a scale is made of counts, also the table of its codes. */
+static void test_scales_that_are_not_finite_are_found(void **state)
+{
+    struct weft_arena a = { 0 };
+    struct weft_model *m = load(&a, "tests/model/data/bnb", false);
+    struct weft_linear *l = &m->layers[0].q;
+    const struct weft_quant *q = l->w;
+    struct weft_quant bad = *q;
+    float table[256];
+    assert_null(weft_model_nonfinite(m, &a));
+    memcpy(table, q->nested_code, sizeof table);
+    table[q->scale_codes[3]] = NAN;
+    bad.nested_code = table;
+    l->w = &bad;
+    assert_string_equal(weft_model_nonfinite(m, &a), "model.layers.0.self_attn.q_proj.weight");
+    bad.nested_code = q->nested_code, bad.nested_offset = INFINITY;
+    assert_non_null(weft_model_nonfinite(m, &a));
+    l->w = q;
+    weft_model_free(m);
+    weft_arena_clear(&a);
+}
+
 /* ---- our own ---- */
 
 static void test_layers_are_quantised_and_nothing_else(void **state)
@@ -167,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bitsandbytes_checkpoints_are_read_to_the_bit),
         cmocka_unit_test(test_bitsandbytes_checkpoints_that_do_not_fit_are_refused),
+        cmocka_unit_test(test_scales_that_are_not_finite_are_found),
         cmocka_unit_test(test_layers_are_quantised_and_nothing_else),
         cmocka_unit_test(test_rows_that_a_format_cannot_cut_are_named),
     };
