@@ -28,7 +28,7 @@ static void test_adapters_of_peft_give_its_logits_and_gradients(void **state)
 }
 
 /* Q9 and Q10: the pad row of the token table learns nothing, that of the head does; the two are two. */
-static void test_copies_untie_and_the_pad_row_of_the_input_rests(void **state)
+static void test_q10_copies_untie_and_q9_the_pad_row_of_the_input_rests(void **state)
 {
     struct setup s;
     size_t D;
@@ -477,7 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adapters_of_peft_give_its_logits_and_gradients),
-        cmocka_unit_test(test_copies_untie_and_the_pad_row_of_the_input_rests),
+        cmocka_unit_test(test_q10_copies_untie_and_q9_the_pad_row_of_the_input_rests),
         cmocka_unit_test(test_switched_off_it_is_the_base_model),
         cmocka_unit_test(test_merged_models_answer_as_the_adapter),
         cmocka_unit_test(test_merged_gguf_files_answer_as_the_adapter),

@@ -125,7 +125,7 @@ static void test_nothing_is_kept_below_the_lowest_trained_layer(void **state)
 }
 
 /* Q9: the pad row of the token table gets nothing as input; a tied head trains it. */
-static void test_the_pad_row_of_the_input_rests(void **state)
+static void test_q9_the_pad_row_of_the_input_rests(void **state)
 {
     static const char *const embed[] = { "embed_tokens" };
     for (int tied = 0; tied < 2; tied++) {
@@ -168,7 +168,7 @@ int main(void)
         cmocka_unit_test(test_layers_and_modules),
         cmocka_unit_test(test_spread_layers_need_a_divisor),
         cmocka_unit_test(test_nothing_is_kept_below_the_lowest_trained_layer),
-        cmocka_unit_test(test_the_pad_row_of_the_input_rests),
+        cmocka_unit_test(test_q9_the_pad_row_of_the_input_rests),
         cmocka_unit_test(test_unknown_modules_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

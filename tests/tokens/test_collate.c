@@ -176,7 +176,8 @@ static void test_bins_take_the_longest_that_fits(void **state)
 
 /* ---- one row ---- */
 
-static void test_answer_and_end_mark_are_learnt(void **state)
+/* Q13 */
+static void test_q13_text_behind_the_end_mark_is_learnt(void **state)
 {
     struct fixture *f = *state;
     struct weft_row row = TALK(f, "s:S", "u:hi", "a:yo");
@@ -385,17 +386,50 @@ static void test_pretraining_cuts_blocks_and_says_what_it_drops(void **state)
     check_example(&ex.items[3], "k>", "k>");
     assert_int_equal(ex.dropped_tokens, 0);
 
-    /* pad = eos: its label carries no loss (Q11); bos goes over the first token of each block. */
+}
+
+/* Q11: where pad is eos, the end of a text is not learnt; packed or alone, under hf and clean.  bos goes over the first
+ * token of each block. */
+static void test_q11_texts_do_not_learn_the_pad_token(void **state)
+{
     struct fixture g;
+    (void)state;
     open_fixture(&g, "{\"eos_token\":\"<|im_end|>\",\"pad_token\":\"<|im_end|>\",\"bos_token\":\"<s>\"}",
                  true);
-    s.clean = false;
-    ex = collate(&g, rows, 3, s, 0);
-    assert_int_equal(ex.n, 3);
-    check_example(&ex.items[0], "Bbcd", "Bbcd");
-    check_example(&ex.items[1], "Bf>g", "Bf.g");
-    check_example(&ex.items[2], "B>ij", "B.ij");
+    struct weft_row rows[] = { text_row("abcdef"), text_row("gh"), text_row("ijk") };
+    for (int clean = 0; clean < 2; clean++) {
+        struct weft_collate_settings s = { .cutoff_len = 4, .stage = WEFT_STAGE_PT, .packing = true, .clean = clean };
+        struct weft_examples ex = collate(&g, rows, 3, s, 0);
+        assert_int_equal(ex.n, 3);          /* nothing to learn in what is left: k, over which goes bos, and the pad */
+        check_example(&ex.items[0], "Bbcd", "Bbcd");
+        check_example(&ex.items[1], "Bf>g", "Bf.g");
+        check_example(&ex.items[2], "B>ij", "B.ij");
+        s = (struct weft_collate_settings){ .cutoff_len = 200, .stage = WEFT_STAGE_PT, .clean = clean };
+        struct weft_example x = one(&g, rows[1], s);
+        check_example(&x, "Bgh>", "Bgh.");
+    }
     close_fixture(&g);
+}
+
+/* Q12: two rows of 23 tokens share a bin from a cutoff_len of 47 on, though 46 would hold them; and a row as long as
+ * cutoff_len is cut by one token. */
+static void test_q12_packing_shortens_the_cutoff_by_one(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_row rows[] = { TALK(f, "u:1", "a:b"), TALK(f, "u:3", "a:b") };
+    for (int neat = 0; neat < 2; neat++)
+        for (int64_t cutoff = 46; cutoff <= 47; cutoff++) {
+            struct weft_collate_settings s = { .cutoff_len = cutoff, .packing = !neat, .neat_packing = neat };
+            struct weft_examples ex = collate(f, rows, 2, s, 0);
+            assert_int_equal(ex.n, cutoff == 46 ? 2 : 1);
+            s.cutoff_len = 23;
+            ex = collate(f, rows, 2, s, 0);
+            assert_int_equal(ex.n, 2);
+            assert_int_equal(ex.items[0].n, 22);
+            assert_int_equal(ex.truncated, 2);
+        }
+    struct weft_collate_settings alone = { .cutoff_len = 23 };
+    assert_int_equal(collate(f, rows, 2, alone, 0).items[0].n, 23);
 }
 
 static void test_packed_rows_share_bins(void **state)
@@ -664,7 +698,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_pair_rule),
         cmocka_unit_test(test_bins_take_the_longest_that_fits),
-        cmocka_unit_test(test_answer_and_end_mark_are_learnt),
+        cmocka_unit_test(test_q13_text_behind_the_end_mark_is_learnt),
         cmocka_unit_test(test_prompt_and_answer_are_encoded_apart_under_hf_only),
         cmocka_unit_test(test_every_answer_is_learnt_or_the_last_only_or_all),
         cmocka_unit_test(test_an_answer_of_weight_0_is_context),
@@ -673,6 +707,8 @@ int main(void)
         cmocka_unit_test(test_plain_text_ends_with_the_end_mark),
         cmocka_unit_test(test_a_row_the_template_refuses_is_named),
         cmocka_unit_test(test_pretraining_cuts_blocks_and_says_what_it_drops),
+        cmocka_unit_test(test_q11_texts_do_not_learn_the_pad_token),
+        cmocka_unit_test(test_q12_packing_shortens_the_cutoff_by_one),
         cmocka_unit_test(test_packed_rows_share_bins),
         cmocka_unit_test(test_rows_without_a_label_are_counted),
         cmocka_unit_test(test_any_number_of_threads_gives_the_same_examples),

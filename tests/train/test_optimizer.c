@@ -127,7 +127,7 @@ static void test_muon_moves_by_its_formulas(void **state)
 }
 
 /* The reference decays norms with Muon as well. */
-static void test_muon_decays_norms_unless_clean(void **state)
+static void test_q8_muon_decays_norms_unless_clean(void **state)
 {
     for (int clean = 0; clean < 2; clean++) {
         struct setup s;
@@ -206,7 +206,7 @@ int main(void)
         cmocka_unit_test(test_newton_schulz_of_a_small_matrix),
         cmocka_unit_test(test_newton_schulz_makes_rows_nearly_orthogonal),
         cmocka_unit_test(test_muon_moves_by_its_formulas),
-        cmocka_unit_test(test_muon_decays_norms_unless_clean),
+        cmocka_unit_test(test_q8_muon_decays_norms_unless_clean),
         cmocka_unit_test(test_threads_do_not_change_a_bit),
         cmocka_unit_test(test_unknown_optimizer_gives_the_list),
         cmocka_unit_test(test_planned_bytes_are_what_is_taken),

@@ -181,6 +181,38 @@ static void test_q2_loss_counts_first_labels(void **state)
     run_tear_down(&runs[0]), run_tear_down(&runs[1]);
 }
 
+/* Q3: five pairs in micro-batches of 2, 2, 1 count 2 : 2 : 1 as texts, whose tokens are all counted together, but as
+ * compared answers each micro-batch counts the same. */
+static void test_q3_answers_average_by_micro_batch_and_tokens_over_the_update(void **state)
+{
+    static const char *const stages[] = { "stage: sft", "stage: dpo\npref_loss: orpo",
+                                          "stage: dpo\npref_loss: orpo\ncompat: clean" };
+    for (size_t k = 0; k < WEFT_COUNT(stages); k++) {
+        double whole = 0, mean = 0, by_pairs = 0, sum = 0, tokens = 0;
+        for (size_t part = 0; part < 4; part++) {               /* all five, and each micro-batch by itself */
+            struct run r;
+            struct folder f = new_folder();
+            char yaml[256];
+            snprintf(yaml, sizeof yaml, "%s\nmax_steps: 1\nlearning_rate: 0\nbf16: false\ndisable_shuffling: true\n"
+                                        "gradient_accumulation_steps: 3\n", stages[k]);
+            run_set_up(&r, f.name, 2, yaml);
+            size_t first = part ? 2 * (part - 1) : 0, n = part ? (part == 3 ? 1 : 2) : 5;
+            struct weft_example two[10];
+            for (size_t i = 0; i < n; i++) two[i] = r.train.items[first + i], two[n + i] = r.train.items[20 + first + i];
+            r.train.items = two, r.train.n = n, r.train.two = k > 0;
+            check_ok(run_go(&r), &r.err);
+            double loss = r.result.last_loss, labels = 0;
+            for (size_t i = 0; i < n; i++) labels += two[i].n_labels;
+            if (part) mean += loss / 3, by_pairs += loss * (double)n / 5, sum += loss * labels, tokens += labels;
+            else whole = loss;
+            check_folder_gone(f.name);
+            run_tear_down(&r);
+        }
+        assert_true(fabs(mean - by_pairs) > 1e-4 && fabs(mean - sum / tokens) > 1e-4);
+        check_near(whole, k ? mean : sum / tokens, 1e-6);
+    }
+}
+
 /* Q4: batches of 4 and 3 rows count 4 : 3, whatever tokens they hold. */
 static void test_q4_validation_weighs_batches_by_rows(void **state)
 {
@@ -577,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_rate_zero_moves_nothing),
         cmocka_unit_test(test_log_has_the_keys_other_tools_read),
         cmocka_unit_test(test_q2_loss_counts_first_labels),
+        cmocka_unit_test(test_q3_answers_average_by_micro_batch_and_tokens_over_the_update),
         cmocka_unit_test(test_q4_validation_weighs_batches_by_rows),
         cmocka_unit_test(test_natural_order_and_seeded_order),
         cmocka_unit_test(test_a_poisoned_row_is_skipped_and_named),
