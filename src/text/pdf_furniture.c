@@ -99,6 +99,9 @@ static bool counts_pages(const struct pages *c, const struct mark *x, const stru
     return x->digits_only && y->value - x->value == c->lines[y->line].page - c->lines[x->line].page;
 }
 
+/* How far down its page a line stands. */
+static float depth(const struct weft_pdf_line *l) { return l->down ? l->a1 : l->mid; }
+
 /* A number that is its page's, far below the text: all that a document of one page shows. */
 static void drop_lone_numbers(struct pages *c)
 {
@@ -107,10 +110,12 @@ static void drop_lone_numbers(struct pages *c)
         size_t lowest = SIZE_MAX;
         float above = -1e9F;
         for (size_t i = pages[p].first_line; i < pages[p + 1].first_line; i++)
-            if (lowest == SIZE_MAX || c->lines[i].mid > c->lines[lowest].mid) lowest = i;
+            if (lowest == SIZE_MAX || depth(&c->lines[i]) > depth(&c->lines[lowest])) lowest = i;
+        if (lowest == SIZE_MAX || c->lines[lowest].down) continue;
         for (size_t i = pages[p].first_line; i < pages[p + 1].first_line; i++)
-            if (i != lowest) above = fmaxf(above, c->lines[i].mid);
-        if (lowest == SIZE_MAX || above < 0 || c->lines[lowest].mid - above < 2.5F * c->lines[lowest].em) continue;
+            if (i != lowest) above = fmaxf(above, depth(&c->lines[i]));
+        float least = weft_pdf_line_items(c->in)[pages[p].first_line].down ? 1.0F : 2.5F;
+        if (above < 0 || c->lines[lowest].mid - above < least * c->lines[lowest].em) continue;
         struct mark m = mark_of(c, lowest);
         if (m.digits_only && m.value == p + 1) c->dropped[lowest] = true;
     }

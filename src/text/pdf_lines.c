@@ -5,19 +5,15 @@
 #include "text/pdf_lines.h"
 
 #include "text/layout.h"
+#include "text/pdf_vertical.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { LEVEL_PAGE = 1, LEVEL_FLOW = 3, LEVEL_LINE = 4, LEVEL_WORD = 5, COLUMNS = 12 };
 
-static const float no_gap = 0.08F, east_gap = 0.18F, wide_gap = 0.75F, widest_gap = 1.6F;
-
-struct word {
-    size_t at, len;
-    uint64_t begin, end;
-    float x0, x1, y0, y1;
-};
+static const float no_gap = 0.08F, east_gap = 0.18F, wide_gap = 0.75F, widest_gap = 1.6F,
+                   column_gap = 0.85F;
 
 struct row {
     int level;
@@ -28,10 +24,11 @@ struct row {
 struct parser {
     struct weft_pdf_lines *out;
     struct weft_text *t;
-    struct weft_buf words;          /* struct word each: of the line being read */
+    struct weft_buf words;          /* struct weft_pdf_word each: of the page being read */
     struct weft_buf raw;            /* their text */
-    struct weft_buf gaps;           /* float each, of one line */
-    uint32_t flow;
+    struct weft_buf scratch;        /* of one line or page */
+    uint32_t flow, line;            /* line: of the page */
+    bool vertical;                  /* the page before was */
 };
 
 /* ---- rows ---- */
@@ -166,9 +163,16 @@ static void put_clean(struct parser *p, struct weft_str s, uint64_t from)
 
 /* ---- lines ---- */
 
-static struct word *words(const struct parser *p) { return (struct word *)(void *)p->words.s; }
-static size_t n_words(const struct parser *p) { return p->words.len / sizeof(struct word); }
-static struct weft_str word_text(const struct parser *p, const struct word *w)
+/* Words that stand together. */
+struct words {
+    struct weft_pdf_word *w;
+    size_t n;
+};
+static struct words words_of_page(const struct parser *p)
+{
+    return (struct words){ (struct weft_pdf_word *)(void *)p->words.s, p->words.len / sizeof(struct weft_pdf_word) };
+}
+static struct weft_str word_text(const struct parser *p, const struct weft_pdf_word *w)
 {
     return weft_str_sub(weft_buf_view(&p->raw), w->at, w->at + w->len);
 }
@@ -180,18 +184,19 @@ static int by_size(const void *x, const void *y)
 }
 
 /* Above this a gap between Chinese characters of this line is a space. */
-static float east_space(struct parser *p, float em)
+static float east_space(struct parser *p, struct words line, float em)
 {
-    struct word *w = words(p);
-    weft_buf_reset(&p->gaps);
-    for (size_t i = 1; i < n_words(p); i++) {
+    const struct weft_pdf_word *w = line.w;
+    if (w->tier) return column_gap * em;
+    weft_buf_reset(&p->scratch);
+    for (size_t i = 1; i < line.n; i++) {
         struct counted x = count(word_text(p, &w[i - 1])), y = count(word_text(p, &w[i]));
         float gap = w[i].x0 - w[i - 1].x1;
-        if (gap > 0 && weft_pdf_joins(x.last, y.first, true)) weft_buf_add(&p->gaps, &gap, sizeof gap);
+        if (gap > 0 && weft_pdf_joins(x.last, y.first, true)) weft_buf_add(&p->scratch, &gap, sizeof gap);
     }
-    size_t n = p->gaps.len / sizeof(float);
-    if (p->gaps.failed || n < 3) return east_gap * em;
-    float *gaps = (float *)(void *)p->gaps.s;
+    size_t n = p->scratch.len / sizeof(float);
+    if (p->scratch.failed || n < 3) return east_gap * em;
+    float *gaps = (float *)(void *)p->scratch.s;
     qsort(gaps, n, sizeof *gaps, by_size);
     return fmaxf(east_gap * em, 1.6F * gaps[n / 2]);
 }
@@ -215,13 +220,12 @@ void weft_pdf_put_gap(struct weft_buf *text, float gap, float em, uint32_t x, ui
 }
 
 /* Text that runs down the page: turned so that lines run along a.  One that runs up is turned the other way. */
-static void turn(struct parser *p, float page_width, float page_height)
+static void turn(struct words line, float page_width, float page_height)
 {
-    struct word *w = words(p);
-    size_t n = n_words(p);
-    bool up = n > 1 && w[n - 1].y0 < w[0].y0;
-    for (size_t i = 0; i < n; i++) {
-        struct word was = w[i];
+    struct weft_pdf_word *w = line.w;
+    bool up = line.n > 1 && w[line.n - 1].y0 < w[0].y0;
+    for (size_t i = 0; i < line.n; i++) {
+        struct weft_pdf_word was = w[i];
         w[i].x0 = up ? page_height - was.y1 : was.y0;
         w[i].x1 = up ? page_height - was.y0 : was.y1;
         w[i].y0 = up ? was.x0 : page_width - was.x1;
@@ -229,25 +233,42 @@ static void turn(struct parser *p, float page_width, float page_height)
     }
 }
 
-/* Ends the line being read: its words become text. */
-static void end_line(struct parser *p)
+/* The box of a character that stands upright in its column is that of horizontal type: higher than its advance, which is
+ * its width, and beginning 0.95 em above the base line; its body begins 0.88 em above it. */
+static void cut_to_advance(struct parser *p, struct words line)
+{
+    for (size_t i = 0; i < line.n; i++) {
+        struct weft_pdf_word *w = &line.w[i];
+        float em = w->x1 - w->x0;
+        if (count(word_text(p, w)).east != 1 || w->y1 - w->y0 < em) continue;
+        w->y0 += 0.07F * em;
+        w->y1 = w->y0 + em;
+    }
+}
+
+/* Words of a line become its text. */
+static void put_line(struct parser *p, struct words line)
 {
     struct weft_pdf_lines *out = p->out;
-    size_t n = n_words(p);
-    struct word *w = words(p);
-    if (!n || !out->n_pages || p->words.failed || p->raw.failed) goto done;
     const struct weft_pdf_page *page = &weft_pdf_page_items(out)[out->n_pages - 1];
+    struct weft_pdf_word *w = line.w;
+    size_t n = line.n;
+    unsigned halves = 0;
+    struct weft_pdf_line l = { .begin = w[0].begin, .end = w[0].end, .page = out->n_pages, .flow = w->flow };
     float x0 = w[0].x0, x1 = w[0].x1, y0 = w[0].y0, y1 = w[0].y1;
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         x0 = fminf(x0, w[i].x0);
         x1 = fmaxf(x1, w[i].x1);
         y0 = fminf(y0, w[i].y0);
         y1 = fmaxf(y1, w[i].y1);
+        l.begin = w[i].begin < l.begin ? w[i].begin : l.begin;
+        l.end = w[i].end > l.end ? w[i].end : l.end;
+        halves += count(word_text(p, &w[i])).halves;
     }
-    struct weft_pdf_line l = { .begin = w[0].begin, .end = w[n - 1].end, .page = out->n_pages, .flow = p->flow };
-    l.down = y1 - y0 > 1.5F * (x1 - x0) && count(weft_buf_view(&p->raw)).halves > 2;
-    if (l.down) turn(p, page->width, page->height);
-    const struct word *widest = w;
+    l.down = w->tier || (y1 - y0 > 1.5F * (x1 - x0) && halves > 2);
+    if (w->tier) cut_to_advance(p, line);
+    if (l.down) turn(line, page->width, page->height);
+    const struct weft_pdf_word *widest = w;
     for (size_t i = 1; i < n; i++)
         if (w[i].x1 - w[i].x0 > widest->x1 - widest->x0) widest = &w[i];
     struct counted c = count(word_text(p, widest)), head = count(word_text(p, w)),
@@ -264,11 +285,15 @@ static void end_line(struct parser *p)
     l.last = tail.last;
     l.head = head.halves ? (w[0].x1 - w[0].x0) * (float)head.head / (float)head.halves : 0;
     l.at = out->text.len;
-    float limit = east_space(p, l.em);
+    float limit = east_space(p, line, l.em);
     uint32_t last = 0;
     for (size_t i = 0; i < n; i++) {
         struct counted here = count(word_text(p, &w[i]));
-        if (i) put_gap(&out->text, w[i].x0 - w[i - 1].x1, l.em, limit, last, here.first);
+        float gap = i ? w[i].x0 - w[i - 1].x1 : 0;
+        /* Where a font has no measures for vertical text, punctuation makes gaps. */
+        bool loose = w->tier && gap < widest_gap * l.em && (is_closer(last) || is_closer(here.first) || is_opener(last)
+                                                           || is_opener(here.first));
+        if (!loose) put_gap(&out->text, gap, l.em, limit, last, here.first);
         weft_buf_str(&out->text, word_text(p, &w[i]));
         last = here.last;
         l.a0 = fminf(l.a0, w[i].x0);
@@ -278,18 +303,33 @@ static void end_line(struct parser *p)
     }
     if (weft_text_visible(weft_str_sub(weft_buf_view(&out->text), l.at, out->text.len))) {
         l.len = out->text.len - l.at;
+        if (w->tier) l.head = l.em * (float)count(weft_str_sub(weft_buf_view(&out->text), l.at, out->text.len)).head / 2;
         weft_buf_add(&out->items, &l, sizeof l);
         out->n_lines += !out->items.failed;
+    }
+}
+
+/* Ends the page being read: its words become lines.  The columns of a tier are a flow. */
+static void end_page(struct parser *p)
+{
+    struct words page = words_of_page(p);
+    if (!page.n || !p->out->n_pages || p->words.failed || p->raw.failed) goto done;
+    p->vertical = weft_pdf_vertical(page.w, page.n, weft_buf_view(&p->raw), p->vertical, &p->scratch);
+    for (size_t i = 0, end; i < page.n; i = end) {
+        for (end = i + 1; end < page.n && page.w[end].line == page.w[i].line; end++) {}
+        if (p->vertical) page.w[i].flow = p->flow += !i || page.w[i].tier != page.w[i - 1].tier;
+        put_line(p, (struct words){ page.w + i, end - i });
     }
 done:
     weft_buf_reset(&p->words);
     weft_buf_reset(&p->raw);
+    p->line = 0;
 }
 
 static void add_word(struct parser *p, const struct row *r, uint64_t begin, uint64_t end)
 {
-    struct word w = { .at = p->raw.len, .begin = begin, .end = end, .x0 = r->x, .x1 = r->x + r->width, .y0 = r->y,
-                      .y1 = r->y + r->height };
+    struct weft_pdf_word w = { .at = p->raw.len, .begin = begin, .end = end, .x0 = r->x, .x1 = r->x + r->width,
+                               .y0 = r->y, .y1 = r->y + r->height, .line = p->line, .flow = p->flow };
     put_clean(p, r->text, end - r->text.len);
     w.len = p->raw.len - w.at;
     if (w.len) weft_buf_add(&p->words, &w, sizeof w);
@@ -298,13 +338,13 @@ static void add_word(struct parser *p, const struct row *r, uint64_t begin, uint
 /* A row that is none: more text of the word before. */
 static void add_stray(struct parser *p, struct weft_str line, uint64_t begin)
 {
-    size_t n = n_words(p);
+    struct words page = words_of_page(p);
     if (!line.len) return;
-    if (!n) {
+    if (!page.n || page.w[page.n - 1].line != p->line) {
         add_word(p, &(struct row){ .text = line }, begin, begin + line.len);
         return;
     }
-    struct word *w = &words(p)[n - 1];
+    struct weft_pdf_word *w = &page.w[page.n - 1];
     weft_buf_char(&p->raw, ' ');
     put_clean(p, line, begin);
     w->len = p->raw.len - w->at;
@@ -332,24 +372,26 @@ enum weft_status weft_pdf_lines_parse(struct weft_pdf_lines *l, struct weft_str 
             if (l->n_pages) add_stray(&p, line, from);
         } else if (r.level == LEVEL_WORD) add_word(&p, &r, from, from + line.len);
         else {
-            end_line(&p);
+            p.line++;
             if (r.level == LEVEL_FLOW) p.flow++;
             if (r.level == LEVEL_PAGE) {
+                end_page(&p);
                 p.flow++;
                 add_page(&p, &r, from);
             }
         }
     }
-    end_line(&p);
+    end_page(&p);
     add_page(&p, NULL, table.len);
     enum weft_status st = weft_buf_check(&l->text, "the text of the PDF", err);
     if (!st) st = weft_buf_check(&l->items, "the line table", err);
     if (!st) st = weft_buf_check(&l->pages, "the line table", err);
     if (!st) st = weft_buf_check(&p.words, "the line table", err);
     if (!st) st = weft_buf_check(&p.raw, "the text of the PDF", err);
+    if (!st) st = weft_buf_check(&p.scratch, "the line table", err);
     weft_buf_clear(&p.words);
     weft_buf_clear(&p.raw);
-    weft_buf_clear(&p.gaps);
+    weft_buf_clear(&p.scratch);
     return st;
 }
 

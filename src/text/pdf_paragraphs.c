@@ -67,6 +67,19 @@ static struct weft_str text_of(const struct context *c, size_t i)
 
 static bool meet(float x0, float x1, float y0, float y1) { return x0 < y1 && y0 < x1; }
 
+static bool hangs(uint32_t cp) { return cp == 0x3001 || cp == 0x3002 || cp == 0xFF0C || cp == 0xFF0E; }
+
+/* Commas and full stops may hang below the edge of vertical text: then no line that ends otherwise reaches as far. */
+static float hanging_edge(const struct context *c, const struct flow *f)
+{
+    float other = f->a0, em = c->lines[f->first].em;
+    for (size_t i = f->first; i <= f->last; i++)
+        if (!hangs(c->lines[i].last)) other = fmaxf(other, c->lines[i].a1);
+    for (size_t i = f->first; i <= f->last; i++) em = fminf(em, c->lines[i].em);
+    float over = f->a1 - other;
+    return c->lines[f->first].down && over > 0.5F * em && over < 1.3F * em ? other : f->a1;
+}
+
 static void find_flows(struct context *c)
 {
     for (size_t i = 0; i < c->n; i++) {
@@ -83,6 +96,7 @@ static void find_flows(struct context *c)
         f->b1 = fmaxf(f->b1, l->b1);
         c->flow_of[i] = (uint32_t)(c->n_flows - 1);
     }
+    for (size_t i = 0; i < c->n_flows; i++) c->flows[i].a1 = hanging_edge(c, &c->flows[i]);
 }
 
 /* Edges of flows [from, to), all of one page. */

@@ -334,6 +334,101 @@ static void test_text_that_runs_down_the_page(void **state)
     check_str(f->text.text, "渡口的灯亮了一夜到天明也没有熄灭。\n阿沅没有再问。\n");
 }
 
+/* Characters by themselves in columns of `pitch` points from character to character, the first column's middle at x and
+ * the next ones 18 points to the left, given row by row as pdftotext does. */
+static void columns(struct fixture *f, const char *const *texts, int n, float x, float top, float pitch)
+{
+    size_t at[16] = { 0 };
+    bool more = true;
+    assert_in_range(n, 1, WEFT_COUNT(at));
+    for (int k = 0; more; k++) {
+        more = false;
+        row(f, 4, 0, 0, 400, 12, WEFT_STR("###LINE###"));
+        for (int i = n - 1; i >= 0; i--) {
+            struct weft_str rest = weft_str_skip(weft_str_c(texts[i]), at[i]);
+            if (!rest.len) continue;
+            uint32_t cp;
+            size_t len = weft_utf8_decode(rest.s, rest.len, &cp, NULL);
+            bool digits = cp >= '0' && cp <= '9';
+            while (digits && len < rest.len && rest.s[len] >= '0' && rest.s[len] <= '9') len++;
+            at[i] += len;
+            more = true;
+            if (cp == '_') continue;            /* an empty place */
+            float mid = x - 18 * (float)i, y = top + pitch * (float)k;
+            if (digits) row(f, 5, mid - 6.5F, y + 0.7F, 13, 10, weft_str_sub(rest, 0, len));   /* on their side */
+            else row(f, 5, mid - 5, y, 10, 13, weft_str_sub(rest, 0, len));
+        }
+    }
+}
+
+static const char *const upright[] = { "渡口的灯亮了一夜到天明也没有", "熄灭。", "阿沅没有再问只把窗子关上又打", "开_了走12里就到。" };
+
+static void test_columns_of_upright_characters(void **state)
+{
+    struct fixture *f = *state;
+    page(f);
+    line_at(f, 60, "渡口的灯");                      /* a running title, and a page number close below */
+    columns(f, upright, 4, 350, 100, 10);
+    f->y = 245;
+    line_at(f, 348, "7");
+    read_table(f);
+    check_str(f->text.text, "渡口的灯\n渡口的灯亮了一夜到天明也没有熄灭。\n阿沅没有再问只把窗子关上又打开　了走12里就到。\n7\n");
+}
+
+static void test_a_page_of_few_upright_characters_behind_a_vertical_one(void **state)
+{
+    static const char *const end[] = { "再没有熄", "灭。" };
+    struct fixture *f = *state;
+    page(f);
+    columns(f, upright, 1, 350, 100, 10);
+    page(f);
+    columns(f, end, 2, 350, 100, 10);
+    read_table(f);
+    check_str(f->text.text, "渡口的灯亮了一夜到天明也没有再没有熄灭。\n");
+    weft_buf_reset(&f->result.text);                /* alone they prove nothing */
+    f->page = 0;
+    page(f);
+    columns(f, end, 2, 350, 100, 10);
+    read_table(f);
+    assert_true(weft_str_starts(f->text.text, WEFT_STR("灭")));
+}
+
+static void test_tiers_of_columns_below_each_other(void **state)
+{
+    static const char *const above[] = { "渡口的灯亮了一夜到", "天明也没有熄灭风吹", "过来它就轻轻地转像", "有人在水底。" };
+    static const char *const below[] = { "船夫把竹篙横在膝上", "说那时候我还没有到", "这条河上来替人在北", "边的山里烧炭卖炭。" };
+    struct fixture *f = *state;
+    page(f);
+    columns(f, above, 4, 350, 60, 10);
+    columns(f, below, 4, 350, 180, 10);
+    read_table(f);
+    check_str(f->text.text, "渡口的灯亮了一夜到天明也没有熄灭风吹过来它就轻轻地转像有人在水底。\n"
+                            "船夫把竹篙横在膝上说那时候我还没有到这条河上来替人在北边的山里烧炭卖炭。\n");
+}
+
+static void test_single_characters_in_rows_are_not_vertical(void **state)
+{
+    static const char *const rows[] = { "渡口灯亮", "船夫竹篙", "田里稻子", "旧窑竹林", "罐里没信" };
+    /* From line to line and from character to character: a table with close lines, spaced letters, squared paper. */
+    static const float pitches[][2] = { { 12, 30 }, { 15, 13 }, { 11.5F, 11.5F }, { 11, 11 } };
+    struct fixture *f = *state;
+    for (size_t k = 0; k < WEFT_COUNT(pitches); k++) {
+        weft_buf_reset(&f->result.text);
+        f->page = 0;
+        page(f);
+        for (size_t i = 0; i < WEFT_COUNT(rows); i++) {
+            struct weft_str s = weft_str_c(rows[i]);
+            row(f, 4, 50, f->y, 100, 12, WEFT_STR("###LINE###"));
+            for (size_t c = 0; c < s.len / 3; c++)
+                row(f, 5, 50 + pitches[k][1] * (float)c, f->y, 10, 12, weft_str_sub(s, 3 * c, 3 * c + 3));
+            f->y += pitches[k][0];
+        }
+        read_table(f);
+        const char *first = strstr(f->text.text.s, "渡"), *second = strstr(f->text.text.s, "口");
+        assert_true(first == f->text.text.s && second && second < strstr(f->text.text.s, "船"));
+    }
+}
+
 static void test_foreign_bytes_in_the_table(void **state)
 {
     struct fixture *f = *state;
@@ -396,6 +491,21 @@ static void test_libreoffice(void **state)
     same_text(*state, "libreoffice.zh.pdf", "zh.txt");
     same_text(*state, "libreoffice.en.pdf", "en.txt");
 }
+static void test_libreoffice_vertical(void **state)
+{
+    same_text(*state, "libreoffice.zh.vertical.pdf", "vertical.txt");
+    same_text(*state, "libreoffice.zh.vertical.indented.pdf", "vertical.txt");
+}
+/* pdftotext takes the columns of the table for columns of the page; nothing is turned round. */
+static void test_libreoffice_grid(void **state)
+{
+    struct fixture *f = *state;
+    if (!weft_pdf_program()) skip();
+    check_ok(weft_text_read(&f->arena, WEFT_SOURCE_DIR "/tests/text/data/pdf/libreoffice.zh.grid.pdf", NULL, &f->text,
+                            &f->err), &f->err);
+    assert_true(weft_str_starts(f->text.text, WEFT_STR("渡船对田旧罐一竹")));
+    check_contains(f->text.text.s, "熄说木稻塌只了是");
+}
 static void test_typst(void **state)
 {
     same_text(*state, "typst.zh.columns.pdf", "zh.txt");
@@ -437,9 +547,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_font_that_changes_within_a_word_makes_no_space, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_text_that_runs_down_the_page, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_columns_of_upright_characters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_page_of_few_upright_characters_behind_a_vertical_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tiers_of_columns_below_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_single_characters_in_rows_are_not_vertical, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_bytes_in_the_table, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pages_that_ended_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_libreoffice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_libreoffice_vertical, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_libreoffice_grid, setup, teardown),
         cmocka_unit_test_setup_teardown(test_typst, setup, teardown),
         cmocka_unit_test_setup_teardown(test_weasyprint, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reportlab, setup, teardown),
