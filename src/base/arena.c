@@ -25,7 +25,7 @@ static void forbid(const void *p, size_t n) { (void)p, (void)n; }
 static void allow(const void *p, size_t n) { (void)p, (void)n; }
 #endif
 
-enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, PAGE = 4096, HUGE_PAGE = 2 << 20 };
+enum { ALIGN = 64, DEFAULT_BLOCK = 64 << 10, PAGE = 4096, HUGE_PAGE = 2 << 20, MOST_GROWTH = 8 << 20 };
 
 struct weft_arena_block {
     struct weft_arena_block *below;
@@ -73,6 +73,7 @@ static struct weft_arena_block *new_block(struct weft_arena *a, size_t n)
 {
     size_t bytes = weft_max_size(n, a->block_bytes ? a->block_bytes : (size_t)DEFAULT_BLOCK), whole,
            align = ALIGN;
+    if (a->grows) bytes = weft_max_size(bytes, weft_min_size(a->held_bytes, MOST_GROWTH));
     if (!weft_size_add(bytes, HEADER, &whole)) return NULL;
     if (whole >= HUGE_PAGE) align = HUGE_PAGE;
     if (!weft_size_align(whole, align == HUGE_PAGE ? PAGE : ALIGN, &whole)) return NULL;

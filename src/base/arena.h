@@ -17,6 +17,8 @@ struct weft_arena {
     struct weft_arena_block *spare; /* released blocks kept for reuse */
     size_t max_bytes;               /* 0: no limit */
     size_t block_bytes;             /* smallest block to ask for; 0 means 64 KiB */
+    bool grows;                     /* blocks grow with the arena, up to 8 MiB: many small pieces then cost few page
+                                     * faults, and as much again may be asked for as is used */
     size_t held_bytes;              /* asked from the system now */
     size_t used_bytes, peak_bytes;  /* handed out now, and at most so far */
 };

@@ -95,15 +95,23 @@ fail:
     return st;
 }
 
-/* The first failure is kept with its errno until commit reports it. */
-static void flush(struct weft_out *o)
+/* The first failure is kept with its errno until commit reports it.  The disk begins with a large piece at once: the
+ * fsync at the end then waits for the last ones only. */
+static void put(struct weft_out *o, const void *s, size_t n)
 {
-    if (o->failed || !o->buf.len) return;
-    if (write_fully(o->fd, o->buf.s, o->buf.len)) o->written += o->buf.len;
-    else {
+    if (o->failed || !n) return;
+    if (!write_fully(o->fd, s, n)) {
         o->failed = WEFT_ESYSTEM;
         o->failed_errno = errno;
+        return;
     }
+    if (o->tmp && n >= FLUSH_AT) sync_file_range(o->fd, (off_t)o->written, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    o->written += n;
+}
+
+static void flush(struct weft_out *o)
+{
+    put(o, o->buf.s, o->buf.len);
     weft_buf_reset(&o->buf);
 }
 
@@ -112,12 +120,7 @@ void weft_out_add(struct weft_out *o, const void *s, size_t n)
     if (o->failed) return;
     if (n >= FLUSH_AT) { /* large pieces are not copied first */
         flush(o);
-        if (o->failed) return;
-        if (write_fully(o->fd, s, n)) o->written += n;
-        else {
-            o->failed = WEFT_ESYSTEM;
-            o->failed_errno = errno;
-        }
+        put(o, s, n);
         return;
     }
     weft_buf_add(&o->buf, s, n);

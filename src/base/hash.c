@@ -1,34 +1,21 @@
 /* SHA-256 and SHA-1 through libcrypto, which uses the processor's SHA instructions where it has them; XXH3 from the
- * header-only form of libxxhash, so that short keys are hashed inline. */
+ * header-only form of libxxhash, so that short keys are hashed inline.
+ * Why not libcrypto's EVP functions: their first call looks for providers and a configuration, which takes 0.7 ms, as
+ * long as reading a short screenplay. */
 #include "base/hash.h"
 
 #include "base/file.h"
 
-#include <openssl/evp.h>
+#include <stdlib.h>
+
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { MOST_BYTES = 32 };
-
-static enum weft_status begin(void **state, const EVP_MD *kind, struct weft_err *err)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    *state = NULL;
-    if (!ctx) return weft_fail_nomem(err, 128, "a SHA-256 state");
-    if (EVP_DigestInit_ex(ctx, kind, NULL) != 1) {
-        EVP_MD_CTX_free(ctx);
-        return weft_fail(err, WEFT_ESYSTEM, "libcrypto offers no SHA-256 here; check its configuration");
-    }
-    *state = ctx;
-    return WEFT_OK;
-}
-
-/* Writes 2 * bytes digits and a NUL. */
-static void finish(void *state, size_t bytes, char *out)
+static void write_hex(const unsigned char *md, size_t bytes, char *out)
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char md[MOST_BYTES] = { 0 };
-    EVP_DigestFinal_ex(state, md, NULL);
     for (size_t i = 0; i < bytes; i++) {
         out[2 * i] = digits[md[i] >> 4];
         out[2 * i + 1] = digits[md[i] & 15];
@@ -38,44 +25,57 @@ static void finish(void *state, size_t bytes, char *out)
 
 enum weft_status weft_sha256_init(struct weft_sha256 *h, struct weft_err *err)
 {
-    return begin(&h->state, EVP_sha256(), err);
+    h->state = malloc(sizeof(SHA256_CTX));
+    if (!h->state) return weft_fail_nomem(err, sizeof(SHA256_CTX), "a SHA-256 state");
+    SHA256_Init(h->state);
+    return WEFT_OK;
 }
 
 void weft_sha256_add(struct weft_sha256 *h, const void *p, size_t n)
 {
-    if (n) EVP_DigestUpdate(h->state, p, n); /* cannot fail once initialised */
+    if (n) SHA256_Update(h->state, p, n);
 }
 
 void weft_sha256_hex(struct weft_sha256 *h, char out[WEFT_SHA256_HEX])
 {
-    finish(h->state, 32, out);
+    unsigned char md[SHA256_DIGEST_LENGTH];
+    SHA256_Final(md, h->state);
+    write_hex(md, sizeof md, out);
     weft_sha256_clear(h);
 }
 
 void weft_sha256_clear(struct weft_sha256 *h)
 {
     if (!h) return;
-    EVP_MD_CTX_free(h->state);
+    free(h->state);
     h->state = NULL;
 }
 
-enum weft_status weft_sha1_init(struct weft_sha1 *h, struct weft_err *err) { return begin(&h->state, EVP_sha1(), err); }
+enum weft_status weft_sha1_init(struct weft_sha1 *h, struct weft_err *err)
+{
+    h->state = malloc(sizeof(SHA_CTX));
+    if (!h->state) return weft_fail_nomem(err, sizeof(SHA_CTX), "a SHA-1 state");
+    SHA1_Init(h->state);
+    return WEFT_OK;
+}
 
 void weft_sha1_add(struct weft_sha1 *h, const void *p, size_t n)
 {
-    if (n) EVP_DigestUpdate(h->state, p, n);
+    if (n) SHA1_Update(h->state, p, n);
 }
 
 void weft_sha1_hex(struct weft_sha1 *h, char out[WEFT_SHA1_HEX])
 {
-    finish(h->state, 20, out);
+    unsigned char md[SHA_DIGEST_LENGTH];
+    SHA1_Final(md, h->state);
+    write_hex(md, sizeof md, out);
     weft_sha1_clear(h);
 }
 
 void weft_sha1_clear(struct weft_sha1 *h)
 {
     if (!h) return;
-    EVP_MD_CTX_free(h->state);
+    free(h->state);
     h->state = NULL;
 }
 

@@ -108,7 +108,8 @@ static enum weft_status finish_output(struct weft_cli *cli, enum weft_status st)
 
 int main(int argc, char **argv)
 {
-    struct weft_cli cli = { .program = argc ? argv[0] : "weft", .lang = find_language(argc, argv) };
+    struct weft_cli cli = { .program = argc ? argv[0] : "weft", .lang = find_language(argc, argv),
+                            .arena.grows = true };
     setlocale(LC_ALL, "C");             /* numbers never depend on where the user lives */
     cli.err.lang = cli.lang;
     weft_cli_progress_init(&cli);
