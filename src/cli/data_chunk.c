@@ -126,7 +126,8 @@ static enum weft_status write_rows(struct weft_cli *cli, const struct settings *
     struct weft_rows list = { 0 };
     struct weft_rows_writer_settings w = { .format = WEFT_FORMAT_TEXT,
                                            .layout = s->layout,
-                                           .no_origin = s->no_origin };
+                                           .no_origin = s->no_origin,
+                                           .threads = s->common.threads };
     enum weft_status st = weft_chunk_rows(&cli->arena, texts->items, chunks, s->chunk.mode, &list, &cli->err);
     return st ? st : weft_rows_write(s->output, &w, &list, &cli->err);
 }
@@ -147,7 +148,7 @@ static enum weft_status run(struct weft_cli *cli)
         return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
     if (s.chunk.max_tokens && !s.model)
         return weft_fail(&cli->err, WEFT_EARG, "--max-tokens needs --model: whose tokens?");
-    s.chunk.threads = s.common.threads;
+    s.chunk.threads = s.text.threads = s.common.threads;
     if (s.model) st = open_counter(cli, s.model, &tokens);
     if (!st) st = weft_data_texts(cli, &files, &s.text, &texts);
     if (!st)

@@ -236,6 +236,7 @@ static enum weft_status run(struct weft_cli *cli)
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_prose, &s, &s.common, &files, &done);
     if (st || done) return st;
+    s.text.threads = s.common.threads;
     st = check_words(cli, &s, &files);
     if (!st) st = weft_data_texts(cli, &files, &s.text, &r.texts);
     if (!st)
@@ -248,7 +249,8 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st && s.output) {
         struct weft_rows_writer_settings w = { .format = s.format,
                                                .layout = s.layout,
-                                               .no_origin = s.no_origin };
+                                               .no_origin = s.no_origin,
+                                               .threads = s.common.threads };
         st = weft_rows_write(s.output, &w, &r.rows, &cli->err);
     }
     if (st) return st;

@@ -83,7 +83,8 @@ static enum weft_status write_rows(struct weft_cli *cli, const struct settings *
 {
     struct weft_rows_writer_settings w = { .format = s->format,
                                            .layout = s->layout,
-                                           .no_origin = s->no_origin };
+                                           .no_origin = s->no_origin,
+                                           .threads = s->common.threads };
     size_t len = strlen(s->output);
     bool array = s->layout == WEFT_LAYOUT_ARRAY
                  || (s->layout == WEFT_LAYOUT_AUTO && len > 5 && strcmp(s->output + len - 5, ".json") == 0);
@@ -229,7 +230,7 @@ static enum weft_status run(struct weft_cli *cli)
     to_stdout = s.output && strcmp(s.output, "-") == 0;
     if (to_stdout && cli->json)
         return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
-    s.script.threads = s.common.threads;
+    s.script.threads = s.text.threads = s.common.threads;
     st = read_texts(cli, &s, &files, &r);
     if (!st)
         st = weft_script_rows(&cli->arena, r.texts, r.n_texts, &s.script, &r.rows, &r.report, &r.funnel,

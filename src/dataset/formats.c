@@ -1041,14 +1041,3 @@ void weft_rows_writer_close(struct weft_rows_writer *w)
     weft_buf_clear(&w->buf);
     weft_buf_clear(&w->table);
 }
-
-enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s,
-                                 const struct weft_rows *rows, struct weft_err *err)
-{
-    struct weft_rows_writer w = { 0 };
-    enum weft_status st = weft_rows_writer_open(&w, path, s, err);
-    for (size_t i = 0; !st && i < rows->n; i++) st = weft_rows_writer_add(&w, &rows->items[i], err);
-    if (!st) st = weft_rows_writer_commit(&w, err);
-    weft_rows_writer_close(&w);
-    return st;
-}

@@ -158,6 +158,7 @@ struct weft_rows_writer_settings {
     int layout;             /* AUTO: by the path: .json an array, .csv and .tsv tables, else JSON lines */
     int indent;             /* of an array; 0: 4, as json.dump(ensure_ascii=False, indent=4) */
     bool no_origin;         /* leave the member "weft" out */
+    int64_t threads;        /* of weft_rows_write: 0: all processors for many rows */
 };
 
 /* Opens, takes rows one by one, commits: the file is whole or absent. */
@@ -178,7 +179,7 @@ WEFT_MUST_USE enum weft_status weft_rows_writer_add(struct weft_rows_writer *w, 
 WEFT_MUST_USE enum weft_status weft_rows_writer_commit(struct weft_rows_writer *w, struct weft_err *err);
 void weft_rows_writer_close(struct weft_rows_writer *w); /* gives up what was not committed; accepts zeroed */
 
-/* All at once. */
+/* All at once, by several threads; the file is the same on any number. */
 WEFT_MUST_USE enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer_settings *s,
                                                const struct weft_rows *rows, struct weft_err *err);
 

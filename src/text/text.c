@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/lang.h"
+#include "base/pool.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,40 @@ static bool looks_like(const struct weft_reader *r, struct weft_str bytes, struc
     return r->sniff_named ? r->sniff_named(bytes, name) : r->sniff(bytes);
 }
 
+/* ---- reading and hashing, side by side ---- */
+
+/* Below this a thread is not worth its start. */
+enum { LONG_FILE = 1 << 20 };
+
+struct reading {
+    struct weft_arena *arena;
+    struct weft_str bytes;
+    const struct weft_text_settings *s;
+    const struct weft_reader *reader;
+    struct weft_text *t;
+    struct weft_err *err;
+    enum weft_status st, st_hash;
+    struct weft_err err_hash;
+};
+
+static void read_or_hash(void *ctx, size_t chunk, int thread)
+{
+    struct reading *r = ctx;
+    (void)thread;
+    if (chunk) r->st = r->reader->read(r->arena, r->bytes, r->s, r->t, r->err);
+    else r->st_hash = weft_sha256_of(r->bytes, r->t->sha256, &r->err_hash);
+}
+
+static enum weft_status read_and_hash(struct reading *r)
+{
+    struct weft_pool *pool = NULL;
+    /* Where no thread can be had this one does both. */
+    if (r->bytes.len >= LONG_FILE && r->s->threads != 1 && weft_pool_new(&pool, 2, NULL)) pool = NULL;
+    weft_pool_run(pool, 2, read_or_hash, r);
+    weft_pool_free(pool);
+    return r->st ? r->st : r->st_hash ? weft_fail(r->err, r->st_hash, "%s", r->err_hash.msg) : WEFT_OK;
+}
+
 enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, struct weft_str bytes,
                                        const struct weft_text_settings *s, struct weft_text *out,
                                        struct weft_err *err)
@@ -34,8 +69,6 @@ enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, s
     if (!t.name.s) return weft_fail_nomem(err, strlen(name) + 1, "the file name");
     if (!bytes.len)
         return weft_fail_rule(err, WEFT_EINPUT, "TX5", "%s: no text: the file is empty", name);
-    st = weft_sha256_of(bytes, t.sha256, err);
-    if (st) return st;
     const struct weft_reader *reader = NULL;
     if (s->reader && strcmp(s->reader, "auto") != 0) {
         st = weft_reader_find(s->reader, &reader, err);
@@ -44,7 +77,7 @@ enum weft_status weft_text_from_memory(struct weft_arena *a, const char *name, s
     for (size_t i = 0; !reader; i++)
         if (i + 1 == n || looks_like(readers[i], bytes, t.name)) reader = readers[i];
     t.format = reader->name;
-    st = reader->read(a, bytes, s, &t, err);
+    st = read_and_hash(&(struct reading){ a, bytes, s, reader, &t, err, WEFT_OK, WEFT_OK, { .lang = WEFT_LANG_EN } });
     if (!st) *out = t;
     return st;
 }

@@ -5,7 +5,7 @@
  * A format is a reader: text/read_<format>.c and one line in the list of readers.c.
  *
  * Owner:   everything lives in the arena given to the call.
- * Threads: none of its own; a struct weft_text is read-only once filled.
+ * Threads: a second one hashes a long file while it is read; a struct weft_text is read-only once filled.
  */
 #ifndef WEFT_TEXT_TEXT_H
 #define WEFT_TEXT_TEXT_H
@@ -35,6 +35,7 @@ struct weft_text_settings {
     struct weft_pdf_limits pdf;
     bool page_lines;                /* a PDF's lines as they stand on its pages, not its paragraphs */
     struct weft_zip_limits zip;     /* of docx and epub */
+    int64_t threads;                /* 1: no second thread; not one of the option rows */
 };
 /* Rows of these settings: "charset", "max_file_bytes", "reader", "max_pdf_...", "page_lines", "max_zip_...".  Every verb that reads
  * text offers them. */

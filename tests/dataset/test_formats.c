@@ -490,6 +490,45 @@ static void test_files_are_written_whole_and_read_back_equal(void **state)
     check_folder_gone(folder);
 }
 
+static void test_rows_written_by_threads_are_those_written_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    enum { ROWS = 5000 };
+    const char *folder = check_folder(), *path = weft_path_join(&f->arena, folder, "a.jsonl");
+    struct weft_rows rows = { 0 };
+    struct weft_buf want = { 0 };
+    for (size_t i = 0; i < ROWS; i++) {
+        struct weft_row *row = weft_rows_add(&rows, &f->arena);
+        row->turns = WEFT_NEWS(&f->arena, struct weft_turn, 2);
+        row->n_turns = 2;
+        row->turns[0] = (struct weft_turn){ WEFT_ROLE_USER, weft_str_printf(&f->arena, "问 %zu", i) };
+        row->turns[1] = (struct weft_turn){ WEFT_ROLE_ASSISTANT,
+                                            weft_str_printf(&f->arena, "答 %0*d", (int)(i % 97), 0) };
+        weft_buf_str(&want, to_json(f, row, WEFT_FORMAT_ALPACA, true));
+        weft_buf_char(&want, '\n');
+    }
+    for (int64_t threads = 1; threads <= 5; threads += 2) {
+        struct weft_str got;
+        check_ok(weft_rows_write(path, &(struct weft_rows_writer_settings){ .threads = threads }, &rows, &f->err),
+                 &f->err);
+        check_ok(weft_file_read(&f->arena, path, 0, &got, &f->err), &f->err);
+        assert_true(weft_str_eq(got, weft_buf_view(&want)));
+    }
+    /* Two rows that Alpaca cannot hold: the first is told, and the file stays as it was. */
+    rows.items[4000].turns[1].role = WEFT_ROLE_USER;
+    rows.items[3000].n_turns = 1;
+    for (int64_t threads = 1; threads <= 5; threads += 2) {
+        struct weft_str got;
+        check_fails(weft_rows_write(path, &(struct weft_rows_writer_settings){ .threads = threads }, &rows, &f->err),
+                    &f->err, WEFT_EINPUT, NULL, "this row has 1 turns");
+        weft_err_clear(&f->err);
+        check_ok(weft_file_read(&f->arena, path, 0, &got, &f->err), &f->err);
+        assert_true(weft_str_eq(got, weft_buf_view(&want)));
+    }
+    weft_buf_clear(&want);
+    check_folder_gone(folder);
+}
+
 static enum weft_status count_row(void *ctx, const struct weft_row *row, struct weft_err *err)
 {
     (void)err;
@@ -562,6 +601,7 @@ int main(void)
         TEST(test_unknown_members_and_origin_are_kept_and_written_back),
         TEST(test_alpaca_to_sharegpt_to_alpaca_is_equal),
         TEST(test_files_are_written_whole_and_read_back_equal),
+        TEST(test_rows_written_by_threads_are_those_written_one_by_one),
         TEST(test_each_reads_a_large_file_in_little_memory),
         TEST(test_hostile_arrays_take_linear_time),
     };
