@@ -214,6 +214,9 @@ struct weft_pass_settings {
     bool backward;              /* false: only losses and logits */
     bool in_turns;              /* which layers train changes from pass to pass: room for the backward of all */
     bool checkpointing;         /* keep each layer's input only and recompute (docs/model.md, "Memory") */
+    /* Tokens of the batches that are only measured (weft_model_loss, weft_model_seq_loss) where the pass also runs
+     * backward: they stand in the same memory, as in a pass without backward.  0: as many as max_tokens at most. */
+    size_t loss_tokens;
     size_t loss_rows;           /* rows of logits at a time; 0: chosen (docs/model.md, "Loss") */
     /* Noise on the token vectors of weft_model_loss_backward, U(-m, m) with m = alpha / sqrt(S D), S the longest
      * sequence of the batch rounded up to 8 (NEFTune, arXiv:2310.05914); 0: none. */
@@ -229,6 +232,7 @@ void weft_pass_on_layer(struct weft_pass *p, void (*done)(void *ctx, size_t laye
  * them: the memory plan. */
 struct weft_pass_bytes {
     size_t activations, scratch, logits;
+    size_t losses;              /* that batches which are only measured need beyond these three */
     size_t kernels;             /* that the scratch memory of c will grow by */
 };
 WEFT_MUST_USE enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_model *m,

@@ -339,6 +339,7 @@ static enum weft_status losses(const struct weft_model *m, struct weft_pass *p, 
 {
     struct weft_run run = { 0 };
     size_t n;
+    if (p->losses) p = p->losses;
     *out = (struct weft_loss){ 0 };
     enum weft_status st = check_batch(m, p, b, err);
     if (!st) st = select_rows(m, p, b, &n, err);

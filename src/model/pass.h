@@ -58,6 +58,7 @@ struct weft_pass {
 
     float *rope_cos, *rope_sin, *rope_inv;  /* own table, where sequences may be longer than the model's */
     size_t n_positions;
+    struct weft_pass *losses;   /* the same memory laid out for batches that are only measured; NULL: as it is */
     float noise_alpha;
     void (*layer_done)(void *ctx, size_t layer);
     void *layer_ctx;

@@ -81,6 +81,21 @@ static void lay_out_logits(struct layout *l, const struct weft_pass_shape *s, st
     p->loss = take(l, s->loss_rows, 1, sizeof(double));
 }
 
+/* All of it, in one piece; p's arrays x and acts may be NULL: only counted. */
+static struct weft_pass_bytes lay_out(char *base, const struct weft_pass_shape *s, struct weft_pass *p, bool *overflow)
+{
+    struct layout l = { .base = base };
+    struct weft_pass_bytes bytes = { 0 };
+    lay_out_activations(&l, s, p->x, p->acts);
+    bytes.activations = l.used;
+    lay_out_scratch(&l, s, p);
+    bytes.scratch = l.used - bytes.activations;
+    lay_out_logits(&l, s, p);
+    bytes.logits = l.used - bytes.activations - bytes.scratch;
+    *overflow = l.overflow;
+    return bytes;
+}
+
 /* Rows of logits at a time.  The head is read once for each chunk and multiplied at full speed from about 256 rows
  * on, so: as many rows as 160 MiB hold, 64 at least, 1024 at most. */
 static size_t default_loss_rows(size_t V)
@@ -121,9 +136,22 @@ static struct weft_pass_shape shape_of(const struct weft_model *m, const struct 
 
 static enum weft_status check_settings(const struct weft_pass_settings *s, struct weft_err *err)
 {
-    if (s->max_tokens < 1 || s->max_tokens > INT32_MAX)
-        return weft_fail(err, WEFT_EARG, "a batch of %zu tokens; expected 1 to %d", s->max_tokens, INT32_MAX);
+    size_t most = weft_max_size(s->max_tokens, s->loss_tokens);
+    if (s->max_tokens < 1 || most > INT32_MAX)
+        return weft_fail(err, WEFT_EARG, "a batch of %zu tokens; expected 1 to %d", most, INT32_MAX);
     return WEFT_OK;
+}
+
+/* Batches that are only measured have a layout of their own. */
+static bool measures_apart(const struct weft_pass_settings *s) { return s->backward && s->loss_tokens > 0; }
+
+static struct weft_pass_settings of_losses(const struct weft_pass_settings *s)
+{
+    struct weft_pass_settings out = *s;
+    out.max_tokens = weft_max_size(s->max_tokens, s->loss_tokens);
+    out.backward = out.in_turns = out.checkpointing = false;
+    out.neftune_noise_alpha = 0;
+    return out;
 }
 
 /* ---- the kernels' scratch ---- */
@@ -208,6 +236,8 @@ static void count_kernels(const struct weft_compute *compute, const struct weft_
     if (s->backward) weft_attention_backward(&c, NULL, NULL, NULL, NULL, NULL, NULL, NULL, &a);
 }
 
+static size_t sum_of(const struct weft_pass_bytes *b) { return b->activations + b->scratch + b->logits; }
+
 enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_model *m,
                                 const struct weft_pass_settings *s, struct weft_pass_bytes *out,
                                 struct weft_err *err)
@@ -216,17 +246,23 @@ enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_
     if (st) return st;
     struct weft_pass_shape shape = shape_of(m, s);
     struct weft_pass pass = { 0 };
-    struct layout kept = { 0 }, scratch = { 0 }, logits = { 0 };
-    lay_out_activations(&kept, &shape, NULL, NULL);
-    lay_out_scratch(&scratch, &shape, &pass);
-    lay_out_logits(&logits, &shape, &pass);
-    if (kept.overflow || scratch.overflow || logits.overflow)
+    struct weft_compute_bytes most = { 0 };
+    bool overflow, too_long = false;
+    struct weft_pass_bytes bytes = lay_out(NULL, &shape, &pass, &overflow);
+    if (!overflow) count_kernels(c, m, &shape, &most);
+    if (measures_apart(s)) {
+        struct weft_pass_settings only = of_losses(s);
+        struct weft_pass_shape losses = shape_of(m, &only);
+        struct weft_pass_bytes b = lay_out(NULL, &losses, &pass, &too_long);
+        if (!too_long) count_kernels(c, m, &losses, &most);
+        bytes.losses = sum_of(&b) > sum_of(&bytes) ? sum_of(&b) - sum_of(&bytes) : 0;
+    }
+    if (overflow || too_long)
         return weft_fail(err, WEFT_ELIMIT,
                          "a batch of %zu tokens needs more memory than can be addressed; make it smaller",
-                         s->max_tokens);
-    struct weft_compute_bytes most = { 0 };
-    count_kernels(c, m, &shape, &most);
-    *out = (struct weft_pass_bytes){ kept.used, scratch.used, logits.used, weft_compute_missing(c, &most) };
+                         weft_max_size(s->max_tokens, s->loss_tokens));
+    bytes.kernels = weft_compute_missing(c, &most);
+    *out = bytes;
     return WEFT_OK;
 }
 
@@ -277,48 +313,65 @@ bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m)
            && (!p->s.backward || weft_lowest_trained(m) >= p->s.lowest);
 }
 
+/* The shape, and all that points into `base`. */
+static bool lay_out_pass(struct weft_pass *p, char *base, const struct weft_model *m,
+                         const struct weft_pass_settings *settings, struct weft_arena *a)
+{
+    bool overflow;
+    p->s = shape_of(m, settings);
+    p->x = WEFT_NEWS(a, float *, p->s.n_x);
+    p->acts = WEFT_NEWS(a, struct weft_acts, p->s.n_acts);
+    if (!p->x || !p->acts) return false;
+    lay_out(base, &p->s, p, &overflow);
+    return !overflow;
+}
+
+static bool make_rope(struct weft_pass *p, const struct weft_model *m, size_t longest)
+{
+    size_t half = m->config.head_dim / 2;
+    p->rope_cos = m->rope_cos;
+    p->rope_sin = m->rope_sin;
+    p->n_positions = m->n_positions;
+    if (longest <= m->n_positions) return true;
+    p->rope_cos = WEFT_NEWS(&p->arena, float, longest * half);
+    p->rope_sin = WEFT_NEWS(&p->arena, float, longest * half);
+    p->rope_inv = WEFT_NEWS(&p->arena, float, half);
+    if (!p->rope_cos || !p->rope_sin || !p->rope_inv) return false;
+    weft_rope_table(&m->config, longest, p->rope_inv, p->rope_cos, p->rope_sin);
+    p->n_positions = longest;
+    return true;
+}
+
 enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, const struct weft_model *m,
                                const struct weft_pass_settings *settings, struct weft_err *err)
 {
     struct weft_pass_bytes bytes;
     struct weft_compute_bytes most = { 0 };
-    size_t total = 0, half = m->config.head_dim / 2, T = settings->max_tokens;
+    struct weft_pass_settings only = of_losses(settings);
     *out = NULL;
-    enum weft_status st = check_settings(settings, err);
-    if (!st) st = weft_pass_plan(c, m, settings, &bytes, err);
+    enum weft_status st = weft_pass_plan(c, m, settings, &bytes, err);
     if (st) return st;
 
+    size_t total = sum_of(&bytes) + bytes.losses;
     struct weft_pass *p = calloc(1, sizeof *p);
     if (!p) return weft_fail_nomem(err, sizeof *p, "a pass");
     p->compute = c;
     p->noise_alpha = settings->neftune_noise_alpha;
-    p->s = shape_of(m, settings);
-    struct layout count = { 0 };
-    lay_out_activations(&count, &p->s, NULL, NULL);
-    lay_out_scratch(&count, &p->s, p);
-    lay_out_logits(&count, &p->s, p);
-    total = count.used;
-    struct layout real = { .base = weft_arena_alloc(&p->arena, total) };
-    p->x = WEFT_NEWS(&p->arena, float *, p->s.n_x);
-    p->acts = WEFT_NEWS(&p->arena, struct weft_acts, p->s.n_acts);
-    if (!real.base || !p->x || !p->acts) goto no_memory;
+    char *base = weft_arena_alloc(&p->arena, total);
+    if (!base || !lay_out_pass(p, base, m, settings, &p->arena)) goto no_memory;
     count_kernels(c, m, &p->s, &most);
-    if (!weft_compute_reserve(c, &most)) goto no_memory;
-    lay_out_activations(&real, &p->s, p->x, p->acts);
-    lay_out_scratch(&real, &p->s, p);
-    lay_out_logits(&real, &p->s, p);
-
-    p->rope_cos = m->rope_cos;
-    p->rope_sin = m->rope_sin;
-    p->n_positions = m->n_positions;
-    if (T > m->n_positions) {           /* a sequence may be as long as the batch */
-        p->rope_cos = WEFT_NEWS(&p->arena, float, T * half);
-        p->rope_sin = WEFT_NEWS(&p->arena, float, T * half);
-        p->rope_inv = WEFT_NEWS(&p->arena, float, half);
-        if (!p->rope_cos || !p->rope_sin || !p->rope_inv) goto no_memory;
-        weft_rope_table(&m->config, T, p->rope_inv, p->rope_cos, p->rope_sin);
-        p->n_positions = T;
+    if (!make_rope(p, m, only.max_tokens)) goto no_memory;      /* a sequence may be as long as the batch */
+    if (measures_apart(settings)) {
+        struct weft_pass *losses = WEFT_NEW(&p->arena, struct weft_pass);
+        if (!losses || !lay_out_pass(losses, base, m, &only, &p->arena)) goto no_memory;
+        count_kernels(c, m, &losses->s, &most);
+        losses->compute = c;
+        losses->rope_cos = p->rope_cos;
+        losses->rope_sin = p->rope_sin;
+        losses->n_positions = p->n_positions;
+        p->losses = losses;
     }
+    if (!weft_compute_reserve(c, &most)) goto no_memory;
     *out = p;
     return WEFT_OK;
 

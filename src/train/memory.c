@@ -5,10 +5,7 @@
  * of the rows, what the allocator keeps) is not guessed but measured: its resident memory, less what stands in a line
  * of its own and less the pages of weights files, which are counted by the matrices that lie there.  What the process
  * holds is part of the plan, so it is added to what is free. */
-#include "train/order.h"
-#include "train/row_loss.h"
-#include "train/sums.h"
-#include "train/trainer.h"
+#include "train/run.h"
 #include "model/gguf.h"
 
 #include "base/lang.h"
@@ -277,17 +274,16 @@ static void add_line(struct weft_memory_plan *p, const char *item, size_t bytes)
 static enum weft_status plan_with(const struct weft_train_job *job, const struct weft_recipe *r,
                                   struct weft_memory_plan *out, struct weft_err *err)
 {
+    struct weft_pass_settings settings;
     struct weft_pass_bytes pass;
     *out = (struct weft_memory_plan){ 0 };
     const struct weft_optimizer *kind = weft_optimizer_find(r->optim, NULL, NULL);
     if (!kind)
         return weft_fail(err, WEFT_EARG, "optim: %s is unknown; did you mean %s? (adamw, adamw_8bit, muon)", r->optim,
                          "adamw");
-    enum weft_status st = weft_longest_batch(r, job->train, job->valid, &out->batch_tokens, err);
-    struct weft_pass_settings s = { .max_tokens = weft_max_size(out->batch_tokens, 1), .backward = true,
-                                    .in_turns = kind->place != NULL,
-                                    .checkpointing = r->gradient_checkpointing };
-    if (!st) st = weft_pass_plan(job->compute, job->model, &s, &pass, err);
+    enum weft_status st = weft_run_pass(job, r, kind, &settings, err);
+    if (!st) st = weft_pass_plan(job->compute, job->model, &settings, &pass, err);
+    out->batch_tokens = settings.max_tokens;
     if (st) return st;
     add_line(out, "base weights", base_bytes(job->model, weft_recipe_needs_reference(r) && !job->reference));
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference, false));
@@ -297,6 +293,7 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "activations", pass.activations);
     add_line(out, "scratch of a layer", pass.scratch);
     add_line(out, "logits of a block", pass.logits);
+    add_line(out, "more, for batches of validation", pass.losses);
     add_line(out, "rows as tokens",
              data_bytes(job->train) + data_bytes(job->valid)
                  + weft_row_loss_bytes(job->train->n, weft_recipe_update_rows(r, job->train->n)));

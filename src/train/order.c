@@ -82,7 +82,7 @@ static enum weft_status longest_possible(struct weft_arena *a, const struct weft
 }
 
 enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct weft_examples *train,
-                                    const struct weft_examples *valid, size_t *out, struct weft_err *err)
+                                    const struct weft_examples *valid, struct weft_longest *out, struct weft_err *err)
 {
     struct weft_arena a = { 0 };
     struct weft_order order;
@@ -100,9 +100,9 @@ enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct we
             if (r->disable_shuffling) break;
         }
     }
+    *out = (struct weft_longest){ .train = most };
     if (!st && valid && valid->n)
-        most = weft_max_size(most, longest_in(valid, stage, NULL, (size_t)r->per_device_eval_batch_size));
-    *out = most;
+        out->valid = longest_in(valid, stage, NULL, (size_t)r->per_device_eval_batch_size);
     weft_arena_clear(&a);
     return st;
 }

@@ -34,9 +34,14 @@ size_t weft_recipe_update_rows(const struct weft_recipe *r, size_t n_rows);
 /* How rows become examples in the recipe's stage. */
 enum weft_stage weft_recipe_collate_stage(const struct weft_recipe *r);
 
-/* Tokens of the longest micro-batch of the run, validation included; the order of each epoch is tried unless that
- * would take long, in which case the longest rows are taken to meet in one. */
+/* Tokens of the run's longest micro-batches. */
+struct weft_longest {
+    size_t train, valid;        /* valid 0: no validation */
+};
+/* The order of each epoch is tried unless that would take long, in which case the longest rows are taken to meet in
+ * one. */
 WEFT_MUST_USE enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct weft_examples *train,
-                                                  const struct weft_examples *valid, size_t *out, struct weft_err *err);
+                                                  const struct weft_examples *valid, struct weft_longest *out,
+                                                  struct weft_err *err);
 
 #endif

@@ -65,6 +65,11 @@ struct weft_run {
 double weft_run_clock(void);                            /* monotonic seconds */
 double weft_run_elapsed(const struct weft_run *r);      /* all sessions */
 
+/* The pass of a run: what it needs for the longest micro-batch of training and of validation. */
+WEFT_MUST_USE enum weft_status weft_run_pass(const struct weft_train_job *job, const struct weft_recipe *recipe,
+                                             const struct weft_optimizer *kind, struct weft_pass_settings *out,
+                                             struct weft_err *err);
+
 /* Locks output_dir, finds or begins the run, and makes everything the loop needs.  `r` may be half made on failure:
  * weft_run_close takes it. */
 WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job,

@@ -292,10 +292,25 @@ static enum weft_status spread_state(struct weft_run *r, struct weft_err *err)
     return st;
 }
 
+enum weft_status weft_run_pass(const struct weft_train_job *job, const struct weft_recipe *r,
+                               const struct weft_optimizer *kind, struct weft_pass_settings *out, struct weft_err *err)
+{
+    struct weft_longest longest = { 0 };
+    enum weft_status st = weft_longest_batch(r, job->train, job->valid, &longest, err);
+    *out = (struct weft_pass_settings){
+        .max_tokens = weft_max_size(longest.train, 1), .backward = true, .in_turns = kind->place != NULL,
+        /* a reference measures the batches of training, too */
+        .loss_tokens = weft_recipe_needs_reference(r) ? weft_max_size(longest.train, longest.valid) : longest.valid,
+        .checkpointing = r->gradient_checkpointing, .neftune_noise_alpha = (float)r->neftune_noise_alpha,
+    };
+    return st;
+}
+
 static enum weft_status open_alone(struct weft_run *r, const struct weft_train_job *job, struct weft_err *err)
 {
     const char *const *names;
-    size_t n_names, longest;
+    size_t n_names;
+    struct weft_pass_settings pass;
     const struct weft_optimizer *kind = weft_optimizer_find(r->recipe->optim, &names, &n_names);
     if (!kind) {
         const char *near = weft_nearest(r->recipe->optim, names, n_names);
@@ -330,14 +345,9 @@ static enum weft_status open_alone(struct weft_run *r, const struct weft_train_j
                             &r->arena, err);
     if (!st) st = open_state(r, err);
     if (!st && is_first(r) && r->state.step < r->steps.total) st = check_room(r, err);
-    if (!st) st = weft_longest_batch(r->recipe, job->train, job->valid, &longest, err);
+    if (!st) st = weft_run_pass(job, r->recipe, r->opt.kind, &pass, err);
     if (!st) {
-        struct weft_pass_settings s = {
-            .max_tokens = longest, .backward = true, .in_turns = r->opt.kind->place != NULL,
-            .checkpointing = r->recipe->gradient_checkpointing,
-            .neftune_noise_alpha = (float)r->recipe->neftune_noise_alpha,
-        };
-        st = weft_pass_new(&r->pass, job->compute, job->model, &s, err);
+        st = weft_pass_new(&r->pass, job->compute, job->model, &pass, err);
         r->layerwise.on = r->opt.kind->step_param && weft_recipe_layerwise(r->recipe);
         /* what has begun to be exchanged layer by layer is ended */
         r->interruptible = r->layerwise.on || (r->cluster && r->sums.by_layer) ? NULL : job->progress;

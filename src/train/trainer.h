@@ -98,14 +98,14 @@ struct weft_memory_line {
     const char *item;                   /* English; a key of the catalogue: "base weights" */
     size_t bytes;
 };
-enum { WEFT_PLAN_LINES = 12 };
+enum { WEFT_PLAN_LINES = 16 };
 struct weft_memory_plan {
     struct weft_memory_line lines[WEFT_PLAN_LINES];
     size_t n, total_bytes;
     /* the least of: free memory, cgroup v1 and v2 limits, rlimits, the setting mem */
     size_t available_bytes;
     const char *bound;                  /* which of them: "free memory", "memory limit of the control group" ... */
-    size_t batch_tokens;                /* of the longest micro-batch of the run */
+    size_t batch_tokens;                /* of the longest micro-batch that is trained on */
 };
 /* From the model as it is loaded, the settings, and the longest micro-batch that will occur. */
 WEFT_MUST_USE enum weft_status weft_memory_plan(const struct weft_train_job *job,

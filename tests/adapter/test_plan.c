@@ -17,6 +17,7 @@ static const struct plan_run {
     const char *quant;                  /* of the base; NULL: bf16 mapped from its file */
     bool nested, gguf;                  /* gguf: mapped from a GGUF file of type quant */
     bool two;                           /* pairs of rows */
+    bool valid;                         /* batches of validation five times as long as those of training */
     const char *recipe;
 } runs[] = {
     { "lora", LORA, .recipe = "finetuning_type: lora\n" },
@@ -45,6 +46,11 @@ static const struct plan_run {
     { "dpo", LORA, .two = true, .recipe = "finetuning_type: lora\nstage: dpo\n" },
     { "dpo, pissa", .lora = { .rank = 16, .pissa = true, .pissa_iter = 1 }, .two = true,
       .recipe = "finetuning_type: lora\nstage: dpo\n" },
+    { "lora, validation", LORA, .valid = true, .recipe = "finetuning_type: lora\n" },
+    { "lora, checkpointing, validation", LORA, .valid = true,
+      .recipe = "finetuning_type: lora\ngradient_checkpointing: true\n" },
+    { "full, validation", .valid = true, .recipe = "" },
+    { "dpo, validation", LORA, .two = true, .valid = true, .recipe = "finetuning_type: lora\nstage: dpo\n" },
     { "kto, checkpointing", LORA, .two = true,
       .recipe = "finetuning_type: lora\nstage: kto\ngradient_checkpointing: true\n" },
 };
@@ -89,22 +95,20 @@ static enum weft_status make_trainable(struct run *r, const struct plan_run *p)
     return weft_model_train_all(r->model, &r->arena, &r->params, &r->err);
 }
 
-static void make_rows(struct run *r, bool two)
+static struct weft_examples make_rows(struct run *r, size_t n, bool two)
 {
-    size_t n = 8;
-    r->train.n = r->train.rows_in = n;
-    r->train.two = two;
-    r->train.items = WEFT_NEWS(&r->arena, struct weft_example, 2 * n);
-    r->train.total_tokens = 0;
+    struct weft_examples rows = { .n = n, .rows_in = n, .two = two };
+    rows.items = WEFT_NEWS(&r->arena, struct weft_example, 2 * n);
     for (size_t k = 0; k < (two ? 2 * n : n); k++) {
-        struct weft_example *e = &r->train.items[k];
+        struct weft_example *e = &rows.items[k];
         e->n = two ? 250 : 500, e->n_labels = e->n, e->row_idx = (uint32_t)(k % n);
         e->desirable = k % 2;
         e->ids = WEFT_NEWS(&r->arena, int32_t, e->n);
         e->labels = WEFT_NEWS(&r->arena, int32_t, e->n);
         for (uint32_t t = 0; t < e->n; t++) e->ids[t] = e->labels[t] = (int32_t)((t * 7 + k) % 6000);
-        r->train.total_tokens += e->n;
+        rows.total_tokens += e->n;
     }
+    return rows;
 }
 
 static enum weft_status save(void *ctx, const char *dir, struct weft_err *err)
@@ -121,7 +125,8 @@ static int train_one(const struct plan_run *p, const char *base, const char *dir
     struct run r;
     struct weft_memory_plan plan;
     char yaml[512];
-    snprintf(yaml, sizeof yaml, "max_steps: 2\nsave_steps: 1\ngradient_accumulation_steps: 1\n%s", p->recipe);
+    snprintf(yaml, sizeof yaml, "max_steps: 2\nsave_steps: 1\ngradient_accumulation_steps: 1\n"
+                              "per_device_eval_batch_size: 10\n%s", p->recipe);
     run_set_up(&r, dir, 2, yaml);
     weft_model_free(r.model);
     r.model = NULL;
@@ -131,7 +136,9 @@ static int train_one(const struct plan_run *p, const char *base, const char *dir
         && weft_model_quantise(r.model, &r.compute, weft_quant_find(p->quant), p->nested, NULL, &r.err))
         return 3;
     if (make_trainable(&r, p)) return 4;
-    make_rows(&r, p->two);
+    r.train = make_rows(&r, 8, p->two);
+    r.valid = make_rows(&r, 10, p->two);
+    if (p->valid) r.job.valid = &r.valid;
     r.job.model = r.model;
     r.job.held_bytes = weft_lora_held_bytes(r.model);
     r.job.save_bytes = weft_lora_save_bytes(r.model);

@@ -222,6 +222,35 @@ static void test_checkpointing_changes_no_bit(void **state)
                        (struct weft_pass_settings){ .backward = true, .checkpointing = true }, 1, 0);
 }
 
+/* Longer batches than it trains on may be measured: in the memory of training, and with the same bits. */
+static void test_longer_batches_are_measured_in_the_memory_of_training(void **state)
+{
+    struct weft_config c = small_config();
+    struct setup s;
+    struct weft_pass *pass;
+    struct weft_loss loss;
+    struct weft_pass_bytes plain, both;
+    set_up(&s, &c, 1, NULL);
+    add_branches(&s, 3, 0);
+    struct weft_pass *whole = new_pass(&s, (struct weft_pass_settings){ .backward = true });
+    double want = loss_of(&s, whole, false, 0);
+    struct weft_pass_settings settings = { .max_tokens = s.batch.n_tokens - 1, .backward = true };
+    check_ok(weft_pass_plan(&s.compute, s.model, &settings, &plain, &s.err), &s.err);
+    settings.loss_tokens = s.batch.n_tokens;
+    check_ok(weft_pass_plan(&s.compute, s.model, &settings, &both, &s.err), &s.err);
+    assert_true(both.activations == plain.activations && both.scratch == plain.scratch && !both.losses);
+    check_ok(weft_pass_new(&pass, &s.compute, s.model, &settings, &s.err), &s.err);
+    assert_true(loss_of(&s, pass, false, 0) == want);
+    check_fails(weft_model_loss_backward(s.model, pass, &s.batch, 1, 0, 0, &loss, NULL, NULL, &s.err), &s.err, WEFT_EARG,
+                "", "has room for");
+    weft_pass_free(pass);
+    weft_pass_free(whole);
+    settings.loss_tokens = 100 * s.batch.n_tokens;
+    check_ok(weft_pass_plan(&s.compute, s.model, &settings, &both, &s.err), &s.err);
+    assert_true(both.losses > both.activations);
+    tear_down(&s);
+}
+
 static void test_threads_change_no_bit(void **state)
 {
     for (int full = 0; full < 2; full++) {
@@ -513,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_gradients_of_other_architectures_match_differences),
         cmocka_unit_test(test_gradients_of_branches_match_differences),
         cmocka_unit_test(test_checkpointing_changes_no_bit),
+        cmocka_unit_test(test_longer_batches_are_measured_in_the_memory_of_training),
         cmocka_unit_test(test_threads_change_no_bit),
         cmocka_unit_test(test_rows_of_logits_at_a_time_hardly_matter),
         cmocka_unit_test(test_packed_sequences_do_not_see_each_other),
