@@ -4,8 +4,8 @@
 
 #include "base/json.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 /* A key in the hash table of its object.  The hash stands beside its number, so that a search that meets another
@@ -94,29 +94,6 @@ static inline size_t weft_json_copy_plain(char *to, const char *s, size_t len)
     for (; i < len && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] >= 0x20; i++) to[i] = s[i];
     return i;
 }
-
-#if defined(__x86_64__)
-/* The same, 64 bytes at a time and the last ones, however few, in one step; the caller has asked weft_json_wide.
- * Only for copies: where the reader goes on is known sooner from sixteen bytes, and everything waits for that. */
-#define WEFT_JSON_WIDE __attribute__((target("avx512bw,bmi,bmi2")))
-static inline bool weft_json_wide(void)
-{
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
-}
-WEFT_JSON_WIDE static inline size_t weft_json_copy_wide(char *to, const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i += 64) {
-        uint64_t here = len - i < 64 ? _bzhi_u64(UINT64_MAX, (unsigned)(len - i)) : UINT64_MAX;
-        __m512i v = _mm512_maskz_loadu_epi8(here, s + i);
-        _mm512_storeu_si512(to + i, v);
-        uint64_t hit = _mm512_mask_cmplt_epu8_mask(here, v, _mm512_set1_epi8(0x20))
-                       | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'))
-                       | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
-        if (hit) return i + (size_t)__builtin_ctzll(hit);
-    }
-    return len;
-}
-#endif
 
 /* A number as written, and what it means. */
 struct weft_json_number {

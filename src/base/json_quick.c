@@ -4,6 +4,7 @@
  * many values or keys, deep nesting) it gives back untouched, and the reader says what it is.  So the rules and
  * their places stand in one file, and dataset rows cost a third. */
 #include "base/json_parts.h"
+#include "base/wide.h"
 
 #include <math.h>
 
@@ -29,49 +30,75 @@ static inline size_t skip_space(const char *s, size_t at, size_t len)
     return at;
 }
 
-/* Unescapes up to the quote at the end, *at, into `room` bytes.  SIZE_MAX: a fault, or not enough room. */
-static inline __attribute__((always_inline)) size_t unescape_by(size_t (*copy)(char *, const char *, size_t),
-                                                                const struct weft_json *j, size_t *at, char *to,
-                                                                size_t room)
+/* Unescapes what is easy of at most `len` bytes at s[*at]: to `to`, which has room for WEFT_JSON_SLACK more.  *at moves
+ * behind it: to the quote at the end, to an escape or a fault, or by `len`.  Returns the length of what it became. */
+typedef size_t copy_fn(char *to, const char *s, size_t *at, size_t len);
+
+static size_t copy_plain(char *to, const char *s, size_t *at, size_t len)
 {
-    const char *s = j->text.s;
-    const size_t len = j->text.len;
-    size_t n = 0, i = *at;
-    for (;;) {
-        if (room - n < 2 * WEFT_JSON_SLACK) return SIZE_MAX;
-        size_t most = weft_min_size(len - i, room - n - WEFT_JSON_SLACK);
-        size_t plain = copy(to + n, s + i, most);
-        n += plain;
-        i += plain;
-        if (plain == most) return SIZE_MAX;
-        if (s[i] == '"') break;
-        if (s[i] != '\\') return SIZE_MAX;
-        if (len - i > 1 && s[i + 1] == 'n') {
-            to[n++] = '\n';
-            i += 2;
-            continue;
-        }
-        uint32_t cp;
-        if (weft_json_escape(j, i, &i, &cp, NULL)) return SIZE_MAX;
-        n += weft_utf8_encode(cp, to + n);
-    }
-    *at = i;
+    size_t n = weft_json_copy_plain(to, s + *at, len);
+    *at += n;
     return n;
 }
 
 #if defined(__x86_64__)
-WEFT_JSON_WIDE static size_t unescape_wide(const struct weft_json *j, size_t *at, char *to, size_t room)
+/* What stands for the letter behind a backslash; 0: not so easy. */
+static const char meanings[128] = { ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t' };
+
+/* Of some backslashes, those that begin an escape: in a run of them the first and every other one.  The subtraction
+ * borrows through a run, and the places that differ from the odd ones then are told by where it began (simdjson). */
+static inline uint64_t begin_escapes(uint64_t backs)
 {
-    return unescape_by(weft_json_copy_wide, j, at, to, room);
+    const uint64_t odd = UINT64_C(0xAAAAAAAAAAAAAAAA);
+    return (((backs << 1 | odd) - backs) ^ odd) & backs;
+}
+
+/* Whether there is an escape among the next 64 bytes nobody can foresee, so nothing branches on it. */
+WEFT_WIDE static size_t copy_wide(char *to, const char *s, size_t *at, size_t len)
+{
+    const __m512i low = _mm512_loadu_si512(meanings), high = _mm512_loadu_si512(meanings + 64);
+    const size_t end = *at + len;
+    size_t n = 0;
+    for (size_t i = *at;; i += 64) {
+        __m512i v = weft_wide_load(s + i, end - i);
+        uint64_t begins = begin_escapes(_mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'))), letters = begins << 1;
+        __m512i meant = _mm512_mask2_permutex2var_epi8(low, v, letters, high);
+        uint64_t hard = letters & (_mm512_testn_epi8_mask(meant, meant) | _mm512_movepi8_mask(v));
+        uint64_t stop = (_mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"')) & ~letters)
+                        | _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(' ')) | hard >> 1 | (begins & UINT64_C(1) << 63);
+        uint64_t keep = ~begins;
+        if (stop) keep &= _blsmsk_u64(stop) >> 1;
+        _mm512_storeu_si512(to + n, _mm512_maskz_compress_epi8(keep, meant));
+        n += (size_t)_mm_popcnt_u64(keep);
+        if (!stop) continue;
+        *at = i + (size_t)__builtin_ctzll(stop);
+        return n;
+    }
 }
 #endif
 
+/* Unescapes up to the quote at the end, *at, into `room` bytes.  SIZE_MAX: a fault, or not enough room. */
 static size_t unescape(const struct weft_json *j, size_t *at, char *to, size_t room)
 {
+    copy_fn *copy = copy_plain;
+    const char *s = j->text.s;
+    const size_t len = j->text.len;
+    size_t n = 0, i = *at;
 #if defined(__x86_64__)
-    if (weft_json_wide()) return unescape_wide(j, at, to, room);
+    if (weft_wide()) copy = copy_wide;
 #endif
-    return unescape_by(weft_json_copy_plain, j, at, to, room);
+    while (room - n >= 2 * WEFT_JSON_SLACK) {
+        n += copy(to + n, s, &i, weft_min_size(len - i, room - n - WEFT_JSON_SLACK));
+        if (i < len && s[i] == '"') {
+            *at = i;
+            return n;
+        }
+        uint32_t cp;
+        if (i >= len || s[i] != '\\' || weft_json_escape(j, i, &i, &cp, NULL)) return SIZE_MAX;
+        n += weft_utf8_encode(cp, to + n);
+    }
+    return SIZE_MAX;
 }
 
 /* One with escapes: into what is left of the arena's block, or, where that is too little, by the reader. */

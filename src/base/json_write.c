@@ -1,4 +1,5 @@
 #include "base/json_parts.h"
+#include "base/wide.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -112,13 +113,27 @@ static inline __attribute__((always_inline)) void add_by(size_t (*copy)(char *, 
 }
 
 #if defined(__x86_64__)
-WEFT_JSON_WIDE static void add_wide(struct weft_buf *b, struct weft_str s) { add_by(weft_json_copy_wide, b, s); }
+/* weft_json_copy_plain, 64 bytes at a time. */
+WEFT_WIDE static inline size_t copy_wide(char *to, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i += 64) {
+        __m512i v = weft_wide_load(s + i, len - i);
+        _mm512_storeu_si512(to + i, v);
+        uint64_t hit = _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20))
+                       | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'))
+                       | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
+        if (hit) return weft_min_size(i + (size_t)__builtin_ctzll(hit), len);
+    }
+    return len;
+}
+
+WEFT_WIDE static void add_wide(struct weft_buf *b, struct weft_str s) { add_by(copy_wide, b, s); }
 #endif
 
 static void add_valid(struct weft_buf *b, struct weft_str s)
 {
 #if defined(__x86_64__)
-    if (weft_json_wide()) {
+    if (weft_wide()) {
         add_wide(b, s);
         return;
     }

@@ -8,9 +8,9 @@
  *
  * The instructions are chosen while the program runs.  They stand here and not in kernels/, which is above base/. */
 #include "base/utf8_parts.h"
+#include "base/wide.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 
 enum { SHORT_TEXT = 16 };
 
@@ -27,15 +27,31 @@ enum {
     ANY_LOW = TOO_SHORT | TOO_LONG | TWO_CONTS
 };
 
-/* setr without a conversion of 0x80 to a negative char. */
-#define TABLE(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)                                                        \
-    _mm256_broadcastsi128_si256(_mm_setr_epi8((char)(a), (char)(b), (char)(c), (char)(d), (char)(e), (char)(f),      \
-                                              (char)(g), (char)(h), (char)(i), (char)(j), (char)(k), (char)(l),      \
-                                              (char)(m), (char)(n), (char)(o), (char)(p)))
+/* By the high and the low four bits of the first byte, and the high ones of the second. */
+enum { LARGE = ANY_LOW | TOO_LARGE | OVERLONG_4, CONT = TOO_LONG | OVERLONG_2 | TWO_CONTS };
+static const unsigned char first_high[16] = {
+    TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
+    TWO_CONTS, TWO_CONTS, TWO_CONTS, TWO_CONTS,
+    TOO_SHORT | OVERLONG_2, TOO_SHORT, TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | OVERLONG_4
+};
+static const unsigned char first_low[16] = {
+    ANY_LOW | OVERLONG_3 | OVERLONG_2 | OVERLONG_4, ANY_LOW | OVERLONG_2, ANY_LOW, ANY_LOW, ANY_LOW | TOO_LARGE,
+    LARGE, LARGE, LARGE, LARGE, LARGE, LARGE, LARGE, LARGE, LARGE | SURROGATE, LARGE, LARGE
+};
+static const unsigned char second_high[16] = {
+    TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+    CONT | OVERLONG_3 | OVERLONG_4, CONT | OVERLONG_3 | TOO_LARGE, CONT | SURROGATE | TOO_LARGE,
+    CONT | SURROGATE | TOO_LARGE, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT
+};
 
 /* The block moved by n bytes, the last ones of the block before in front. */
-#define AFTER(block, before, n)                                                                                      \
+#define AFTER(block, before, n) \
     _mm256_alignr_epi8(block, _mm256_permute2x128_si256(before, block, 0x21), 16 - (n))
+
+__attribute__((target("avx2"))) static inline __m256i table(const unsigned char t[16])
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)t));
+}
 
 __attribute__((target("avx2"))) static inline __m256i nibble_high(__m256i v)
 {
@@ -45,25 +61,11 @@ __attribute__((target("avx2"))) static inline __m256i nibble_high(__m256i v)
 /* Bytes of `block` that are at fault, given the block before. */
 __attribute__((target("avx2"))) static inline __m256i faults(__m256i block, __m256i before)
 {
-    const __m256i first_high = TABLE(TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-                                     TWO_CONTS, TWO_CONTS, TWO_CONTS, TWO_CONTS, TOO_SHORT | OVERLONG_2, TOO_SHORT,
-                                     TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | OVERLONG_4);
-    const int large = ANY_LOW | TOO_LARGE | OVERLONG_4;
-    const __m256i first_low =
-        TABLE(ANY_LOW | OVERLONG_3 | OVERLONG_2 | OVERLONG_4, ANY_LOW | OVERLONG_2, ANY_LOW, ANY_LOW,
-              ANY_LOW | TOO_LARGE, large, large, large, large, large, large, large, large, large | SURROGATE, large,
-              large);
-    const int cont = TOO_LONG | OVERLONG_2 | TWO_CONTS;
-    const __m256i second_high =
-        TABLE(TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
-              cont | OVERLONG_3 | OVERLONG_4, cont | OVERLONG_3 | TOO_LARGE, cont | SURROGATE | TOO_LARGE,
-              cont | SURROGATE | TOO_LARGE, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT);
     __m256i prev1 = AFTER(block, before, 1), prev2 = AFTER(block, before, 2), prev3 = AFTER(block, before, 3);
     __m256i pair = _mm256_and_si256(
-        _mm256_and_si256(
-            _mm256_shuffle_epi8(first_high, nibble_high(prev1)),
-            _mm256_shuffle_epi8(first_low, _mm256_and_si256(prev1, _mm256_set1_epi8(0x0F)))),
-        _mm256_shuffle_epi8(second_high, nibble_high(block)));
+        _mm256_and_si256(_mm256_shuffle_epi8(table(first_high), nibble_high(prev1)),
+                         _mm256_shuffle_epi8(table(first_low), _mm256_and_si256(prev1, _mm256_set1_epi8(0x0F)))),
+        _mm256_shuffle_epi8(table(second_high), nibble_high(block)));
     /* High bit where a lead of three or four bytes stands two, of four bytes three, places earlier. */
     __m256i third = _mm256_subs_epu8(prev2, _mm256_set1_epi8((char)(0xE0 - 0x80))),
             fourth = _mm256_subs_epu8(prev3, _mm256_set1_epi8((char)(0xF0 - 0x80)));
@@ -99,19 +101,62 @@ __attribute__((target("avx2,popcnt"))) static bool is_utf8_avx2(struct weft_str 
     return _mm256_testz_si256(bad, bad);
 }
 
+WEFT_WIDE static inline __m512i wide_table(const unsigned char t[16])
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)t));
+}
+
+/* The same for blocks of 64. */
+WEFT_WIDE static bool is_utf8_wide(struct weft_str s, size_t *chars)
+{
+    const __m512i low = _mm512_set1_epi8(0x0F), high = _mm512_set1_epi8((char)0x80);
+    const __m512i t1 = wide_table(first_high), t2 = wide_table(first_low), t3 = wide_table(second_high);
+    __m512i before = _mm512_setzero_si512(), bad = before;
+    bool was_ascii = true;
+    *chars = 0;
+    for (size_t i = 0;; i += 64) {
+        const uint64_t here = weft_wide_here(s.len - i);
+        __m512i block = weft_wide_load(s.s + i, s.len - i);
+        bool ascii = !_mm512_movepi8_mask(block);
+        *chars += (size_t)_mm_popcnt_u64(here & _mm512_cmpgt_epi8_mask(block, _mm512_set1_epi8((char)0xBF)));
+        if (!ascii || !was_ascii) {
+            __m512i lanes = _mm512_alignr_epi64(block, before, 6), prev1 = _mm512_alignr_epi8(block, lanes, 15),
+                    prev2 = _mm512_alignr_epi8(block, lanes, 14), prev3 = _mm512_alignr_epi8(block, lanes, 13);
+            __m512i h1 = _mm512_and_si512(_mm512_srli_epi16(prev1, 4), low),
+                    h2 = _mm512_and_si512(_mm512_srli_epi16(block, 4), low);
+            __m512i pair = _mm512_and_si512(
+                _mm512_and_si512(_mm512_shuffle_epi8(t1, h1), _mm512_shuffle_epi8(t2, _mm512_and_si512(prev1, low))),
+                _mm512_shuffle_epi8(t3, h2));
+            __m512i third = _mm512_subs_epu8(prev2, _mm512_set1_epi8((char)(0xE0 - 0x80))),
+                    fourth = _mm512_subs_epu8(prev3, _mm512_set1_epi8((char)(0xF0 - 0x80)));
+            __m512i wanted = _mm512_and_si512(_mm512_or_si512(third, fourth), high);
+            bad = _mm512_or_si512(bad, _mm512_xor_si512(pair, wanted));
+        }
+        was_ascii = ascii;
+        before = block;
+        if (s.len - i < 64) return !_mm512_test_epi8_mask(bad, bad);
+    }
+}
+
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
+
+static bool is_utf8(struct weft_str s, size_t *chars)
+{
+    if (s.len < SHORT_TEXT) return false;
+    return weft_wide() ? is_utf8_wide(s, chars) : has_avx2() && is_utf8_avx2(s, chars);
+}
 
 size_t weft_utf8_check(struct weft_str s)
 {
     size_t chars;
-    if (s.len >= SHORT_TEXT && has_avx2() && is_utf8_avx2(s, &chars)) return s.len;
+    if (is_utf8(s, &chars)) return s.len;
     return weft_utf8_check_plain(s);
 }
 
 size_t weft_utf8_chars(struct weft_str s)
 {
     size_t chars;
-    if (s.len >= SHORT_TEXT && has_avx2() && is_utf8_avx2(s, &chars)) return chars;
+    if (is_utf8(s, &chars)) return chars;
     return weft_utf8_chars_plain(s);
 }
 

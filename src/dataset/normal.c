@@ -1,10 +1,9 @@
 #include "dataset/normal.h"
 
+#include "base/wide.h"
+
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #include <utf8proc.h>
 
 bool weft_is_space(uint32_t cp)
@@ -284,64 +283,64 @@ void weft_survey_plain(struct weft_str s, struct weft_survey *out)
 }
 
 #if defined(__x86_64__)
+/* What is fine is said at next_doubtful; here by three tables, for the low six bits of a lead and of the two bytes
+ * behind it.  A lead says what may be wrong with it, the others what is wrong where they stand: 1 always, 2 unless BC
+ * comes second, 4 unless 80 and 90..A7 follow, 8 unless 80 and 81..A9. */
+static const char lead_faults[] =
+    "\1\1\1"                                                                    /* C0 ... C2 */
+    "\0\0\0\0\0\0\0\0\0"                                                        /* C3 ... CB */
+    "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"                              /* CC ... E1 */
+    "\4\10\0\0\0\0\0\0"                                                         /* E2 ... E9 */
+    "\1\1\1\1\1\2"                                                              /* EA ... EF */
+    "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1";                                         /* F0 ... FF */
+static const char second_faults[] =
+    "\3\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17"                 /* 80 ... */
+    "\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17"
+    "\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17\17"
+    "\15\17\17\17";                                                             /* BC ... BF */
+static const char third_faults[] =
+    "\14\4\4\4\4\4\4\4\4\4\4\4\4\4\4\4"                                        /* 80 ... 8F */
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                          /* 90 ... A7 */
+    "\4\4"                                                                      /* A8, A9 */
+    "\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14\14";       /* AA ... BF */
+
 /* Sixty-four bytes at a time, and the last ones, however few, in one step: most texts are short; behind the text
- * stand zeros.  What is fine is said at next_doubtful.  Each ground to be fine is a byte that is 0 where it holds, so
- * that the least of them says it: compares into mask registers would take three times as long. */
-#define ALL(c) _mm512_set1_epi8((char)(c))
-#define UNLESS_FROM_TO(v, first, last) _mm512_subs_epu8(_mm512_sub_epi8(v, ALL(first)), ALL((last) - (first)))
-#define OR3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xFE)
-__attribute__((target("avx512bw,bmi,bmi2,popcnt"))) static void survey_avx512(struct weft_str s,
-                                                                             struct weft_survey *out)
+ * stand zeros. */
+WEFT_WIDE static void survey_wide(struct weft_str s, struct weft_survey *out)
 {
-    __m512i no_bracket = ALL(0xFF);
+    const __m512i leads = _mm512_loadu_si512(lead_faults), seconds = _mm512_loadu_si512(second_faults),
+                  thirds = _mm512_loadu_si512(third_faults), space = _mm512_set1_epi8(' ');
+    uint64_t brackets = 0;
     size_t chars = 0, n = 0;
     for (size_t at = 0; at < s.len; at += 64) {
         const char *p = s.s + at;
         size_t left = s.len - at;
-        __m512i v, second, third;
-        uint64_t here = UINT64_MAX;
-        if (left >= 66) {
-            v = _mm512_loadu_si512(p);
-            second = _mm512_loadu_si512(p + 1);
-            third = _mm512_loadu_si512(p + 2);
-        } else {
-            here = left < 64 ? _bzhi_u64(UINT64_MAX, (unsigned)left) : UINT64_MAX;
-            v = _mm512_maskz_loadu_epi8(here, p);
-            second = _mm512_maskz_loadu_epi8(_bzhi_u64(UINT64_MAX, (unsigned)(left - 1)), p + 1);
-            third = _mm512_maskz_loadu_epi8(left < 2 ? 0 : _bzhi_u64(UINT64_MAX, (unsigned)(left - 2)), p + 2);
-        }
-        chars += (size_t)_mm_popcnt_u64(here & _mm512_cmpgt_epi8_mask(v, ALL(0xBF)));
-        no_bracket = _mm512_min_epu8(
-            no_bracket, _mm512_min_epu8(_mm512_xor_si512(v, ALL('<')), _mm512_xor_si512(v, ALL('['))));
+        __m512i v = weft_wide_load(p, left), second = weft_wide_load(p + 1, left - 1),
+                third = left < 2 ? _mm512_setzero_si512() : weft_wide_load(p + 2, left - 2);
+        uint64_t here = weft_wide_here(left);
+        uint64_t begins = here & _mm512_cmpgt_epi8_mask(v, _mm512_set1_epi8((char)0xBF));
+        chars += (size_t)_mm_popcnt_u64(begins);
+        brackets |= _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('<')) | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('['));
         if (n > WEFT_SPOTS) continue;
-        __m512i not80 = _mm512_xor_si512(second, ALL(0x80));
-        __m512i e2 = OR3(_mm512_xor_si512(v, ALL(0xE2)), not80, UNLESS_FROM_TO(third, 0x90, 0xA7)),
-                e3 = OR3(_mm512_xor_si512(v, ALL(0xE3)), not80, UNLESS_FROM_TO(third, 0x81, 0xA9)),
-                ef = _mm512_or_si512(_mm512_xor_si512(v, ALL(0xEF)), _mm512_xor_si512(second, ALL(0xBC))),
-                no_lead = _mm512_subs_epu8(v, ALL(0xBF)), han = UNLESS_FROM_TO(v, 0xE4, 0xE9),
-                latin = UNLESS_FROM_TO(v, 0xC3, 0xCB);
-        __m512i not_fine = _mm512_min_epu8(_mm512_min_epu8(_mm512_min_epu8(e2, e3), _mm512_min_epu8(ef, no_lead)),
-                                           _mm512_min_epu8(han, latin));
-        __m512i spaces = _mm512_or_si512(_mm512_xor_si512(v, ALL(' ')), _mm512_xor_si512(second, ALL(' ')));
-        __m512i not_low = _mm512_min_epu8(_mm512_subs_epu8(v, ALL(0x1F)), spaces);
-        uint64_t spots = here & (_mm512_test_epi8_mask(not_fine, not_fine) | _mm512_testn_epi8_mask(not_low, not_low));
+        __m512i lead = _mm512_permutexvar_epi8(v, leads), behind = _mm512_or_si512(
+                    _mm512_permutexvar_epi8(second, seconds), _mm512_permutexvar_epi8(third, thirds));
+        uint64_t spots = _mm512_mask_test_epi8_mask(begins & _mm512_movepi8_mask(v), lead, behind);
+        spots |= _mm512_mask_cmplt_epu8_mask(here, v, space)
+                 | _mm512_mask_cmpeq_epi8_mask(_mm512_cmpeq_epi8_mask(v, space), second, space);
         for (; spots && n <= WEFT_SPOTS; spots &= spots - 1)
             if (n++ < WEFT_SPOTS) out->spots[n - 1] = at + (size_t)__builtin_ctzll(spots);
     }
     out->chars = chars;
-    out->bracket = _mm512_testn_epi8_mask(no_bracket, no_bracket) != 0;
+    out->bracket = brackets != 0;
     out->n_spots = n;
 }
-#undef ALL
-#undef UNLESS_FROM_TO
-#undef OR3
 #endif
 
 void weft_survey(struct weft_str s, struct weft_survey *out)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2")) {
-        survey_avx512(s, out);
+    if (weft_wide()) {
+        survey_wide(s, out);
         return;
     }
 #endif

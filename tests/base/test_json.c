@@ -536,6 +536,39 @@ static void test_escapes_anywhere_go_out_and_back(void **state)
         }
 }
 
+/* Strings of backslashes, letters that mean something behind one, and what looks like such a letter but for its high
+ * bit: the quick way and the reader agree, on what is right and on what it says. */
+static void test_any_run_of_escapes_is_read_as_the_reader_does(void **state)
+{
+    static const char *const pieces[] = { "\\", "\\", "\\", "n", "\"", "u0041", "ud83d\\ude00", "a", "/", "b", "中", "“",
+                                          "\xEE\x80\x80",
+                                          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\\n", "\\\"", "\\u4e2d" };
+    struct weft_buf b = { 0 };
+    struct weft_rng rng;
+    int good = 0;
+    weft_rng_init(&rng, 3, WEFT_RNG_TEST, 0);
+    for (int round = 0; round < 40000; round++) {
+        struct weft_json quick, plain;
+        struct weft_json_value v, want;
+        size_t from = round % 2 ? 7 : 0;        /* every other one mostly right */
+        weft_buf_reset(&b);
+        weft_buf_char(&b, '"');
+        for (uint64_t n = weft_rng_below(&rng, 40); n; n--)
+            weft_buf_cstr(&b, pieces[from + weft_rng_below(&rng, WEFT_COUNT(pieces) - from)]);
+        weft_buf_char(&b, '"');
+        check_ok(weft_json_init(&quick, &arena, "t", weft_buf_view(&b), &err), &err);
+        check_ok(weft_json_init(&plain, &arena, "t", weft_buf_view(&b), &err), &err);
+        enum weft_status st = weft_json_tree(&quick, &v, NULL);
+        assert_int_equal(st, weft_json_tree_plain(&plain, &want, NULL));
+        if (!st && (quick.at != plain.at || !weft_str_eq(v.text, want.text)))
+            fail_msg("%s became \"%.*s\", not \"%.*s\"", b.s, (int)v.text.len, v.text.s, (int)want.text.len, want.text.s);
+        good += !st;
+        weft_arena_clear(&arena);
+    }
+    assert_in_range(good, 15000, 35000);
+    weft_buf_clear(&b);
+}
+
 /* Longer than the room that is left for it, by any number of bytes: read by the other way. */
 static void test_an_escaped_string_that_outgrows_its_block(void **state)
 {
@@ -908,6 +941,7 @@ int main(void)
         TEST(test_writer_lays_out_as_python_does),
         TEST(test_writer_makes_bad_utf8_good),
         TEST(test_escapes_anywhere_go_out_and_back),
+        TEST(test_any_run_of_escapes_is_read_as_the_reader_does),
         TEST(test_an_escaped_string_that_outgrows_its_block),
         TEST(test_foreseen_keys_change_nothing),
         TEST(test_doubles_are_written_as_python_does),
