@@ -84,7 +84,7 @@ static enum weft_status read_tokenizer_json(struct weft_cli *cli, const char *pa
 }
 
 static enum weft_status write_gguf(struct weft_cli *cli, const struct settings *set, const struct weft_model *m,
-                                   const char *path)
+                                   const char *path, const struct weft_chat_template *chat)
 {
     struct weft_tokenizer *t = NULL;
     struct weft_str json, config;
@@ -96,6 +96,8 @@ static enum weft_status write_gguf(struct weft_cli *cli, const struct settings *
         struct weft_gguf_save save = { .type = set->gguf, .name = name, .merge = set->merge, .tokenizer_json = json,
                                        .tokenizer = t, .progress = &cli->progress };
         if (t) save.chat_template = weft_tokenizer_chat_template(t);
+        if (chat) save.chat_template = weft_chat_source(chat);
+        if (chat) save.eos_token = weft_chat_rules(chat)->eos;
         st = weft_gguf_write(m, set->output, &save, &cli->err);
     }
     weft_tokenizer_free(t);
@@ -103,7 +105,7 @@ static enum weft_status write_gguf(struct weft_cli *cli, const struct settings *
 }
 
 static enum weft_status write_folder(struct weft_cli *cli, const struct settings *set, const struct weft_model *m,
-                                     const char *path)
+                                     const char *path, const struct weft_chat_template *chat)
 {
     struct weft_str json = { 0 }, config = { 0 };
     const char *tmp = NULL, *file;
@@ -117,6 +119,7 @@ static enum weft_status write_folder(struct weft_cli *cli, const struct settings
         file = st ? NULL : weft_path_join(&cli->arena, tmp, "tokenizer_config.json");
         if (file) st = weft_file_write(file, config, &cli->err);
     }
+    if (!st && chat) st = weft_write_template(cli, chat, tmp);
     return st ? st : weft_dir_commit(tmp, set->output, &cli->err);
 }
 
@@ -126,6 +129,8 @@ static enum weft_status run(struct weft_cli *cli)
     struct weft_str_list words = { 0 };
     struct weft_model *model = NULL;
     const char *path = NULL, *adapter = NULL;
+    const struct weft_chat_template *chat = NULL;   /* that the adapter brings */
+    struct weft_str source = { 0 };
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_export, &set, &set.common, &words, &done);
     if (st || done) return st;
@@ -145,8 +150,10 @@ static enum weft_status run(struct weft_cli *cli)
                            "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
                            set.adapter);
         if (!st) st = weft_lora_load(&cli->arena, model, adapter, NULL, NULL, &cli->err);
+        if (!st) st = weft_read_template(cli, adapter, &source);
+        if (!st && source.s) st = weft_chat_parse(&cli->arena, "chat_template.jinja", source, &chat, &cli->err);
     }
-    if (!st) st = set.gguf ? write_gguf(cli, &set, model, path) : write_folder(cli, &set, model, path);
+    if (!st) st = set.gguf ? write_gguf(cli, &set, model, path, chat) : write_folder(cli, &set, model, path, chat);
     if (!st && adapter)
         weft_note(cli, "%s: %s with %s merged in; use it as any MODEL: weft chat %s\n", set.output, path, adapter,
                   set.output);

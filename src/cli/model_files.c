@@ -27,6 +27,59 @@ enum weft_status weft_copy_model_files(struct weft_cli *cli, const char *from, c
     return st;
 }
 
+enum weft_status weft_read_template(struct weft_cli *cli, const char *dir, struct weft_str *out)
+{
+    const char *path = weft_path_join(&cli->arena, dir, "chat_template.jinja");
+    *out = (struct weft_str){ 0 };
+    if (!path) return weft_fail_nomem(&cli->err, strlen(dir), "a path");
+    return weft_file_exists(path) ? weft_file_read(&cli->arena, path, 1u << 20, out, &cli->err) : WEFT_OK;
+}
+
+/* tokenizer_config.json and the like with another eos_token, where the file has one. */
+static enum weft_status change_eos(struct weft_cli *cli, struct weft_arena *a, const char *path, struct weft_str eos)
+{
+    struct weft_str text;
+    struct weft_json_value v;
+    struct weft_buf out = { 0 };
+    struct weft_json_out o;
+    if (!weft_file_exists(path)) return WEFT_OK;
+    enum weft_status st = weft_file_read(a, path, 64u << 20, &text, &cli->err);
+    if (!st) st = weft_json_parse(a, path, text, &v, &cli->err);
+    if (st || v.kind != WEFT_JSON_OBJECT) return st;
+    weft_json_out_init(&o, &out);
+    o.indent = 2;
+    weft_json_out_object(&o);
+    for (size_t i = 0; i < v.n; i++) {
+        if (weft_str_is(v.keys[i], "chat_template")) continue;  /* chat_template.jinja has it */
+        weft_json_out_key_str(&o, v.keys[i]);
+        if (weft_str_is(v.keys[i], "eos_token")) weft_json_out_str(&o, eos);
+        else weft_json_out_value(&o, &v.items[i]);
+    }
+    weft_json_out_object_end(&o);
+    weft_buf_char(&out, '\n');
+    st = weft_buf_check(&out, path, &cli->err);
+    if (!st) st = weft_file_write(path, weft_buf_view(&out), &cli->err);
+    weft_buf_clear(&out);
+    return st;
+}
+
+enum weft_status weft_write_template(struct weft_cli *cli, const struct weft_chat_template *chat, const char *dir)
+{
+    static const char *const with_eos[] = { "tokenizer_config.json", "special_tokens_map.json" };
+    struct weft_arena scratch = { 0 };
+    struct weft_str eos = weft_chat_rules(chat)->eos;
+    const char *path = weft_path_join(&scratch, dir, "chat_template.jinja");
+    enum weft_status st = WEFT_OK;
+    if (!weft_chat_rules(chat)->name.s) return WEFT_OK;
+    st = path ? weft_file_write(path, weft_chat_source(chat), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    for (size_t i = 0; !st && eos.s && i < WEFT_COUNT(with_eos); i++) {
+        path = weft_path_join(&scratch, dir, with_eos[i]);
+        st = path ? change_eos(cli, &scratch, path, eos) : weft_fail_nomem(&cli->err, 0, "a path");
+    }
+    weft_arena_clear(&scratch);
+    return st;
+}
+
 static void line(struct weft_buf *out, struct weft_cli *cli, const char *fmt, ...) WEFT_PRINTF(3, 4);
 
 static void line(struct weft_buf *out, struct weft_cli *cli, const char *fmt, ...)

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "model/gguf.h"
+#include "tokens/collate.h"
 
 #include <stdlib.h>
 
@@ -46,9 +47,14 @@ static enum weft_status read_generation_config(struct weft_session *s)
     return WEFT_OK;
 }
 
-static enum weft_status load_template(struct weft_session *s)
+/* An adapter may bring the template it was trained with; otherwise the model's counts. */
+static enum weft_status load_template(struct weft_session *s, const char *adapter)
 {
-    struct weft_str source = weft_tokenizer_chat_template(s->tokenizer);
+    struct weft_str source = weft_tokenizer_chat_template(s->tokenizer), own = { 0 };
+    const char *dir = adapter && adapter[0] ? weft_adapter_folder(&s->cli->arena, adapter) : NULL;
+    enum weft_status st = dir ? weft_read_template(s->cli, dir, &own) : WEFT_OK;
+    if (st) return st;
+    if (own.s) source = own;
     if (!source.s) {
         weft_warn(s->cli, "%s brings no chat template; ChatML (<|im_start|>role ... <|im_end|>) is used", s->model_dir);
         source = weft_str_c(weft_chat_chatml);
@@ -88,7 +94,7 @@ enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli,
     enum weft_status st = weft_cli_model_path(cli, settings->model, &s->model_dir);
     if (!st) st = weft_model_tokenizer(&s->tokenizer, s->model_dir, err);
     if (!st) st = weft_encoder_new(&s->encoder, s->tokenizer, err);
-    if (!st) st = load_template(s);
+    if (!st) st = load_template(s, settings->adapter);
     if (!st) {
         struct weft_model_settings m = { .exact = settings->f32, .max_positions = (size_t)settings->context };
         st = weft_model_load(&s->model, s->model_dir, &m, err);
@@ -101,7 +107,7 @@ enum weft_status weft_session_open(struct weft_session *s, struct weft_cli *cli,
     if (!st) st = load_adapter(s, settings);
     if (!st) st = read_generation_config(s);
     if (!st)
-        st = weft_stop_ids(s->model_dir, &s->model->config, s->tokenizer, s->stop_ids,
+        st = weft_stop_ids(s->model_dir, &s->model->config, s->tokenizer, s->chat, s->stop_ids,
                            WEFT_COUNT(s->stop_ids), &s->n_stop_ids, err);
     if (!st) {
         s->context = settings->context ? (size_t)settings->context
@@ -126,12 +132,12 @@ void weft_session_tuned(struct weft_session *s, bool tuned)
     weft_kv_truncate(s->kv, 0);
 }
 
-static enum weft_status generate(struct weft_session *s, struct weft_str text, unsigned flags,
+/* ids: of the prompt; cleared here. */
+static enum weft_status generate(struct weft_session *s, enum weft_status st, struct weft_ids *ids,
                                  const struct weft_sampling *want,
                                  bool (*piece)(void *ctx, struct weft_str text), void *ctx,
                                  struct weft_generated *out)
 {
-    struct weft_ids ids = { 0 };
     struct weft_err *err = &s->cli->err;
     const struct weft_sampling *own = &s->defaults;
     struct weft_generate_settings g = {
@@ -148,18 +154,17 @@ static enum weft_status generate(struct weft_session *s, struct weft_str text, u
         .skip_special = true,
         .repeatable = s->repeatable,
     };
-    enum weft_status st = weft_encode(s->encoder, text, flags, &ids, err);
-    if (!st && ids.n + 1 > s->context)
+    if (!st && ids->n + 1 > s->context)
         st = weft_fail(
             err, WEFT_ELIMIT,
             "the conversation is %zu tokens long, the context holds %zu; start anew or raise --context",
-            ids.n, s->context);
-    if (!st && !ids.n) st = weft_fail(err, WEFT_EARG, "the prompt is empty: there is nothing to continue");
+            ids->n, s->context);
+    if (!st && !ids->n) st = weft_fail(err, WEFT_EARG, "the prompt is empty: there is nothing to continue");
     if (!st) {
-        g.max_new_tokens = weft_min_size(g.max_new_tokens, s->context - ids.n);
-        st = weft_generate(s->kv, s->tokenizer, ids.ids, ids.n, &g, piece, ctx, out, err);
+        g.max_new_tokens = weft_min_size(g.max_new_tokens, s->context - ids->n);
+        st = weft_generate(s->kv, s->tokenizer, ids->ids, ids->n, &g, piece, ctx, out, err);
     }
-    weft_ids_clear(&ids);
+    weft_ids_clear(ids);
     return st;
 }
 
@@ -170,6 +175,7 @@ enum weft_status weft_session_answer(struct weft_session *s, const struct weft_r
 {
     struct weft_arena scratch = { 0 };
     struct weft_chat_text text;
+    struct weft_ids ids = { 0 };
     const struct weft_tokenizer *t = s->tokenizer;
     struct weft_chat_settings chat = {
         .add_generation_prompt = true,
@@ -179,7 +185,8 @@ enum weft_status weft_session_answer(struct weft_session *s, const struct weft_r
         .unk_token = weft_tokenizer_content(t, weft_tokenizer_special(t, WEFT_UNK)),
     };
     enum weft_status st = weft_chat_render_row(&scratch, s->chat, row, &chat, &text, &s->cli->err);
-    if (!st) st = generate(s, text.text, WEFT_ENCODE_SPECIALS, sampling, piece, ctx, out);
+    if (!st) st = weft_collate_prompt(s->encoder, &text, &ids, &s->cli->err);
+    st = generate(s, st, &ids, sampling, piece, ctx, out);
     weft_arena_clear(&scratch);
     return st;
 }
@@ -189,5 +196,7 @@ enum weft_status weft_session_continue(struct weft_session *s, struct weft_str t
                                        bool (*piece)(void *ctx, struct weft_str text), void *ctx,
                                        struct weft_generated *out)
 {
-    return generate(s, text, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_ADD, sampling, piece, ctx, out);
+    struct weft_ids ids = { 0 };
+    enum weft_status st = weft_encode(s->encoder, text, WEFT_ENCODE_SPECIALS | WEFT_ENCODE_ADD, &ids, &s->cli->err);
+    return generate(s, st, &ids, sampling, piece, ctx, out);
 }

@@ -18,6 +18,7 @@
 #include "model/gguf.h"
 #include "model/quantise.h"
 #include "text/text.h"
+#include "tokens/named.h"
 #include "train/advice.h"
 #include "train/order.h"
 
@@ -209,6 +210,13 @@ static enum weft_status load_words(struct stage *s)
     if (!st && file && weft_file_exists(file)) st = weft_sha256_file(file, s->tokenizer_sha, err);
     if (st) return st;
     struct weft_str source = weft_tokenizer_chat_template(s->tokenizer);
+    if (s->recipe->template_mode == WEFT_TEMPLATE_LLAMAFACTORY) {
+        struct weft_named_settings how = { .default_system = s->recipe->default_system,
+                                           .thinking = (enum weft_thinking)s->recipe->enable_thinking,
+                                           .preserve_thinking = s->recipe->preserve_thinking };
+        st = weft_named_template(&s->cli->arena, s->recipe->template, s->tokenizer, &how, &source, err);
+        if (st) return st;
+    }
     if (!source.s) {
         weft_warn(s->cli, "%s brings no chat template; ChatML (<|im_start|>role ... <|im_end|>) is used", s->base_dir);
         source = weft_str_c(weft_chat_chatml);
@@ -467,10 +475,12 @@ static enum weft_status save_result(void *ctx, const char *dir, struct weft_err 
     struct stage *s = ctx;
     if (s->recipe->finetuning_type == WEFT_FINETUNING_LORA) {
         struct weft_lora_info info = { s->recipe->model_name_or_path, weft_chat_fingerprint(s->chat), s->base_sha };
-        return weft_lora_save(s->model, dir, &info, err);
+        enum weft_status st = weft_lora_save(s->model, dir, &info, err);
+        return st ? st : weft_write_template(s->cli, s->chat, dir);
     }
     enum weft_status st = weft_model_save(s->model, dir, WEFT_BF16, false, NULL, err);
-    return st ? st : weft_copy_model_files(s->cli, s->base_dir, dir);
+    if (!st) st = weft_copy_model_files(s->cli, s->base_dir, dir);
+    return st ? st : weft_write_template(s->cli, s->chat, dir);
 }
 
 static enum weft_status write_result(struct stage *s)

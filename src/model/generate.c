@@ -199,8 +199,8 @@ static enum weft_status add_generation_config(struct stop_list *l, struct weft_a
 }
 
 enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config,
-                               const struct weft_tokenizer *t, int32_t *ids, size_t cap, size_t *n,
-                               struct weft_err *err)
+                               const struct weft_tokenizer *t, const struct weft_chat_template *own, int32_t *ids,
+                               size_t cap, size_t *n, struct weft_err *err)
 {
     /* Ends of a turn in the templates of the common families. */
     static const char *const ends[] = { "<|im_end|>",    "<|eot_id|>",
@@ -216,7 +216,10 @@ enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config
     if (dir && weft_dir_exists(dir)) st = add_generation_config(&l, &a, dir, config, err);
     for (size_t i = 0; config && i < config->n_eos; i++) add_stop(&l, config->eos_token_id[i]);
     add_stop(&l, weft_tokenizer_special(t, WEFT_EOS));
-    struct weft_str chat = weft_tokenizer_chat_template(t);
+    const struct weft_chat_rules none = { 0 }, *rules = own ? weft_chat_rules(own) : &none;
+    if (rules->eos.s) add_stop(&l, weft_tokenizer_id(t, rules->eos));
+    for (size_t i = 0; i < rules->n_stops; i++) add_stop(&l, weft_tokenizer_id(t, rules->stops[i]));
+    struct weft_str chat = own ? weft_chat_source(own) : weft_tokenizer_chat_template(t);
     for (size_t i = 0; chat.s && i < WEFT_COUNT(ends); i++) {
         int32_t id = weft_tokenizer_id(t, weft_str_c(ends[i]));
         if (id >= 0 && weft_tokenizer_is_special(t, id)

@@ -116,6 +116,7 @@ struct weft_gguf_save {
     const char *name;                   /* general.name */
     bool merge;                         /* add low-rank branches */
     struct weft_str tokenizer_json, chat_template;      /* s == NULL: none */
+    struct weft_str eos_token;                          /* instead of the tokenizer's; s == NULL: that */
     const struct weft_tokenizer *tokenizer;             /* the same, for special tokens; may be NULL */
     const struct weft_progress *progress;
 };

@@ -274,7 +274,8 @@ static enum weft_status put_tokenizer(struct writing *w, struct weft_err *err)
         for (size_t i = 0; merges && i < merges->n; i++) put_str(&w->header, merge_text(a, &merges->items[i]));
     }
     for (size_t i = 0; i < WEFT_COUNT(specials); i++) {
-        int32_t id = weft_tokenizer_special(t, specials[i].token);
+        bool other = specials[i].token == WEFT_EOS && w->s->eos_token.s;
+        int32_t id = other ? weft_tokenizer_id(t, w->s->eos_token) : weft_tokenizer_special(t, specials[i].token);
         if (id >= 0) put_uint(w, specials[i].key, (uint64_t)id);
     }
     st = weft_encoder_new(&encoder, t, err);

@@ -11,6 +11,7 @@ const char weft_chat_chatml[] =
 
 const char *weft_chat_fingerprint(const struct weft_chat_template *t) { return t->fingerprint; }
 struct weft_chat_abilities weft_chat_abilities(const struct weft_chat_template *t) { return t->can; }
+const struct weft_chat_rules *weft_chat_rules(const struct weft_chat_template *t) { return &t->rules; }
 struct weft_str weft_chat_source(const struct weft_chat_template *t) { return weft_jinja_source(t->jinja); }
 
 /* ---- running the template ---- */
@@ -56,12 +57,40 @@ enum weft_status weft_chat_run(struct weft_jinja_run *r, struct weft_jinja_value
     weft_jinja_set(r, "tools", tools);
     weft_jinja_set(r, "documents", weft_jinja_none());
     weft_jinja_set(r, "add_generation_prompt", weft_jinja_bool(prompt));
+    if (s->every_answer) weft_jinja_set(r, "every_answer", weft_jinja_bool(true));
     weft_jinja_set(r, "bos_token", weft_jinja_string(r, s->bos_token, 0));
     weft_jinja_set(r, "eos_token", weft_jinja_string(r, s->eos_token, 0));
     weft_jinja_set(r, "pad_token", weft_jinja_string(r, s->pad_token, 0));
     weft_jinja_set(r, "unk_token", weft_jinja_string(r, s->unk_token, 0));
     weft_jinja_date(r, s->date);
     return weft_jinja_render(r, out, err);
+}
+
+/* The comment that a template of tokens/named.h begins with. */
+static enum weft_status read_rules(struct weft_arena *a, const char *name, struct weft_str source,
+                                   struct weft_chat_rules *out, struct weft_err *err)
+{
+    static const struct weft_str opening = { "{#- weft {", 10 }, closing = { "} -#}", 5 };
+    struct weft_json_value v;
+    const struct weft_json_value *m;
+    size_t end;
+    if (!weft_str_starts(source, opening) || (end = weft_str_find(source, closing, 0)) == SIZE_MAX) return WEFT_OK;
+    enum weft_status st = weft_json_parse(a, name, weft_str_sub(source, opening.len - 1, end + 1), &v, err);
+    if (st) return st;
+    if ((m = weft_json_get(&v, "template")) && m->kind == WEFT_JSON_STRING) out->name = m->text;
+    if ((m = weft_json_get(&v, "eos")) && m->kind == WEFT_JSON_STRING) out->eos = m->text;
+    const struct {
+        const char *key;
+        bool *to;
+    } bools[] = { { "pieces", &out->pieces },
+                  { "eos_label", &out->eos_label },
+                  { "preserve_thinking", &out->preserve_thinking } };
+    for (size_t i = 0; i < WEFT_COUNT(bools); i++)
+        if ((m = weft_json_get(&v, bools[i].key)) && m->kind == WEFT_JSON_BOOL) *bools[i].to = m->boolean;
+    m = weft_json_get(&v, "stop");
+    for (size_t i = 0; m && m->kind == WEFT_JSON_ARRAY && i < m->n && out->n_stops < WEFT_CHAT_MAX_STOPS; i++)
+        if (m->items[i].kind == WEFT_JSON_STRING) out->stops[out->n_stops++] = m->items[i].text;
+    return WEFT_OK;
 }
 
 enum weft_status weft_chat_parse(struct weft_arena *a, const char *name, struct weft_str source,
@@ -71,6 +100,7 @@ enum weft_status weft_chat_parse(struct weft_arena *a, const char *name, struct 
     if (!t) return weft_fail_nomem(err, sizeof *t, "a chat template");
     enum weft_status st = weft_jinja_parse(a, name, source, &t->jinja, err);
     if (!st) st = weft_sha256_of(source, t->fingerprint, err);
+    if (!st) st = read_rules(a, name, source, &t->rules, err);
     if (st) return st;
     weft_chat_learn_abilities(a, t);
     *out = t;
@@ -209,6 +239,7 @@ enum weft_status weft_chat_render_row(struct weft_arena *a, const struct weft_ch
     if (!answers || !muted) return weft_fail_nomem(err, n, "a rendered template");
     enum weft_status st = weft_jinja_begin(&r, a, t->jinja, err);
     if (st) return st;
+    if (t->rules.pieces) weft_jinja_by_pieces(r);
     struct weft_jinja_value list = weft_jinja_list(r, n);
     if (system)
         weft_jinja_put(list, k++,
@@ -380,6 +411,7 @@ enum weft_status weft_chat_render(struct weft_arena *a, const struct weft_chat_t
     if (!answers) return weft_fail_nomem(err, messages->n, "a rendered template");
     st = weft_jinja_begin(&r, a, t->jinja, err);
     if (st) return st;
+    if (t->rules.pieces) weft_jinja_by_pieces(r);
     struct weft_jinja_value list = weft_jinja_list(r, messages->n), m;
     for (size_t k = 0; k < messages->n; k++) {
         st = json_message(a, r, t, &messages->items[k], k, &answers[k], &m, err);

@@ -33,6 +33,21 @@ extern const char weft_chat_chatml[];
 /* SHA-256 of the template source: travels in the adapter, a mismatch is refused. */
 const char *weft_chat_fingerprint(const struct weft_chat_template *t);
 
+/* How a template wants to be used beyond printing.  Templates of models say nothing; those of tokens/named.h begin
+ * with a comment that holds this as JSON: {#- weft {"template": "qwen", ...} -#}. */
+enum { WEFT_CHAT_MAX_STOPS = 4 };
+struct weft_chat_rules {
+    struct weft_str name;           /* s == NULL: a model's own template */
+    bool pieces;                    /* what each {{ }} prints is tokenized by itself */
+    bool eos_label;                 /* answers have no end mark in the text: after each, eos is the label, and the row ends
+                                     * with it (LLaMA-Factory's efficient_eos) */
+    bool preserve_thinking;         /* thoughts of earlier answers stay */
+    struct weft_str eos;            /* ends texts instead of the tokenizer's; s == NULL: the tokenizer's */
+    struct weft_str stops[WEFT_CHAT_MAX_STOPS];
+    size_t n_stops;                 /* tokens that end an answer beside eos */
+};
+const struct weft_chat_rules *weft_chat_rules(const struct weft_chat_template *t);
+
 /* What the template does with messages, learnt by rendering needles. */
 struct weft_chat_abilities {
     bool system_role;       /* prints system messages; otherwise their text goes before the first user message's */
@@ -58,6 +73,8 @@ struct weft_chat_text {
     struct weft_str text;
     struct weft_chat_span *spans;   /* ascending, without gaps, covering the text */
     size_t n_spans;
+    const size_t *pieces;           /* [n_pieces] ends of what is tokenized by itself, the last that of the text; */
+    size_t n_pieces;                /* 0: the whole text at once */
 };
 
 /* Where answers begin and end under given settings, found by rendering probes. */
@@ -75,6 +92,8 @@ struct weft_chat_settings {
     const struct weft_json_value *kwargs;   /* object: enable_thinking and the like; NULL: none */
     const struct weft_chat_shape *shape;    /* of these settings, for many rows; NULL: found out each time */
     bool train_trailing;                    /* what follows the end-of-turn marker carries loss too */
+    bool every_answer;                      /* all answers are learnt, not the last alone: templates of tokens/named.h
+                                             * then keep the thoughts of all */
 };
 
 /* The shape of `s` (whose own shape is ignored), in arena `a`.  Parts a template cannot render are empty. */

@@ -73,7 +73,7 @@ static enum weft_status make_spans(struct weft_arena *a, const struct weft_jinja
             at = end;
         }
     }
-    *out = (struct weft_chat_text){ x->text, spans, n };
+    *out = (struct weft_chat_text){ x->text, spans, n, x->pieces, x->n_pieces };
     return WEFT_OK;
 }
 

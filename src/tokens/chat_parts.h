@@ -16,6 +16,7 @@ struct weft_chat_template {
     const struct weft_jinja *jinja;
     char fingerprint[WEFT_SHA256_HEX];
     struct weft_chat_abilities can;
+    struct weft_chat_rules rules;
 };
 
 /* Building the template's input. */

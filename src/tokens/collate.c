@@ -38,13 +38,13 @@ struct pair {
 };
 
 /* Appends the row at hand, cut to `room` tokens, to the worker's chunk. */
-static enum weft_status add_pairs(struct weft_collate_worker *w, const struct weft_collate_settings *s, int64_t room,
-                                  struct weft_err *err)
+static enum weft_status add_pairs(struct weft_collate_worker *w, const struct weft_collate_tokens *k,
+                                  const struct weft_collate_settings *s, int64_t room, struct weft_err *err)
 {
     size_t n = w->ids.n, n_pairs = 0;
     if (s->clean && !s->train_on_prompt)
         while (n && !w->loss[n - 1]) n--; /* nothing behind the last label is ever read */
-    w->full_len = n;
+    w->full_len = n + (k->eos_id >= 0);
 
     for (size_t i = 0; i < n; n_pairs++) {
         while (i < n && !w->loss[i]) i++;
@@ -61,8 +61,9 @@ static enum weft_status add_pairs(struct weft_collate_worker *w, const struct we
     }
 
     /* Which pairs stay, and how long: decided from the last to the first under mask_history. */
-    int64_t total = 0;
-    size_t first = 0, end = 0;
+    bool mark_ends = k->eos_id >= 0; /* where the text has no end marks: one more token, and labels at the turns */
+    int64_t total = mark_ends;
+    size_t first = 0, end = 0, best = s->mask_history ? n_pairs - 1 : 0;
     for (size_t step = 0; step < n_pairs && total < room; step++) {
         struct pair *p = &pairs[s->mask_history ? n_pairs - 1 - step : step];
         weft_collate_fit(p->source, p->target, room - total, &p->source, &p->target);
@@ -81,13 +82,18 @@ static enum weft_status add_pairs(struct weft_collate_worker *w, const struct we
             full_source++;
         bool learn = !s->mask_history || p + 1 == n_pairs;
         for (int64_t i = 0; i < pairs[p].source; i++) {
+            bool ends = mark_ends && i == 0 && p != best;
             w->out_ids.v[w->out_ids.n++] = ids[i];
-            w->out_labels.v[w->out_labels.n++] = s->train_on_prompt ? ids[i] : WEFT_IGNORE;
+            w->out_labels.v[w->out_labels.n++] = s->train_on_prompt ? ids[i] : ends ? k->eos_id : WEFT_IGNORE;
         }
         for (int64_t i = 0; i < pairs[p].target; i++) {
             w->out_ids.v[w->out_ids.n++] = ids[full_source + (size_t)i];
             w->out_labels.v[w->out_labels.n++] = learn ? ids[full_source + (size_t)i] : WEFT_IGNORE;
         }
+    }
+    if (mark_ends) {
+        w->out_ids.v[w->out_ids.n++] = k->eos_id;
+        w->out_labels.v[w->out_labels.n++] = k->eos_id;
     }
     return WEFT_OK;
 }
@@ -126,7 +132,7 @@ static enum weft_status add_row(struct weft_collate_worker *w, const struct weft
     enum weft_status st = weft_collate_encode(w, k, chat, row, s, err);
     if (st) return st;
     if (s->stage == WEFT_STAGE_PT || row->text.s) st = add_text(w, k, (size_t)room, err);
-    else st = add_pairs(w, s, room, err);
+    else st = add_pairs(w, k, s, room, err);
     if (st) return st;
     *item = (struct weft_example){ .n = (uint32_t)(w->out_ids.n - at),
                                    .row_idx = row_idx,
@@ -145,7 +151,7 @@ enum weft_status weft_collate_row(struct weft_arena *a, struct weft_encoder *e,
     struct weft_collate_tokens k;
     bool kept;
     enum weft_status st = check_settings(s, err);
-    if (!st) st = weft_collate_tokens_init(&k, t, e, s, err);
+    if (!st) st = weft_collate_tokens_init(&k, t, chat, e, s, err);
     if (st) goto done;
     alone.packing = alone.neat_packing = false;
     st = add_row(&w, &k, chat, row, 0, &alone, out, &kept, err);
@@ -422,7 +428,7 @@ enum weft_status weft_collate_rows(struct weft_arena *a, const struct weft_token
         st = weft_encoder_new(&j.workers[i].encoder, t, err);
         if (st) goto done;
     }
-    st = weft_collate_tokens_init(&j.k, t, j.workers[0].encoder, s, err);
+    st = weft_collate_tokens_init(&j.k, t, chat, j.workers[0].encoder, s, err);
     if (st) goto done;
     if (chat) {
         weft_chat_learn_shape(&j.workers[0].scratch, chat, &j.k.chat, &j.k.shape);

@@ -33,6 +33,7 @@ static enum weft_status encode_exchange(struct weft_collate_worker *w, const str
     int32_t *ids = WEFT_NEWS(&w->scratch, int32_t, end + 1);
     if (!ids) return weft_fail_nomem(err, (end + 1) * sizeof *ids, "tokens");
     memcpy(ids, w->ids.ids, end * sizeof *ids);
+    if (k->eos_id >= 0) ids[end++] = k->eos_id; /* the template prints no end mark */
     *out = (struct exchange){ ids, begin, end - begin };
     return WEFT_OK;
 }

@@ -60,11 +60,12 @@ static struct weft_str special_text(const struct weft_tokenizer *t, enum weft_sp
 }
 
 enum weft_status weft_collate_tokens_init(struct weft_collate_tokens *k, const struct weft_tokenizer *t,
-                                          struct weft_encoder *e, const struct weft_collate_settings *s,
-                                          struct weft_err *err)
+                                          const struct weft_chat_template *chat, struct weft_encoder *e,
+                                          const struct weft_collate_settings *s, struct weft_err *err)
 {
     struct weft_ids probe = { 0 };
-    *k = (struct weft_collate_tokens){ .t = t, .bos_id = -1 };
+    const struct weft_chat_rules none = { 0 }, *rules = chat ? weft_chat_rules(chat) : &none;
+    *k = (struct weft_collate_tokens){ .t = t, .bos_id = -1, .eos_id = -1 };
     k->chat.bos_token = special_text(t, WEFT_BOS);
     k->chat.eos_token = special_text(t, WEFT_EOS);
     k->chat.pad_token = special_text(t, WEFT_PAD);
@@ -73,10 +74,14 @@ enum weft_status weft_collate_tokens_init(struct weft_collate_tokens *k, const s
     k->chat.kwargs = s->kwargs;
     k->chat.train_trailing = !s->clean;
     /* Llama 3 instruct models end a turn, not a text, with their eos. */
+    int32_t eos = rules->eos.s ? weft_tokenizer_id(t, rules->eos) : weft_tokenizer_special(t, WEFT_EOS);
+    if (rules->eos.s) k->chat.eos_token = rules->eos;
+    if (rules->eos_label) k->eos_id = eos;
+    k->chat.every_answer = s->stage == WEFT_STAGE_SFT && (!s->mask_history || rules->preserve_thinking);
     k->end_id = weft_tokenizer_id(t, WEFT_STR("<|end_of_text|>"));
-    if (k->end_id < 0) k->end_id = weft_tokenizer_special(t, WEFT_EOS);
+    if (k->end_id < 0 || (rules->name.s && !weft_str_is(rules->name, "llama3"))) k->end_id = eos;
     k->pad_id = weft_tokenizer_special(t, WEFT_PAD);
-    if (k->pad_id < 0) k->pad_id = weft_tokenizer_special(t, WEFT_EOS);
+    if (k->pad_id < 0) k->pad_id = eos;
     /* The post-processor is the only one who knows whether texts begin with bos: ask it about the empty
      * text. */
     enum weft_status st = weft_encode(e, WEFT_STR(""), WEFT_ENCODE_ADD, &probe, err);
@@ -214,6 +219,14 @@ static enum weft_status encode_chat(struct weft_collate_worker *w, const struct 
     if (x->text.len > UINT32_MAX)
         return weft_fail(err, WEFT_ELIMIT, "a rendered row has %zu bytes; at most 4 GiB can be encoded",
                          x->text.len);
+    if (x->n_pieces) {
+        for (size_t i = 0, at = 0, hint = 0; !st && i < x->n_pieces; at = x->pieces[i++]) {
+            size_t from = w->ids.n;
+            st = encode_range(w, k, x, at, x->pieces[i], s->strict_specials, err);
+            if (!st) st = mark_loss(w, from, span_at(x, at, &hint)->loss, err);
+        }
+        return st;
+    }
     if (s->clean) {
         st = encode_range(w, k, x, 0, x->text.len, s->strict_specials, err);
         if (st) return st;
@@ -228,6 +241,16 @@ static enum weft_status encode_chat(struct weft_collate_worker *w, const struct 
         st = encode_range(w, k, x, x->spans[i].begin, x->spans[next - 1].end, s->strict_specials, err);
         if (!st) st = mark_loss(w, from, loss, err);
     }
+    return st;
+}
+
+enum weft_status weft_collate_prompt(struct weft_encoder *e, const struct weft_chat_text *x, struct weft_ids *ids,
+                                     struct weft_err *err)
+{
+    enum weft_status st = WEFT_OK;
+    if (!x->n_pieces) return weft_encode(e, x->text, WEFT_ENCODE_SPECIALS, ids, err);
+    for (size_t i = 0, at = 0; !st && i < x->n_pieces; at = x->pieces[i++])
+        st = weft_encode(e, weft_str_sub(x->text, at, x->pieces[i]), WEFT_ENCODE_SPECIALS, ids, err);
     return st;
 }
 

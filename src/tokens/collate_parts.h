@@ -19,10 +19,11 @@ struct weft_collate_tokens {
     struct weft_chat_shape shape;
     int32_t end_id, pad_id; /* -1: none */
     int32_t bos_id;         /* put before plain texts; -1: the tokenizer does not */
+    int32_t eos_id;         /* struct weft_chat_rules, eos_label; -1: the template prints its end marks */
 };
 WEFT_MUST_USE enum weft_status weft_collate_tokens_init(struct weft_collate_tokens *k, const struct weft_tokenizer *t,
-                                                        struct weft_encoder *e, const struct weft_collate_settings *s,
-                                                        struct weft_err *err);
+                                                        const struct weft_chat_template *chat, struct weft_encoder *e,
+                                                        const struct weft_collate_settings *s, struct weft_err *err);
 
 struct weft_collate_worker {
     struct weft_arena scratch; /* released after each row */

@@ -88,7 +88,13 @@ struct weft_jinja_text {
     struct weft_str text;
     const struct weft_jinja_span *spans;
     size_t n_spans;
+    /* Where pieces were asked for: the end of what each {{ }} and each stretch of plain text printed, ascending. */
+    const size_t *pieces;
+    size_t n_pieces;
 };
+
+/* Asks for the pieces of what is rendered next. */
+void weft_jinja_by_pieces(struct weft_jinja_run *r);
 
 /* WEFT_EINPUT: the template raised an exception or met a wrong type; the message has name, line and what
  * was found. */

@@ -102,6 +102,8 @@ void weft_jinja_set_str(struct weft_jinja_run *r, struct weft_str name, struct w
     weft_jinja_member(r, (struct weft_jinja_value){ .kind = JJ_DICT, .u.ref = d }, name, v);
 }
 
+void weft_jinja_by_pieces(struct weft_jinja_run *r) { r->by_pieces = true; }
+
 void weft_jinja_date(struct weft_jinja_run *r, struct weft_str date) { r->date = date; }
 
 enum weft_status weft_jinja_render(struct weft_jinja_run *r, struct weft_jinja_text *out,
@@ -111,9 +113,13 @@ enum weft_status weft_jinja_render(struct weft_jinja_run *r, struct weft_jinja_t
     r->err = err;
     r->units = 0;
     r->out = &sink;
+    r->whole = r->by_pieces ? &sink : NULL;
+    r->n_pieces = 0;
     bool ok = !r->st && jj_run_template(r);
     r->out = NULL;
+    r->whole = NULL;
     if (!ok) return r->st;
-    *out = (struct weft_jinja_text){ { sink.s ? sink.s : "", sink.len }, sink.spans, sink.n_spans };
+    *out = (struct weft_jinja_text){ { sink.s ? sink.s : "", sink.len }, sink.spans, sink.n_spans, r->pieces,
+                                     r->n_pieces };
     return WEFT_OK;
 }

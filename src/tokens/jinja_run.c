@@ -681,12 +681,29 @@ static bool run_generation(struct weft_jinja_run *r, const struct jj_stmt *s)
     return ok;
 }
 
+/* Ends a piece of the output, where pieces are asked for; what is captured (macros, block sets) is none by itself. */
+static bool end_piece(struct weft_jinja_run *r)
+{
+    size_t n = r->n_pieces, end = r->out->len;
+    if (r->out != r->whole || end == (n ? r->pieces[n - 1] : 0)) return true;
+    if (n == r->cap_pieces) {
+        size_t cap = weft_max_size(16, 2 * n);
+        size_t *pieces = jj_alloc(r, cap * sizeof *pieces);
+        if (!pieces) return false;
+        if (n) memcpy(pieces, r->pieces, n * sizeof *pieces);
+        r->pieces = pieces;
+        r->cap_pieces = cap;
+    }
+    r->pieces[r->n_pieces++] = end;
+    return true;
+}
+
 static bool run_one(struct weft_jinja_run *r, const struct jj_stmt *s, enum flow *flow)
 {
     struct weft_jinja_value v;
     switch (s->kind) {
-    case JT_DATA: return jj_put(r, r->out, s->data, 0, r->generation != 0);
-    case JT_OUTPUT: return eval(r, s->e, &v) && output(r, v);
+    case JT_DATA: return jj_put(r, r->out, s->data, 0, r->generation != 0) && end_piece(r);
+    case JT_OUTPUT: return eval(r, s->e, &v) && output(r, v) && end_piece(r);
     case JT_IF: return run_if(r, s, flow);
     case JT_FOR:
         if (!eval(r, s->e, &v)) return false;

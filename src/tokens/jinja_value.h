@@ -129,6 +129,9 @@ struct weft_jinja_run {
     struct weft_jinja_span *cat_spans;
     size_t cat_n, cat_spans_cap;
     struct weft_str date;
+    bool by_pieces;
+    const struct jj_sink *whole; /* the output itself, where its pieces are asked for */
+    size_t *pieces, n_pieces, cap_pieces;
 };
 
 struct jj_call { /* arguments of a call, evaluated */

@@ -4,6 +4,7 @@
 #include "train/recipe.h"
 
 #include "base/lang.h"
+#include "tokens/named.h"
 #include "train/deadline.h"
 #include "train/preference.h"
 
@@ -35,8 +36,7 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
 
 /* key, refuse, why */
 #define FOREIGN(X)                                                                                              \
-    X(template, 0, TEMPLATE) X(tool_format, 0, TEMPLATE) X(default_system, 1, TEMPLATE)                         \
-    X(enable_thinking, 0, TEMPLATE) X(preserve_thinking, 0, TEMPLATE)                                           \
+    X(tool_format, 0, TEMPLATE)                                                                                 \
     X(flash_attn, 0, SPEED) X(use_unsloth, 0, SPEED) X(use_unsloth_gc, 0, SPEED)                                \
     X(enable_liger_kernel, 0, SPEED) X(use_v1_kernels, 0, SPEED) X(use_kt, 0, SPEED)                            \
     X(use_fast_tokenizer, 0, SPEED) X(low_cpu_mem_usage, 0, SPEED) X(use_cache, 0, SPEED)                       \
@@ -305,6 +305,31 @@ static void check_reports(struct weft_recipe *r, struct weft_buf *warn, struct w
     }
 }
 
+/* Which chat template, and the settings that only one of LLaMA-Factory's has. */
+static enum weft_status check_template(const struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
+{
+    enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
+    const char *where = r->template_where ? r->template_where : "template";
+    if (r->template_mode == WEFT_TEMPLATE_MODEL) {
+        if (r->default_system)
+            return weft_fail(err, WEFT_EINPUT, "default_system needs template_mode: llamafactory; %s",
+                             weft_tr(lang, TEMPLATE));
+        if (r->template && warn)
+            weft_buf_printf(warn, weft_tr(lang, "%s: template is ignored: %s; template_mode: llamafactory takes "
+                                                "LLaMA-Factory's instead\n"), where, weft_tr(lang, TEMPLATE));
+        if (r->preserve_thinking || r->enable_thinking != WEFT_THINKING_ON)
+            note(warn, err, "enable_thinking and preserve_thinking have no effect without template_mode: llamafactory");
+        return WEFT_OK;
+    }
+    if (!r->template)
+        return weft_fail(err, WEFT_EINPUT, "template_mode: llamafactory needs \"template: NAME\", such as qwen or llama3");
+    enum weft_status st = weft_named_check(where, r->template, err);
+    if (!st && r->train_on_prompt && weft_named_marks_ends_by_label(r->template))
+        st = weft_fail(err, WEFT_EINPUT, "template: %s and train_on_prompt: true exclude each other: its answers end by a "
+                                         "label that stands where the next prompt begins", r->template);
+    return st;
+}
+
 /* A quantised base: how, and what it excludes. */
 static enum weft_status check_quantization(struct weft_recipe *r, struct weft_err *err)
 {
@@ -473,7 +498,8 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
         return weft_fail(
             err, WEFT_EINPUT,
             "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
-    st = check_method(r, warn, err);
+    st = check_template(r, warn, err);
+    if (!st) st = check_method(r, warn, err);
     if (!st) st = check_quantization(r, err);
     if (st) return st;
     if (r->eval_dataset.n && r->val_size > 0)
@@ -535,6 +561,11 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "dataset_dir",
         "max_samples",
         "skip_bad",
+        "template", /* what comes of these five is compared as the template's fingerprint */
+        "template_mode",
+        "default_system",
+        "enable_thinking",
+        "preserve_thinking",
         "overwrite_cache",
         "tokenized_path",
         "output_dir",

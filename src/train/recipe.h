@@ -39,6 +39,7 @@ enum weft_apollo_proj { WEFT_APOLLO_RANDOM, WEFT_APOLLO_SVD };
 enum weft_apollo_side { WEFT_APOLLO_STD, WEFT_APOLLO_RIGHT, WEFT_APOLLO_LEFT };
 enum weft_apollo_scale { WEFT_APOLLO_CHANNEL, WEFT_APOLLO_TENSOR };
 enum weft_base_compute { WEFT_BASE_BF16, WEFT_BASE_INT8 };
+enum weft_template_mode { WEFT_TEMPLATE_MODEL, WEFT_TEMPLATE_LLAMAFACTORY };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
@@ -76,6 +77,11 @@ struct weft_recipe {
     int64_t cutoff_len;                 /* tokens */
     int over_length;                    /* enum weft_over_length (tokens/collate.h) */
     int64_t max_samples;                /* 0: all */
+    const char *template, *template_where;          /* LLaMA-Factory's name, and where it stands; NULL: not given */
+    int template_mode;                  /* enum weft_template_mode: of whom the template is */
+    const char *default_system;         /* NULL: the template's own */
+    int enable_thinking;                /* enum weft_thinking */
+    bool preserve_thinking;
     int packing_choice;                 /* enum weft_auto: what the user said */
     bool overwrite_cache;               /* tokens kept by an earlier run are made anew */
     const char *tokenized_path;         /* folder to keep tokens in; NULL: the store's, of large datasets */

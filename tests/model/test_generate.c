@@ -270,22 +270,22 @@ static void test_stop_ids_come_from_all_places(void **state)
     int32_t ids[8];
     size_t n;
     set_up(&s, "?a", 8);
-    check_ok(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err);
+    check_ok(weft_stop_ids(dir, &c, s.tokenizer, NULL, ids, 8, &n, &s.err), &s.err);
     assert_true(n == 3 && ids[0] == 7 && ids[1] == 9 && ids[2] == IM_END);
-    check_ok(weft_stop_ids(NULL, NULL, s.tokenizer, ids, 8, &n, &s.err), &s.err);
+    check_ok(weft_stop_ids(NULL, NULL, s.tokenizer, NULL, ids, 8, &n, &s.err), &s.err);
     assert_true(n == 1 && ids[0] == IM_END);
     const char *path = weft_path_join(&s.arena, dir, "generation_config.json");
     check_ok(weft_file_write(path, WEFT_STR("{\"eos_token_id\": [9, 11], \"top_p\": 0.8}"), &s.err), &s.err);
-    check_ok(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err);
+    check_ok(weft_stop_ids(dir, &c, s.tokenizer, NULL, ids, 8, &n, &s.err), &s.err);
     assert_true(n == 4 && ids[0] == 9 && ids[1] == 11 && ids[2] == 7 && ids[3] == IM_END);
-    check_ok(weft_stop_ids(dir, &c, s.tokenizer, ids, 2, &n, &s.err), &s.err);
+    check_ok(weft_stop_ids(dir, &c, s.tokenizer, NULL, ids, 2, &n, &s.err), &s.err);
     assert_int_equal(n, 4);         /* how many there are, though only two fitted */
     check_ok(weft_file_write(path, WEFT_STR("{\"eos_token_id\": 260}"), &s.err), &s.err);
-    check_fails(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err, WEFT_EINPUT, "CF8",
+    check_fails(weft_stop_ids(dir, &c, s.tokenizer, NULL, ids, 8, &n, &s.err), &s.err, WEFT_EINPUT, "CF8",
                 "generation_config.json");
     weft_err_clear(&s.err);
     check_ok(weft_file_write(path, WEFT_STR("{\"eos_token_id\": null}"), &s.err), &s.err);
-    check_ok(weft_stop_ids(dir, &c, s.tokenizer, ids, 8, &n, &s.err), &s.err);
+    check_ok(weft_stop_ids(dir, &c, s.tokenizer, NULL, ids, 8, &n, &s.err), &s.err);
     assert_int_equal(n, 3);
     tear_down(&s);
     check_folder_gone(dir);

@@ -24,6 +24,7 @@ if [ -n "${FIXTURES:-}" ]; then
     "$python" tests/parity/preference.py
     "$python" tests/parity/tokens.py fixtures
     "$python" tests/parity/chat.py goldens
+    [ -z "${LLAMAFACTORY:-}" ] || "$python" tests/parity/templates.py "$LLAMAFACTORY" # `src` of its unpacked sdist
 fi
 cmake --preset release >/dev/null
 cmake --build "$build"
