@@ -46,6 +46,8 @@ static bool bf16_dot_is_fast(void) { return false; }
 
 static const char *const isa_names[WEFT_N_ISA] = { "ref", "avx2", "avx512", "avx512bf16" };
 
+bool weft_compute_rounds(const struct weft_compute *c) { return c->k->gemm && c->k->gemm->unit_len == 2; }
+
 bool weft_compute_has_int8(const struct weft_compute *c) { return c->k->int8 != NULL; }
 
 const char *weft_isa_name(enum weft_isa isa) { return isa_names[isa]; }

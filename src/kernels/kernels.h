@@ -62,6 +62,7 @@ WEFT_MUST_USE enum weft_status
 weft_compute_init(struct weft_compute *c, const char *isa_name, struct weft_pool *pool, struct weft_err *err);
 void weft_compute_clear(struct weft_compute *c);        /* accepts a zeroed struct */
 const char *weft_isa_name(enum weft_isa isa);
+bool weft_compute_rounds(const struct weft_compute *c);         /* this level multiplies f32 as bf16, unless `exact` */
 bool weft_compute_has_int8(const struct weft_compute *c);       /* this level multiplies in int8 faster than in bf16 */
 /* Levels this machine can run, as a bit set: 1u << WEFT_ISA_AVX2 ... */
 unsigned weft_isa_supported(void);
@@ -121,6 +122,12 @@ void weft_swiglu(struct weft_compute *c, float *h, const float *gate, const floa
  * that recomputes needs both, and gate and up are in the cache. */
 void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
                           const float *gate, const float *up, size_t n);
+/* The same where gate and up are kept in bf16 in between: the first call also writes the copies (h NULL: nothing
+ * else), the second reads them.  There h is not NULL. */
+void weft_swiglu_keep(struct weft_compute *c, float *h, uint16_t *kept_gate, uint16_t *kept_up, const float *gate,
+                      const float *up, size_t n);
+void weft_swiglu_backward_kept(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
+                               const uint16_t *kept_gate, const uint16_t *kept_up, size_t n);
 
 /* Rotates pairs (j, j + d/2) of x [T, heads, d] in place; row t uses cos, sin [*, d/2] at row pos[t].
  * ld: floats between tokens.  inverse: by the negative angle (the backward pass). */

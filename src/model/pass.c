@@ -1,7 +1,8 @@
 /* Forward and backward over one padding-free batch.
  *
  * What a layer keeps for its backward stands in struct weft_acts; norms' outputs and silu(gate)*up are
- * recomputed there, since they cost a pass over the cache and would cost D + D + F floats a token to keep.
+ * recomputed there, since they cost a pass over the cache and would cost D + D + F floats a token to keep.  Where
+ * products round their operands to bf16 anyway, backward reads bf16 copies of what forward made: half the memory.
  * With checkpointing all layers share one struct weft_acts and only their inputs x[i] are kept.  Layers below
  * the lowest trainable one keep nothing.
  *
@@ -15,6 +16,7 @@
  * turns, so that the one written last is x of the lowest. */
 static float *stream(const struct weft_pass *p, size_t i)
 {
+    if (p->s.low && !p->s.checkpointing) return p->x[i % 2];
     if (i >= p->s.lowest) return p->x[i - p->s.lowest];
     return p->x[(p->s.lowest - i) % 2];
 }
@@ -22,6 +24,16 @@ static float *stream(const struct weft_pass *p, size_t i)
 static struct weft_acts *acts_of(const struct weft_pass *p, size_t i)
 {
     return p->s.n_acts == 1 || i < p->s.lowest ? &p->acts[0] : &p->acts[i - p->s.lowest];
+}
+
+static void keep(struct weft_compute *k, uint16_t *kept, const float *x, size_t n)
+{
+    if (kept) weft_from_f32(k, kept, WEFT_BF16, x, n);
+}
+
+static void recall(struct weft_compute *k, float *x, const uint16_t *kept, size_t n)
+{
+    if (kept) weft_to_f32(k, x, kept, WEFT_BF16, n);
 }
 
 /* ---- one layer ---- */
@@ -88,6 +100,13 @@ static void attend(const struct weft_run *run, const struct weft_model *m, struc
     weft_rope(k, a->k, Hk * d, p->rope_cos, p->rope_sin, b->pos, T, Hk, d, false);
     struct weft_attn attn = attention_of(m, a, b, layer);
     weft_attention(k, a->o, a->lse, &attn);
+    keep(k, a->kept.x, x, T * c->hidden_size);
+    keep(k, a->kept.q, a->q, T * H * d);
+    keep(k, a->kept.k, a->k, T * Hk * d);
+    keep(k, a->kept.v, a->v, T * Hk * d);
+    keep(k, a->kept.o, a->o, T * H * d);
+    keep(k, a->kept.q_raw, a->q_raw, T * H * d);
+    keep(k, a->kept.k_raw, a->k_raw, T * Hk * d);
 }
 
 /* What follows attention, for n rows: y [n, D] from x [n, D] and o [n, H, d].  T: tokens of the batch.  y NULL: the
@@ -106,8 +125,13 @@ static void rows_forward(const struct weft_run *run, const struct weft_model *m,
     weft_rmsnorm(run->compute, p->norm, a->r2, a->mid, l->post_norm.w, n, D, c->rms_norm_eps);
     const struct weft_linear_call wide[] = { { &l->gate, a->gate, t.gate }, { &l->up, a->up, t.up } };
     weft_linear_forward_all(run, wide, WEFT_COUNT(wide), p->norm, p->x_drop, n);
-    if (!y && !weft_linear_branched(&l->down)) return;
-    weft_swiglu(run->compute, p->wide, a->gate, a->up, n * c->intermediate_size);
+    keep(run->compute, a->kept.mid, a->mid, n * D);
+    bool wants_h = y || weft_linear_branched(&l->down);
+    if (a->kept.gate)
+        weft_swiglu_keep(run->compute, wants_h ? p->wide : NULL, a->kept.gate, a->kept.up, a->gate, a->up,
+                         n * c->intermediate_size);
+    else if (wants_h) weft_swiglu(run->compute, p->wide, a->gate, a->up, n * c->intermediate_size);
+    if (!wants_h) return;
     if (!y) {
         weft_linear_branch_in(run, &l->down, t.down, p->wide, p->wide, n);
         return;
@@ -130,12 +154,17 @@ static void rows_backward(const struct weft_run *run, struct weft_model *m, stru
     struct branch_parts t = split_branches(a->t, l, T), dt = split_branches(p->dt, l, T);
 
     weft_linear_backward_x(run, &l->down, p->dgate, false, dt.down, p->dh, p->dup, n);
-    weft_swiglu_backward(k, p->dgate, p->dup, weft_linear_wants_x(&l->down) ? p->wide : NULL, p->dgate, a->gate, a->up,
-                         n * c->intermediate_size);
+    if (a->kept.gate)
+        weft_swiglu_backward_kept(k, p->dgate, p->dup, p->wide, p->dgate, a->kept.gate, a->kept.up,
+                                  n * c->intermediate_size);
+    else
+        weft_swiglu_backward(k, p->dgate, p->dup, weft_linear_wants_x(&l->down) ? p->wide : NULL, p->dgate, a->gate,
+                             a->up, n * c->intermediate_size);
     weft_linear_backward_w(run, &l->down, p->dh, t.down, dt.down, p->wide, p->wide, n);
 
     weft_linear_backward_x(run, &l->gate, p->dnorm, false, dt.gate, p->dgate, p->wide, n);
     weft_linear_backward_x(run, &l->up, p->dnorm, true, dt.up, p->dup, p->wide, n);
+    recall(k, a->mid, a->kept.mid, n * D);
     if (weft_linear_wants_x(&l->gate) || weft_linear_wants_x(&l->up))
         weft_rmsnorm(k, p->norm, NULL, a->mid, l->post_norm.w, n, D, c->rms_norm_eps);
     weft_linear_backward_w(run, &l->gate, p->dgate, t.gate, dt.gate, p->norm, p->wide, n);
@@ -159,6 +188,15 @@ static void attend_backward(const struct weft_run *run, struct weft_model *m, st
     struct branch_parts t = split_branches(a->t, l, T), dt = split_branches(p->dt, l, T);
     float *dx = below || l->input_norm.dw ? p->dnorm : NULL;
 
+    if (a->kept.x) {
+        recall(k, p->x_again, a->kept.x, T * D);
+        x = p->x_again;
+    }
+    recall(k, a->q, a->kept.q, T * H * d);
+    recall(k, a->k, a->kept.k, T * Hk * d);
+    recall(k, a->v, a->kept.v, T * Hk * d);
+    recall(k, a->q_raw, a->kept.q_raw, T * H * d);
+    recall(k, a->k_raw, a->kept.k_raw, T * Hk * d);
     struct weft_attn attn = attention_of(m, a, b, layer);
     weft_attention_backward(k, p->dq, p->dk, p->dv, p->delta, p->dout, a->o, a->lse, &attn);
     weft_rope(k, p->dq, H * d, p->rope_cos, p->rope_sin, b->pos, T, H, d, true);
@@ -387,11 +425,13 @@ static enum weft_status backward(const struct weft_run *run, struct weft_model *
             rows_backward(run, m, p, i, a, n, T, p->last_o);
             spread_rows(p->dh, p->rows, n, T, D);
             spread_rows(p->dout, p->rows, n, T, m->config.n_heads * m->config.head_dim);
+            recall(run->compute, a->o, a->kept.o, T * m->config.n_heads * m->config.head_dim);
         } else {
             if (p->s.checkpointing) {
                 attend(run, m, p, b, i, acts_of(p, i), stream(p, i));
                 rows_forward(run, m, p, i, acts_of(p, i), T, T, stream(p, i), a->o, NULL);
             }
+            recall(run->compute, a->o, a->kept.o, T * m->config.n_heads * m->config.head_dim);
             rows_backward(run, m, p, i, a, T, T, a->o);
         }
         attend_backward(run, m, p, b, i, a, stream(p, i), i > lowest || m->dembed);

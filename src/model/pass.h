@@ -4,7 +4,15 @@
 
 #include "model/linear.h"
 
-/* What one layer's backward reads. */
+/* What of a layer is kept in bf16 from forward to backward, where products round to bf16 anyway: shapes as below. */
+struct weft_kept {
+    uint16_t *x;            /* [T, D] the layer's input */
+    uint16_t *mid, *q, *k, *v, *o, *gate, *up;
+    uint16_t *q_raw, *k_raw;
+};
+
+/* What one layer's backward reads.  In a pass that keeps bf16, the arrays that `kept` has copies of are shared by all
+ * layers: they are filled again before the layer's backward. */
 struct weft_acts {
     float *mid;             /* [T, D] the residual stream after attention */
     float *q, *k, *v;       /* [T, H|Hk|Hk, d] q and k after norm and rotation */
@@ -15,6 +23,7 @@ struct weft_acts {
     float *t;               /* [T, rank] of each branch, one behind the other */
     float *q_raw, *k_raw;   /* qk_norm: before the norm */
     float *rq, *rk;         /* qk_norm: [T, H], [T, Hk] */
+    struct weft_kept kept;  /* zero: kept in f32, in the arrays above */
 };
 
 /* Sizes that decide the memory of a pass. */
@@ -26,6 +35,7 @@ struct weft_pass_shape {
     size_t n_x, n_acts;     /* residual streams and layers kept */
     size_t loss_rows;
     bool qk_norm, backward, checkpointing;
+    bool low;               /* layers are kept in bf16 */
 };
 
 struct weft_pass {
@@ -35,12 +45,13 @@ struct weft_pass {
     float **x;              /* [n_x] each [T, D] */
     struct weft_acts *acts;      /* [n_acts] */
 
-    /* scratch */
+    /* scratch; the head's logits stand in the same place, since either is at rest while the other is in use */
+    float *x_again;         /* [T, D] s.low: a layer's input as its backward reads it */
     float *norm;            /* [T, D] a norm's output, and its gradient's */
     float *dora;            /* [T, s.dora] */
     float *x_drop;          /* [T, max(D, Hd)] */
     float *wide;            /* [T, max(F, D, Hd)] silu(gate)*up; the dropout scratch of backward */
-    float *dh, *dnorm;      /* [T, D] */
+    float *dnorm;           /* [T, D] */
     float *dgate, *dup;     /* [T, F] */
     float *dq, *dk, *dv;    /* [T, H|Hk|Hk, d] */
     float *dout;            /* [T, H, d] */
@@ -52,6 +63,7 @@ struct weft_pass {
     float *last_x, *last_o; /* [n, D], [n, H, d] input and attention output of the last layer in those rows */
     float *final;           /* [n, D] final norm of the last layer's output */
     float *r_final;         /* [n] */
+    float *dh;              /* [T, D] the gradient of the residual stream */
     float *logits;          /* [loss_rows, V] */
     float *coef;            /* [loss_rows] */
     double *loss;           /* [loss_rows] */

@@ -23,23 +23,54 @@ static void *take(struct layout *l, size_t a, size_t b, size_t item)
 }
 
 static float *floats(struct layout *l, size_t a, size_t b) { return take(l, a, b, sizeof(float)); }
+static uint16_t *halves(struct layout *l, size_t a, size_t b) { return take(l, a, b, sizeof(uint16_t)); }
 
-static void lay_out_activations(struct layout *l, const struct weft_pass_shape *s, float **x, struct weft_acts *acts)
+/* The arrays of a layer that may be kept in bf16 instead. */
+static struct weft_acts lay_out_wide(struct layout *l, const struct weft_pass_shape *s)
 {
     size_t T = s->T, q = s->H * s->d, kv = s->Hk * s->d;
+    struct weft_acts a = {
+        .mid = floats(l, T, s->D), .q = floats(l, T, q), .k = floats(l, T, kv), .v = floats(l, T, kv),
+        .o = floats(l, T, q), .gate = floats(l, T, s->F), .up = floats(l, T, s->F),
+    };
+    if (s->qk_norm) {
+        a.q_raw = floats(l, T, q);
+        a.k_raw = floats(l, T, kv);
+    }
+    return a;
+}
+
+static struct weft_kept lay_out_kept(struct layout *l, const struct weft_pass_shape *s)
+{
+    size_t T = s->T, q = s->H * s->d, kv = s->Hk * s->d;
+    struct weft_kept k = {
+        .x = halves(l, T, s->D), .mid = halves(l, T, s->D), .q = halves(l, T, q), .k = halves(l, T, kv),
+        .v = halves(l, T, kv), .o = halves(l, T, q), .gate = halves(l, T, s->F), .up = halves(l, T, s->F),
+    };
+    if (s->qk_norm) {
+        k.q_raw = halves(l, T, q);
+        k.k_raw = halves(l, T, kv);
+    }
+    return k;
+}
+
+/* `shared`: the wide arrays of a pass that keeps bf16. */
+static void lay_out_activations(struct layout *l, const struct weft_pass_shape *s, const struct weft_acts *shared,
+                                float **x, struct weft_acts *acts)
+{
+    size_t T = s->T;
     for (size_t i = 0; i < s->n_x; i++) {
         float *p = floats(l, T, s->D);
         if (x) x[i] = p;
     }
     for (size_t i = 0; i < s->n_acts; i++) {
-        struct weft_acts a = {
-            .mid = floats(l, T, s->D), .q = floats(l, T, q), .k = floats(l, T, kv), .v = floats(l, T, kv),
-            .o = floats(l, T, q), .lse = floats(l, T, s->H), .r1 = floats(l, T, 1), .r2 = floats(l, T, 1),
-            .gate = floats(l, T, s->F), .up = floats(l, T, s->F), .t = floats(l, T, s->rank_sum),
-        };
+        struct weft_acts a = s->low ? *shared : lay_out_wide(l, s);
+        if (s->low) a.kept = lay_out_kept(l, s);
+        a.lse = floats(l, T, s->H);
+        a.r1 = floats(l, T, 1);
+        a.r2 = floats(l, T, 1);
+        a.t = floats(l, T, s->rank_sum);
         if (s->qk_norm) {
-            a.q_raw = floats(l, T, q);
-            a.k_raw = floats(l, T, kv);
             a.rq = floats(l, T, s->H);
             a.rk = floats(l, T, s->Hk);
         }
@@ -47,67 +78,87 @@ static void lay_out_activations(struct layout *l, const struct weft_pass_shape *
     }
 }
 
-static void lay_out_scratch(struct layout *l, const struct weft_pass_shape *s, struct weft_pass *p)
+/* What is alive while the head works. */
+static void lay_out_head(struct layout *l, const struct weft_pass_shape *s, struct weft_pass *p)
 {
-    size_t T = s->T, D = s->D, F = s->F, q = s->H * s->d, kv = s->Hk * s->d, narrow = weft_max_size(D, q);
-    p->norm = floats(l, T, D);
-    p->dora = floats(l, T, s->dora);
-    p->x_drop = s->rank_sum && s->backward ? floats(l, T, narrow) : NULL;
-    p->wide = floats(l, T, weft_max_size(F, narrow));
+    size_t T = s->T, D = s->D;
     p->rows = take(l, T, 1, sizeof(int32_t));
     p->targets = take(l, T, 1, sizeof(int32_t));
     p->row_seq = take(l, T, 1, sizeof(int32_t));
     p->last_x = floats(l, T, D);
-    p->last_o = floats(l, T, q);
+    p->last_o = floats(l, T, s->H * s->d);
     p->final = floats(l, T, D);
     p->r_final = floats(l, T, 1);
-    if (!s->backward) return;
-    p->dh = floats(l, T, D);
-    p->dnorm = floats(l, T, D);
-    p->dgate = floats(l, T, F);
-    p->dup = floats(l, T, F);
-    p->dq = floats(l, T, q);
-    p->dk = floats(l, T, kv);
-    p->dv = floats(l, T, kv);
-    p->dout = floats(l, T, q);
-    p->delta = floats(l, T, s->H);
-    p->dt = floats(l, T, s->rank_sum);
-}
-
-static void lay_out_logits(struct layout *l, const struct weft_pass_shape *s, struct weft_pass *p)
-{
-    p->logits = floats(l, s->loss_rows, s->V);
+    p->dh = s->backward ? floats(l, T, D) : NULL;
     p->coef = floats(l, s->loss_rows, 1);
     p->loss = take(l, s->loss_rows, 1, sizeof(double));
 }
 
-/* All of it, in one piece; p's arrays x and acts may be NULL: only counted. */
-static struct weft_pass_bytes lay_out(char *base, const struct weft_pass_shape *s, struct weft_pass *p, bool *overflow)
+static void lay_out_scratch(struct layout *l, const struct weft_pass_shape *s, struct weft_pass *p,
+                            struct weft_acts *shared)
+{
+    size_t T = s->T, D = s->D, F = s->F, q = s->H * s->d, kv = s->Hk * s->d, narrow = weft_max_size(D, q);
+    *shared = s->low ? lay_out_wide(l, s) : (struct weft_acts){ 0 };
+    p->x_again = s->low ? floats(l, T, D) : NULL;
+    p->norm = floats(l, T, D);
+    p->dora = floats(l, T, s->dora);
+    p->wide = floats(l, T, weft_max_size(F, narrow));
+    if (s->backward) {
+        p->dnorm = floats(l, T, D);
+        /* gate and up as they come are of no use any more when their gradients are made from what was kept of them */
+        p->dgate = s->low ? shared->gate : floats(l, T, F);
+        p->dup = s->low ? shared->up : floats(l, T, F);
+        p->dq = floats(l, T, q);
+        p->dk = floats(l, T, kv);
+        p->dv = floats(l, T, kv);
+        p->dout = floats(l, T, q);
+        p->delta = floats(l, T, s->H);
+        p->dt = floats(l, T, s->rank_sum);
+    }
+    /* last: without dropout nobody touches it */
+    p->x_drop = s->rank_sum && s->backward ? floats(l, T, narrow) : NULL;
+}
+
+/* All of it, in one piece: what lives through a pass, then what the layers and the head use by turns. */
+static struct weft_pass_bytes lay_out(char *base, const struct weft_pass_shape *s, struct weft_pass *p,
+                                      bool *overflow)
 {
     struct layout l = { .base = base };
     struct weft_pass_bytes bytes = { 0 };
-    lay_out_activations(&l, s, p->x, p->acts);
-    bytes.activations = l.used;
-    lay_out_scratch(&l, s, p);
-    bytes.scratch = l.used - bytes.activations;
-    lay_out_logits(&l, s, p);
-    bytes.logits = l.used - bytes.activations - bytes.scratch;
-    *overflow = l.overflow;
+    struct weft_acts shared;
+    lay_out_head(&l, s, p);
+    size_t lasting = l.used, turns = 0;
+    lay_out_scratch(&l, s, p, &shared);
+    bytes.scratch = l.used;
+    turns = l.used - lasting;
+    struct layout head = { .base = base, .used = lasting };
+    p->logits = floats(&head, s->loss_rows, s->V);
+    bytes.logits = head.used - lasting > turns ? head.used - lasting - turns : 0;
+    l.used = weft_max_size(l.used, head.used);
+    size_t before = l.used;
+    lay_out_activations(&l, s, &shared, p->x, p->acts);
+    bytes.activations = l.used - before;
+    *overflow = l.overflow || head.overflow;
     return bytes;
 }
 
-/* Rows of logits at a time.  The head is read once for each chunk and multiplied at full speed from about 256 rows
- * on, so: as many rows as 160 MiB hold, 64 at least, 1024 at most. */
-static size_t default_loss_rows(size_t V)
+/* Rows of logits at a time: as many as find room where the layers have their scratch.  The head is read once for each
+ * chunk and multiplied a twentieth slower with 128 rows than with 256, so: 128 at least, 1024 at most. */
+static size_t default_loss_rows(const struct weft_pass_shape *s)
 {
-    size_t rows = (160u << 20) / sizeof(float) / V / 64 * 64;
-    return rows < 64 ? 64 : weft_min_size(rows, 1024);
+    struct layout l = { 0 };
+    struct weft_pass p;
+    struct weft_acts shared;
+    lay_out_scratch(&l, s, &p, &shared);
+    size_t rows = l.used / sizeof(float) / s->V / 64 * 64;
+    return rows < 128 ? 128 : weft_min_size(rows, 1024);
 }
 
 static size_t rank_sum_of(const struct weft_model *m);
 static size_t widest_dora(const struct weft_model *m);
 
-static struct weft_pass_shape shape_of(const struct weft_model *m, const struct weft_pass_settings *s)
+static struct weft_pass_shape shape_of(const struct weft_compute *compute, const struct weft_model *m,
+                                       const struct weft_pass_settings *s)
 {
     const struct weft_config *c = &m->config;
     struct weft_pass_shape out = {
@@ -125,11 +176,11 @@ static struct weft_pass_shape shape_of(const struct weft_model *m, const struct 
         .qk_norm = c->qk_norm,
         .backward = s->backward,
         .checkpointing = s->checkpointing,
-        .loss_rows =
-            weft_min_size(s->loss_rows ? s->loss_rows : default_loss_rows(c->vocab_size), s->max_tokens),
+        .low = s->backward && weft_compute_rounds(compute) && !compute->exact && !m->exact,
     };
+    out.loss_rows = weft_min_size(s->loss_rows ? s->loss_rows : default_loss_rows(&out), s->max_tokens);
     size_t kept = out.L - out.lowest;
-    out.n_x = weft_max_size(kept + 1, 2);
+    out.n_x = out.low && !s->checkpointing ? 2 : weft_max_size(kept + 1, 2);
     out.n_acts = s->checkpointing ? 1 : weft_max_size(kept, 1);
     return out;
 }
@@ -244,7 +295,7 @@ enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_
 {
     enum weft_status st = check_settings(s, err);
     if (st) return st;
-    struct weft_pass_shape shape = shape_of(m, s);
+    struct weft_pass_shape shape = shape_of(c, m, s);
     struct weft_pass pass = { 0 };
     struct weft_compute_bytes most = { 0 };
     bool overflow, too_long = false;
@@ -252,7 +303,7 @@ enum weft_status weft_pass_plan(const struct weft_compute *c, const struct weft_
     if (!overflow) count_kernels(c, m, &shape, &most);
     if (measures_apart(s)) {
         struct weft_pass_settings only = of_losses(s);
-        struct weft_pass_shape losses = shape_of(m, &only);
+        struct weft_pass_shape losses = shape_of(c, m, &only);
         struct weft_pass_bytes b = lay_out(NULL, &losses, &pass, &too_long);
         if (!too_long) count_kernels(c, m, &losses, &most);
         bytes.losses = sum_of(&b) > sum_of(&bytes) ? sum_of(&b) - sum_of(&bytes) : 0;
@@ -318,7 +369,7 @@ static bool lay_out_pass(struct weft_pass *p, char *base, const struct weft_mode
                          const struct weft_pass_settings *settings, struct weft_arena *a)
 {
     bool overflow;
-    p->s = shape_of(m, settings);
+    p->s = shape_of(p->compute, m, settings);
     p->x = WEFT_NEWS(a, float *, p->s.n_x);
     p->acts = WEFT_NEWS(a, struct weft_acts, p->s.n_acts);
     if (!p->x || !p->acts) return false;
@@ -363,9 +414,10 @@ enum weft_status weft_pass_new(struct weft_pass **out, struct weft_compute *c, c
     if (!make_rope(p, m, only.max_tokens)) goto no_memory;      /* a sequence may be as long as the batch */
     if (measures_apart(settings)) {
         struct weft_pass *losses = WEFT_NEW(&p->arena, struct weft_pass);
-        if (!losses || !lay_out_pass(losses, base, m, &only, &p->arena)) goto no_memory;
-        count_kernels(c, m, &losses->s, &most);
+        if (!losses) goto no_memory;
         losses->compute = c;
+        if (!lay_out_pass(losses, base, m, &only, &p->arena)) goto no_memory;
+        count_kernels(c, m, &losses->s, &most);
         losses->rope_cos = p->rope_cos;
         losses->rope_sin = p->rope_sin;
         losses->n_positions = p->n_positions;

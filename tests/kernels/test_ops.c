@@ -101,6 +101,45 @@ static void swiglu_at(struct weft_compute *c, struct weft_compute *ref)
 
 static void test_swiglu_and_its_gradient(void **state) { at_every_level(swiglu_at); }
 
+/* Forward is that of f32, backward that of the rounded values. */
+static void swiglu_kept_at(struct weft_compute *c, struct weft_compute *ref)
+{
+    for (size_t l = 0; l < WEFT_COUNT(lengths); l++) {
+        size_t n = lengths[l];
+        struct weft_rng r = test_rng(n + 1);
+        struct array gate = input_new(n, l % 4, &r), up = input_new(n, 1, &r), dh = input_new(n, 2, &r);
+        struct array h = output_new(n, 1), dgate = output_new(n, 0), dup = output_new(n, 3), h2 = output_new(n, 2);
+        struct array plain_h = output_new(n, 1), plain_dgate = output_new(n, 0), plain_dup = output_new(n, 3);
+        uint16_t *kept = malloc((2 * n + 1) * sizeof *kept);
+        assert_non_null(kept);
+        weft_swiglu(c, plain_h.p, gate.p, up.p, n);
+        weft_swiglu_keep(c, h.p, kept, kept + n, gate.p, up.p, n);
+        assert_same_bits(h.p, plain_h.p, n);
+        weft_swiglu_backward_kept(c, dgate.p, dup.p, h2.p, dh.p, kept, kept + n, n);
+        guards_intact(&h), guards_intact(&dgate), guards_intact(&dup), guards_intact(&h2);
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(kept[i], weft_f32_to_bf16(gate.p[i]));
+            assert_int_equal(kept[n + i], weft_f32_to_bf16(up.p[i]));
+            gate.p[i] = weft_bf16_to_f32(kept[i]);
+            up.p[i] = weft_bf16_to_f32(kept[n + i]);
+        }
+        weft_swiglu_backward(c, plain_dgate.p, plain_dup.p, plain_h.p, dh.p, gate.p, up.p, n);
+        assert_same_bits(dgate.p, plain_dgate.p, n);
+        assert_same_bits(dup.p, plain_dup.p, n);
+        assert_same_bits(h2.p, plain_h.p, n);
+        weft_swiglu_backward_kept(c, dh.p, dup.p, h2.p, dh.p, kept, kept + n, n);       /* in place */
+        assert_same_bits(dh.p, plain_dgate.p, n);
+        memset(kept, 0, 2 * n * sizeof *kept);
+        weft_swiglu_keep(c, NULL, kept, kept + n, gate.p, up.p, n);
+        for (size_t i = 0; i < n; i++) assert_int_equal(kept[i], weft_f32_to_bf16(gate.p[i]));
+        free(kept);
+        array_free(&gate), array_free(&up), array_free(&dh), array_free(&h), array_free(&dgate), array_free(&dup);
+        array_free(&h2), array_free(&plain_h), array_free(&plain_dgate), array_free(&plain_dup);
+    }
+}
+
+static void test_swiglu_kept_in_bf16(void **state) { at_every_level(swiglu_kept_at); }
+
 /* ---- position ---- */
 
 static void rope_at(struct weft_compute *c, struct weft_compute *ref)
@@ -488,6 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rmsnorm_and_its_gradient),
         cmocka_unit_test(test_swiglu_and_its_gradient),
+        cmocka_unit_test(test_swiglu_kept_in_bf16),
         cmocka_unit_test(test_rope_turns_and_turns_back),
         cmocka_unit_test(test_add_scale_sums_and_finiteness),
         cmocka_unit_test(test_bias_gradient_adds_rows_in_order),
