@@ -243,7 +243,7 @@ static void count_linear(struct weft_compute *c, const struct weft_linear *l, si
 static void count_together(struct weft_compute *c, const struct weft_linear *const *l, size_t n, size_t rows,
                            bool backward)
 {
-    struct weft_gemm g[WEFT_GEMM_GROUP];
+    struct weft_gemm g[WEFT_GEMM_GROUP] = { 0 };
     struct weft_low_rank low[WEFT_GEMM_GROUP];
     for (size_t i = 0; i < n; i++) {
         g[i] = (struct weft_gemm){ .m = rows, .n = l[i]->n_out, .k = l[i]->n_in, .lda = l[i]->n_in, .b = l[i]->w,
