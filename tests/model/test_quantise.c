@@ -39,13 +39,22 @@ static double loss_of(struct weft_model *m, struct weft_compute *c, struct weft_
 
 /* ---- bitsandbytes ---- */
 
+/* That of the repository, or one that was made just now (tests/parity/run.sh). */
+static const char *bnb_folder(void)
+{
+    const char *outside = getenv("WEFT_PARITY_BNB");
+    return outside ? outside : "tests/model/data/bnb";
+}
+
 static void test_bitsandbytes_checkpoints_are_read_to_the_bit(void **state)
 {
     struct fixture f;
     struct weft_arena a = { 0 };
     struct weft_compute c = compute();
-    fixture_open(&f, "tests/model/data/bnb/expect.safetensors");
-    struct weft_model *m = load(&a, "tests/model/data/bnb", false);
+    const char *dir = bnb_folder();
+    if (*dir == '/') fixture_open_at(&f, weft_path_join(&a, dir, "expect.safetensors"));
+    else fixture_open(&f, "tests/model/data/bnb/expect.safetensors");
+    struct weft_model *m = load(&a, dir, false);
     assert_int_equal(f.file.n, 2);
     for (size_t i = 0; i < f.file.n; i++) {
         char name[100];
@@ -64,7 +73,7 @@ static void test_bitsandbytes_checkpoints_are_read_to_the_bit(void **state)
         assert_memory_equal(got, want, n * sizeof *got);
     }
     assert_int_equal(m->embed_type, WEFT_BF16);
-    struct weft_model *wide = load(&a, "tests/model/data/bnb", true);
+    struct weft_model *wide = load(&a, dir, true);
     assert_int_equal(wide->layers[0].q.type, WEFT_F32);
     double one = loss_of(m, &c, &a), two = loss_of(wide, &c, &a);
     check_near(one, two, 1e-6);

@@ -14,6 +14,8 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from summary import add
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS = os.path.join(ROOT, "model", "data")
 
@@ -33,8 +35,7 @@ def load(path):
 
 def check(what, got, want):
     error = ((got - want).norm() / want.norm()).item()
-    print(f"{what}: rel-L2 {error:.2g}")
-    return error <= 1e-5
+    return add(f"{what}: rel-L2", "peft" if "peft" in what else "transformers", error, 1e-5)
 
 
 def main(build):

@@ -3,7 +3,7 @@
     python tests/parity/optim.py            writes tests/train/data/optim/
     python tests/parity/optim.py NAME...    writes these runs only
 
-bitsandbytes (8-bit AdamW), galore-torch, apollo-torch, badam and torch inside transformers.Trainer, everything f32 on one thread of
+bitsandbytes (8-bit AdamW), galore-torch, apollo-torch, badam and torch (Muon) inside transformers.Trainer, everything f32 on one thread of
 the CPU.  The rows are those of tests/model/data/curve; the model is made from a formula that tests/train/test_parity.c
 knows too, so that it may be large enough for 8-bit moments without a file.
 """
@@ -27,25 +27,30 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 
 FULL = dict(finetuning_type="full", bf16=False)
 RUNS = {
-    "adamw_8bit": dict(FULL, optim="adamw_8bit", learning_rate=2e-3, max_steps=40),
+    "adamw_8bit": dict(FULL, optim="adamw_8bit", learning_rate=2e-3, max_steps=50),
     "galore": dict(FULL, use_galore=True, galore_rank=8, galore_update_interval=200, galore_scale=2.0,
-                   learning_rate=2e-3, max_steps=20),
+                   learning_rate=2e-3, max_steps=50),
     "galore_gap5": dict(FULL, use_galore=True, galore_rank=8, galore_update_interval=5, galore_scale=2.0,
-                        learning_rate=2e-3, max_steps=20),
+                        learning_rate=2e-3, max_steps=50),
     "galore_full": dict(FULL, use_galore=True, galore_rank=8, galore_update_interval=5, galore_proj_type="full",
-                        galore_target="mlp", learning_rate=2e-3, max_steps=20),
+                        galore_target="mlp", learning_rate=2e-3, max_steps=50),
     # layers as in every recipe of the reference; the second with singular vectors; the third is APOLLO-Mini
-    "apollo": dict(FULL, use_apollo=True, apollo_rank=8, apollo_update_interval=5, learning_rate=2e-3, max_steps=20),
+    "apollo": dict(FULL, use_apollo=True, apollo_rank=8, apollo_update_interval=5, learning_rate=2e-3, max_steps=50),
     "apollo_svd": dict(FULL, use_apollo=True, apollo_rank=8, apollo_update_interval=5, apollo_proj="svd",
-                       apollo_scale_front=True, learning_rate=2e-3, max_steps=20),
+                       apollo_scale_front=True, learning_rate=2e-3, max_steps=50),
     "apollo_mini": dict(FULL, use_apollo=True, apollo_rank=1, apollo_update_interval=200, apollo_scale=128.0, apollo_scale_type="tensor",
-                        apollo_target="mlp,o_proj", learning_rate=2e-3, max_steps=20),
-    "badam": dict(FULL, use_badam=True, badam_switch_interval=3, learning_rate=2e-3, max_steps=12),
+                        apollo_target="mlp,o_proj", learning_rate=2e-3, max_steps=50),
+    "muon": dict(FULL, optim="muon", learning_rate=2e-3, max_steps=50),
+    "badam": dict(FULL, use_badam=True, badam_switch_interval=3, learning_rate=2e-3, max_steps=50),
     "badam_descending": dict(FULL, use_badam=True, badam_switch_interval=3, badam_switch_mode="descending",
-                             badam_start_block=1, learning_rate=2e-3, max_steps=12),
+                             badam_start_block=1, learning_rate=2e-3, max_steps=50),
     "badam_ratio": dict(FULL, use_badam=True, badam_mode="ratio", badam_update_ratio=0.1, badam_mask_mode="adjacent",
-                        learning_rate=2e-3, max_steps=12),
+                        learning_rate=2e-3, max_steps=50),
 }
+
+
+# For a live comparison alone, as in train.py.
+RUNS_BF16 = {name + "-bf16": dict(RUNS[name], bf16=True) for name in ("adamw_8bit", "galore", "badam")}
 
 
 def fill(name, shape):
@@ -154,6 +159,32 @@ def random_as_ours(optimizer_class, names):
     optimizer_class._initialize_projector = initialize
 
 
+class Muon(torch.optim.Optimizer):
+    """torch's Muon for the matrices of layers; the rest by Adam with epsilon outside the bias correction, all decayed, as
+    the reference's own Muon does.  torch keeps (1 - 0.95) of each gradient, which Newton and Schulz do not see."""
+
+    def __init__(self, matrices, others, lr, weight_decay, betas, eps):
+        super().__init__([dict(params=matrices), dict(params=others)], dict(lr=lr))
+        self.inner = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, momentum=0.95, nesterov=True,
+                                      adjust_lr_fn="match_rms_adamw")
+        self.decay, self.betas, self.eps, self.t = weight_decay, betas, eps, 0
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        self.t += 1
+        self.inner.param_groups[0]["lr"] = self.param_groups[0]["lr"]
+        self.inner.step()
+        lr, (b1, b2) = self.param_groups[1]["lr"], self.betas
+        for p in self.param_groups[1]["params"]:
+            s = self.state[p]
+            if not s:
+                s["m"], s["v"] = torch.zeros_like(p), torch.zeros_like(p)
+            s["m"].lerp_(p.grad, 1 - b1)
+            s["v"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
+            p.mul_(1 - lr * self.decay)
+            p.addcdiv_(s["m"], s["v"].sqrt().add_(self.eps), value=-lr * (1 - b2**self.t) ** 0.5 / (1 - b1**self.t))
+
+
 class Ours(Recorder):
     spec = None
     blocks = None
@@ -171,6 +202,11 @@ class Ours(Recorder):
                     manager.register_module_override(module, "weight", {"optim_bits": 32})
             # the head is an embedding of its own kind: weft keeps f32 for it too
             manager.register_module_override(m.lm_head, "weight", {"optim_bits": 32})
+        elif s.get("optim") == "muon":
+            named = [(n, p) for n, p in m.named_parameters() if p.requires_grad]
+            matrix = {n for n, p in named if p.dim() == 2 and "embed" not in n and "lm_head" not in n}
+            self.optimizer = Muon([p for n, p in named if n in matrix], [p for n, p in named if n not in matrix],
+                                  a.learning_rate, a.weight_decay, **keys)
         elif s.get("use_galore"):
             import galore_torch.galore_projector as gp
             from galore_torch import GaLoreAdamW
@@ -249,16 +285,17 @@ def run(name, spec):
         rows = json.load(f)["rows"]
     model = make_model()
     train, valid = Rows(rows[:N_TRAIN], False), Rows(rows[N_TRAIN:], False)
-    keys = {**COMMON, "learning_rate": spec["learning_rate"], "max_steps": spec["max_steps"]}
+    keys = {**COMMON, "learning_rate": spec["learning_rate"], "max_steps": spec["max_steps"], "bf16": spec["bf16"]}
     collate, watch = Collator(), WatchBlocks()
     with tempfile.TemporaryDirectory() as folder:
         args = transformers.TrainingArguments(folder, use_cpu=True, report_to=[], logging_steps=1, save_strategy="no",
-                                              bf16=False, disable_tqdm=True, remove_unused_columns=False,
+                                              disable_tqdm=True, remove_unused_columns=False,
                                               dataloader_num_workers=0, **keys)
         trainer = Ours(model=model, args=args, train_dataset=train, eval_dataset=valid, data_collator=collate,
                        callbacks=[watch])
         trainer.spec = spec
         watch.trainer = trainer
+        trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
         metrics = trainer.evaluate()
         trainer.restore()

@@ -26,7 +26,7 @@ from train import BASE, ROOT, Recorder, Watch
 DATA = os.path.join(ROOT, "train", "data", "preference")
 COMMON = dict(seed=42, per_device_train_batch_size=2, gradient_accumulation_steps=3, per_device_eval_batch_size=4,
               lr_scheduler_type="cosine", warmup_steps=2, max_grad_norm=1.0, adam_beta1=0.9, adam_beta2=0.999,
-              adam_epsilon=1e-8, weight_decay=0.0, learning_rate=2e-3, max_steps=20)
+              adam_epsilon=1e-8, weight_decay=0.0, learning_rate=2e-3, max_steps=50)
 RUNS = {
     "sigmoid": dict(stage="dpo", pref_loss="sigmoid"),
     "smoothed": dict(stage="dpo", pref_loss="sigmoid", dpo_label_smoothing=0.1, pref_ftx=0.3),
@@ -36,6 +36,8 @@ RUNS = {
     "simpo": dict(stage="dpo", pref_loss="simpo", pref_beta=2.0),
     "kto": dict(stage="kto", kto_chosen_weight=1.0, kto_rejected_weight=1.5, pref_ftx=0.2),
 }
+# For a live comparison alone, as in train.py.
+RUNS_BF16 = {name + "-bf16": dict(RUNS[name], bf16=True) for name in ("sigmoid", "orpo", "kto")}
 N_TRAIN = 22     # 11 micro-batches, 4 updates an epoch, the last of 2 micro-batches
 
 
@@ -72,6 +74,18 @@ class Preferences(Recorder):
     def __init__(self, rows, spec, *args, **keys):
         super().__init__(*args, **keys)
         self.rows, self.spec = rows, spec
+        self.rewards = [[], []]         # of the answers of this update: chosen or desirable, rejected or undesirable
+        self.out["rewards"] = [[], []]
+
+    def note(self, chosen, rejected):
+        if self.model.training:
+            for to, values in zip(self.rewards, (chosen, rejected)):
+                to += values.detach().tolist()
+
+    def end_update(self):
+        for to, values in zip(self.out["rewards"], self.rewards):
+            to.append(sum(values) / len(values) if values else 0.0)
+        self.rewards = [[], []]
 
     def answers(self, model, pairs):
         """Sum of log p over each answer's tokens, and their number."""
@@ -116,6 +130,12 @@ class Preferences(Recorder):
             loss = -a_c - beta * F.logsigmoid(odds)
         else:
             loss = -F.logsigmoid(beta * (a_c - a_r) - gamma)
+        if kind in ("orpo", "simpo"):
+            self.note(beta * a_c, beta * a_r)
+        elif kind == "ipo":
+            self.note(beta * (a_c - r_c), beta * (a_r - r_r))
+        else:
+            self.note(beta * (lp_c - ref[: len(rows)]), beta * (lp_r - ref[len(rows) :]))
         return (loss - s.get("pref_ftx", 0.0) * a_c).mean()
 
     def judged_loss(self, model, rows, before):
@@ -127,6 +147,7 @@ class Preferences(Recorder):
             kl = (kl_lp - kl_ref).mean().clamp(min=0)
         good = torch.tensor([r["desirable"] for r in rows])
         z = torch.where(good, beta * (lp - ref - kl), beta * (kl - (lp - ref)))
+        self.note((beta * (lp - ref))[good], (beta * (lp - ref))[~good])
         weight = torch.where(good, s["kto_chosen_weight"], s["kto_rejected_weight"])
         loss = (weight * (1 - torch.sigmoid(z))).mean()
         if good.any():
@@ -148,22 +169,30 @@ class Preferences(Recorder):
             return self.compute_loss(model, inputs).detach(), None, None
 
 
+class WatchRewards(Watch):
+    def on_step_end(self, args, state, control, **keys):
+        super().on_step_end(args, state, control, **keys)
+        self.trainer.end_update()
+
+
 def run(name, spec, rows):
     model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
     model = PeftModel.from_pretrained(model, os.path.join(BASE, "adapter"), is_trainable=True)
-    watch = Watch()
+    watch = WatchRewards()
+    keys = {**COMMON, "bf16": False, **{k: v for k, v in spec.items() if k == "bf16"}}
     with tempfile.TemporaryDirectory() as folder:
         args = transformers.TrainingArguments(folder, use_cpu=True, report_to=[], logging_steps=1, save_strategy="no",
-                                              bf16=False, disable_tqdm=True, remove_unused_columns=False,
-                                              dataloader_num_workers=0, **COMMON)
+                                              disable_tqdm=True, remove_unused_columns=False,
+                                              dataloader_num_workers=0, **keys)
         trainer = Preferences(rows, spec, model=model, args=args, train_dataset=Indices(0, N_TRAIN),
                               eval_dataset=Indices(N_TRAIN, len(rows)), callbacks=[watch],
                               data_collator=lambda items: {"index": torch.tensor(items)})
         trainer.model_accepts_loss_kwargs = False       # a micro-batch's loss is its own mean
         watch.trainer = trainer
+        trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
         valid = trainer.evaluate()["eval_loss"]
-    out = {"settings": {**COMMON, **spec}, **trainer.out, "eval_loss": valid}
+    out = {"settings": {**keys, **spec}, **trainer.out, "eval_loss": valid}
     assert len(out["loss"]) == len(out["grad_norm"]) == COMMON["max_steps"], name
     with open(os.path.join(DATA, name + ".json"), "w") as f:
         json.dump(out, f)
@@ -171,14 +200,18 @@ def run(name, spec, rows):
     print(f"{name}: loss {out['loss'][0]:.4f} -> {out['loss'][-1]:.4f}, eval {valid:.4f}")
 
 
-def main():
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
+def write_rows(rows):
     os.makedirs(DATA, exist_ok=True)
-    rows = make_rows()
     with open(os.path.join(DATA, "rows.json"), "w") as f:
         json.dump({"n_train": N_TRAIN, "rows": rows}, f)
         f.write("\n")
+
+
+def main():
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    rows = make_rows()
+    write_rows(rows)
     for name, spec in RUNS.items():
         run(name, spec, rows)
 

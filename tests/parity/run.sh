@@ -1,43 +1,93 @@
 #!/bin/sh
-# make parity: weft beside transformers, peft, tokenizers and jinja2, live.
+# make parity: weft beside transformers, peft, trl, bitsandbytes, galore-torch, apollo-torch, badam, tokenizers, jinja2
+# and gguf, live.  At the end a table of everything that was compared; exit 1 when a line of it is beyond its tolerance.
 #
-#   PYTHON=~/peers/bin/python make parity           compares
+#   make parity                                       makes an environment in build/peers first (some 2 GB)
+#   PYTHON=~/peers/bin/python make parity             with an environment that is there
 #   PYTHON=~/peers/bin/python FIXTURES=1 make parity  writes the frozen fixtures anew first
 #
-# PYTHON is an interpreter that has torch, transformers, peft, tokenizers, safetensors and jinja2; they are needed here
-# only.  STRINGS: how many strings the tokenizers are compared on (default 100,000).
-set -eu
-cd "$(dirname "$0")/../.."
-python=${PYTHON:-python3}
+# The releases are those of tests/parity/requirements.txt.  STRINGS: how many strings the tokenizers are compared on
+# (default 20,000).  RUNS: which runs of live.py, e.g. "lora optim/galore" (default all).  LLAMAFACTORY: `src` of its unpacked
+# sdist, for the fixture of its templates.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
 build=${BUILD:-build}
-"$python" -c 'import torch, transformers, peft, tokenizers, jinja2' 2>/dev/null || {
-    echo "make parity: $python has no torch, transformers, peft, tokenizers, jinja2. Make an environment that has:" >&2
-    echo "    python3 -m venv peers && peers/bin/pip install torch transformers peft tokenizers jinja2 && PYTHON=peers/bin/python make parity" >&2
+cmake --preset release >/dev/null && cmake --build "$build" || exit 2
+build=$(cd "$build" && pwd)
+
+make_venv() {
+    [ -x "$1/bin/python" ] || python3 -m venv "$1" || {
+        echo "make parity: python3 cannot make an environment; install python3-venv, or give PYTHON" >&2
+        exit 2
+    }
+}
+if [ -z "${PYTHON:-}" ]; then
+    make_venv "$build/peers"
+    PYTHON=$build/peers/bin/python
+    # without a GPU the CPU's build of torch is a tenth of the size
+    "$PYTHON" -m pip install -q --extra-index-url https://download.pytorch.org/whl/cpu -r tests/parity/requirements.txt || exit 2
+fi
+"$PYTHON" -c 'import torch, transformers, peft, trl, datasets, bitsandbytes, galore_torch, apollo_torch, badam, gguf, tokenizers, jinja2' || {
+    echo "make parity: $PYTHON lacks one of the packages of tests/parity/requirements.txt" >&2
     exit 2
 }
 # Some shells set these and halve the speed of the peers.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+export PYTHONWARNINGS=ignore
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+WEFT_PARITY_SUMMARY=$work/summary.jsonl
+export WEFT_PARITY_SUMMARY
+: >"$WEFT_PARITY_SUMMARY"
+
+# step TITLE COMMAND...: runs it and notes whether it ended well.
+step() {
+    title=$1
+    shift
+    echo
+    echo "== $title"
+    "$@"
+    "$PYTHON" tests/parity/summary.py step "$title" $?
+}
+# What a program of tests/ prints, and its figures into the summary.
+model_figures() {
+    WEFT_PARITY_MODELS=$work/models "$build/tests/model_test_parity" >"$work/models.txt" 2>&1
+    verdict=$?
+    cat "$work/models.txt"
+    "$PYTHON" tests/parity/summary.py models "$work/models.txt" && return $verdict
+}
+gguf() {
+    for type in Q8_0 Q4_0 F16; do
+        "$build/weft" export "$work/models/tl3" --gguf $type -o "$work/tl3-$type.gguf" --quiet &&
+            "$PYTHON" tests/parity/gguf_files.py compare "$work/models/tl3" "$work/tl3-$type.gguf" || return 1
+    done
+    "$PYTHON" tests/parity/gguf_files.py blocks "$work/blocks.safetensors" &&
+        cmp "$work/blocks.safetensors" tests/model/data/ggml/blocks.safetensors
+}
+bitsandbytes() {
+    "$PYTHON" tests/parity/bnb.py "$work/models/tq2" "$work/bnb" &&
+        WEFT_PARITY_BNB=$work/bnb "$build/tests/model_test_quantise"
+}
+
 if [ -n "${FIXTURES:-}" ]; then
-    "$python" tests/parity/model.py
-    "$python" tests/parity/train.py
-    "$python" tests/parity/optim.py
-    "$python" tests/parity/preference.py
-    "$python" tests/parity/tokens.py fixtures
-    "$python" tests/parity/chat.py goldens
-    [ -z "${LLAMAFACTORY:-}" ] || "$python" tests/parity/templates.py "$LLAMAFACTORY" # `src` of its unpacked sdist
+    for script in model.py train.py optim.py preference.py "tokens.py fixtures" "chat.py goldens"; do
+        # shellcheck disable=SC2086
+        "$PYTHON" tests/parity/$script || exit 2
+    done
+    [ -z "${LLAMAFACTORY:-}" ] || "$PYTHON" tests/parity/templates.py "$LLAMAFACTORY" || exit 2
+    cmake --build "$build" || exit 2
 fi
-cmake --preset release >/dev/null
-cmake --build "$build"
-echo "== logits, gradients, loss curves against the fixtures"
-ctest --test-dir "$build" -R 'model_test_parity|adapter_test_curve|train_test_parity' --output-on-failure
-echo "== larger models of every family"
-families=$(mktemp -d)
-trap 'rm -rf "$families"' EXIT
-"$python" tests/parity/model.py families "$families"
-WEFT_PARITY_MODELS=$families "$build/tests/model_test_parity"
-echo "== adapters and merged models in peft and transformers"
-"$python" tests/parity/lora.py "$build"
-echo "== chat templates"
-"$python" tests/parity/chat.py live "$build"
-echo "== token ids"
-"$python" tests/parity/tokens.py compare "${STRINGS:-100000}"
+step "C tests against the fixtures" \
+    ctest --test-dir "$build" -R 'model_test_(parity|reference|quantise|gguf)|adapter_test_|train_test_(parity|moments|galore|apollo|badam)|tokens_test_' \
+    --output-on-failure
+step "larger models of every family: made by transformers" "$PYTHON" tests/parity/model.py families "$work/models"
+step "larger models of every family: logits and gradients" model_figures
+step "adapters and merged models in peft and transformers" "$PYTHON" tests/parity/lora.py "$build"
+# shellcheck disable=SC2086
+step "whole runs side by side" "$PYTHON" tests/parity/live.py "$build" ${RUNS:-}
+step "GGUF files in the gguf package" gguf
+step "checkpoints of bitsandbytes" bitsandbytes
+step "chat templates beside jinja2" "$PYTHON" tests/parity/chat.py live "$build"
+step "token ids beside tokenizers" "$PYTHON" tests/parity/tokens.py compare "${STRINGS:-20000}"
+"$PYTHON" tests/parity/summary.py table "$WEFT_PARITY_SUMMARY"

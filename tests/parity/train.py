@@ -29,19 +29,25 @@ COMMON = dict(seed=42, per_device_train_batch_size=2, gradient_accumulation_step
 RUNS = {
     # 34 of the 50 rows train, 16 validate: 17 micro-batches, 6 updates an epoch, the last of 2 micro-batches
     "lora": dict(adapter=True, learning_rate=1e-3, max_steps=50, first_label=False),
-    "full": dict(adapter=False, learning_rate=2e-4, max_steps=20, first_label=False),
-    # every token is a label, the first too; items are counted before the shift, as transformers did from 4.46 on and
+    "full": dict(adapter=False, learning_rate=2e-4, max_steps=50, first_label=False),
+    # every token is a label, the first too, as in stage pt; items are counted before the shift, as transformers did from 4.46 on and
     # does not any more in 5.24: the count is larger than the number of losses (Q2)
-    "first": dict(adapter=False, learning_rate=2e-4, max_steps=8, first_label=True),
+    "first": dict(adapter=False, learning_rate=2e-4, max_steps=50, first_label=True),
     # the variants of LoRA begin in adapters of their own, or in that of "lora"; LoRA+: B at 16 times the rate
     "rslora": dict(adapter="rslora", learning_rate=1e-3, max_steps=50, first_label=False),
     "dora": dict(adapter="dora", learning_rate=1e-3, max_steps=50, first_label=False),
     "loraplus": dict(adapter=True, learning_rate=1e-4, max_steps=50, first_label=False, loraplus_lr_ratio=16.0),
     "tables": dict(adapter="tables", learning_rate=1e-3, max_steps=50, first_label=False),
     # QLoRA: the adapter of "lora" on a base quantised to NF4 with quantised scales, and on one with plain scales
-    "qlora": dict(adapter=True, learning_rate=1e-3, max_steps=20, first_label=False, quantization_bit=4),
-    "qlora-plain": dict(adapter=True, learning_rate=1e-3, max_steps=20, first_label=False, quantization_bit=4,
+    "qlora": dict(adapter=True, learning_rate=1e-3, max_steps=50, first_label=False, quantization_bit=4),
+    "qlora-plain": dict(adapter=True, learning_rate=1e-3, max_steps=50, first_label=False, quantization_bit=4,
                         double_quantization="false"),
+    # A and B of the leading singular vectors, which the base lacks from then on
+    "pissa": dict(adapter="pissa", learning_rate=1e-3, max_steps=50, first_label=False, pissa_init=True, pissa_iter=-1, lora_rank=4,
+                  lora_alpha=8),
+    # rows in bins of 40 tokens: one sequence with positions that begin anew, or as many sequences as there are rows
+    "packing": dict(adapter=True, learning_rate=1e-3, max_steps=50, first_label=False, packing=True),
+    "neat_packing": dict(adapter=True, learning_rate=1e-3, max_steps=50, first_label=False, neat_packing=True),
     # the last layer's attention and the final norm
     "freeze": dict(adapter=False, learning_rate=1e-3, max_steps=50, first_label=False, finetuning_type="freeze",
                    freeze_trainable_layers=1, freeze_trainable_modules="self_attn,post_attention_layernorm",
@@ -50,27 +56,46 @@ RUNS = {
     "linear": dict(adapter=False, learning_rate=2e-4, num_train_epochs=1.5, first_label=False, data_seed=7,
                    lr_scheduler_type="linear", weight_decay=0.0),
 }
-N_TRAIN = 34
+# Under bf16 autocast, beside weft with products in bf16: for a live comparison alone (tests/parity/live.py).
+BF16 = ("lora", "full", "dora", "qlora")
+RUNS_BF16 = {name + "-bf16": dict(RUNS[name], bf16=True) for name in BF16}
+N_TRAIN, BIN = 34, 40
 
 
 OURS = ("loraplus_lr_ratio", "finetuning_type", "freeze_trainable_layers", "freeze_trainable_modules", "freeze_extra_modules",
-        "quantization_bit", "double_quantization")
+        "quantization_bit", "double_quantization", "packing", "neat_packing", "pissa_init", "pissa_iter", "lora_rank", "lora_alpha")
 STARTS = {
     "rslora": dict(r=4, lora_alpha=8, use_rslora=True),
     "dora": dict(r=4, lora_alpha=8, use_dora=True),
     "tables": dict(r=2, lora_alpha=4, modules_to_save=["embed_tokens", "lm_head"]),
+    "pissa": dict(r=4, lora_alpha=8, init_lora_weights="pissa"),
 }
+
+
+def fresh(model, name):
+    torch.manual_seed(11)
+    config = LoraConfig(task_type="CAUSAL_LM", bias="none", lora_dropout=0.0, **STARTS[name],
+                        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    return get_peft_model(model, config)
 
 
 def start(model, name):
     """A fresh adapter of peft, kept beside the curves: its A is random."""
     path = os.path.join(DATA, "start-" + name)
-    torch.manual_seed(11)
-    config = LoraConfig(task_type="CAUSAL_LM", bias="none", lora_dropout=0.0, **STARTS[name],
-                        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
-    get_peft_model(model, config).save_pretrained(path)
+    fresh(model, name).save_pretrained(path)
     os.remove(os.path.join(path, "README.md"))
+    tidy(os.path.join(path, "adapter_config.json"))
     return path
+
+
+def tidy(path):
+    """A fixture names no folder of this machine, and lists no set in an order that changes."""
+    with open(path) as f:
+        config = json.load(f)
+    config["base_model_name_or_path"] = os.path.basename(config["base_model_name_or_path"])
+    config["target_modules"].sort()
+    with open(path, "w") as f:
+        json.dump(config, f, indent=2, sort_keys=True)
 
 
 def freeze(model, spec):
@@ -128,20 +153,32 @@ def quantise(model, double):
 
 class Rows(Dataset):
     def __init__(self, rows, first_label):
-        self.rows = [(r["ids"], r["ids"] if first_label else [-100] + r["labels"][1:]) for r in rows]
+        self.rows = [dict(ids=r["ids"], labels=r["ids"] if first_label else [-100] + r["labels"][1:], parts=[len(r["ids"])])
+                     for r in rows]
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, i):
-        return {"ids": self.rows[i][0], "labels": self.rows[i][1], "index": i}
+        return {**self.rows[i], "index": i}
+
+
+def pack(rows):
+    """Bins of rows, in their order."""
+    bins = []
+    for row in rows.rows:
+        if not bins or len(bins[-1]["ids"]) + len(row["ids"]) > BIN:
+            bins.append(dict(ids=[], labels=[], parts=[]))
+        for key in bins[-1]:
+            bins[-1][key] = bins[-1][key] + row[key]
+    rows.rows = bins
 
 
 class Collator:
-    """Pads on the right, and remembers in which order the rows came."""
+    """Pads on the right, and remembers in which order the rows came.  neat: rows of a bin do not see each other."""
 
-    def __init__(self):
-        self.order = []
+    def __init__(self, packing=False, neat=False):
+        self.order, self.packing, self.neat = [], packing, neat
 
     def __call__(self, items):
         self.order += [x["index"] for x in items]
@@ -149,7 +186,15 @@ class Collator:
         ids = torch.tensor([x["ids"] + [0] * (n - len(x["ids"])) for x in items])
         labels = torch.tensor([x["labels"] + [-100] * (n - len(x["labels"])) for x in items])
         mask = torch.tensor([[1] * len(x["ids"]) + [0] * (n - len(x["ids"])) for x in items])
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+        out = {"input_ids": ids, "labels": labels, "attention_mask": mask}
+        if self.packing or self.neat:
+            parts = [x["parts"] + [n - len(x["ids"])] for x in items]
+            out["position_ids"] = torch.tensor([[p for part in row for p in range(part)] for row in parts])
+        if self.neat:
+            of = torch.tensor([[k for k, part in enumerate(row) for _ in range(part)] for row in parts])
+            seen = (of[:, :, None] == of[:, None, :]) & torch.ones(n, n).tril().bool()
+            out["attention_mask"] = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[:, None]
+        return out
 
 
 class Recorder(transformers.Trainer):
@@ -207,34 +252,42 @@ def run(name, spec):
     adapter, ours = spec.pop("adapter"), {k: spec.pop(k) for k in OURS if k in spec}
     if "quantization_bit" in ours:
         quantise(model, ours.get("double_quantization") != "false")
-    if adapter:
+    if adapter == "pissa":
+        model = fresh(model, adapter)
+    elif adapter:
         path = os.path.join(BASE, "adapter")
         if adapter is not True:
             path = start(model, adapter)
             model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
         model = PeftModel.from_pretrained(model, path, is_trainable=True)
-    elif ours:
+    elif ours.get("finetuning_type") == "freeze":
         freeze(model, ours)
     first_label = spec.pop("first_label")
     train, valid = Rows(rows[:N_TRAIN], first_label), Rows(rows[N_TRAIN:], first_label)
-    keys = {**COMMON, **spec}
-    collate, watch = Collator(), Watch()
+    packed = "packing" in ours or "neat_packing" in ours
+    if packed:
+        pack(train)
+    keys = {**COMMON, "bf16": False, **spec}
+    collate, watch = Collator("packing" in ours, "neat_packing" in ours), Watch()
     with tempfile.TemporaryDirectory() as folder:
         args = transformers.TrainingArguments(folder, use_cpu=True, report_to=[], logging_steps=1, save_strategy="no",
-                                              bf16=False, disable_tqdm=True, remove_unused_columns=False,
+                                              disable_tqdm=True, remove_unused_columns=False,
                                               dataloader_num_workers=0, **keys)
-        trainer = (Plus if "loraplus_lr_ratio" in ours else Recorder)(model=model, args=args, train_dataset=train, eval_dataset=valid, data_collator=collate,
-                           callbacks=[watch])
+        trainer = (Plus if "loraplus_lr_ratio" in ours else Recorder)(
+            model=model, args=args, train_dataset=train, eval_dataset=valid, data_collator=collate, callbacks=[watch])
         watch.trainer = trainer
         if first_label:
             assert trainer._loss_shifts_labels      # the switch between the two counts
             trainer._loss_shifts_labels = False
+        trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
         order = collate.order
         collate.order = []
         metrics = trainer.evaluate() if not first_label else {"eval_loss": None}
-    out = {"settings": {**keys, **ours}, "start": adapter if isinstance(adapter, str) else None, "first_label": first_label, "n_train": N_TRAIN, **trainer.out, "eval_loss": metrics["eval_loss"],
-           "order": order}
+    out = {"settings": {**keys, **ours}, "start": "curve" if adapter is True else adapter if adapter and adapter != "pissa" else None,
+           "first_label": first_label, "n_train": N_TRAIN, **trainer.out, "eval_loss": metrics["eval_loss"], "order": order}
+    if packed:
+        out["bins"] = train.rows
     moved = {k: p for k, p in model.named_parameters() if p.requires_grad}
     out["norm_of_weights"] = float(torch.sqrt(sum((p.double() ** 2).sum() for p in moved.values())))
     assert len(out["loss"]) == len(out["grad_norm"]) == len(out["lr"]), name
