@@ -57,53 +57,6 @@ static enum weft_status check_base(struct weft_cli *cli, struct weft_model *m, c
     return WEFT_OK;
 }
 
-/* tokenizer.json of the model, s == NULL when it has none. */
-static enum weft_status read_tokenizer_json(struct weft_cli *cli, const char *path, struct weft_str *json,
-                                            struct weft_str *config)
-{
-    struct weft_arena *a = &cli->arena;
-    struct weft_gguf g = { 0 };
-    struct weft_buf text = { 0 }, settings = { 0 };
-    *json = *config = (struct weft_str){ 0 };
-    if (!weft_gguf_is(path)) {
-        const char *file = weft_path_join(a, path, "tokenizer.json");
-        if (!file) return weft_fail_nomem(&cli->err, strlen(path), "a path");
-        return weft_file_exists(file) ? weft_file_read(a, file, 256u << 20, json, &cli->err) : WEFT_OK;
-    }
-    enum weft_status st = weft_gguf_open(&g, a, path, &cli->err);
-    if (!st && weft_gguf_key(&g, "tokenizer.ggml.model")) {
-        st = weft_gguf_tokenizer_files(&g, &text, &settings, &cli->err);
-        if (!st) *json = weft_str_dup(a, weft_buf_view(&text));
-        if (!st) *config = weft_str_dup(a, weft_buf_view(&settings));
-        if (!st && (!json->s || !config->s)) st = weft_fail_nomem(&cli->err, text.len, "a tokenizer");
-    }
-    weft_buf_clear(&text);
-    weft_buf_clear(&settings);
-    weft_gguf_close(&g);
-    return st;
-}
-
-static enum weft_status write_gguf(struct weft_cli *cli, const struct settings *set, const struct weft_model *m,
-                                   const char *path, const struct weft_chat_template *chat)
-{
-    struct weft_tokenizer *t = NULL;
-    struct weft_str json, config;
-    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    enum weft_status st = read_tokenizer_json(cli, path, &json, &config);
-    if (!st && json.s) st = weft_model_tokenizer(&t, path, &cli->err);
-    if (!st && !json.s) weft_warn(cli, "%s has no tokenizer.json; the file will hold weights alone", path);
-    if (!st) {
-        struct weft_gguf_save save = { .type = set->gguf, .name = name, .merge = set->merge, .tokenizer_json = json,
-                                       .tokenizer = t, .progress = &cli->progress };
-        if (t) save.chat_template = weft_tokenizer_chat_template(t);
-        if (chat) save.chat_template = weft_chat_source(chat);
-        if (chat) save.eos_token = weft_chat_rules(chat)->eos;
-        st = weft_gguf_write(m, set->output, &save, &cli->err);
-    }
-    weft_tokenizer_free(t);
-    return st;
-}
-
 static enum weft_status write_folder(struct weft_cli *cli, const struct settings *set, const struct weft_model *m,
                                      const char *path, const struct weft_chat_template *chat)
 {
@@ -112,7 +65,7 @@ static enum weft_status write_folder(struct weft_cli *cli, const struct settings
     enum weft_status st = weft_dir_begin(&cli->arena, set->output, &tmp, &cli->err);
     if (!st) st = weft_model_save(m, tmp, (enum weft_dtype)set->dtype, true, &cli->progress, &cli->err);
     if (!st && !weft_gguf_is(path)) st = weft_copy_model_files(cli, path, tmp);
-    if (!st && weft_gguf_is(path)) st = read_tokenizer_json(cli, path, &json, &config);
+    if (!st && weft_gguf_is(path)) st = weft_cli_tokenizer_json(cli, path, &json, &config);
     if (!st && json.s) {
         file = weft_path_join(&cli->arena, tmp, "tokenizer.json");
         st = file ? weft_file_write(file, json, &cli->err) : weft_fail_nomem(&cli->err, 64, "a path");
@@ -153,7 +106,9 @@ static enum weft_status run(struct weft_cli *cli)
         if (!st) st = weft_read_template(cli, adapter, &source);
         if (!st && source.s) st = weft_chat_parse(&cli->arena, "chat_template.jinja", source, &chat, &cli->err);
     }
-    if (!st) st = set.gguf ? write_gguf(cli, &set, model, path, chat) : write_folder(cli, &set, model, path, chat);
+    if (!st)
+        st = set.gguf ? weft_cli_write_gguf(cli, model, path, chat, set.gguf, set.merge, set.output)
+                      : write_folder(cli, &set, model, path, chat);
     if (!st && adapter)
         weft_note(cli, "%s: %s with %s merged in; use it as any MODEL: weft chat %s\n", set.output, path, adapter,
                   set.output);

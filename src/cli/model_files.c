@@ -1,6 +1,7 @@
 #include "cli/model_files.h"
 
 #include "base/file.h"
+#include "model/gguf.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -120,4 +121,51 @@ void weft_warn_model(struct weft_cli *cli, const char *dir, const struct weft_mo
     struct weft_lines lines = { .text = weft_buf_view(&b) };
     while (weft_lines_next(&lines, &text)) weft_warn(cli, "%s: %.*s", dir, (int)text.len, text.s);
     weft_buf_clear(&b);
+}
+
+enum weft_status weft_cli_tokenizer_json(struct weft_cli *cli, const char *path, struct weft_str *json,
+                                         struct weft_str *config)
+{
+    struct weft_arena *a = &cli->arena;
+    struct weft_gguf g = { 0 };
+    struct weft_buf text = { 0 }, settings = { 0 };
+    *json = *config = (struct weft_str){ 0 };
+    if (!weft_gguf_is(path)) {
+        const char *file = weft_path_join(a, path, "tokenizer.json");
+        if (!file) return weft_fail_nomem(&cli->err, strlen(path), "a path");
+        return weft_file_exists(file) ? weft_file_read(a, file, 256u << 20, json, &cli->err) : WEFT_OK;
+    }
+    enum weft_status st = weft_gguf_open(&g, a, path, &cli->err);
+    if (!st && weft_gguf_key(&g, "tokenizer.ggml.model")) {
+        st = weft_gguf_tokenizer_files(&g, &text, &settings, &cli->err);
+        if (!st) *json = weft_str_dup(a, weft_buf_view(&text));
+        if (!st) *config = weft_str_dup(a, weft_buf_view(&settings));
+        if (!st && (!json->s || !config->s)) st = weft_fail_nomem(&cli->err, text.len, "a tokenizer");
+    }
+    weft_buf_clear(&text);
+    weft_buf_clear(&settings);
+    weft_gguf_close(&g);
+    return st;
+}
+
+enum weft_status weft_cli_write_gguf(struct weft_cli *cli, const struct weft_model *m, const char *path,
+                                     const struct weft_chat_template *chat, const char *type, bool merge,
+                                     const char *output)
+{
+    struct weft_tokenizer *t = NULL;
+    struct weft_str json = { 0 }, config;
+    const char *of = path ? path : output, *name = strrchr(of, '/') ? strrchr(of, '/') + 1 : of;
+    enum weft_status st = path ? weft_cli_tokenizer_json(cli, path, &json, &config) : WEFT_OK;
+    if (!st && json.s) st = weft_model_tokenizer(&t, path, &cli->err);
+    if (!st && path && !json.s) weft_warn(cli, "%s has no tokenizer.json; the file will hold weights alone", path);
+    if (!st) {
+        struct weft_gguf_save save = { .type = type, .name = name, .merge = merge, .tokenizer_json = json,
+                                       .tokenizer = t, .progress = &cli->progress };
+        if (t) save.chat_template = weft_tokenizer_chat_template(t);
+        if (chat) save.chat_template = weft_chat_source(chat);
+        if (chat) save.eos_token = weft_chat_rules(chat)->eos;
+        st = weft_gguf_write(m, output, &save, &cli->err);
+    }
+    weft_tokenizer_free(t);
+    return st;
 }

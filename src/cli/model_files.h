@@ -26,4 +26,13 @@ void weft_model_oddities(struct weft_cli *cli, const struct weft_model *model, c
 void weft_warn_model(struct weft_cli *cli, const char *dir, const struct weft_model *model,
                      const struct weft_tokenizer *t);
 
+/* tokenizer.json and tokenizer_config.json of a model; json->s == NULL: it has none. */
+WEFT_MUST_USE enum weft_status weft_cli_tokenizer_json(struct weft_cli *cli, const char *path, struct weft_str *json,
+                                                       struct weft_str *config);
+/* m as a GGUF file (model/gguf.h) with the tokenizer of the model at `path` (NULL: without), and its chat template or
+ * `chat` where there is one. */
+WEFT_MUST_USE enum weft_status weft_cli_write_gguf(struct weft_cli *cli, const struct weft_model *m, const char *path,
+                                                   const struct weft_chat_template *chat, const char *type, bool merge,
+                                                   const char *output);
+
 #endif

@@ -52,28 +52,19 @@ enum weft_status weft_model_make_rope(struct weft_model *m, size_t n, struct wef
 
 /* ---- fresh weights ---- */
 
-/* n values N(0, sd) of a stream, rounded to `type`.  Two words make two normals (Box-Muller); value i depends on seed,
- * stream and i alone. */
+/* n values N(0, sd) of a stream, rounded to `type`. */
 static void fill_normal(void *w, enum weft_dtype type, size_t n, float sd, uint64_t seed, uint32_t stream)
 {
-    struct weft_rng key;
-    weft_rng_init(&key, seed, WEFT_RNG_INIT, stream);
-    for (size_t at = 0; at < n; at += 4) {
-        uint32_t counter[4] = { (uint32_t)(at / 4), (uint32_t)((uint64_t)at / 4 >> 32), key.stream[0],
-                                key.stream[1] },
-                 word[4];
-        float z[4];
-        weft_philox(key.key[0], key.key[1], counter, word);
-        for (int i = 0; i < 4; i += 2) {
-            float r = sd * sqrtf(-2 * logf(((float)(word[i] >> 8) + 0.5f) * 0x1p-24f));
-            float angle = (float)(word[i + 1] >> 8) * (6.2831853f * 0x1p-24f);
-            z[i] = r * cosf(angle);
-            z[i + 1] = r * sinf(angle);
-        }
-        for (size_t i = 0; i < 4 && at + i < n; i++) {
-            if (type == WEFT_F32) ((float *)w)[at + i] = z[i];
-            else ((uint16_t *)w)[at + i] = type == WEFT_BF16 ? weft_f32_to_bf16(z[i]) : weft_f32_to_f16(z[i]);
-        }
+    float z[1024];
+    if (type == WEFT_F32) {
+        weft_draw_normals(w, 0, n, sd, seed, stream);
+        return;
+    }
+    for (size_t at = 0; at < n; at += WEFT_COUNT(z)) {
+        size_t here = weft_min_size(WEFT_COUNT(z), n - at);
+        uint16_t *to = (uint16_t *)w + at;
+        weft_draw_normals(z, at, here, sd, seed, stream);
+        for (size_t i = 0; i < here; i++) to[i] = type == WEFT_BF16 ? weft_f32_to_bf16(z[i]) : weft_f32_to_f16(z[i]);
     }
 }
 
@@ -112,6 +103,16 @@ enum weft_status weft_model_random(struct weft_model **out, const struct weft_co
     }
     m->exact = s->exact;
     *out = m;
+    return WEFT_OK;
+}
+
+enum weft_status weft_model_drawn(struct weft_model **out, const struct weft_config *config, uint64_t seed,
+                                  struct weft_err *err)
+{
+    enum weft_status st = weft_model_new(out, config, err);
+    if (st) return st;
+    (*out)->drawn = true;
+    (*out)->seed = seed;
     return WEFT_OK;
 }
 

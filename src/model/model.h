@@ -126,6 +126,8 @@ struct weft_model {
     float *rope_cos, *rope_sin;                 /* [max positions asked for, head_dim / 2] */
     size_t n_positions;
     bool exact;
+    bool drawn;                                 /* has no weights: they are drawn from `seed` when it is written */
+    uint64_t seed;
 };
 
 struct weft_model_settings {
@@ -143,6 +145,10 @@ weft_model_load(struct weft_model **out, const char *dir, const struct weft_mode
 WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const struct weft_config *config,
                                                  uint64_t seed, const struct weft_model_settings *s,
                                                  struct weft_err *err);
+/* The same model for a file only (weft_model_save, weft_gguf_write): each piece of a weight is drawn when it is written,
+ * so that a model of any size needs no more memory than a piece.  Nothing else may be done with it. */
+WEFT_MUST_USE enum weft_status weft_model_drawn(struct weft_model **out, const struct weft_config *config,
+                                                uint64_t seed, struct weft_err *err);
 void weft_model_free(struct weft_model *m);
 /* n bytes at p will hardly be read again: what of them lies in the model's files leaves memory. */
 void weft_model_forget(const struct weft_model *m, const void *p, size_t n);

@@ -148,6 +148,13 @@ enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena 
     add_norm(&list, &m->norm, c->hidden_size, L, NORM);
     if (!weft_model_tied(m)) add_linear(&list, &m->head, false, L, HEAD);
     if (list.failed) return weft_fail_nomem(err, 256, "the list of tensors");
+    for (size_t i = 0; m->drawn && i < list.n; i++) {
+        struct weft_slot *s = &list.items[i];
+        s->drawn = true;
+        s->sd = c->initializer_range;
+        s->seed = m->seed;
+        s->stream = (uint32_t)i;
+    }
     *out = list.items;
     *n = list.n;
     return WEFT_OK;
@@ -204,11 +211,40 @@ static void stretch(float *row, size_t n, float m)
     for (size_t i = 0; i < n; i++) row[i] *= k;
 }
 
+void weft_draw_normals(float *out, size_t first, size_t n, float sd, uint64_t seed, uint32_t stream)
+{
+    struct weft_rng key;
+    weft_rng_init(&key, seed, WEFT_RNG_INIT, stream);
+    for (size_t at = first / 4 * 4; at < first + n; at += 4) {
+        uint32_t counter[4] = { (uint32_t)(at / 4), (uint32_t)((uint64_t)at / 4 >> 32), key.stream[0],
+                                key.stream[1] },
+                 word[4];
+        float z[4];
+        weft_philox(key.key[0], key.key[1], counter, word);
+        for (int i = 0; i < 4; i += 2) {        /* two words make two normals (Box-Muller) */
+            float r = sd * sqrtf(-2 * logf(((float)(word[i] >> 8) + 0.5f) * 0x1p-24f));
+            float angle = (float)(word[i + 1] >> 8) * (6.2831853f * 0x1p-24f);
+            z[i] = r * cosf(angle);
+            z[i + 1] = r * sinf(angle);
+        }
+        for (size_t i = at < first ? first - at : 0; i < 4 && at + i < first + n; i++) out[at + i - first] = z[i];
+    }
+}
+
+/* As fresh weights are: matrices normal, norms 1, biases 0. */
+static void draw(const struct weft_slot *s, size_t first, size_t n, float *out)
+{
+    bool matrix = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT;
+    if (matrix) weft_draw_normals(out, first, n, s->sd, s->seed, s->stream);
+    else for (size_t i = 0; i < n; i++) out[i] = s->kind == WEFT_SLOT_NORM;
+}
+
 void weft_slot_rows(struct weft_compute *c, const struct weft_slot *s, bool merge, size_t row, size_t rows, float *out)
 {
     const struct weft_branch *b = merge && s->branch && s->branch->enabled ? s->branch : NULL;
     size_t n = rows * s->cols;
-    if (s->type == WEFT_QUANT) weft_dequantise(c, out, WEFT_F32, s->w, row, rows);
+    if (s->drawn) draw(s, row * s->cols, n, out);
+    else if (s->type == WEFT_QUANT) weft_dequantise(c, out, WEFT_F32, s->w, row, rows);
     else weft_to_f32(c, out, (const char *)s->w + row * s->cols * weft_dtype_bytes(s->type), s->type, n);
     if (!b) return;
     weft_gemm(c, &(struct weft_gemm){ .m = rows, .n = s->cols, .k = b->rank, .a = b->b + row * b->rank, .lda = b->rank,

@@ -20,7 +20,14 @@ struct weft_slot {
     const struct weft_branch *branch;   /* of a linear weight, or NULL */
     size_t layer;                       /* n_layers: above the layers */
     int part;
+    bool drawn;                         /* of a drawn model: w stays NULL, weft_slot_rows draws */
+    float sd;
+    uint64_t seed;
+    uint32_t stream;
 };
+
+/* Values first ... first + n - 1 of a stream of N(0, sd): each a function of seed, stream and its number alone. */
+void weft_draw_normals(float *out, size_t first, size_t n, float sd, uint64_t seed, uint32_t stream);
 
 /* The list, in arena `a`; a tied head has no slot. */
 WEFT_MUST_USE enum weft_status weft_model_slots(const struct weft_model *m, struct weft_arena *a,

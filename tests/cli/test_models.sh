@@ -16,6 +16,12 @@ END
 status 0 "$weft" model random --config "$dir/config.json" -o "$dir/a" --seed 7
 status 0 "$weft" model random --config "$dir/config.json" -o "$dir/b" --seed 7 --threads 1
 cmp "$dir/a/model.safetensors" "$dir/b/model.safetensors" || fail "one seed, two models"
+status 0 "$weft" model random --config "$dir/config.json" --gguf Q4_0 -o "$dir/small.gguf" --seed 7
+status 0 "$weft" generate "$dir/small.gguf" --prompt 你是谁 -n 2
+"$weft" export "$dir/a" --gguf BF16 -o "$dir/exported.gguf" --quiet
+"$weft" model random --config "$dir/config.json" --gguf BF16 -o "$dir/drawn.gguf" --seed 7 --quiet
+"$weft" inspect "$dir/exported.gguf" >"$dir/one"; "$weft" inspect "$dir/drawn.gguf" >"$dir/two"
+sed 's/exported/drawn/' "$dir/one" | cmp -s - "$dir/two" || fail "drawn into a file, and exported: two models"
 status 2 "$weft" model random --like qwen9 -o "$dir/c"
 grep -q 'qwen2.5-0.5b' "$dir/err" || fail "known shapes are not listed"
 

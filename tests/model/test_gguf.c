@@ -66,6 +66,39 @@ static const char *write_model(const struct weft_model *m, const char *name, con
     return path;
 }
 
+/* A model that is drawn while it is written is the random model of that seed, whatever the file. */
+static void test_a_model_of_any_size_is_drawn_while_it_is_written(void **state)
+{
+    static const char *const types[] = { "qwen2", "qwen3", "llama" };
+    static const char *const files[] = { "F32", "BF16", "Q4_0" };
+    struct weft_err err = { 0 };
+    for (size_t i = 0; i < WEFT_COUNT(types); i++) {
+        struct weft_config c = shape(types[i]);
+        struct weft_model *held = NULL, *drawn = NULL;
+        struct weft_arena a = { 0 };
+        struct weft_str want, got;
+        c.vocab_size = 16601;           /* more than one piece, cut within what four normals are drawn for */
+        check_ok(weft_model_random(&held, &c, 11, &(struct weft_model_settings){ .random_type = WEFT_F32 }, &err), &err);
+        check_ok(weft_model_drawn(&drawn, &c, 11, &err), &err);
+        assert_null(drawn->embed);
+        check_ok(weft_file_read(&a, write_model(held, "held.gguf", files[i]), 0, &want, &err), &err);
+        check_ok(weft_file_read(&a, write_model(drawn, "drawn.gguf", files[i]), 0, &got, &err), &err);
+        assert_int_equal(want.len, got.len);
+        assert_memory_equal(want.s, got.s, want.len);
+        check_ok(weft_dir_make(check_path(dir, "held"), &err), &err);
+        check_ok(weft_dir_make(check_path(dir, "drawn"), &err), &err);
+        check_ok(weft_model_save(held, check_path(dir, "held"), WEFT_BF16, false, NULL, &err), &err);
+        check_ok(weft_model_save(drawn, check_path(dir, "drawn"), WEFT_BF16, false, NULL, &err), &err);
+        check_ok(weft_file_read(&a, check_path(dir, "held/model.safetensors"), 0, &want, &err), &err);
+        check_ok(weft_file_read(&a, check_path(dir, "drawn/model.safetensors"), 0, &got, &err), &err);
+        assert_int_equal(want.len, got.len);
+        assert_memory_equal(want.s, got.s, want.len);
+        weft_model_free(held);
+        weft_model_free(drawn);
+        weft_arena_clear(&a);
+    }
+}
+
 static struct weft_model *load(const char *path, bool f32)
 {
     struct weft_model *m = NULL;
@@ -723,6 +756,7 @@ static void test_keys_that_do_not_fit_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_model_of_any_size_is_drawn_while_it_is_written),
         cmocka_unit_test(test_every_architecture_comes_back_as_it_was),
         cmocka_unit_test(test_ways_to_scale_rope_come_back),
         cmocka_unit_test(test_quantised_files_answer_from_the_file),
