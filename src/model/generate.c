@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "model/guide.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -99,7 +100,8 @@ enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *
     struct generating g = { .s = s, .piece = piece, .ctx = ctx, .out = out };
     struct weft_sampler *sampler = NULL;
     struct weft_detok detok;
-    size_t V = weft_kv_vocab_size(kv), shared = 0;
+    struct weft_guide *guide = s->guide;
+    size_t V = weft_kv_vocab_size(kv), n_tokens = weft_min_size(weft_tokenizer_vocab_size(t), V), shared = 0;
     float *logits = malloc(V * sizeof *logits);
     uint64_t start = now_ns();
     bool at_end = false;
@@ -111,7 +113,8 @@ enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *
         st = weft_fail(err, WEFT_EARG, "the prompt has no tokens");
         goto done;
     }
-    st = weft_sampler_new(&sampler, V, weft_min_size(weft_tokenizer_vocab_size(t), V), &s->sample, err);
+    st = weft_sampler_new(&sampler, V, n_tokens, &s->sample, err);
+    if (!st && guide) st = weft_guide_begin(guide, s->max_new_tokens, err);
     if (st) goto done;
     for (size_t i = 0; i < n; i++) weft_sampler_see(sampler, prompt[i]);
     weft_detok_init(&detok, t, s->skip_special);
@@ -128,8 +131,10 @@ enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *
     out->prompt_ns = now_ns() - start;
 
     while (!at_end && out->ids.n < s->max_new_tokens) {
+        if (guide) weft_guide_allow(guide, logits, n_tokens);
         int32_t id = weft_sampler_next(sampler, logits, NULL);
-        if (is_stop_id(s, id)) {
+        if (guide) id = weft_guide_take(guide, id);
+        else if (is_stop_id(s, id)) {
             out->finish = WEFT_FINISH_STOP;
             break;
         }
@@ -138,6 +143,10 @@ enum weft_status weft_generate(struct weft_kv *kv, const struct weft_tokenizer *
         weft_sampler_see(sampler, id);
         weft_detok_push(&detok, id, &out->text);
         at_end = hand_on(&g, false);
+        if (guide && weft_guide_complete(guide)) {
+            out->finish = weft_guide_cut(guide) ? WEFT_FINISH_LENGTH : WEFT_FINISH_STOP;
+            break;
+        }
         if (at_end || out->ids.n == s->max_new_tokens || weft_kv_len(kv) == weft_kv_cap(kv)) break;
         st = weft_kv_append(kv, &id, 1, logits, err);
         if (st) goto done;

@@ -10,6 +10,8 @@
 #include "model/sample.h"
 #include "tokens/chat.h"
 
+struct weft_guide;
+
 struct weft_generate_settings {
     struct weft_sample_settings sample;
     size_t max_new_tokens;
@@ -18,6 +20,9 @@ struct weft_generate_settings {
     const struct weft_str *stops;       /* strings that end the text and are cut off; they may span tokens */
     size_t n_stops;
     bool skip_special;
+    /* Keeps the answer to a form (model/guide.h), which then decides where it ends: STOP when it is whole, LENGTH when
+     * it was cut short for want of room.  NULL: free. */
+    struct weft_guide *guide;
     bool repeatable;        /* the answer is that of the prompt alone, whatever kv held: less of it is taken over */
 };
 

@@ -192,6 +192,7 @@ int32_t weft_sampler_next(struct weft_sampler *s, float *logits, float *logprob)
     double total = mass(c, n), left = weft_rng_f64(&s->rng) * total;
     size_t i = 0;
     while (i + 1 < n && left >= (double)c[i].weight) left -= (double)c[i++].weight;
+    while (i && c[i].weight <= 0) i--;      /* rounding led past the last that may be drawn */
     if (logprob) *logprob = (float)log((double)c[i].weight / total);
     return c[i].id;
 }

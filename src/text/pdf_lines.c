@@ -233,8 +233,8 @@ static void turn(struct words line, float page_width, float page_height)
     }
 }
 
-/* The box of a character that stands upright in its column is that of horizontal type: higher than its advance, which is
- * its width, and beginning 0.95 em above the base line; its body begins 0.88 em above it. */
+/* The box of a character that stands upright in its column is that of horizontal type: higher than its advance, which
+ * is its width, and beginning 0.95 em above the base line; its body begins 0.88 em above it. */
 static void cut_to_advance(struct parser *p, struct words line)
 {
     for (size_t i = 0; i < line.n; i++) {
@@ -291,8 +291,8 @@ static void put_line(struct parser *p, struct words line)
         struct counted here = count(word_text(p, &w[i]));
         float gap = i ? w[i].x0 - w[i - 1].x1 : 0;
         /* Where a font has no measures for vertical text, punctuation makes gaps. */
-        bool loose = w->tier && gap < widest_gap * l.em && (is_closer(last) || is_closer(here.first) || is_opener(last)
-                                                           || is_opener(here.first));
+        bool mark = is_closer(last) || is_closer(here.first) || is_opener(last) || is_opener(here.first);
+        bool loose = w->tier && mark && gap < widest_gap * l.em;
         if (!loose) put_gap(&out->text, gap, l.em, limit, last, here.first);
         weft_buf_str(&out->text, word_text(p, &w[i]));
         last = here.last;
@@ -303,7 +303,8 @@ static void put_line(struct parser *p, struct words line)
     }
     if (weft_text_visible(weft_str_sub(weft_buf_view(&out->text), l.at, out->text.len))) {
         l.len = out->text.len - l.at;
-        if (w->tier) l.head = l.em * (float)count(weft_str_sub(weft_buf_view(&out->text), l.at, out->text.len)).head / 2;
+        struct weft_str text = weft_str_sub(weft_buf_view(&out->text), l.at, out->text.len);
+        if (w->tier) l.head = l.em * (float)count(text).head / 2;
         weft_buf_add(&out->items, &l, sizeof l);
         out->n_lines += !out->items.failed;
     }

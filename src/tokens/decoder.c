@@ -316,6 +316,37 @@ static void after_fallback(struct weft_detok *d, size_t step, struct weft_buf *b
     weft_buf_clear(bytes);
 }
 
+/* The bytes of a token of a byte-level vocabulary: the chain, whose last step ByteLevel is, and the map back. */
+static void byte_level_raw(struct weft_detok *d, struct weft_str s, bool first, struct weft_buf *raw)
+{
+    struct weft_buf text = { 0 };
+    size_t from = raw->len;
+    run_steps(d, 0, s, first, &text); /* steps before ByteLevel are rare */
+    if (text.len && !weft_byte_level_unmap(&d->t->bytes, weft_buf_view(&text), raw)) {
+        raw->len = from;
+        weft_buf_str(raw, weft_buf_view(&text));
+    }
+    if (text.failed) raw->failed = true;
+    weft_buf_clear(&text);
+}
+
+bool weft_token_bytes(const struct weft_tokenizer *t, int32_t id, struct weft_buf *out)
+{
+    struct weft_detok d;
+    struct weft_str s = weft_tokenizer_content(t, id);
+    size_t at = 0;
+    char byte;
+    if (!s.s || weft_tokenizer_is_special(t, id) || find_step(&t->decoder, BPE_SUFFIX, &at)) return false;
+    weft_detok_init(&d, t, true);
+    d.started = true;
+    set_strip_left(&d, 1);
+    if (!t->decoder.present) weft_buf_char(out, ' ');
+    if (find_step(&t->decoder, BYTE_LEVEL, &at)) byte_level_raw(&d, s, false, out);
+    else if (find_step(&t->decoder, BYTE_FALLBACK, &at) && is_byte_token(s, &byte)) weft_buf_char(out, byte);
+    else run_steps(&d, 0, s, false, out);
+    return true;
+}
+
 void weft_detok_push(struct weft_detok *d, int32_t id, struct weft_buf *out)
 {
     const struct weft_tokenizer *t = d->t;
@@ -337,13 +368,10 @@ void weft_detok_push(struct weft_detok *d, int32_t id, struct weft_buf *out)
         return;
     }
     if (find_step(&t->decoder, BYTE_LEVEL, &at)) {
-        struct weft_buf text = { 0 }, raw = { 0 };
-        run_steps(d, 0, s, first, &text); /* ByteLevel is the last step; others before it are rare */
-        if (text.len && !weft_byte_level_unmap(&t->bytes, weft_buf_view(&text), &raw))
-            weft_buf_str(&raw, weft_buf_view(&text));
+        struct weft_buf raw = { 0 };
+        byte_level_raw(d, s, first, &raw);
         if (raw.len) add_bytes(d, weft_buf_view(&raw), out);
-        if (text.failed || raw.failed) out->failed = true;
-        weft_buf_clear(&text);
+        if (raw.failed) out->failed = true;
         weft_buf_clear(&raw);
         return;
     }

@@ -71,6 +71,10 @@ WEFT_MUST_USE enum weft_status weft_encode(struct weft_encoder *e, struct weft_s
 WEFT_MUST_USE enum weft_status weft_decode(const struct weft_tokenizer *t, const int32_t *ids, size_t n,
                                            bool skip_special, struct weft_buf *out, struct weft_err *err);
 
+/* Appends the bytes that a token adds to text that stands before it; they may be part of a code point.  false: it
+ * adds none that are known (a special token, a hole, a decoder to which the next token matters). */
+bool weft_token_bytes(const struct weft_tokenizer *t, int32_t id, struct weft_buf *out);
+
 /* Token by token: emits only whole code points, at most 3 bytes wait; the pieces joined equal weft_decode. */
 struct weft_detok {
     const struct weft_tokenizer *t;
