@@ -63,7 +63,7 @@ struct weft_script_turn {
     struct weft_str speaker;            /* after aliases; "A、B" for a chorus of known names */
     struct weft_str text;               /* directions and notes taken out, NFC */
     struct weft_str directions;         /* what was taken out, joined by "；"; s == NULL: nothing */
-    struct weft_str *speakers;          /* chorus of known names: each, after aliases */
+    const struct weft_str *speakers;    /* chorus of known names: each, after aliases */
     size_t n_speakers;
     unsigned flags;                     /* enum weft_turn_flag */
     size_t first_ref, n_refs;           /* its lines, in script.refs */
@@ -100,10 +100,10 @@ struct weft_script {
     size_t n_texts;
     struct weft_scene *scenes;
     size_t n_scenes;
+    /* The turns of a scene follow one another, and so do the lines of a turn; between scenes there may be gaps. */
     struct weft_script_turn *turns;
-    size_t n_turns;
+    size_t n_turns;                     /* with the gaps */
     struct weft_line_ref *refs;
-    size_t n_refs;
     struct weft_str role;               /* the head of the role's group; s == NULL: none was given */
     struct weft_roster_name *roster;    /* most lines first */
     size_t n_roster;

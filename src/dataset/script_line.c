@@ -108,6 +108,14 @@ static bool take(struct cursor *c, struct weft_str word)
 
 static bool at_end(const struct cursor *c) { return c->at >= c->s.len; }
 
+/* Colons and white space from `at` on. */
+static size_t skip_colons(struct weft_str s, size_t at)
+{
+    struct cursor c = { s, at };
+    while (!at_end(&c) && (script_is_colon(peek(&c)) || weft_is_space(peek(&c)))) step(&c);
+    return c.at;
+}
+
 /* ---- numbers ---- */
 
 /* The value of a digit of any script we read, or -1. */
@@ -273,8 +281,7 @@ static bool starts_with_colon(struct weft_str s, struct script_line *out)
 {
     struct cursor c = { s, 0 };
     if (!script_is_colon(peek(&c))) return false;
-    while (!at_end(&c) && (script_is_colon(peek(&c)) || weft_is_space(peek(&c)))) step(&c);
-    out->inner_from = c.at;
+    out->inner_from = skip_colons(s, 0);
     return true;
 }
 
@@ -360,10 +367,8 @@ bool script_line_speech(struct weft_str line, size_t from, size_t to, const stru
         skip_space(&behind);
     }
     if (script_is_colon(peek(&behind))) {
-        while (!at_end(&behind) && (script_is_colon(peek(&behind)) || weft_is_space(peek(&behind))))
-            step(&behind);
         out->sep = ':';
-        out->text_from = behind.at;
+        out->text_from = skip_colons(behind.s, behind.at);
         return true;
     }
     switch (peek(&c)) {
@@ -373,6 +378,23 @@ bool script_line_speech(struct weft_str line, size_t from, size_t to, const stru
     }
     step(&c);
     out->text_from = c.at;
+    return true;
+}
+
+bool script_line_plain(struct weft_str s, struct script_speech *out)
+{
+    enum { LETTER_BYTES = 3 };
+    const unsigned char *u = (const unsigned char *)s.s;
+    size_t n = 0;
+    /* U+4000..U+4DBF and U+4E00..U+9FBF; between them stand signs, and behind them may stand what is no letter yet. */
+    for (; n + LETTER_BYTES < s.len && u[n] >= 0xE4 && u[n] <= 0xE9; n += LETTER_BYTES)
+        if ((u[n] == 0xE4 && u[n + 1] == 0xB7) || (u[n] == 0xE9 && u[n + 1] == 0xBF)) return false;
+    if (!n || n > NAME_MAX_CHARS * LETTER_BYTES || weft_str_starts(s, WEFT_STR("第"))) return false;
+    if (u[n] != ':' && !weft_str_starts(weft_str_skip(s, n), WEFT_STR("："))) return false;
+    *out = (struct script_speech){ .name = weft_str_sub(s, 0, n), .sep = ':' };
+    out->text_from = n + (u[n] == ':' ? 1 : LETTER_BYTES);
+    if (out->text_from < s.len && !(u[out->text_from] >= 0xE4 && u[out->text_from] <= 0xE9))
+        out->text_from = skip_colons(s, out->text_from);
     return true;
 }
 

@@ -59,6 +59,10 @@ struct script_speech {
 bool script_line_speech(struct weft_str line, size_t from, size_t to, const struct script_brackets *b,
                         struct script_speech *out);
 
+/* The commonest line, found at once: a name of Chinese letters, a colon, text.  True: the line is dialogue, and
+ * script_line_speech would say the same.  False decides nothing. */
+bool script_line_plain(struct weft_str line, struct script_speech *out);
+
 /* Nothing but marks that end a sentence, at least one. */
 bool script_is_ending(struct weft_str s);
 

@@ -47,11 +47,14 @@ static struct script_name *add(struct script_names *t, struct weft_str name)
 
 /* ---- aliases ---- */
 
+static bool is_always(const struct script_alias *alias) { return alias->first == 0 && alias->last == INT64_MAX; }
+
 static bool add_alias(struct script_names *t, struct weft_str name, struct script_alias alias)
 {
     struct script_name *item = add(t, name);
     if (!item || !WEFT_GROW(t->arena, item->aliases, item->n_aliases, item->cap_aliases)) return false;
     item->aliases[item->n_aliases++] = alias;
+    t->seasons |= !is_always(&alias);
     return true;
 }
 
@@ -124,13 +127,12 @@ enum weft_status script_names_init(struct script_names *t, struct weft_arena *a,
     return WEFT_OK;
 }
 
-struct weft_str script_names_canonical(struct script_names *t, struct weft_str name, int64_t episode)
+struct weft_str script_names_canonical(const struct script_names *t, struct weft_str name, int64_t episode)
 {
     const struct script_name *item = find(t, name);
     for (size_t i = 0; item && i < item->n_aliases; i++) {
         const struct script_alias *alias = &item->aliases[i];
-        bool always = alias->first == 0 && alias->last == INT64_MAX;
-        if (always || (episode >= alias->first && episode <= alias->last)) return alias->head;
+        if (is_always(alias) || (episode >= alias->first && episode <= alias->last)) return alias->head;
     }
     return name;
 }
@@ -167,11 +169,12 @@ struct weft_str script_name_clean(struct weft_arena *a, struct weft_str raw)
     return (struct weft_str){ out, n };
 }
 
-bool script_names_count(struct script_names *t, struct weft_str clean)
+size_t script_names_count(struct script_names *t, struct weft_str clean, uint64_t lines)
 {
     struct script_name *item = add(t, clean);
-    if (item) item->count++;
-    return item != NULL;
+    if (!item) return SIZE_MAX;
+    item->count += lines;
+    return (size_t)(item - t->items);
 }
 
 /* ---- chains ---- */
@@ -232,7 +235,7 @@ static bool set_chain(struct script_names *t, struct script_name *item)
 }
 
 /* Shorter names first: a chain is never a part of another. */
-bool script_names_chains(struct script_names *t)
+static bool find_chains(struct script_names *t)
 {
     for (size_t chars = 1; chars <= PARTS_MAX; chars++)
         for (size_t i = 0; i < t->n; i++) {
@@ -277,7 +280,7 @@ static bool has_joint(struct weft_str name)
     return false;
 }
 
-static bool known_alone(struct script_names *t, struct weft_str name)
+static bool known_alone(const struct script_names *t, struct weft_str name)
 {
     struct weft_str parts[PARTS_MAX];
     const struct script_name *item = find(t, name);
@@ -286,7 +289,7 @@ static bool known_alone(struct script_names *t, struct weft_str name)
     return find_chain(t, name, item ? item->count : 0, parts) > 0;
 }
 
-bool script_names_known(struct script_names *t, struct weft_str name)
+bool script_names_known(const struct script_names *t, struct weft_str name)
 {
     struct weft_str parts[PARTS_MAX];
     if (known_alone(t, name)) return true;
@@ -297,46 +300,77 @@ bool script_names_known(struct script_names *t, struct weft_str name)
     return n >= 2;
 }
 
-static bool make_group(struct script_names *t, const struct weft_str *parts, size_t n, int64_t episode,
-                       struct script_who *out)
+static bool make_group(const struct script_names *t, struct weft_arena *a, const struct weft_str *parts, size_t n,
+                       int64_t episode, struct script_who *out)
 {
     struct weft_buf label = { 0 };
-    *out = (struct script_who){ .chorus = true, .speakers = WEFT_NEWS(t->arena, struct weft_str, n) };
-    if (!out->speakers) return false;
+    struct weft_str *speakers = WEFT_NEWS(a, struct weft_str, n);
+    *out = (struct script_who){ .chorus = true, .speakers = speakers };
+    if (!speakers) return false;
     for (size_t i = 0; i < n; i++) {
         struct weft_str who = script_names_canonical(t, parts[i], episode);
         bool there = false;
-        for (size_t k = 0; k < out->n && !there; k++) there = weft_str_eq(out->speakers[k], who);
+        for (size_t k = 0; k < out->n && !there; k++) there = weft_str_eq(speakers[k], who);
         if (there) continue;
         if (out->n) weft_buf_cstr(&label, "、");
         weft_buf_str(&label, who);
-        out->speakers[out->n++] = who;
+        speakers[out->n++] = who;
     }
-    out->label = weft_str_dup(t->arena, weft_buf_view(&label));
+    out->label = weft_str_dup(a, weft_buf_view(&label));
     bool ok = !label.failed && out->label.s;
     weft_buf_clear(&label);
     return ok;
 }
 
-bool script_names_resolve(struct script_names *t, struct weft_str name, int64_t episode, struct script_who *out)
+static bool resolve(const struct script_names *t, struct weft_arena *a, struct weft_str name,
+                    const struct script_name *item, int64_t episode, struct script_who *out)
 {
     struct weft_str parts[PARTS_MAX];
-    struct script_name *item = find(t, name);
     size_t n = has_joint(name) ? split_joint(name, parts) : 0;
-    if (n >= 2) return make_group(t, parts, n, episode, out);
+    if (n >= 2) return make_group(t, a, parts, n, episode, out);
     bool single = is_role(t, name) || (item && item->n_aliases);
     if (!single && script_is_everyone(name)) {
         *out = (struct script_who){ .label = name, .chorus = true };
         return true;
     }
-    if (!single && item && item->n_parts) return make_group(t, item->parts, item->n_parts, episode, out);
+    if (!single && item && item->n_parts) return make_group(t, a, item->parts, item->n_parts, episode, out);
     if (!single && !(item && item->count)) {
         n = find_chain(t, name, 0, parts);
-        if (n) return make_group(t, parts, n, episode, out);
+        if (n) return make_group(t, a, parts, n, episode, out);
     }
-    *out = (struct script_who){ .n = 1, .speakers = WEFT_NEW(t->arena, struct weft_str) };
-    if (!out->speakers) return false;
-    out->label = out->speakers[0] =
-        is_role(t, name) && !(item && item->n_aliases) ? t->role : script_names_canonical(t, name, episode);
+    struct weft_str *speaker = WEFT_NEW(a, struct weft_str);
+    if (!speaker) return false;
+    *speaker = is_role(t, name) && !(item && item->n_aliases) ? t->role : script_names_canonical(t, name, episode);
+    *out = (struct script_who){ .label = *speaker, .speakers = speaker, .n = 1 };
+    return true;
+}
+
+bool script_names_who(const struct script_names *t, struct weft_arena *a, size_t i, int64_t episode,
+                      struct script_who *out)
+{
+    const struct script_name *item = &t->items[i];
+    if (!item->settled) return resolve(t, a, item->text, item, episode, out);
+    *out = item->who;
+    return true;
+}
+
+bool script_names_resolve(const struct script_names *t, struct weft_arena *a, struct weft_str name, int64_t episode,
+                          struct script_who *out)
+{
+    const struct script_name *item = find(t, name);
+    return item ? script_names_who(t, a, (size_t)(item - t->items), episode, out)
+                : resolve(t, a, name, NULL, episode, out);
+}
+
+bool script_names_settle(struct script_names *t)
+{
+    if (!find_chains(t)) return false;
+    for (size_t i = 0; i < t->n; i++) {
+        struct script_name *item = &t->items[i];
+        item->stage = script_is_stage_word(item->text) && !weft_str_eq(item->text, t->role);
+        if (t->seasons) continue;
+        if (!resolve(t, t->arena, item->text, item, 0, &item->who)) return false;
+        item->settled = true;
+    }
     return true;
 }

@@ -1,7 +1,7 @@
 /* dataset/script_names.h - who is who: roster, aliases, names made of names; inside dataset/ only
  *
  * Filled in three steps: aliases from the settings, counts from a first pass over all lines, chains from the counts.
- * Afterwards read-only but for the memory of names it resolves.
+ * Afterwards read-only, for any number of threads.
  */
 #ifndef WEFT_DATASET_SCRIPT_NAMES_H
 #define WEFT_DATASET_SCRIPT_NAMES_H
@@ -13,6 +13,13 @@ struct script_alias {
     int64_t first, last;            /* episodes; 0 and INT64_MAX: all */
 };
 
+struct script_who {
+    struct weft_str label;          /* "甄嬛", "甄嬛、陵容", "众人" */
+    const struct weft_str *speakers;        /* [n]; n is 0 for a chorus without names */
+    size_t n;
+    bool chorus;
+};
+
 struct script_name {
     struct weft_str text;
     uint64_t count;                 /* lines with a colon */
@@ -21,6 +28,9 @@ struct script_name {
     struct weft_str *parts;         /* the names it is a chain of; NULL: none */
     size_t n_parts;
     bool chain_known;
+    bool stage;                     /* a stage word, and not the role */
+    bool settled;                   /* `who` is known: the same in every episode */
+    struct script_who who;
 };
 
 struct script_names {
@@ -29,6 +39,7 @@ struct script_names {
     size_t n, cap;
     uint32_t *slots;                /* open addressing, index + 1 */
     size_t n_slots;
+    bool seasons;                   /* some alias holds in some episodes only */
     struct weft_str role, role_given;       /* role: the head of its group */
 };
 
@@ -37,22 +48,20 @@ WEFT_MUST_USE enum weft_status script_names_init(struct script_names *t, struct 
                                                  const struct weft_script_settings *s, struct weft_err *err);
 /* The name with inner spaces taken out (between Chinese characters) or folded; s == NULL: no memory. */
 WEFT_MUST_USE struct weft_str script_name_clean(struct weft_arena *a, struct weft_str raw);
-WEFT_MUST_USE bool script_names_count(struct script_names *t, struct weft_str clean);
+/* `lines` more; the index of the name, SIZE_MAX: no memory. */
+WEFT_MUST_USE size_t script_names_count(struct script_names *t, struct weft_str clean, uint64_t lines);
 /* After the last count. */
-WEFT_MUST_USE bool script_names_chains(struct script_names *t);
+WEFT_MUST_USE bool script_names_settle(struct script_names *t);
 
 /* Known names may stand before a semicolon, in an aside and so on. */
-bool script_names_known(struct script_names *t, struct weft_str clean);
+bool script_names_known(const struct script_names *t, struct weft_str clean);
 
-struct script_who {
-    struct weft_str label;          /* "甄嬛", "甄嬛、陵容", "众人" */
-    struct weft_str *speakers;      /* [n]; n is 0 for a chorus without names */
-    size_t n;
-    bool chorus;
-};
-WEFT_MUST_USE bool script_names_resolve(struct script_names *t, struct weft_str clean, int64_t episode,
-                                        struct script_who *out);
+/* A name by its index, and any name.  What has to be made lives in `a`. */
+WEFT_MUST_USE bool script_names_who(const struct script_names *t, struct weft_arena *a, size_t i, int64_t episode,
+                                    struct script_who *out);
+WEFT_MUST_USE bool script_names_resolve(const struct script_names *t, struct weft_arena *a, struct weft_str clean,
+                                        int64_t episode, struct script_who *out);
 /* The group's name, in this episode. */
-struct weft_str script_names_canonical(struct script_names *t, struct weft_str name, int64_t episode);
+struct weft_str script_names_canonical(const struct script_names *t, struct weft_str name, int64_t episode);
 
 #endif

@@ -3,6 +3,7 @@
 #define WEFT_DATASET_SCRIPT_ROWS_H
 
 #include "dataset/screenplay.h"
+#include "dataset/script_slice.h"
 #include "dataset/tally.h"
 
 /* From SCRIPT_NOTE_LINE on: reasons to drop a line, in the order in which their places are reported. */
@@ -48,9 +49,19 @@ void script_fill_row(struct weft_row *row, struct weft_str id, const struct scri
 WEFT_MUST_USE enum weft_status script_add_row(struct weft_arena *a, struct weft_rows *rows,
                                               const struct script_row *in, struct weft_err *err);
 
-/* Threads for texts that are long enough for them; NULL: none.  To be freed. */
-struct weft_pool *script_pool(const struct weft_text *texts, size_t n_texts, const struct weft_script_settings *s);
+/* Rows of two turns in blocks of their size, for threads that know which of them they write. */
+struct script_block {
+    struct weft_row *rows;              /* [n], behind those there are: the caller raises rows->n when they are written */
+    struct weft_turn *turns;            /* [2 * n] */
+    char *ids;
+    size_t id_bytes, first;
+};
+WEFT_MUST_USE bool script_block_make(struct script_block *b, struct weft_arena *a, struct weft_rows *rows, size_t n);
+/* Writes the id of row i of the block. */
+struct weft_str script_block_id(struct script_block *b, size_t i);
 
+/* Adds the counts of `part`. */
+WEFT_MUST_USE bool script_add_speakers(struct weft_tally *all, const struct weft_tally *part);
 /* Moves the sorted tally into the funnel. */
 WEFT_MUST_USE bool script_speakers(struct weft_arena *a, struct weft_tally *t,
                                    struct weft_script_funnel *funnel);

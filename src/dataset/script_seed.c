@@ -12,8 +12,6 @@
 
 #include <string.h>
 
-enum { SLICE_LINES = 4096 };
-
 struct spoken {
     struct weft_str name, text;         /* name.s == NULL: nobody has spoken in this run */
     size_t line_idx;
@@ -26,8 +24,7 @@ struct hit {
 };
 
 struct slice {
-    size_t text_idx, first, end;        /* lines */
-    bool begins;                        /* its text */
+    struct script_slice at;
     struct weft_arena arena;
     struct hit *hits;
     size_t n, cap;
@@ -51,11 +48,8 @@ struct seed {
     unsigned char **classes;
     struct slice *slices;
     size_t n_slices;
-    size_t n_rows, first_row;
-    struct weft_row *rows;              /* [n_rows] */
-    struct weft_turn *turns;            /* [2 * n_rows] */
-    char *ids;                          /* [n_rows * id_bytes] */
-    size_t id_bytes;
+    size_t n_rows;
+    struct script_block block;          /* [n_rows] */
 };
 
 /* Names are short: a search that has to be set up costs more than the name. */
@@ -71,13 +65,13 @@ static bool holds(struct weft_str name, struct weft_str role)
 
 static void use(struct seed *x, const struct slice *s, const struct spoken *before, const struct spoken *now)
 {
-    script_fate_used(&x->fates, (struct weft_line_ref){ s->text_idx, before->line_idx });
-    script_fate_used(&x->fates, (struct weft_line_ref){ s->text_idx, now->line_idx });
+    script_fate_used(&x->fates, (struct weft_line_ref){ s->at.text_idx, before->line_idx });
+    script_fate_used(&x->fates, (struct weft_line_ref){ s->at.text_idx, now->line_idx });
 }
 
 static void refuse(struct seed *x, const struct slice *s, const struct spoken *now)
 {
-    script_fate_reason(&x->fates, (struct weft_line_ref){ s->text_idx, now->line_idx }, SCRIPT_NO_PROMPT);
+    script_fate_reason(&x->fates, (struct weft_line_ref){ s->at.text_idx, now->line_idx }, SCRIPT_NO_PROMPT);
 }
 
 /* A line of the role. */
@@ -89,7 +83,7 @@ static bool answer(struct seed *x, struct slice *s, const struct spoken *now)
         s->hits[s->n++] = (struct hit){ s->last, *now, s->scene };
         s->n_inherit += !s->heading;
         use(x, s, &s->last, now);
-    } else if (!s->heading && !s->begins) {
+    } else if (!s->heading && !s->at.begins) {
         s->open = true;
         s->opener = *now;
     } else refuse(x, s, now);
@@ -120,10 +114,10 @@ static void read_slice(void *ctx, size_t k, int thread)
 {
     struct seed *x = ctx;
     struct slice *s = &x->slices[k];
-    const struct weft_text *t = &x->texts[s->text_idx];
-    unsigned char *classes = x->classes[s->text_idx];
+    const struct weft_text *t = &x->texts[s->at.text_idx];
+    unsigned char *classes = x->classes[s->at.text_idx];
     (void)thread;
-    for (size_t i = s->first; i < s->end && !s->failed; i++)
+    for (size_t i = s->at.first; i < s->at.end && !s->failed; i++)
         classes[i] = (unsigned char)read_line(x, s, i, weft_trim(weft_text_line(t, i)));
 }
 
@@ -136,7 +130,7 @@ static bool hand_on(struct seed *x)
     for (size_t k = 0; k < x->n_slices; k++) {
         struct slice *s = &x->slices[k];
         if (s->failed) return false;
-        if (s->begins) {
+        if (s->at.begins) {
             before.name.s = NULL;
             scene = (struct weft_str){ NULL, 0 };
         }
@@ -171,14 +165,12 @@ static void fill_slice(void *ctx, size_t k, int thread)
     for (size_t i = 0; i < s->n; i++) {
         const struct hit *h = &s->hits[i];
         size_t at = s->first_row + i;
-        struct weft_turn *turns = x->turns + 2 * at;
-        char *id = x->ids + at * x->id_bytes;
+        struct weft_turn *turns = x->block.turns + 2 * at;
         turns[0] = (struct weft_turn){ WEFT_ROLE_USER, h->before.text };
         turns[1] = (struct weft_turn){ WEFT_ROLE_ASSISTANT, h->now.text };
         if (!weft_tally_add(&s->speakers, h->before.name, 0)) s->failed = true;
-        struct weft_str name = { id, weft_row_id_write(id, 's', x->first_row + at + 1) };
-        script_fill_row(&x->rows[at], name, &(struct script_row){
-            .turns = turns, .n_turns = 2, .text = &x->texts[s->text_idx], .first_line = h->before.line_idx,
+        script_fill_row(&x->block.rows[at], script_block_id(&x->block, at), &(struct script_row){
+            .turns = turns, .n_turns = 2, .text = &x->texts[s->at.text_idx], .first_line = h->before.line_idx,
             .last_line = h->now.line_idx, .via = WEFT_STR("script/seed@1"),
             .scene = i < s->n_inherit ? s->scene_before : h->scene, .speaker = h->now.name,
             .prompt_speaker = h->before.name });
@@ -187,43 +179,11 @@ static void fill_slice(void *ctx, size_t k, int thread)
 
 static bool make_slices(struct seed *x, struct weft_arena *a, size_t n_texts)
 {
-    size_t n = 0;
-    for (size_t f = 0; f < n_texts; f++) n += weft_ceil_div(x->texts[f].n_lines, SLICE_LINES);
-    x->slices = WEFT_NEWS(a, struct slice, n + 1);
-    x->classes = WEFT_NEWS(a, unsigned char *, n_texts + 1);
+    x->n_slices = script_slices_count(x->texts, n_texts);
+    x->slices = WEFT_NEWS(a, struct slice, x->n_slices + 1);
+    x->classes = script_classes_new(a, x->texts, n_texts);
     if (!x->slices || !x->classes) return false;
-    for (size_t f = 0; f < n_texts; f++) {
-        size_t lines = x->texts[f].n_lines;
-        x->classes[f] = weft_arena_alloc(a, lines + 1);
-        if (!x->classes[f]) return false;
-        for (size_t i = 0; i < lines; i += SLICE_LINES)
-            x->slices[x->n_slices++] = (struct slice){ .text_idx = f, .first = i, .begins = !i,
-                                                       .end = weft_min_size(i + SLICE_LINES, lines) };
-    }
-    return true;
-}
-
-/* Room for all rows in blocks of their size. */
-static bool make_room(struct seed *x, struct weft_arena *a, struct weft_rows *rows)
-{
-    char longest[WEFT_ROW_ID_BYTES];
-    x->first_row = rows->n;
-    x->id_bytes = weft_row_id_write(longest, 's', rows->n + x->n_rows);
-    x->turns = weft_arena_alloc(a, 2 * x->n_rows * sizeof *x->turns);
-    x->ids = weft_arena_alloc(a, x->n_rows * x->id_bytes);
-    if (!weft_rows_reserve(rows, a, x->n_rows) || !x->turns || !x->ids) return false;
-    if (x->n_rows) x->rows = rows->items + rows->n;
-    return true;
-}
-
-static bool add_speakers(struct weft_tally *all, const struct slice *s)
-{
-    if (s->failed) return false;
-    for (size_t i = 0; i < s->speakers.n; i++) {
-        struct weft_tally_item *item = weft_tally_add(all, s->speakers.items[i].text, 0);
-        if (!item) return false;
-        item->count += s->speakers.items[i].count - 1;
-    }
+    script_slices_write(x->texts, n_texts, x->slices, sizeof *x->slices);
     return true;
 }
 
@@ -236,11 +196,11 @@ enum weft_status script_seed_rows(struct weft_arena *a, const struct weft_text *
     struct weft_pool *pool = script_pool(texts, n_texts, s);
     bool ok = script_fates_init(a, texts, n_texts, &x.fates) && make_slices(&x, a, n_texts);
     if (ok) weft_pool_run(pool, x.n_slices, read_slice, &x);
-    ok = ok && hand_on(&x) && make_room(&x, a, rows);
+    ok = ok && hand_on(&x) && script_block_make(&x.block, a, rows, x.n_rows);
     if (ok) weft_pool_run(pool, x.n_slices, fill_slice, &x);
     if (ok) rows->n += x.n_rows;
     for (size_t k = 0; k < x.n_slices; k++) {
-        ok = ok && add_speakers(&speakers, &x.slices[k]);
+        ok = ok && !x.slices[k].failed && script_add_speakers(&speakers, &x.slices[k].speakers);
         funnel->role_turns += x.slices[k].role_turns;
         weft_arena_clear(&x.slices[k].arena);
     }

@@ -642,6 +642,106 @@ static void test_threads_do_not_change_the_rows_of_mode_seed(void **state)
     }
 }
 
+/* Everything a reader can stumble over, in no order. */
+static void messy_script(struct weft_buf *b, size_t n_lines)
+{
+    static const char *const names[] = { "甄嬛", "皇帝", "眉庄", "众人", "甄嬛眉庄", "皇帝、眉庄", "苏 培盛", "Tom", "旁白", "年答应" };
+    static const char *const separators[] = { "：", "：", "：", ":", "：：", "；", "，", "（怒）：", "（笑）（哭）:" };
+    static const char *const texts[] = { "你好。", "朕知道了", "臣妾告退（跪下）", "（笑）好", "本宫乏了。【注】", "走（皇帝：站住）。",
+                                         "e\u0301te\u0301", "", "（", "（（甄嬛：（低声）快走（眉庄：好））罢", "第三幕的戏", "　空　" };
+    struct weft_rng rng;
+    weft_rng_init(&rng, 20261125, WEFT_RNG_TEST, 0);
+#define ONE_OF(list) (list)[weft_rng_below(&rng, WEFT_COUNT(list))]
+    for (size_t i = 0; i < n_lines; i++) {
+        uint64_t kind = weft_rng_below(&rng, 100), number = weft_rng_below(&rng, 9);
+        if (kind < 60) weft_buf_printf(b, "%s%s%s%s\n", ONE_OF(names), ONE_OF(separators), ONE_OF(texts), ONE_OF(texts));
+        else if (kind < 68) weft_buf_cstr(b, kind < 64 ? "\n" : "　 \n");
+        else if (kind < 74) weft_buf_printf(b, "（%s）\n", ONE_OF(texts));
+        else if (kind < 77) weft_buf_printf(b, "（%s：%s）\n", ONE_OF(names), ONE_OF(texts));
+        else if (kind < 79) weft_buf_printf(b, "第%d幕%s\n", (int)number, kind == 77 ? "（续）" : "");
+        else if (kind < 80 && number == 0) weft_buf_printf(b, "第%d集\n", (int)weft_rng_below(&rng, 20) + 1);
+        else if (kind < 84) weft_buf_printf(b, "%s%s\n", kind == 80 ? "△" : kind == 81 ? "：" : "【", ONE_OF(texts));
+        else weft_buf_printf(b, "%s%s\n", ONE_OF(texts), ONE_OF(texts));
+    }
+#undef ONE_OF
+}
+
+/* All that is told of the rows and of the lines without a row; lines counted from behind the first `shift`. */
+static struct weft_str everything(struct fixture *f, size_t shift)
+{
+    struct weft_buf b = { 0 };
+    for (size_t i = 0; i < f->rows.n; i++) {
+        const struct weft_origin *o = &f->rows.items[i].origin;
+        const struct weft_str parts[] = { o->id, o->episode, o->scene, o->speaker, o->prompt_speaker, o->flags };
+        for (size_t k = 0; k < WEFT_COUNT(parts); k++) weft_buf_printf(&b, "%.*s|", (int)parts[k].len, parts[k].s);
+        weft_buf_printf(&b, "%zu-%zu\n", (size_t)o->line - shift, (size_t)o->last_line - shift);
+    }
+    for (size_t i = 0; i < f->report.n_drops; i++)
+        weft_buf_printf(&b, "%s: %zu\n", f->report.drops[i].reason.s, (size_t)f->report.drops[i].count);
+    for (size_t i = 0; i < f->funnel.n_speakers; i++)
+        weft_buf_printf(&b, "%.*s: %zu\n", (int)f->funnel.speakers[i].name.len, f->funnel.speakers[i].name.s,
+                        (size_t)f->funnel.speakers[i].count);
+    for (size_t i = 0; i < f->funnel.n_episodes; i++)
+        weft_buf_printf(&b, "%.*s: %zu\n", (int)f->funnel.episodes[i].name.len, f->funnel.episodes[i].name.s,
+                        (size_t)f->funnel.episodes[i].count);
+    weft_buf_printf(&b, "%zu used, %zu other, %zu narration, %zu turns of the role", (size_t)f->funnel.used,
+                    (size_t)f->funnel.other, (size_t)f->funnel.narration, (size_t)f->funnel.role_turns);
+    struct weft_str s = weft_str_dup(&f->arena, weft_buf_view(&b));
+    weft_buf_clear(&b);
+    return s;
+}
+
+/* Blank lines before a script move all the places where it is cut: nothing may tell where they were. */
+static void test_neither_threads_nor_slices_change_the_rows(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t thread_counts[] = { 1, 2, 5 };
+    static const size_t shifts[] = { 0, 1, 2050, 4095 };
+    static const char *const settings[][2] = {
+        { "mode", "seed" }, { "mode", "huanhuan-compat" }, { "mode", "default" },
+        { "alias", "甄嬛=莞嫔,年答应@3-9" }, { "keep_per_prompt", "2" }, { "narration_prompt", "true" },
+        { "chorus", "true" }, { "review", "true" }, { "prefix", "{speaker}在{scene}说：" }, { "scenes", "2-6" },
+        { "turns", "multi" } };
+    struct weft_text *texts = WEFT_NEWS(&f->arena, struct weft_text, WEFT_COUNT(shifts));
+    for (size_t k = 0; k < WEFT_COUNT(shifts); k++) {
+        struct weft_buf b = { 0 };
+        for (size_t i = 0; i < shifts[k]; i++) weft_buf_char(&b, '\n');
+        messy_script(&b, 14000);
+        check_ok(weft_text_from_memory(&f->arena, "s.txt", weft_str_dup(&f->arena, weft_buf_view(&b)), NULL, &texts[k],
+                                       &f->err),
+                 &f->err);
+        weft_buf_clear(&b);
+    }
+    f->s.role = "甄嬛";
+    for (size_t i = 0; i < WEFT_COUNT(settings); i++) {
+        struct weft_str want = { NULL, 0 }, want_lines = { NULL, 0 };
+        set(f, settings[i][0], settings[i][1]);     /* one upon the other */
+        for (size_t k = 0; k < WEFT_COUNT(shifts) * WEFT_COUNT(thread_counts); k++) {
+            size_t text = k / WEFT_COUNT(thread_counts);
+            f->s.threads = thread_counts[k % WEFT_COUNT(thread_counts)];
+            check_ok(run_texts(f, &texts[text], 1), &f->err);
+            assert_true(f->rows.n > 20);
+            struct weft_str got = everything(f, shifts[text]);
+            if (!k) want = got;
+            assert_true(weft_str_eq(got, want));
+            got = as_lines(f);
+            if (!text) assert_true(weft_str_eq(got, k ? want_lines : got));
+            if (!k) want_lines = got;
+        }
+    }
+    /* Nor where one file ends and the next one begins: scenes that are resumed, and an episode of its own. */
+    struct weft_text both[] = { texts[1], texts[3], texts[0] };
+    set(f, "turns", "pairs");
+    struct weft_str want = { NULL, 0 };
+    for (size_t k = 0; k < WEFT_COUNT(thread_counts); k++) {
+        f->s.threads = thread_counts[k];
+        check_ok(run_texts(f, both, 3), &f->err);
+        struct weft_str got = everything(f, 0);
+        if (!k) want = got;
+        assert_true(weft_str_eq(got, want));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -670,6 +770,7 @@ int main(void)
         TEST(test_places_are_kept_of_the_first_hundred_dropped_lines),
         TEST(test_hostile_scripts_take_linear_time),
         TEST(test_threads_do_not_change_the_rows_of_mode_seed),
+        TEST(test_neither_threads_nor_slices_change_the_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
