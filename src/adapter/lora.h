@@ -52,6 +52,8 @@ struct weft_lora_info {
     const char *base_model;         /* base_model_name_or_path; may be "" */
     const char *template_sha256;    /* fingerprint of the chat template it was trained with; NULL: unknown */
     const char *base_sha256;        /* of the base model's config and tensor shapes and values; NULL: unknown */
+    enum weft_rope_type rope;       /* what the base's positions were stretched by (weft_model_stretch) ... */
+    size_t rope_length;             /* ... for so many tokens; 0: they were not */
 };
 /* adapter_config.json, adapter_model.safetensors and weft.json (the fingerprints) into an existing folder. */
 WEFT_MUST_USE enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,

@@ -482,6 +482,12 @@ static enum weft_status read_fingerprints(struct loading *l, struct weft_arena *
     if (st) return st;
     info->base_sha256 = text_of(a, &root, "base_sha256");
     info->template_sha256 = text_of(a, &root, "template_sha256");
+    const char *rope = text_of(a, &root, "rope_scaling");
+    const struct weft_json_value *length = weft_json_get(&root, "rope_length");
+    if (rope && length && length->is_int && length->integer > 0 && length->integer <= 1 << 20) {
+        info->rope = weft_rope_type_find(rope);
+        info->rope_length = (size_t)length->integer;
+    }
     if (!info->base_sha256) return WEFT_OK;
     st = weft_model_fingerprint(l->model, base, l->err);
     if (!st && strcmp(base, info->base_sha256) != 0)

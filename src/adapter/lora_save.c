@@ -146,6 +146,12 @@ static void write_fingerprints(struct weft_buf *out, const struct weft_lora_info
     weft_json_out_key(&o, "base_sha256");
     if (info && info->base_sha256) weft_json_out_cstr(&o, info->base_sha256);
     else weft_json_out_null(&o);
+    if (info && info->rope_length) {
+        weft_json_out_key(&o, "rope_scaling");
+        weft_json_out_cstr(&o, weft_rope_type_name(info->rope));
+        weft_json_out_key(&o, "rope_length");
+        weft_json_out_uint(&o, info->rope_length);
+    }
     weft_json_out_key(&o, "template_sha256");
     if (info && info->template_sha256) weft_json_out_cstr(&o, info->template_sha256);
     else weft_json_out_null(&o);

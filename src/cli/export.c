@@ -84,6 +84,7 @@ static enum weft_status run(struct weft_cli *cli)
     const char *path = NULL, *adapter = NULL;
     const struct weft_chat_template *chat = NULL;   /* that the adapter brings */
     struct weft_str source = { 0 };
+    struct weft_lora_info info = { 0 };
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_export, &set, &set.common, &words, &done);
     if (st || done) return st;
@@ -102,7 +103,8 @@ static enum weft_status run(struct weft_cli *cli)
             st = weft_fail(&cli->err, WEFT_EARG,
                            "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
                            set.adapter);
-        if (!st) st = weft_lora_load(&cli->arena, model, adapter, NULL, NULL, &cli->err);
+        if (!st) st = weft_lora_load(&cli->arena, model, adapter, NULL, &info, &cli->err);
+        if (!st) st = weft_model_stretch(model, info.rope, info.rope_length, &cli->err);
         if (!st) st = weft_read_template(cli, adapter, &source);
         if (!st && source.s) st = weft_chat_parse(&cli->arena, "chat_template.jinja", source, &chat, &cli->err);
     }

@@ -74,6 +74,7 @@ static enum weft_status load_adapter(struct weft_session *s, const struct weft_s
                          "%s holds no adapter: expected adapter_config.json in it or in its folder adapter/",
                          settings->adapter);
     enum weft_status st = weft_lora_load(a, s->model, dir, NULL, &info, err);
+    if (!st) st = weft_model_stretch(s->model, info.rope, info.rope_length, err);
     if (st) return st;
     s->has_adapter = true;
     if (info.template_sha256 && strcmp(info.template_sha256, weft_chat_fingerprint(s->chat)) != 0 &&

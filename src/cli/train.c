@@ -49,6 +49,8 @@ struct stage {
     int64_t run_id;                         /* in the store; 0: not recorded */
     char tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
     char start_sha[WEFT_SHA256_HEX];        /* of the base, and of the adapter that is gone on with */
+    enum weft_rope_type rope;               /* what positions are stretched by, for so many tokens; 0: they are not */
+    size_t rope_length;
 };
 
 /* ---- data ---- */
@@ -264,7 +266,12 @@ static enum weft_status load_adapter(struct stage *s, const char *dir)
     struct weft_arena *a = &s->cli->arena;
     char adapter[WEFT_SHA256_HEX];
     const char *file = weft_path_join(a, dir, "adapter_model.safetensors");
-    enum weft_status st = weft_lora_load(a, s->model, dir, &s->params, NULL, err);
+    struct weft_lora_info info = { 0 };
+    enum weft_status st = weft_lora_load(a, s->model, dir, &s->params, &info, err);
+    if (!s->recipe->rope_scaling) {
+        s->rope = info.rope;
+        s->rope_length = info.rope_length;
+    }
     if (!st) st = file ? weft_sha256_file(file, adapter, err) : weft_fail_nomem(err, strlen(dir), "a path");
     if (st) return st;
     struct weft_str both = weft_str_printf(a, "%s %s", s->base_sha, adapter);
@@ -316,9 +323,34 @@ static enum weft_status train_part(struct stage *s)
     return weft_lora_attach(a, s->model, &lora, &s->params, err);
 }
 
+/* rope_scaling: more positions than the model was made for.  After the fingerprints, which are of the files. */
+static enum weft_status stretch(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    size_t before = s->model->config.max_position_embeddings;
+    if (r->rope_scaling) {
+        struct weft_config would = s->model->config;
+        s->rope = (enum weft_rope_type)r->rope_scaling;
+        s->rope_length = (size_t)r->cutoff_len;
+        if (!weft_config_stretch(&would, s->rope, s->rope_length)) {
+            s->rope_length = 0;
+            weft_warn(s->cli, "rope_scaling has no effect: cutoff_len %lld is within what the model was made for",
+                      (long long)r->cutoff_len);
+        }
+    }
+    if (!s->rope_length) return WEFT_OK;
+    enum weft_status st = weft_model_stretch(s->model, s->rope, s->rope_length, &s->cli->err);
+    const struct weft_config *c = &s->model->config;
+    if (!st)
+        weft_tell(s->cli, "  positions: %zu instead of %zu (rope_scaling: %s, factor %g)\n", c->max_position_embeddings,
+                  before, weft_rope_type_name(c->rope.type), c->rope.factor);
+    return st;
+}
+
 static enum weft_status make_trainable(struct stage *s)
 {
     enum weft_status st = train_part(s);
+    if (!st) st = stretch(s);
     if (!st && s->recipe->loraplus_lr_ratio > 0) weft_lora_plus(&s->params, s->recipe->loraplus_lr_ratio);
     return st;
 }
@@ -335,6 +367,7 @@ static enum weft_status load_reference(struct stage *s)
     if (!r->ref_model && r->finetuning_type == WEFT_FINETUNING_LORA) return WEFT_OK;
     if (r->ref_model) st = weft_cli_model_path(s->cli, r->ref_model, &dir);
     if (!st) st = weft_model_load(&s->reference, dir, &how, &s->cli->err);
+    if (!st) st = weft_model_stretch(s->reference, s->rope, s->rope_length, &s->cli->err);
     if (!st && s->reference->config.vocab_size != s->model->config.vocab_size)
         st = weft_fail(&s->cli->err, WEFT_EINPUT,
                        "ref_model: %s knows %zu tokens, the model in training %zu; they need the same tokenizer", dir,
@@ -474,7 +507,9 @@ static enum weft_status save_result(void *ctx, const char *dir, struct weft_err 
 {
     struct stage *s = ctx;
     if (s->recipe->finetuning_type == WEFT_FINETUNING_LORA) {
-        struct weft_lora_info info = { s->recipe->model_name_or_path, weft_chat_fingerprint(s->chat), s->base_sha };
+        struct weft_lora_info info = { .base_model = s->recipe->model_name_or_path, .base_sha256 = s->base_sha,
+                                       .template_sha256 = weft_chat_fingerprint(s->chat), .rope = s->rope,
+                                       .rope_length = s->rope_length };
         enum weft_status st = weft_lora_save(s->model, dir, &info, err);
         return st ? st : weft_write_template(s->cli, s->chat, dir);
     }

@@ -145,10 +145,33 @@ static enum weft_status get_positive(struct reader *r, const char *rule, const s
 
 /* ---- parts ---- */
 
+static const char *const rope_names[] = { "default", "linear", "llama3", "yarn" };
+
+const char *weft_rope_type_name(enum weft_rope_type type) { return rope_names[type]; }
+
+enum weft_rope_type weft_rope_type_find(const char *name)
+{
+    for (size_t i = 0; i < WEFT_COUNT(rope_names); i++)
+        if (strcmp(rope_names[i], name) == 0) return (enum weft_rope_type)i;
+    return WEFT_ROPE_DEFAULT;
+}
+
+bool weft_config_stretch(struct weft_config *c, enum weft_rope_type type, size_t length)
+{
+    bool has_original = c->rope.type == WEFT_ROPE_LLAMA3 || c->rope.type == WEFT_ROPE_YARN;
+    size_t old = has_original ? c->rope.original_max_position_embeddings : c->max_position_embeddings;
+    if (type == WEFT_ROPE_DEFAULT || length <= old) return false;
+    size_t factor = (length + old - 1) / old;
+    c->max_position_embeddings = old * factor;
+    c->rope = (struct weft_rope_config){ .type = type, .theta = c->rope.theta, .factor = (double)factor,
+                                         .low_freq_factor = 1, .high_freq_factor = 4, .beta_fast = 32, .beta_slow = 1,
+                                         .truncate = true, .original_max_position_embeddings = old };
+    return true;
+}
+
 /* rope_scaling beside rope_theta (older files) or rope_parameters holding both (newer); "type" is "rope_type". */
 static enum weft_status read_rope(struct reader *r, struct weft_config *c)
 {
-    static const char *const names[] = { "default", "linear", "llama3", "yarn" };
     struct weft_rope_config *rope = &c->rope;
     const struct weft_json_value *v = member(r->object, "rope_parameters"), *type, *member_value;
     const char *key = "rope_parameters";
@@ -171,8 +194,9 @@ static enum weft_status read_rope(struct reader *r, struct weft_config *c)
     if (!type) type = member(v, "type");
     if (!type) return v->n && !member(v, "rope_theta") ? bad(r, "CF4", key, v, "a rope_type in it") : WEFT_OK;
     size_t i = 0;
-    while (i < WEFT_COUNT(names) && !(type->kind == WEFT_JSON_STRING && weft_str_is(type->text, names[i]))) i++;
-    if (i == WEFT_COUNT(names)) return bad(r, "CF4", "rope_type", type, "one of default, linear, llama3, yarn");
+    while (i < WEFT_COUNT(rope_names) && !(type->kind == WEFT_JSON_STRING && weft_str_is(type->text, rope_names[i])))
+        i++;
+    if (i == WEFT_COUNT(rope_names)) return bad(r, "CF4", "rope_type", type, "one of default, linear, llama3, yarn");
     rope->type = (enum weft_rope_type)i;
     if (rope->type == WEFT_ROPE_DEFAULT) return WEFT_OK;
 
@@ -496,7 +520,6 @@ enum weft_status weft_config_load(struct weft_arena *a, const char *path, struct
 
 static void write_rope(struct weft_json_out *o, const struct weft_config *c)
 {
-    static const char *const names[] = { "default", "linear", "llama3", "yarn" };
     const struct weft_rope_config *rope = &c->rope;
     weft_json_out_key(o, "rope_scaling");
     if (rope->type == WEFT_ROPE_DEFAULT) {
@@ -527,7 +550,7 @@ static void write_rope(struct weft_json_out *o, const struct weft_config *c)
         weft_json_out_uint(o, rope->original_max_position_embeddings);
     }
     weft_json_out_key(o, "rope_type");
-    weft_json_out_cstr(o, names[rope->type]);
+    weft_json_out_cstr(o, rope_names[rope->type]);
     if (rope->type == WEFT_ROPE_YARN && !rope->truncate) {
         weft_json_out_key(o, "truncate");
         weft_json_out_bool(o, false);

@@ -50,6 +50,12 @@ enum weft_status weft_model_make_rope(struct weft_model *m, size_t n, struct wef
     return WEFT_OK;
 }
 
+enum weft_status weft_model_stretch(struct weft_model *m, enum weft_rope_type type, size_t length, struct weft_err *err)
+{
+    if (!weft_config_stretch(&m->config, type, length)) return WEFT_OK;
+    return weft_model_make_rope(m, weft_max_size(m->n_positions, length), err);
+}
+
 /* ---- fresh weights ---- */
 
 /* n values N(0, sd) of a stream, rounded to `type`. */

@@ -150,6 +150,9 @@ WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const 
 WEFT_MUST_USE enum weft_status weft_model_drawn(struct weft_model **out, const struct weft_config *config,
                                                 uint64_t seed, struct weft_err *err);
 void weft_model_free(struct weft_model *m);
+/* weft_config_stretch of a loaded model, and its table of positions.  Where they are enough nothing changes. */
+WEFT_MUST_USE enum weft_status weft_model_stretch(struct weft_model *m, enum weft_rope_type type, size_t length,
+                                                  struct weft_err *err);
 /* n bytes at p will hardly be read again: what of them lies in the model's files leaves memory. */
 void weft_model_forget(const struct weft_model *m, const void *p, size_t n);
 

@@ -121,7 +121,6 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(fp8, 1, "weft multiplies in bf16 or int8 (base_compute); there is no fp8") X(fp8_backend, 0, OTHER)        \
     X(fp8_enable_fsdp_float8_all_gather, 0, OTHER)                                                              \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
-    X(rope_scaling, 1, "write rope_scaling into the config.json of the model, where chat reads it too")          \
     X(pissa_convert, 0, "an adapter that began with PiSSA is always written as plain LoRA")                     \
     X(loraplus_lr_embedding, 0, "the token table gets no adapter here; additional_target trains it whole")      \
     X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")      \
@@ -498,6 +497,10 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
         return weft_fail(
             err, WEFT_EINPUT,
             "train_from_scratch: true needs finetuning_type: full; adapters beside random weights learn nothing");
+    if (r->rope_scaling == WEFT_ROPE_SCALING_DYNAMIC)
+        return weft_fail(err, WEFT_EINPUT,
+                         "rope_scaling: dynamic cannot be trained: positions would depend on the longest row met so far; "
+                         "yarn is the usual choice");
     st = check_template(r, warn, err);
     if (!st) st = check_method(r, warn, err);
     if (!st) st = check_quantization(r, err);

@@ -40,6 +40,7 @@ enum weft_apollo_side { WEFT_APOLLO_STD, WEFT_APOLLO_RIGHT, WEFT_APOLLO_LEFT };
 enum weft_apollo_scale { WEFT_APOLLO_CHANNEL, WEFT_APOLLO_TENSOR };
 enum weft_base_compute { WEFT_BASE_BF16, WEFT_BASE_INT8 };
 enum weft_template_mode { WEFT_TEMPLATE_MODEL, WEFT_TEMPLATE_LLAMAFACTORY };
+enum { WEFT_ROPE_SCALING_DYNAMIC = 4 };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
@@ -51,6 +52,7 @@ struct weft_recipe {
     const char *quantization;           /* resolved by weft_recipe_check: a name of kernels/quant.h, or NULL */
     bool double_quantization;
     int base_compute;                   /* enum weft_base_compute */
+    int rope_scaling;                   /* 0: none; else enum weft_rope_type, or WEFT_ROPE_SCALING_DYNAMIC */
     bool from_scratch;                  /* random weights from the model's config.json (train_from_scratch) */
     /* method */
     int stage, finetuning_type;         /* enum weft_recipe_stage, enum weft_finetuning */

@@ -115,7 +115,7 @@ static enum weft_status save(void *ctx, const char *dir, struct weft_err *err)
 {
     struct run *r = ctx;
     return r->recipe.finetuning_type == WEFT_FINETUNING_LORA
-               ? weft_lora_save(r->model, dir, &(struct weft_lora_info){ "t", NULL, NULL }, err)
+               ? weft_lora_save(r->model, dir, &(struct weft_lora_info){ .base_model = "t" }, err)
                : weft_model_save(r->model, dir, WEFT_BF16, false, NULL, err);
 }
 

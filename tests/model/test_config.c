@@ -1,6 +1,10 @@
 /* Rules CF1-CF8 (docs/robustness.md): for each good files and bad ones; presets and counts; writing. */
 #include "check.h"
+#include "base/file.h"
 #include "model/config.h"
+#include "model/rope.h"
+
+#include <math.h>
 
 static const char good[] =
     "{\n  \"model_type\": \"qwen2\",\n  \"hidden_size\": 64,\n  \"intermediate_size\": 172,\n"
@@ -334,6 +338,62 @@ static int clear_arena(void **state)
     return 0;
 }
 
+/* ---- positions stretched ---- */
+
+static double number_of(const struct weft_json_value *row, const char *key) { return weft_json_get(row, key)->number; }
+
+/* tests/parity/rope.py: LLaMA-Factory's own change of a config, and transformers' frequencies of the result. */
+static void test_stretching_is_that_of_llamafactory(void **state)
+{
+    (void)state;
+    struct weft_err err = { 0 };
+    struct weft_str all, line, json;
+    struct weft_lines in = { 0 };
+    size_t stretched = 0, kept = 0;
+    check_ok(weft_file_read(&arena, WEFT_SOURCE_DIR "/tests/model/data/rope_scaling.jsonl", 1 << 20, &all, &err), &err);
+    in.text = all;
+    while (weft_lines_next(&in, &line)) {
+        struct weft_json_value row;
+        struct weft_config c, saved;
+        struct weft_buf out = { 0 };
+        float inv[16];
+        check_ok(weft_json_parse(&arena, "rope_scaling.jsonl", line, &row, &err), &err);
+        const struct weft_json_value *before = weft_json_get(&row, "rope_scaling"), *want = weft_json_get(&row, "inv");
+        struct weft_json_out o;
+        weft_json_out_init(&o, &out);
+        weft_json_out_value(&o, before);
+        json = weft_str_printf(&arena,
+                               "{\"model_type\": \"llama\", \"hidden_size\": 64, \"intermediate_size\": 96, "
+                               "\"num_hidden_layers\": 1, \"num_attention_heads\": 2, \"vocab_size\": 50, \"rope_theta\": 10000.0, "
+                               "\"max_position_embeddings\": %d, \"rope_scaling\": %.*s}",
+                               (int)number_of(&row, "positions"), (int)out.len, out.s);
+        check_ok(weft_config_parse(&arena, "config.json", json, &c, &err), &err);
+        enum weft_rope_type type = weft_rope_type_find(weft_str_dup(&arena, weft_json_get(&row, "type")->text).s);
+        assert_int_equal(weft_config_stretch(&c, type, (size_t)number_of(&row, "length")), want != NULL);
+        assert_int_equal(c.max_position_embeddings, (size_t)number_of(&row, "then"));
+        /* what is saved is what was trained */
+        weft_buf_reset(&out);
+        check_ok(weft_config_write(&c, &out, &err), &err);
+        check_ok(weft_config_parse(&arena, "config.json", weft_buf_view(&out), &saved, &err), &err);
+        weft_buf_clear(&out);
+        assert_int_equal(saved.max_position_embeddings, c.max_position_embeddings);
+        kept += !want;
+        stretched += want != NULL;
+        if (!want) continue;
+        assert_true(c.rope.type == type && c.rope.factor == number_of(&row, "factor"));
+        for (int i = 0; i < 2; i++) {
+            float factor = weft_rope_frequencies(i ? &saved : &c, inv), told = (float)number_of(&row, "attention");
+            assert_true(fabsf(factor - told) <= 1e-7f * told);
+            for (size_t j = 0; j < want->n; j++) {
+                float w = (float)want->items[j].number;
+                if (!(fabsf(inv[j] - w) <= 2e-7f * w))
+                    fail_msg("%.*s: inv[%zu] is %.9g", (int)line.len, line.s, j, (double)inv[j]);
+            }
+        }
+    }
+    assert_true(stretched > 30 && kept > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_what_is_written_is_read_back),
         cmocka_unit_test(test_every_prefix_is_refused),
         cmocka_unit_test(test_messages_in_chinese),
+        cmocka_unit_test(test_stretching_is_that_of_llamafactory),
     };
     return cmocka_run_group_tests(tests, NULL, clear_arena);
 }

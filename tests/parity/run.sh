@@ -75,7 +75,9 @@ if [ -n "${FIXTURES:-}" ]; then
         # shellcheck disable=SC2086
         "$PYTHON" tests/parity/$script || exit 2
     done
-    [ -z "${LLAMAFACTORY:-}" ] || "$PYTHON" tests/parity/templates.py "$LLAMAFACTORY" || exit 2
+    for script in templates.py rope.py; do # LLAMAFACTORY: `src` of its unpacked sdist
+        [ -z "${LLAMAFACTORY:-}" ] || "$PYTHON" tests/parity/$script "$LLAMAFACTORY" || exit 2
+    done
     cmake --build "$build" || exit 2
 fi
 step "C tests against the fixtures" \
