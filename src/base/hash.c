@@ -109,6 +109,13 @@ enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX], s
 
 uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed) { return XXH3_64bits_withSeed(p, n, seed); }
 
+void weft_xxh3_128(const void *p, size_t n, unsigned char out[WEFT_XXH3_BYTES])
+{
+    XXH128_canonical_t digest;
+    XXH128_canonicalFromHash(&digest, XXH3_128bits(p, n));
+    memcpy(out, digest.digest, WEFT_XXH3_BYTES);
+}
+
 /* Four bits at a time: a table of one cache line, and some hundred megabytes a second, more than any log needs. */
 uint32_t weft_crc32c(uint32_t crc, const void *p, size_t n)
 {

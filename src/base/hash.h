@@ -31,6 +31,9 @@ void weft_sha1_hex(struct weft_sha1 *h, char out[WEFT_SHA1_HEX]); /* finishes an
 void weft_sha1_clear(struct weft_sha1 *h);
 
 uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed);
+/* 128 bits, the highest byte first: no accident makes two texts alike, but someone who wants to can. */
+enum { WEFT_XXH3_BYTES = 16 };
+void weft_xxh3_128(const void *p, size_t n, unsigned char out[WEFT_XXH3_BYTES]);
 
 /* CRC-32C (Castagnoli) of more bytes after `crc`, 0 at the start; "123456789" gives 0xE3069283. */
 uint32_t weft_crc32c(uint32_t crc, const void *p, size_t n);

@@ -144,12 +144,9 @@ static enum weft_status item_json(struct weft_cli *cli, struct weft_json_out *o,
         }
         weft_json_out_array_end(o);
     } else {
-        struct weft_buf b = { 0 };
-        weft_row_canonical(&b, after ? after : before);
-        st = weft_buf_check(&b, "a row", &cli->err);
+        const struct weft_row *row = after ? after : before;
         weft_json_out_key(o, "row");
-        if (!st) weft_json_out_raw(o, weft_buf_view(&b));
-        weft_buf_clear(&b);
+        st = weft_row_to_json(o, row, (enum weft_format)row->read_as, false, &cli->err);
     }
     weft_json_out_object_end(o);
     weft_arena_clear(&scratch);

@@ -380,7 +380,7 @@ static enum weft_status show_json(struct weft_cli *cli, struct weft_store *s, co
         weft_data_key_str(&o, "name", r->name);
         weft_data_key_str(&o, "state", r->state);
         weft_data_key_str(&o, "dataset", weft_buf_view(&source));
-        weft_data_key_str(&o, "dataset_sha256", r->dataset_hash);
+        weft_data_key_str(&o, "dataset_hash", r->dataset_hash);
         weft_data_key_str(&o, "parameters", r->parameters);
         weft_data_key_str(&o, "result", r->result);
         weft_data_key_uint(&o, "started", (uint64_t)r->started);

@@ -6,81 +6,46 @@ const char *weft_role_name(enum weft_role role)
     return (unsigned)role < WEFT_COUNT(names) ? names[role] : "?";
 }
 
-static void member(struct weft_json_out *o, const char *key, struct weft_str s)
+/* NAME LENGTH LF TEXT LF: nothing has to be escaped, and no two rows share a spelling. */
+static void put(struct weft_buf *b, const char *name, struct weft_str s)
 {
-    if (!s.s) return;
-    weft_json_out_key(o, key);
-    weft_json_out_str(o, s);
+    char digits[24], *d = digits + sizeof digits;
+    size_t n = s.len;
+    *--d = '\n';
+    do *--d = (char)('0' + n % 10);
+    while (n /= 10);
+    *--d = ' ';
+    weft_buf_cstr(b, name);
+    weft_buf_add(b, d, (size_t)(digits + sizeof digits - d));
+    weft_buf_str(b, s);
+    weft_buf_char(b, '\n');
 }
 
-#define PUT(b, literal) weft_buf_add(b, literal, sizeof(literal) - 1)
-
-/* As the writer would, but in pieces whose lengths the compiler knows: of short rows the canonical text is mostly
- * such pieces. */
-static void turn(struct weft_json_out *o, const struct weft_turn *t)
+static void put_member(struct weft_buf *b, const char *name, struct weft_str s)
 {
-    switch (t->role) {
-    case WEFT_ROLE_USER: PUT(o->buf, "[\"user\","); break;
-    case WEFT_ROLE_ASSISTANT: PUT(o->buf, "[\"assistant\","); break;
-    default:
-        PUT(o->buf, "[\"");
-        weft_buf_cstr(o->buf, weft_role_name(t->role));
-        PUT(o->buf, "\",");
-    }
-    o->after_key = true;
-    weft_json_out_str(o, t->text);
-    PUT(o->buf, "]");
+    if (s.s) put(b, name, s);
 }
 
-static void turns(struct weft_json_out *o, const struct weft_row *row)
+static void put_choice(struct weft_buf *b, const char *name, const struct weft_turn *t)
 {
-    if (o->need_comma) PUT(o->buf, ",");
-    PUT(o->buf, "\"turns\":[");
-    for (size_t i = 0; i < row->n_turns; i++) {
-        if (i) PUT(o->buf, ",");
-        turn(o, &row->turns[i]);
-    }
-    PUT(o->buf, "]");
-    o->need_comma = true;
+    if (!t->text.s) return;
+    put(b, name, weft_str_c(weft_role_name(t->role)));
+    put(b, weft_role_name(t->role), t->text);
 }
 
-/* Texts of rows are UTF-8: whoever made the row has seen to it. */
 void weft_row_canonical(struct weft_buf *b, const struct weft_row *row)
 {
-    struct weft_json_out o;
-    bool extras = false;
-    weft_json_out_init(&o, b);
-    o.valid = true;
-    weft_json_out_object(&o);
-    member(&o, "system", row->system);
-    member(&o, "tools", row->tools);
-    if (row->n_turns) turns(&o, row);
-    for (size_t i = 0; row->turn_extras && i < row->n_turns; i++) extras |= row->turn_extras[i].s != NULL;
-    if (extras) {
-        weft_json_out_key(&o, "turn_extras");
-        weft_json_out_array(&o);
-        for (size_t i = 0; i < row->n_turns; i++)
-            if (row->turn_extras[i].s) weft_json_out_raw(&o, row->turn_extras[i]);
-            else weft_json_out_null(&o);
-        weft_json_out_array_end(&o);
+    put_member(b, "system", row->system);
+    put_member(b, "tools", row->tools);
+    for (size_t i = 0; i < row->n_turns; i++) {
+        put(b, weft_role_name(row->turns[i].role), row->turns[i].text);
+        if (row->turn_extras) put_member(b, "turn_extra", row->turn_extras[i]);
     }
-    member(&o, "text", row->text);
-    const struct weft_turn *const choices[] = { &row->chosen, &row->rejected };
-    static const char *const keys[] = { "chosen", "rejected" };
-    for (size_t i = 0; i < WEFT_COUNT(choices); i++)
-        if (choices[i]->text.s) {
-            weft_json_out_key(&o, keys[i]);
-            turn(&o, choices[i]);
-        }
-    if (row->kto_tag >= 0) {
-        weft_json_out_key(&o, "kto_tag");
-        weft_json_out_bool(&o, row->kto_tag);
-    }
-    if (row->extra.s) {
-        weft_json_out_key(&o, "extra");
-        weft_json_out_raw(&o, row->extra);
-    }
-    weft_json_out_object_end(&o);
+    put_member(b, "text", row->text);
+    put_choice(b, "chosen", &row->chosen);
+    put_choice(b, "rejected", &row->rejected);
+    if (row->kto_tag >= 0) put(b, "kto_tag", row->kto_tag ? WEFT_STR("true") : WEFT_STR("false"));
+    put_member(b, "extra", row->extra);
 }
 
 enum weft_status weft_row_content_hash(const struct weft_row *row, char out[WEFT_SHA256_HEX], struct weft_err *err)
@@ -93,6 +58,16 @@ enum weft_status weft_row_content_hash(const struct weft_row *row, char out[WEFT
     return st;
 }
 
+void weft_row_digest(struct weft_buf *digests, const struct weft_row *row, struct weft_buf *scratch)
+{
+    unsigned char digest[WEFT_ROW_DIGEST];
+    weft_buf_reset(scratch);
+    weft_row_canonical(scratch, row);
+    weft_xxh3_128(scratch->s, scratch->len, digest);
+    weft_buf_add(digests, digest, sizeof digest);
+    digests->failed |= scratch->failed;
+}
+
 enum weft_status weft_dataset_hash_init(struct weft_dataset_hash *h, struct weft_err *err)
 {
     *h = (struct weft_dataset_hash){ 0 };
@@ -101,20 +76,17 @@ enum weft_status weft_dataset_hash_init(struct weft_dataset_hash *h, struct weft
 
 enum weft_status weft_dataset_hash_add(struct weft_dataset_hash *h, const struct weft_row *row, struct weft_err *err)
 {
-    weft_buf_reset(&h->buf);
-    weft_row_canonical(&h->buf, row);
-    weft_buf_char(&h->buf, '\n');
-    enum weft_status st = weft_buf_check(&h->buf, "a row", err);
-    if (st) return st;
-    weft_sha256_add(&h->sha, h->buf.s, h->buf.len);
-    h->n_rows++;
-    return WEFT_OK;
+    weft_buf_reset(&h->digests);
+    weft_row_digest(&h->digests, row, &h->scratch);
+    enum weft_status st = weft_buf_check(&h->digests, "a row", err);
+    if (!st) weft_dataset_hash_digests(h, weft_buf_view(&h->digests));
+    return st;
 }
 
-void weft_dataset_hash_text(struct weft_dataset_hash *h, struct weft_str texts, uint64_t n)
+void weft_dataset_hash_digests(struct weft_dataset_hash *h, struct weft_str digests)
 {
-    weft_sha256_add(&h->sha, texts.s, texts.len);
-    h->n_rows += n;
+    weft_sha256_add(&h->sha, digests.s, digests.len);
+    h->n_rows += digests.len / WEFT_ROW_DIGEST;
 }
 
 void weft_dataset_hash_finish(struct weft_dataset_hash *h, char out[WEFT_SHA256_HEX])
@@ -126,7 +98,8 @@ void weft_dataset_hash_finish(struct weft_dataset_hash *h, char out[WEFT_SHA256_
 void weft_dataset_hash_clear(struct weft_dataset_hash *h)
 {
     weft_sha256_clear(&h->sha);
-    weft_buf_clear(&h->buf);
+    weft_buf_clear(&h->scratch);
+    weft_buf_clear(&h->digests);
 }
 
 enum weft_status weft_dataset_hash_rows(const struct weft_rows *rows, char out[WEFT_SHA256_HEX], struct weft_err *err)

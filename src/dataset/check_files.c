@@ -1,6 +1,6 @@
 /* Each thread of the pool has a checker and findings of its own; where a row stands is told by part and number in the
- * part until all parts are counted.  The texts for the dataset's hash are written by all threads, part by part, and
- * hashed in order while the next parts are read. */
+ * part until all parts are counted.  Rows are digested for the dataset's hash by all threads, part by part, and the
+ * digests hashed in order while the next parts are read. */
 #include "dataset/check_files.h"
 
 #include "base/pool.h"
@@ -20,11 +20,11 @@ enum { LINE = 64 };
 struct of_thread {
     _Alignas(LINE) struct weft_checker *check;
     struct weft_findings findings;
+    struct weft_buf canon;              /* of one row */
 };
 
-/* The canonical texts of a part. */
 struct slot {
-    _Alignas(LINE) struct weft_buf canon;
+    _Alignas(LINE) struct weft_buf digests;     /* of the rows of a part */
 };
 
 struct weft_file_check {
@@ -71,8 +71,11 @@ enum weft_status weft_file_check_new(struct weft_file_check **out, const struct 
 void weft_file_check_free(struct weft_file_check *c)
 {
     if (!c) return;
-    for (size_t t = 0; c->threads && t < c->n_threads; t++) weft_checker_free(c->threads[t].check);
-    for (size_t i = 0; c->slots && i < c->n_slots; i++) weft_buf_clear(&c->slots[i].canon);
+    for (size_t t = 0; c->threads && t < c->n_threads; t++) {
+        weft_checker_free(c->threads[t].check);
+        weft_buf_clear(&c->threads[t].canon);
+    }
+    for (size_t i = 0; c->slots && i < c->n_slots; i++) weft_buf_clear(&c->slots[i].digests);
     for (size_t i = 0; i < c->n_files; i++) weft_row_index_close(&c->files[i]->open);
     weft_dataset_hash_clear(&c->hash);
     weft_pool_free(c->pool);
@@ -93,10 +96,9 @@ static enum weft_status take_row(void *ctx, const struct weft_row_at *at, const 
                                            &f->open.text, err);
     if (!st && c->s.findings) weft_find_row(row, order, c->s.quality, &own->findings);
     if (st || !c->s.hash) return st;
-    struct weft_buf *b = &c->slots[at->slot].canon;
-    weft_row_canonical(b, row);
-    weft_buf_char(b, '\n');
-    return weft_buf_check(b, "a row", err);
+    struct weft_buf *digests = &c->slots[at->slot].digests;
+    weft_row_digest(digests, row, &own->canon);
+    return weft_buf_check(digests, "a row", err);
 }
 
 static enum weft_status take_part(void *ctx, unsigned slot, uint64_t part, uint64_t n, struct weft_err *err)
@@ -108,8 +110,8 @@ static enum weft_status take_part(void *ctx, unsigned slot, uint64_t part, uint6
         return weft_fail_nomem(err, c->n_parts * sizeof *c->first_row, "the check");
     c->first_row[c->n_parts] = first + n;
     if (!c->s.hash) return WEFT_OK;
-    weft_dataset_hash_text(&c->hash, weft_buf_view(&c->slots[slot].canon), n);
-    weft_buf_reset(&c->slots[slot].canon);
+    weft_dataset_hash_digests(&c->hash, weft_buf_view(&c->slots[slot].digests));
+    weft_buf_reset(&c->slots[slot].digests);
     return WEFT_OK;
 }
 

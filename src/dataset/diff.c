@@ -102,7 +102,7 @@ static enum weft_status side_init(struct weft_arena *a, struct side *s, const st
     if (!s->content || !s->partner || !s->keys) st = weft_fail_nomem(err, rows->n * 32, "the comparison");
     for (size_t i = 0; !st && i < rows->n; i++) {
         st = weft_dataset_hash_add(&h, &rows->items[i], err);
-        if (!st) s->content[i] = weft_xxh3(h.buf.s, h.buf.len, 1);
+        if (!st) s->content[i] = weft_xxh3(h.digests.s, h.digests.len, 1);
         s->partner[i] = NONE;
     }
     if (!st) weft_dataset_hash_finish(&h, hash);

@@ -261,20 +261,24 @@ static void test_content_hash_is_the_same_in_every_format(void **state)
     }
 }
 
-/* The hash of a set is that of its canonical lines, computed here by hand. */
-static void test_dataset_hash_is_the_hash_of_canonical_lines_in_order(void **state)
+/* The hash of a set is that of its rows' digests, computed here by hand. */
+static void test_dataset_hash_is_the_hash_of_digests_in_order(void **state)
 {
-    static const char lines[] = "{\"turns\":[[\"user\",\"q\"],[\"assistant\",\"a\"]]}\n{\"text\":\"t\"}\n";
-    static const char swapped[] = "{\"text\":\"t\"}\n{\"turns\":[[\"user\",\"q\"],[\"assistant\",\"a\"]]}\n";
+    static const char *const texts[] = { "user 3\n中\nassistant 1\na\n", "text 0\n\n" };
     struct fixture *f = *state;
     struct weft_rows rows = { 0 };
     char want[WEFT_SHA256_HEX], other[WEFT_SHA256_HEX], got[WEFT_SHA256_HEX];
+    unsigned char digests[2 * WEFT_ROW_DIGEST], swapped[2 * WEFT_ROW_DIGEST];
     check_ok(weft_rows_parse(&f->arena, "x",
-                             WEFT_STR("{\"instruction\":\"q\",\"output\":\"a\"}\n{\"text\":\"t\"}\n"), NULL,
+                             WEFT_STR("{\"instruction\":\"\\u4e2d\",\"output\":\"a\"}\n{\"text\":\"\"}\n"), NULL,
                              &rows, NULL, NULL, &f->err),
              &f->err);
-    check_ok(weft_sha256_of(weft_str_c(lines), want, &f->err), &f->err);
-    check_ok(weft_sha256_of(weft_str_c(swapped), other, &f->err), &f->err);
+    for (size_t i = 0; i < 2; i++) {
+        weft_xxh3_128(texts[i], strlen(texts[i]), digests + i * WEFT_ROW_DIGEST);
+        weft_xxh3_128(texts[1 - i], strlen(texts[1 - i]), swapped + i * WEFT_ROW_DIGEST);
+    }
+    check_ok(weft_sha256_of((struct weft_str){ (char *)digests, sizeof digests }, want, &f->err), &f->err);
+    check_ok(weft_sha256_of((struct weft_str){ (char *)swapped, sizeof swapped }, other, &f->err), &f->err);
     check_ok(weft_dataset_hash_rows(&rows, got, &f->err), &f->err);
     assert_string_equal(got, want);
     assert_string_not_equal(got, other);
@@ -321,7 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mix_origin_survives_writing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mix_refuses_what_cannot_be, setup, teardown),
         cmocka_unit_test_setup_teardown(test_content_hash_is_the_same_in_every_format, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dataset_hash_is_the_hash_of_canonical_lines_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dataset_hash_is_the_hash_of_digests_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_row_index_finds_the_good_rows_of_lines_and_arrays, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
