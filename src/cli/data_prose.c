@@ -236,7 +236,7 @@ static enum weft_status run(struct weft_cli *cli)
     bool done;
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_prose, &s, &s.common, &files, &done);
     if (st || done) return st;
-    s.text.threads = s.common.threads;
+    s.prose.threads = s.text.threads = s.common.threads;
     st = check_words(cli, &s, &files);
     if (!st) st = weft_data_texts(cli, &files, &s.text, &r.texts);
     if (!st)

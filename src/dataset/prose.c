@@ -1,11 +1,14 @@
 /* Two passes.  The first looks at the cues only and learns who there is; the second gives every quote its kind and its
  * speaker.  Then, scene by scene, what is still open is filled in from the turn-taking, and candidates are listed.
+ * A chapter needs nothing of the others but the names: threads read pieces of some chapters, each for itself, and the
+ * names they learn and the speeches they find are put together in the order of the text.
  *
  * Why rules and not a parser of Chinese: a cue is a formula (subject, manner, verb, colon), and where it is none, a
  * wrong guess costs more than a question to the user. */
 #include "dataset/prose.h"
 
 #include "base/json.h"
+#include "base/pool.h"
 #include "dataset/chapter.h"
 #include "dataset/grow.h"
 #include "dataset/marks.h"
@@ -49,22 +52,42 @@ enum {
     CUE_CHARS = 30,    /* a clause behind a quote that is longer is narration */
     BACK_CLAUSES = 12, /* how far back a subject is looked for */
     MARKS = 2,         /* closing and opening mark */
+    BEGINNING_BYTES = 64,   /* of a clause are looked at for a name */
     WORDS_CHARS = 12   /* a quote inside a sentence that is longer is read as speech */
+};
+
+/* A name that begins a clause, and how far that was looked at. */
+struct beginning {
+    size_t name, at, end;
+};
+
+/* Chapters that one thread reads. */
+struct piece {
+    size_t text_idx;
+    const struct weft_chapter *chapters;
+    size_t n_chapters;
+    struct prose_spans *spans;          /* [n_chapters] */
+    struct prose_names learned;         /* in the first pass */
+    struct beginning *beginnings;
+    size_t n_beginnings, cap_beginnings;
+    struct weft_prose out;              /* its speeches and scenes, and its share of the funnel */
+    struct weft_arena arena;
+    enum weft_status st;
+    struct weft_err err;
 };
 
 struct reader {
     struct weft_arena *arena;
     const struct weft_prose_settings *s;
-    struct weft_prose *out;
-    struct prose_names names;
-    bool learning; /* the first pass */
+    struct weft_prose *out;             /* of the piece */
+    const struct prose_names *names;
+    struct prose_names *learned;        /* in the first pass; else NULL */
     size_t cap_speeches, cap_scenes;
     struct weft_err *err;
     /* the text at hand */
     const struct weft_text *t;
     size_t text_idx;
     struct weft_str text;
-    struct prose_spans spans;
     const struct weft_chapter *chapter;
     /* the quotes before the one at hand, in its chapter */
     size_t last_close;    /* behind the last one that is not words; the chapter's body when there is none */
@@ -128,7 +151,7 @@ static bool walk_back(const struct reader *r, size_t from, size_t to, bool first
             if (weft_trim(clause).len) {
                 /* A name met for the first time is believed where a sentence begins with it: 阿沅说：“…” */
                 bool head = first && clauses == 0, opens = mark_is_end(cp) || cp == '\n';
-                prose_subject_of(&r->names, clause, head, opens ? PROSE_WORDS_TIGHT : PROSE_WORDS_NONE, &s);
+                prose_subject_of(r->names, clause, head, opens ? PROSE_WORDS_TIGHT : PROSE_WORDS_NONE, &s);
                 bool good = names_only ? is_somebody_new(&s, not_this) : s.kind != PROSE_NOBODY;
                 if (good) {
                     *out = (struct found){
@@ -211,20 +234,20 @@ static bool last_mention(const struct reader *r, size_t from, size_t to, struct 
     bool any = false;
     for (size_t at = from; at < to;) {
         uint32_t cp;
-        size_t i = prose_names_begins(&r->names, cut(r, at, to));
-        if (i == SIZE_MAX || (not_this.s && weft_str_eq(prose_names_group(&r->names, i), not_this))) {
+        size_t i = prose_names_begins(r->names, cut(r, at, to));
+        if (i == SIZE_MAX || (not_this.s && weft_str_eq(prose_names_group(r->names, i), not_this))) {
             at += weft_utf8_decode(r->text.s + at, to - at, &cp, NULL);
             continue;
         }
         *out = (struct found){ .subject = { .kind = PROSE_NAME,
-                                            .name = r->names.items[i].text,
-                                            .written = r->names.items[i].text,
+                                            .name = r->names->items[i].text,
+                                            .written = r->names->items[i].text,
                                             .name_idx = i },
                                .confidence = SURE_MENTION,
                                .at = at,
                                .same_as = SIZE_MAX };
         any = true;
-        at += r->names.items[i].text.len;
+        at += r->names->items[i].text.len;
     }
     return any;
 }
@@ -277,8 +300,8 @@ static struct weft_str full_title(const struct reader *r, struct weft_str title,
         size_t begin = hit;
         for (int n = 0; n < 4 && begin > from; n++) {
             mark_before(r->text, begin, &begin);
-            size_t i = prose_names_find(&r->names, cut(r, begin, hit + title.len));
-            if (i != SIZE_MAX && r->names.items[i].known) return r->names.items[i].text;
+            size_t i = prose_names_find(r->names, cut(r, begin, hit + title.len));
+            if (i != SIZE_MAX && r->names->items[i].known) return r->names->items[i].text;
         }
         k = hit;
     }
@@ -333,12 +356,11 @@ static enum weft_status set_speaker(struct reader *r, struct weft_prose_speech *
         if (!weft_str_eq(full, name)) f.confidence *= 0.97;
         name = full;
     }
-    size_t i = prose_names_add(&r->names, name, 0);
-    if (i == SIZE_MAX) return no_memory(r);
-    sp->speaker = prose_names_group(&r->names, i);
+    size_t i = prose_names_find(r->names, name);
+    sp->speaker = i == SIZE_MAX ? name : prose_names_group(r->names, i);
     if (!sp->written.s) sp->written = f.subject.written;
     if (f.subject.kind == PROSE_GROUP) sp->flags |= WEFT_PROSE_GROUP;
-    if (!r->names.items[i].known) sp->flags |= WEFT_PROSE_NAMELESS;
+    if (i == SIZE_MAX || !r->names->items[i].known) sp->flags |= WEFT_PROSE_NAMELESS;
     sp->confidence = f.confidence;
     sp->rule = f.rule;
     return WEFT_OK;
@@ -346,8 +368,8 @@ static enum weft_status set_speaker(struct reader *r, struct weft_prose_speech *
 
 static struct weft_str addressee_of(const struct reader *r, struct weft_str object)
 {
-    size_t i = object.s ? prose_names_find(&r->names, object) : SIZE_MAX;
-    return i == SIZE_MAX ? object : prose_names_group(&r->names, i);
+    size_t i = object.s ? prose_names_find(r->names, object) : SIZE_MAX;
+    return i == SIZE_MAX ? object : prose_names_group(r->names, i);
 }
 
 /* Ends with what ends a sentence or leads on to the next part of it. */
@@ -535,33 +557,40 @@ static enum weft_status learn(struct reader *r, const struct reading *rd, const 
         if (mark_is_end(cp) || (mark_is_pause(cp) && cp != 0x3001) || mark_is_colon(cp)) break;
         at = begin;
     }
-    prose_subject_of(&r->names, cut(r, at, rd->verb), true, PROSE_WORDS_ALL, &s);
+    prose_subject_of(r->names, cut(r, at, rd->verb), true, PROSE_WORDS_ALL, &s);
     if (s.kind != PROSE_PERSON && s.kind != PROSE_WORD && s.kind != PROSE_NAME) return WEFT_OK;
     bool near = s.kind != PROSE_WORD || s.tight;
-    size_t i = prose_names_add(&r->names, s.name, near);
+    size_t i = prose_names_add(r->learned, s.name, near);
     if (i == SIZE_MAX) return no_memory(r);
-    r->names.items[i].far += !near;
+    r->learned->items[i].far += !near;
     return WEFT_OK;
 }
 
-/* Between the passes: how many clauses begin with each word that stood beside a cue.  A name begins many. */
-static void count_beginnings(struct reader *r, const struct weft_text *t)
+/* Between the passes: the clauses that begin with a word that stood beside a cue.  A name begins many. */
+static enum weft_status find_beginnings(struct piece *p, const struct prose_names *names, const struct weft_text *t)
 {
+    const size_t end = p->chapters[p->n_chapters - 1].end;
     bool at_begin = true;
-    for (size_t at = 0; at < t->text.len;) {
+    for (size_t at = p->chapters[0].begin; at < end;) {
         uint32_t cp;
         if (at_begin) {
-            struct weft_str rest = weft_str_sub(t->text, at, at + 64), word = rest;
+            struct weft_str word = weft_str_sub(t->text, at, at + BEGINNING_BYTES);
             bool person;
             prose_skip_lead(&word);
             size_t n = prose_noun(word, false, &person);
-            size_t i = n ? prose_names_find(&r->names, weft_str_sub(word, 0, n)) : SIZE_MAX;
-            if (i != SIZE_MAX) prose_names_begin(&r->names, i, word);
+            size_t i = n ? prose_names_find(names, weft_str_sub(word, 0, n)) : SIZE_MAX;
+            if (i != SIZE_MAX) {
+                if (!WEFT_GROW(&p->arena, p->beginnings, p->n_beginnings, p->cap_beginnings))
+                    return weft_fail_nomem(&p->err, sizeof *p->beginnings, "the names");
+                p->beginnings[p->n_beginnings++] = (struct beginning){ i, (size_t)(word.s - t->text.s),
+                                                                          (size_t)(word.s - t->text.s) + word.len };
+            }
         }
-        at += weft_utf8_decode(t->text.s + at, t->text.len - at, &cp, NULL);
+        at += weft_utf8_decode(t->text.s + at, end - at, &cp, NULL);
         at_begin = mark_is_end(cp) || (mark_is_pause(cp) && cp != 0x3001) || mark_is_quote_closer(cp)
                    || (at_begin && weft_is_space(cp)) || cp == '\n';
     }
+    return WEFT_OK;
 }
 
 static enum weft_status attribute(struct reader *r, const struct prose_span *span, const struct reading *rd,
@@ -573,7 +602,7 @@ static enum weft_status attribute(struct reader *r, const struct prose_span *spa
         speaker_before(r, rd->verb, rd->cue.object, &f);
         if (rd->no_verb) f.confidence *= SURE_NO_VERB;
     } else if (rd->after) {
-        prose_subject_of(&r->names, cut(r, span->close, rd->verb), true, PROSE_WORDS_TIGHT, &f.subject);
+        prose_subject_of(r->names, cut(r, span->close, rd->verb), true, PROSE_WORDS_TIGHT, &f.subject);
         f.rule = WEFT_PROSE_AFTER;
         f.at = span->close;
         f.confidence = f.subject.kind == PROSE_WORD ? SURE_WORD : SURE_AFTER;
@@ -626,7 +655,7 @@ static enum weft_status read_chapter(struct reader *r, const struct prose_span *
     for (size_t i = 0; i < n && !st; i++) {
         struct reading rd;
         read_span(r, &spans[i], i + 1 < n ? &spans[i + 1] : NULL, &rd);
-        if (!r->learning) {
+        if (!r->learned) {
             st = read_quote(r, &spans[i], &rd);
             continue;
         }
@@ -635,28 +664,6 @@ static enum weft_status read_chapter(struct reader *r, const struct prose_span *
         r->last_close = spans[i].close;
         if (!rd.joins) r->after_cue_end = rd.after ? rd.cue_end : 0;
         r->last_speech = 0;
-    }
-    return st;
-}
-
-static enum weft_status read_text(struct reader *r, size_t text_idx)
-{
-    struct weft_chapter *chapters;
-    size_t n, first = 0;
-    r->t = &r->out->texts[text_idx];
-    r->text_idx = text_idx;
-    r->text = r->t->text;
-    r->spans = (struct prose_spans){ 0 };
-    enum weft_status st = weft_chapters_find(r->arena, r->t, &chapters, &n, r->err);
-    for (size_t i = 0; i < n && !st; i++) {
-        r->chapter = &chapters[i];
-        st = prose_quotes(r->arena, r->t, r->chapter, &r->spans, r->err);
-        if (!st && r->spans.n > first) st = read_chapter(r, r->spans.items + first, r->spans.n - first);
-        first = r->spans.n;
-    }
-    if (!r->learning) {
-        r->out->funnel.repaired += r->spans.repaired;
-        r->out->funnel.stray += r->spans.stray;
     }
     return st;
 }
@@ -809,11 +816,11 @@ static enum weft_status candidates(struct reader *r, size_t idx)
     double length = (double)(sp->parts[0].begin - sp->context_begin) + 1;
     for (size_t at = sp->context_begin; at < sp->context_end;) {
         uint32_t cp;
-        size_t i = prose_names_begins(&r->names, weft_str_sub(t->text, at, sp->context_end));
+        size_t i = prose_names_begins(r->names, weft_str_sub(t->text, at, sp->context_end));
         if (i != SIZE_MAX) {
             double near = at < sp->parts[0].begin ? (double)(at - sp->context_begin) / length : 0.5;
-            vote(&b, prose_names_group(&r->names, i), 0.1 + 0.3 * near);
-            at += r->names.items[i].text.len;
+            vote(&b, prose_names_group(r->names, i), 0.1 + 0.3 * near);
+            at += r->names->items[i].text.len;
         } else at += weft_utf8_decode(t->text.s + at, t->text.len - at, &cp, NULL);
     }
     qsort(b.items, b.n, sizeof b.items[0], by_score);
@@ -843,24 +850,211 @@ static int by_speeches(const void *x, const void *y)
     return weft_str_cmp(a->name, b->name);
 }
 
-static enum weft_status roster(struct reader *r)
+static enum weft_status roster(struct weft_arena *a, struct prose_names *names, struct weft_prose *p,
+                               struct weft_err *err)
 {
-    struct weft_prose *p = r->out;
     for (size_t i = 0; i < p->n_speeches; i++) {
         const struct weft_prose_speech *sp = &p->speeches[i];
         if (sp->kind != WEFT_PROSE_SPEECH || !sp->speaker.s) continue;
-        size_t k = prose_names_add(&r->names, sp->speaker, 0);
-        if (k == SIZE_MAX) return no_memory(r);
-        r->names.items[k].speeches++;
+        size_t k = prose_names_add(names, sp->speaker, 0);
+        if (k == SIZE_MAX) return weft_fail_nomem(err, 64, "the names");
+        names->items[k].speeches++;
     }
-    p->roster = WEFT_NEWS(r->arena, struct weft_prose_name, r->names.n + 1);
-    if (!p->roster) return no_memory(r);
-    for (size_t i = 0; i < r->names.n; i++)
-        if (r->names.items[i].speeches || r->names.items[i].known)
-            p->roster[p->n_roster++] =
-                (struct weft_prose_name){ r->names.items[i].text, prose_names_group(&r->names, i),
-                                          r->names.items[i].speeches };
+    p->roster = WEFT_NEWS(a, struct weft_prose_name, names->n + 1);
+    if (!p->roster) return weft_fail_nomem(err, names->n * sizeof *p->roster, "the names");
+    for (size_t i = 0; i < names->n; i++)
+        if (names->items[i].speeches || names->items[i].known)
+            p->roster[p->n_roster++] = (struct weft_prose_name){ names->items[i].text, prose_names_group(names, i),
+                                                                 names->items[i].speeches };
     qsort(p->roster, p->n_roster, sizeof *p->roster, by_speeches);
+    return WEFT_OK;
+}
+
+/* ---- pieces ---- */
+
+/* Below this a thread is not worth its start; chapters are put together until they have so many bytes. */
+enum { LONG_TEXT = 1 << 20, PIECE_BYTES = 64 << 10 };
+
+struct book {
+    struct weft_arena *arena;
+    const struct weft_prose_settings *s;
+    const struct weft_progress *progress;
+    struct prose_names names;
+    struct weft_prose out;
+    struct piece *pieces;
+    size_t n_pieces, cap_pieces;
+    struct weft_err *err;
+};
+
+static enum weft_status cut_book(struct book *b)
+{
+    for (size_t i = 0; i < b->out.n_texts; i++) {
+        struct weft_chapter *chapters;
+        size_t n, k = 0;
+        enum weft_status st = weft_chapters_find(b->arena, &b->out.texts[i], &chapters, &n, b->err);
+        struct prose_spans *spans = st ? NULL : WEFT_NEWS(b->arena, struct prose_spans, n + 1);
+        if (!st && !spans) st = weft_fail_nomem(b->err, n * sizeof *spans, "the quotes");
+        while (!st && k < n) {
+            size_t first = k;
+            for (size_t bytes = 0; k < n && bytes < PIECE_BYTES; k++) bytes += chapters[k].end - chapters[k].begin;
+            if (!WEFT_GROW(b->arena, b->pieces, b->n_pieces, b->cap_pieces))
+                return weft_fail_nomem(b->err, sizeof *b->pieces, "the chapters");
+            struct piece *p = &b->pieces[b->n_pieces++];
+            p->text_idx = i;
+            p->chapters = chapters + first;
+            p->n_chapters = k - first;
+            p->spans = spans + first;
+            p->err.lang = b->err ? b->err->lang : WEFT_LANG_EN;
+        }
+        if (st) return st;
+    }
+    return WEFT_OK;
+}
+
+static struct reader reader_of(struct book *b, struct piece *p)
+{
+    const struct weft_text *t = &b->out.texts[p->text_idx];
+    p->out.texts = b->out.texts;
+    p->out.n_texts = b->out.n_texts;
+    return (struct reader){ .arena = &p->arena, .s = b->s, .out = &p->out, .names = &b->names, .err = &p->err,
+                            .t = t, .text_idx = p->text_idx, .text = t->text };
+}
+
+static void learn_piece(void *ctx, size_t i, int thread)
+{
+    struct book *b = ctx;
+    struct piece *p = &b->pieces[i];
+    struct reader r = reader_of(b, p);
+    (void)thread;
+    r.learned = &p->learned;
+    p->st = prose_names_init(&p->learned, &p->arena, &(struct weft_prose_settings){ 0 }, &p->err);
+    for (size_t k = 0; k < p->n_chapters && !p->st && !weft_progress_cancelled(b->progress); k++) {
+        r.chapter = &p->chapters[k];
+        p->st = prose_quotes(&p->arena, r.t, r.chapter, &p->spans[k], &p->err);
+        if (!p->st) p->st = read_chapter(&r, p->spans[k].items, p->spans[k].n);
+    }
+}
+
+static void begin_piece(void *ctx, size_t i, int thread)
+{
+    struct book *b = ctx;
+    struct piece *p = &b->pieces[i];
+    (void)thread;
+    p->st = find_beginnings(p, &b->names, &b->out.texts[p->text_idx]);
+}
+
+/* Everything that is known of a speech without the other pieces. */
+static enum weft_status finish_piece(struct reader *r)
+{
+    struct weft_prose *p = r->out;
+    enum weft_status st = WEFT_OK;
+    for (size_t i = 0; i < p->n_speeches && !st; i++) st = finish_speech(r, &p->speeches[i]);
+    for (size_t i = 0; i < p->n_scenes && !st && !r->s->no_guess; i++) alternate(p, &p->scenes[i]);
+    for (size_t i = 0; i < p->n_speeches && !st; i++)
+        if (p->speeches[i].confidence < 0.9 && p->speeches[i].kind <= WEFT_PROSE_THOUGHT) st = candidates(r, i);
+    for (size_t i = 0; i < p->n_speeches && !st; i++) {
+        struct weft_prose_speech *sp = &p->speeches[i];
+        if (sp->confidence < r->s->min_confidence || !sp->speaker.s) {
+            sp->speaker = (struct weft_str){ NULL, 0 };
+            sp->confidence = 0;
+            sp->rule = WEFT_PROSE_UNKNOWN;
+        }
+        if (sp->kind == WEFT_PROSE_SPEECH) p->funnel.by_rule[sp->rule]++;
+    }
+    return st;
+}
+
+static void read_piece(void *ctx, size_t i, int thread)
+{
+    struct book *b = ctx;
+    struct piece *p = &b->pieces[i];
+    struct reader r = reader_of(b, p);
+    (void)thread;
+    for (size_t k = 0; k < p->n_chapters && !p->st && !weft_progress_cancelled(b->progress); k++) {
+        r.chapter = &p->chapters[k];
+        p->out.funnel.repaired += p->spans[k].repaired;
+        p->out.funnel.stray += p->spans[k].stray;
+        p->st = read_chapter(&r, p->spans[k].items, p->spans[k].n);
+    }
+    if (!p->st) p->st = finish_piece(&r);
+}
+
+/* One step of all pieces; the first error in the order of the text. */
+static enum weft_status all_pieces(struct book *b, struct weft_pool *pool, const char *stage, uint64_t done,
+                                   weft_pool_fn *step)
+{
+    weft_progress_update(b->progress, stage, done, 3, "steps", "");
+    weft_pool_run(pool, b->n_pieces, step, b);
+    for (size_t i = 0; i < b->n_pieces; i++)
+        if (b->pieces[i].st)
+            return weft_fail_rule(b->err, b->pieces[i].st, b->pieces[i].err.rule, "%s", b->pieces[i].err.msg);
+    return weft_progress_cancelled(b->progress) ? weft_fail(b->err, WEFT_ECANCEL, "stopped") : WEFT_OK;
+}
+
+static enum weft_status take_names(struct book *b)
+{
+    for (size_t i = 0; i < b->n_pieces; i++) {
+        const struct prose_names *from = &b->pieces[i].learned;
+        for (size_t k = 0; k < from->n; k++) {
+            size_t at = prose_names_add(&b->names, from->items[k].text, from->items[k].count);
+            if (at == SIZE_MAX) return weft_fail_nomem(b->err, 64, "the names");
+            b->names.items[at].far += from->items[k].far;
+        }
+    }
+    return WEFT_OK;
+}
+
+static enum weft_status take_beginnings(struct book *b)
+{
+    for (size_t i = 0; i < b->n_pieces; i++)
+        for (size_t k = 0; k < b->pieces[i].n_beginnings; k++) {
+            const struct beginning *x = &b->pieces[i].beginnings[k];
+            struct weft_str text = b->out.texts[b->pieces[i].text_idx].text;
+            prose_names_begin(&b->names, x->name, weft_str_sub(text, x->at, x->end));
+        }
+    if (!prose_names_lengthen(&b->names)) return weft_fail_nomem(b->err, 64, "the names");
+    prose_names_settle(&b->names);
+    return WEFT_OK;
+}
+
+static void add_funnel(struct weft_prose_funnel *to, const struct weft_prose_funnel *from)
+{
+    to->quotes += from->quotes;
+    for (int k = 0; k < WEFT_PROSE_KINDS; k++) to->kinds[k] += from->kinds[k];
+    to->continued += from->continued;
+    for (int k = 0; k < WEFT_PROSE_RULES; k++) to->by_rule[k] += from->by_rule[k];
+    to->repaired += from->repaired;
+    to->stray += from->stray;
+}
+
+/* The speeches and scenes of all pieces, one behind the other. */
+static enum weft_status join_pieces(struct book *b)
+{
+    struct weft_prose *out = &b->out;
+    size_t n_speeches = 0, n_scenes = 0;
+    for (size_t i = 0; i < b->n_pieces; i++) {
+        n_speeches += b->pieces[i].out.n_speeches;
+        n_scenes += b->pieces[i].out.n_scenes;
+    }
+    out->speeches = weft_arena_alloc(b->arena, n_speeches * sizeof *out->speeches);
+    out->scenes = weft_arena_alloc(b->arena, n_scenes * sizeof *out->scenes);
+    if (!out->speeches || !out->scenes) return weft_fail_nomem(b->err, n_speeches * sizeof *out->speeches, "the speeches");
+    for (size_t i = 0; i < b->n_pieces; i++) {
+        const struct weft_prose *from = &b->pieces[i].out;
+        for (size_t k = 0; k < from->n_speeches; k++) {
+            struct weft_prose_speech *sp = &out->speeches[out->n_speeches + k];
+            *sp = from->speeches[k];
+            sp->scene += out->n_scenes;
+        }
+        for (size_t k = 0; k < from->n_scenes; k++) {
+            struct weft_prose_scene *scene = &out->scenes[out->n_scenes + k];
+            *scene = from->scenes[k];
+            scene->first_speech += out->n_speeches;
+        }
+        out->n_speeches += from->n_speeches;
+        out->n_scenes += from->n_scenes;
+        add_funnel(&out->funnel, &from->funnel);
+    }
     return WEFT_OK;
 }
 
@@ -868,39 +1062,28 @@ enum weft_status weft_prose_parse(struct weft_arena *a, const struct weft_text *
                                   const struct weft_prose_settings *s, const struct weft_progress *progress,
                                   struct weft_prose *out, struct weft_err *err)
 {
-    struct weft_prose p = { .texts = texts, .n_texts = n_texts };
-    struct reader r = { .arena = a, .s = s, .out = &p, .err = err };
-    enum weft_status st = prose_names_init(&r.names, a, s, err);
-    for (int pass = 0; pass < 2 && !st; pass++) {
-        r.learning = pass == 0;
-        for (size_t i = 0; i < n_texts && !st; i++) {
-            weft_progress_update(progress, pass ? "reading the speeches" : "learning the names", i, n_texts,
-                                 "files", "");
-            st = read_text(&r, i);
-            if (!st && weft_progress_cancelled(progress)) st = weft_fail(err, WEFT_ECANCEL, "stopped");
-        }
-        if (!st && r.learning) {
-            for (size_t i = 0; i < n_texts; i++) count_beginnings(&r, &texts[i]);
-            if (prose_names_lengthen(&r.names)) prose_names_settle(&r.names);
-            else st = no_memory(&r);
-        }
+    struct book b = { .arena = a, .s = s, .progress = progress, .out = { .texts = texts, .n_texts = n_texts },
+                      .err = err };
+    struct weft_pool *pool = NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n_texts; i++) bytes += texts[i].text.len;
+    enum weft_status st = prose_names_init(&b.names, a, s, err);
+    if (!st) st = cut_book(&b);
+    /* Where no thread can be had this one does it all. */
+    if (!st && (bytes >= LONG_TEXT || s->threads > 0) && weft_pool_new(&pool, (int)s->threads, NULL)) pool = NULL;
+    if (!st) st = all_pieces(&b, pool, "learning the names", 0, learn_piece);
+    if (!st) st = take_names(&b);
+    if (!st) st = all_pieces(&b, pool, "learning the names", 1, begin_piece);
+    if (!st) st = take_beginnings(&b);
+    if (!st) st = all_pieces(&b, pool, "reading the speeches", 2, read_piece);
+    if (!st) st = join_pieces(&b);
+    if (!st) st = roster(a, &b.names, &b.out, err);
+    for (size_t i = 0; i < b.n_pieces; i++) {
+        if (!st && !weft_arena_adopt(a, &b.pieces[i].arena)) st = weft_fail_nomem(err, 0, "the speeches");
+        weft_arena_clear(&b.pieces[i].arena);
     }
-    for (size_t i = 0; i < p.n_speeches && !st; i++) st = finish_speech(&r, &p.speeches[i]);
-    for (size_t i = 0; i < p.n_scenes && !st && !s->no_guess; i++) alternate(&p, &p.scenes[i]);
-    for (size_t i = 0; i < p.n_speeches && !st; i++)
-        if (p.speeches[i].confidence < 0.9 && p.speeches[i].kind <= WEFT_PROSE_THOUGHT)
-            st = candidates(&r, i);
-    for (size_t i = 0; i < p.n_speeches && !st; i++) {
-        struct weft_prose_speech *sp = &p.speeches[i];
-        if (sp->confidence < s->min_confidence || !sp->speaker.s) {
-            sp->speaker = (struct weft_str){ NULL, 0 };
-            sp->confidence = 0;
-            sp->rule = WEFT_PROSE_UNKNOWN;
-        }
-        if (sp->kind == WEFT_PROSE_SPEECH) p.funnel.by_rule[sp->rule]++;
-    }
-    if (!st) st = roster(&r);
-    if (!st) *out = p;
+    weft_pool_free(pool);
+    if (!st) *out = b.out;
     return st;
 }
 

@@ -8,7 +8,7 @@
  *     weft_prose_parse -> (weft_prose_assign, as often as needed) -> weft_prose_rows
  *
  * Owner:   everything lives in the arena; strings point into the texts, which must outlive the result.
- * Threads: one per call.
+ * Threads: its own for long books with chapters; the result is the same on any number.
  */
 #ifndef WEFT_DATASET_PROSE_H
 #define WEFT_DATASET_PROSE_H
@@ -32,6 +32,7 @@ struct weft_prose_settings {
     const char *prefix;                 /* put before each prompt turn, "{speaker}：" for example; NULL: nothing */
     int64_t min_prompt_chars, min_answer_chars;
     int64_t keep_per_prompt;
+    int64_t threads;                    /* 0: all processors for long texts; not one of the option rows */
 };
 struct weft_option_table weft_prose_options(void);
 

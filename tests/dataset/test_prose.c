@@ -498,6 +498,99 @@ static void test_the_lists_of_words_are_in_order(void **state)
     if (!prose_words_sorted(&wrong)) fail_msg("\"%s\" is out of place", wrong);
 }
 
+/* ---- threads ---- */
+
+/* A chapter of speeches with and without cues, broken quotes among them. */
+static void messy_chapter(struct weft_buf *b, int number, size_t n_lines)
+{
+    static const char *const names[] = { "赵铁柱", "铁柱", "小翠", "那老者", "众人", "他", "她", "李大人", "白云真人", "真人" };
+    static const char *const verbs[] = { "说", "问道", "笑道", "大叫一声", "心想", "写着", "对李大人说", "点了点头" };
+    static const char *const texts[] = { "你好。", "走吧！", "怎么回事？", "“里面”的话。", "过河", "天色晚了，" };
+    struct weft_rng rng;
+    weft_rng_init(&rng, 20261125, WEFT_RNG_TEST, (uint64_t)number);
+#define ONE_OF(list) (list)[weft_rng_below(&rng, WEFT_COUNT(list))]
+    weft_buf_printf(b, "第%d回 过河\n", number);
+    for (size_t i = 0; i < n_lines; i++) {
+        const char *n = ONE_OF(names), *v = ONE_OF(verbs), *t = ONE_OF(texts);
+        switch (weft_rng_below(&rng, 10)) {
+        case 0: case 1: weft_buf_printf(b, "%s%s：“%s”\n", n, v, t); break;
+        case 2: weft_buf_printf(b, "“%s”%s%s。\n", t, n, v); break;
+        case 3: weft_buf_printf(b, "“%s”\n", t); break;
+        case 4: weft_buf_printf(b, "“%s，”%s%s，“%s”\n", t, n, v, ONE_OF(texts)); break;
+        case 5: weft_buf_printf(b, "%s抬起头。“%s”\n", n, t); break;
+        case 6: weft_buf_printf(b, "%s走了过来，%s跟着。%s\n", n, ONE_OF(names), t); break;
+        case 7: weft_buf_printf(b, "只听%s%s：「%s\n", n, v, t); break;
+        case 8: weft_buf_printf(b, "%s”\n", t); break;
+        default: weft_buf_cstr(b, "\n");
+        }
+    }
+#undef ONE_OF
+}
+
+/* A chapter, its speeches and their places in it. */
+static struct weft_str speeches_of(struct fixture *f, const struct weft_prose *p)
+{
+    struct weft_buf b = { 0 };
+    for (size_t i = 0; i < p->n_speeches; i++) {
+        const struct weft_prose_speech *sp = &p->speeches[i];
+        const struct weft_prose_scene *scene = &p->scenes[sp->scene];
+        const struct weft_text *t = &p->texts[sp->text_idx];
+        size_t from = 0;                /* lines before its chapter */
+        for (size_t l = 0; l < sp->line - 1; l++)
+            if (weft_str_starts(weft_text_line(t, l), WEFT_STR("第"))) from = l;
+        assert_true(i >= scene->first_speech && i < scene->first_speech + scene->n_speeches);
+        weft_buf_printf(&b, "%.*s %zu-%zu %.*s: %.*s (%s %.3f %u) %.*s\n", (int)scene->chapter.len, scene->chapter.s,
+                        (size_t)sp->line - from, (size_t)sp->last_line - from, (int)sp->speaker.len, sp->speaker.s,
+                        (int)sp->text.len, sp->text.s, weft_prose_rule_name(sp->rule), sp->confidence, sp->flags,
+                        (int)sp->written.len, sp->written.s);
+        for (size_t k = 0; k < sp->n_candidates; k++)
+            weft_buf_printf(&b, " %.*s %.4f", (int)sp->candidates[k].name.len, sp->candidates[k].name.s,
+                            sp->candidates[k].score);
+    }
+    for (size_t i = 0; i < p->n_roster; i++)
+        weft_buf_printf(&b, "%.*s = %.*s: %zu\n", (int)p->roster[i].name.len, p->roster[i].name.s,
+                        (int)p->roster[i].speaker.len, p->roster[i].speaker.s, (size_t)p->roster[i].count);
+    struct weft_str s = weft_str_dup(&f->arena, weft_buf_view(&b));
+    weft_buf_clear(&b);
+    return s;
+}
+
+/* One book of nine chapters, and the same chapters as files of their own: the places where the work is cut and who does
+ * it leave no trace. */
+static void test_threads_and_files_do_not_change_the_speeches(void **state)
+{
+    struct fixture *f = *state;
+    enum { CHAPTERS = 9, LINES = 900 };
+    struct weft_text *texts = WEFT_NEWS(&f->arena, struct weft_text, 1 + CHAPTERS);
+    struct weft_buf book = { 0 };
+    for (int i = 1; i <= CHAPTERS; i++) {
+        struct weft_buf chapter = { 0 };
+        messy_chapter(&chapter, i, LINES);
+        weft_buf_str(&book, weft_buf_view(&chapter));
+        check_ok(weft_text_from_memory(&f->arena, "n.txt", weft_str_dup(&f->arena, weft_buf_view(&chapter)), NULL,
+                                       &texts[i], &f->err),
+                 &f->err);
+        weft_buf_clear(&chapter);
+    }
+    check_ok(weft_text_from_memory(&f->arena, "n.txt", weft_str_dup(&f->arena, weft_buf_view(&book)), NULL, &texts[0],
+                                   &f->err),
+             &f->err);
+    weft_buf_clear(&book);
+    struct weft_str want = { NULL, 0 };
+    for (int files = 0; files < 2; files++)
+        for (int64_t threads = 1; threads <= 5; threads += 2) {
+            struct weft_prose p;
+            f->s.threads = threads;
+            check_ok(weft_prose_parse(&f->arena, files ? texts + 1 : texts, files ? CHAPTERS : 1, &f->s, NULL, &p,
+                                      &f->err),
+                     &f->err);
+            assert_true(p.n_speeches > CHAPTERS * LINES / 3 && p.n_scenes >= CHAPTERS);
+            struct weft_str got = speeches_of(f, &p);
+            if (!want.s) want = got;
+            assert_true(weft_str_eq(got, want));
+        }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -529,6 +622,7 @@ int main(void)
         T(test_speakers_of_a_real_novel_agree_with_a_reader),
         T(test_accounts_balance_on_any_text),
         T(test_the_lists_of_words_are_in_order),
+        T(test_threads_and_files_do_not_change_the_speeches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
