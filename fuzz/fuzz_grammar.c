@@ -1,5 +1,5 @@
-/* A schema and a text, parted by a NUL.  A schema is refused with a message or made; of the text as many bytes are taken
- * as may stand, and completed: that is JSON, whatever the schema was. */
+/* A schema and a text, parted by a NUL.  A schema is refused with a message or made; of the text those bytes are taken
+ * that may stand, and completed: that is JSON, whatever the schema was. */
 #include "model/grammar.h"
 
 #include <stdlib.h>

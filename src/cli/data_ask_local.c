@@ -5,6 +5,7 @@
 #include "cli/road.h"
 
 #include "base/file.h"
+#include "model/guide.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,11 @@ struct weft_ask_local {
     char endpoint[WEFT_SHA256_HEX + 16];
     struct weft_generated last;
     struct weft_err why;
+    /* The form that a request asks for (response_format); requests of a task mostly ask for the same. */
+    struct weft_guide_vocab *vocab;
+    struct weft_guide *guide;
+    struct weft_arena shape_arena;
+    struct weft_str shape;
     struct weft_ask_local_rates rates;
     /* Progress on its way to the terminal: the count of units comes from the engine, that of tokens from here. */
     struct weft_progress progress;
@@ -80,9 +86,41 @@ static bool go_on(void *ctx, struct weft_str piece)
     return !weft_progress_cancelled(&l->cli->progress);
 }
 
-/* Messages of the request as a row, and its sampling. */
-static enum weft_status read_request(struct weft_arena *a, struct weft_str body, struct weft_row *row,
-                                     struct weft_sampling *sampling, struct weft_err *err)
+/* A guide for the schema of the request, or none. */
+static enum weft_status keep_to(struct weft_ask_local *l, const struct weft_json_value *request, struct weft_err *err)
+{
+    const struct weft_json_value *format = weft_json_get(request, "response_format"),
+                                 *named = format ? weft_json_get(format, "json_schema") : NULL,
+                                 *schema = named ? weft_json_get(named, "schema") : NULL;
+    const struct weft_grammar *grammar = NULL;
+    struct weft_buf text = { 0 };
+    struct weft_json_value own;
+    struct weft_json_out o;
+    enum weft_status st = WEFT_OK;
+    l->session.guide = NULL;
+    if (!schema) return WEFT_OK;
+    weft_json_out_init(&o, &text);
+    weft_json_out_value(&o, schema);
+    st = weft_buf_check(&text, "a request", err);
+    if (st || (l->guide && weft_str_eq(weft_buf_view(&text), l->shape))) goto done;
+    weft_guide_free(l->guide);
+    l->guide = NULL;
+    weft_arena_clear(&l->shape_arena);
+    l->shape = weft_str_dup(&l->shape_arena, weft_buf_view(&text));
+    if (!l->shape.s) st = weft_fail_nomem(err, text.len, "a request");
+    if (!st) st = weft_json_parse(&l->shape_arena, "json_schema", l->shape, &own, err);
+    if (!st) st = weft_grammar_new(&l->shape_arena, "json_schema", &own, &grammar, err);
+    if (!st && !l->vocab) st = weft_guide_vocab_new(&l->vocab, l->session.tokenizer, err);
+    if (!st) st = weft_guide_new(&l->guide, l->vocab, grammar, err);
+done:
+    weft_buf_clear(&text);
+    l->session.guide = l->guide;
+    return st;
+}
+
+/* Messages of the request as a row, its sampling, and the form of its answer. */
+static enum weft_status read_request(struct weft_ask_local *l, struct weft_arena *a, struct weft_str body,
+                                     struct weft_row *row, struct weft_sampling *sampling, struct weft_err *err)
 {
     struct weft_json_value v;
     enum weft_status st = weft_json_parse(a, "request", body, &v, err);
@@ -102,7 +140,7 @@ static enum weft_status read_request(struct weft_arena *a, struct weft_str body,
     *sampling = (struct weft_sampling){ .temperature = t ? t->number : -1, .top_p = p ? p->number : -1, .top_k = -1,
                                         .repetition_penalty = -1, .seed = seed ? seed->integer : DEFAULT_SEED,
                                         .max_new_tokens = n ? n->integer : DEFAULT_TOKENS };
-    return WEFT_OK;
+    return keep_to(l, &v, err);
 }
 
 static enum weft_status wait(void *ctx, uint32_t timeout_ms, struct weft_ask_reply *out, size_t max, size_t *n,
@@ -119,7 +157,7 @@ static enum weft_status wait(void *ctx, uint32_t timeout_ms, struct weft_ask_rep
     weft_buf_clear(&l->last.text);
     weft_ids_clear(&l->last.ids);
     l->last = (struct weft_generated){ 0 };
-    enum weft_status st = read_request(&scratch, q.body, &row, &sampling, err);
+    enum weft_status st = read_request(l, &scratch, q.body, &row, &sampling, err);
     if (!st) st = weft_session_answer(&l->session, &row, &sampling, go_on, l, &l->last);
     weft_arena_clear(&scratch);
     l->pieces = 0;
@@ -220,6 +258,9 @@ enum weft_status weft_ask_local_new(struct weft_ask_local **out, struct weft_cli
 void weft_ask_local_free(struct weft_ask_local *l)
 {
     if (!l) return;
+    weft_guide_free(l->guide);
+    weft_guide_vocab_free(l->vocab);
+    weft_arena_clear(&l->shape_arena);
     weft_session_close(&l->session);
     weft_buf_clear(&l->last.text);
     weft_ids_clear(&l->last.ids);

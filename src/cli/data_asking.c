@@ -77,6 +77,7 @@ enum weft_status weft_asking_open(struct weft_asking *k, struct weft_cli *cli, c
     enum weft_status st = weft_asking_prompt(cli, o->task, o->prompt, o->lang, sample, &k->prompt);
     if (st || o->offline) return st;
     if (o->local) {
+        k->s.shaped = true;
         k->s.model = "local"; /* the endpoint tells which: by its content, not by its name */
         st = weft_ask_local_new(&k->local, cli, o->local, o->adapter, &k->transport);
     } else st = open_service(k, model);

@@ -154,6 +154,7 @@ static enum weft_status generate(struct weft_session *s, enum weft_status st, st
         .n_stop_ids = s->n_stop_ids,
         .skip_special = true,
         .repeatable = s->repeatable,
+        .guide = s->guide,
     };
     if (!st && ids->n + 1 > s->context)
         st = weft_fail(

@@ -68,6 +68,7 @@ struct weft_session {
     size_t n_stop_ids;
     struct weft_sampling defaults;  /* of generation_config.json */
     bool has_adapter;
+    struct weft_guide *guide;       /* keeps the next answers to a form; the caller's; NULL: none */
     bool repeatable;                /* answers that what was asked before cannot colour, not by rounding either */
 };
 

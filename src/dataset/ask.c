@@ -104,9 +104,13 @@ static enum weft_status make_body(const struct weft_prompt *p, const struct weft
                                   const struct weft_ask_unit *u, const struct job *job, struct weft_buf *body,
                                   struct weft_err *err)
 {
-    struct weft_buf system = { 0 }, user = { 0 }, retry = { 0 };
+    struct weft_buf system = { 0 }, user = { 0 }, retry = { 0 }, schema = { 0 };
+    const struct ask_task *task = ask_task_of(p->task);
     struct weft_chat_message m[4];
+    struct weft_json_out o;
     size_t n = 0;
+    weft_json_out_init(&o, &schema);
+    bool shaped = s->shaped && task->shape && task->shape(p, s, u, &o);
     fill(&system, p->system, p, s, u, job->problem);
     fill(&user, p->user, p, s, u, job->problem);
     m[n++] = (struct weft_chat_message){ "system", weft_buf_view(&system) };
@@ -123,15 +127,18 @@ static enum weft_status make_body(const struct weft_prompt *p, const struct weft
                                                .temperature = s->temperature >= 0 ? s->temperature : p->temperature,
                                                .top_p = s->top_p,
                                                .max_tokens = s->max_tokens ? s->max_tokens : p->max_tokens,
-                                               .seed = s->seed };
+                                               .seed = s->seed,
+                                               .schema = shaped ? weft_buf_view(&schema) : (struct weft_str){ 0 } };
     weft_chat_request_body(&request, false, body);
     enum weft_status st = weft_buf_check(&system, "a request", err);
     if (!st) st = weft_buf_check(&user, "a request", err);
     if (!st) st = weft_buf_check(&retry, "a request", err);
+    if (!st) st = weft_buf_check(&schema, "a request", err);
     if (!st) st = weft_buf_check(body, "a request", err);
     weft_buf_clear(&system);
     weft_buf_clear(&user);
     weft_buf_clear(&retry);
+    weft_buf_clear(&schema);
     return st;
 }
 

@@ -53,6 +53,7 @@ struct weft_ask_settings {
     int64_t max_calls;         /* requests sent in this run at most; 0: any number */
     double max_cost;           /* money spent in this run at most; 0: any */
     double price_in, price_out; /* of a million tokens */
+    bool shaped;               /* requests for JSON bring its schema: whoever answers keeps to it */
     bool again;                /* ask again what came back empty or refused */
     const char *instruction;   /* summarise: of the rows; NULL: the prompt's */
     int64_t max_chars, pairs;  /* 0: the prompt's */

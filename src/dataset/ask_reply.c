@@ -245,6 +245,22 @@ void weft_chat_request_body(const struct weft_chat_request *r, bool stream, stru
         weft_json_out_key(&o, "seed");
         weft_json_out_int(&o, r->seed);
     }
+    if (r->schema.s) {
+        weft_json_out_key(&o, "response_format");
+        weft_json_out_object(&o);
+        weft_json_out_key(&o, "type");
+        weft_json_out_cstr(&o, "json_schema");
+        weft_json_out_key(&o, "json_schema");
+        weft_json_out_object(&o);
+        weft_json_out_key(&o, "name");
+        weft_json_out_cstr(&o, "answer");
+        weft_json_out_key(&o, "strict");
+        weft_json_out_bool(&o, true);
+        weft_json_out_key(&o, "schema");
+        weft_json_out_raw(&o, r->schema);
+        weft_json_out_object_end(&o);
+        weft_json_out_object_end(&o);
+    }
     if (stream) {
         weft_json_out_key(&o, "stream");
         weft_json_out_bool(&o, true);

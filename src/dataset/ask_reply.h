@@ -59,6 +59,7 @@ struct weft_chat_request {
     size_t n_messages;
     double temperature, top_p;
     int64_t max_tokens, seed;
+    struct weft_str schema; /* JSON schema of the answer, as response_format; s == NULL: none */
 };
 void weft_chat_request_body(const struct weft_chat_request *r, bool stream, struct weft_buf *out);
 

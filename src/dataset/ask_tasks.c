@@ -384,18 +384,19 @@ static const char *const judge_names[] = { "question", "answer", NULL };
 static const struct ask_task tasks[] = {
     { { "summarise", "a passage in one sentence; rows: instruction, summary -> passage",
         "用一句话概括一段文字；数据行：指令、梗概 → 原文", summarise_names, true },
-      summarise, ask_rule_summarise, "rule/extract@1" },
+      NULL, summarise, ask_rule_summarise, "rule/extract@1" },
     { { "qa", "questions and answers from a passage, with evidence", "根据一段文字出题作答，附原文依据", qa_names, true },
-      qa, ask_rule_qa, "rule/definition@1" },
+      ask_shape_qa, qa, ask_rule_qa, "rule/definition@1" },
     { { "dialogue", "who says each speech of a novel that the rules leave open", "判断小说中规则定不了的话是谁说的",
         dialogue_names, false },
-      dialogue, NULL, NULL },
+      ask_shape_dialogue, dialogue, NULL, NULL },
     { { "augment", "more rows in the manner of two or three examples", "仿照两三个范例编写更多数据", augment_names, false },
-      augment, NULL, NULL },
+      ask_shape_augment, augment, NULL, NULL },
     { { "rag", "everyday dialogue in the voice of a persona, after retrieved lines of it",
         "按检索出的台词，把日常对话改写成角色的口吻", rag_names, true },
-      rag, ask_rule_rag, "rule/retrieve@1" },
-    { { "judge", "a score with reasons for each row", "给每一行打分并说明理由", judge_names, false }, judge, NULL, NULL },
+      NULL, rag, ask_rule_rag, "rule/retrieve@1" },
+    { { "judge", "a score with reasons for each row", "给每一行打分并说明理由", judge_names, false }, ask_shape_judge,
+      judge, NULL, NULL },
 };
 
 const struct ask_task *ask_task_of(const char *name)

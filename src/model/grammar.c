@@ -1,6 +1,6 @@
-/* The schema becomes a list of steps, run from the first to the last; only arrays jump back.  A step looks at one byte at
- * a time and nothing needs a stack but the counts of open arrays, which have a place each: states are small, flat and
- * comparable.  Steps that a byte can end without being part of them (numbers) hand it on to the next. */
+/* The schema becomes a list of steps, run from the first to the last; only arrays jump back.  A step looks at one byte
+ * at a time and nothing needs a stack but the counts of open arrays, which have a place each: states are small, flat
+ * and comparable.  Steps that a byte can end without being part of them (numbers) hand it on to the next. */
 #include "model/grammar.h"
 
 #include "base/lang.h"
@@ -78,12 +78,13 @@ static void leave_array(const struct weft_grammar *g, struct weft_grammar_state 
     go_to(g, s, op);
 }
 
-static bool is_space(unsigned char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+static bool is_space(unsigned char c) { return c == ' ' || c == '\n' || c == '\t'; }
 
-/* White space before the step begins. */
+/* White space before the step begins: a line end and what indents the next line.  Weak models, given more freedom,
+ * write line ends until they have no room left. */
 static bool take_space(struct weft_grammar_state *s, unsigned char c)
 {
-    if (!is_space(c) || s->spaces == WEFT_GRAMMAR_SPACES) return false;
+    if (!is_space(c) || s->spaces == WEFT_GRAMMAR_SPACES || (c == '\n' && s->spaces)) return false;
     s->spaces++;
     return true;
 }
@@ -260,9 +261,10 @@ static bool step_number(struct weft_grammar_state *s, unsigned char c)
         break;
     case N_E_DIGITS: break;
     }
+    if (to == N_BEGIN) return false;
     /* Room for what it may then still need: a digit behind the point, or an exponent. */
-    if (to == N_BEGIN || s->pos + 1 > NUMBER_BYTES - (number_may_end(&(struct weft_grammar_state){ .mode = to }) ? 0u : 2u))
-        return false;
+    const struct weft_grammar_state then = { .mode = (uint8_t)to };
+    if (s->pos + 1 > NUMBER_BYTES - (number_may_end(&then) ? 0U : 2U)) return false;
     s->mode = to;
     s->pos++;
     s->spaces = 0;
@@ -609,7 +611,8 @@ static enum weft_status read_object(struct reader *r, const struct weft_json_val
 }
 
 /* A list of so many items, each of its own kind. */
-static enum weft_status read_tuple(struct reader *r, const struct weft_json_value *v, const struct weft_json_value *items)
+static enum weft_status read_tuple(struct reader *r, const struct weft_json_value *v,
+                                   const struct weft_json_value *items)
 {
     static const char *const known[] = { "prefixItems", NULL };
     enum weft_status st = refuse_others(r, v, known);

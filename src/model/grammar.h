@@ -8,12 +8,13 @@
  *
  * Of JSON Schema it knows type (one of object, array, string, integer, number, boolean, null), properties, required,
  * additionalProperties, items, minItems, maxItems, prefixItems (then there are as many items as it lists), minLength,
- * maxLength (in code points), minimum and maximum (of integers), enum and const (of scalars); titles, descriptions and the like are passed over.  What else a schema says
- * is refused by name: an answer would not keep to it.
+ * maxLength (in code points), minimum and maximum (of integers), enum and const (of scalars); titles, descriptions and
+ * the like are passed over.  What else a schema says is refused by name: an answer would not keep to it.
  *
  * A text of the shape has every property, in the order of the schema, with the key as JSON writers write it; strings
- * are UTF-8 with any escapes but half a surrogate pair; integers are plain digits; between two marks stand at most 32
- * bytes of white space, none behind the end.  Every such text, and no other, is accepted.
+ * are UTF-8 with any escapes but half a surrogate pair; integers are plain digits; before a mark stand at most 20 bytes
+ * of white space: one line end at their head, blanks, tabs; none behind the end.  Every such text, and no other, is
+ * accepted.
  *
  * Owner:   a grammar lives in the arena given.
  * Threads: a grammar is immutable; a state is its user's.
@@ -25,7 +26,7 @@
 
 enum {
     WEFT_GRAMMAR_ARRAYS = 8,        /* arrays within arrays, at most */
-    WEFT_GRAMMAR_SPACES = 32,
+    WEFT_GRAMMAR_SPACES = 20,
     WEFT_GRAMMAR_REACH = 256        /* see weft_grammar_key */
 };
 

@@ -1,6 +1,6 @@
 /* Tokens are sorted by their bytes, each with the length it shares with the one before.  Walking them with a stack of
- * grammar states, one for each byte of the common beginning, a byte that may not stand costs all tokens that go on with it
- * a glance.  What may follow is a bit for each token, kept by the key of the state. */
+ * grammar states, one for each byte of the common beginning, a byte that may not stand costs all tokens that go on with
+ * it a glance.  What may follow is a bit for each token, kept by the key of the state. */
 #include "model/guide.h"
 
 #include <math.h>
@@ -59,7 +59,8 @@ static int by_bytes(const void *x, const void *y, void *ctx)
     return c ? c : (a->id > b->id) - (a->id < b->id);
 }
 
-enum weft_status weft_guide_vocab_new(struct weft_guide_vocab **out, const struct weft_tokenizer *t, struct weft_err *err)
+enum weft_status weft_guide_vocab_new(struct weft_guide_vocab **out, const struct weft_tokenizer *t,
+                                      struct weft_err *err)
 {
     size_t n = weft_tokenizer_vocab_size(t);
     struct weft_guide_vocab *v = calloc(1, sizeof *v);
@@ -205,14 +206,15 @@ static const uint64_t *mask_of(struct weft_guide *g)
     m->key = key;
     g->slots[slot] = (uint16_t)g->n_masks;
     fill_mask(g, &key, m->bits);
-    if (g->n_masks < MASKS && !g->masks[g->n_masks].bits) g->masks[g->n_masks].bits = malloc(g->n_words * sizeof(uint64_t));
+    if (g->n_masks < MASKS && !g->masks[g->n_masks].bits)
+        g->masks[g->n_masks].bits = malloc(g->n_words * sizeof(uint64_t));
     return m->bits;
 }
 
 /* ---- an answer ---- */
 
-enum weft_status weft_guide_new(struct weft_guide **out, const struct weft_guide_vocab *v, const struct weft_grammar *grammar,
-                                struct weft_err *err)
+enum weft_status weft_guide_new(struct weft_guide **out, const struct weft_guide_vocab *v,
+                                const struct weft_grammar *grammar, struct weft_err *err)
 {
     struct weft_guide *g = calloc(1, sizeof *g);
     if (g) {

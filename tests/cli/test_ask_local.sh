@@ -61,10 +61,22 @@ printf '\1\1' | dd of="$work/copy/model.safetensors" bs=1 seek=$((size - 2)) con
 asks "$weft" $ask --local "$work/copy" -o "$work/c.jsonl" --ledger "$work/a.jsonl.calls" --json
 [ "$(figure asked)" -ge "$n" ] || fail "a changed model's answers were taken from the old one: $(cat "$work/out")"
 
-# Questions and answers have a form; what breaks it after a corrective turn is told, not dropped.
-asks "$weft" data ask --task qa "$work/t.txt" --max 200 --ask-max-tokens 40 --local $tiny -o "$work/q.jsonl" --json
+# Questions and answers have a form, and the model is kept to it: what it writes is JSON, also where it was cut short.
+qa="data ask --task qa $work/t.txt --max 200 --local $tiny"
+asks "$weft" $qa --ask-max-tokens 90 -o "$work/q.jsonl" --json
 [ $(($(figure ok) + $(figure flagged) + $(figure empty))) = "$n" ] || fail "qa: $(cat "$work/out")"
 [ $got = 0 ] || [ "$(wc -l <"$work/q.jsonl.doubtful")" = $(($(figure flagged) + $(figure empty))) ] || fail "qa: doubtful"
+! grep -q '不是合法的 JSON' "$work/q.jsonl.doubtful" || fail "qa: no JSON"
+[ "$(grep -c '"reply":"\[[^"]*{[^"]*\\"question\\"' "$work/q.jsonl.doubtful")" = "$(figure flagged)" ] || fail "qa: another form"
+"$weft" $qa --ask-max-tokens 90 -o "$work/k.jsonl" >/dev/null 2>&1 & p=$!
+sleep 0.3
+kill -9 $p 2>/dev/null || :
+wait $p 2>/dev/null || :
+asks "$weft" $qa --ask-max-tokens 90 -o "$work/k.jsonl"
+same "$work/q.jsonl" "$work/k.jsonl" || fail "qa: killed, other rows"
+asks "$weft" $qa --ask-max-tokens 9 -o "$work/s.jsonl" --json
+[ $got = 4 ] && [ "$(figure failed)" = "$n" ] && grep -q 'the shortest answer of this form takes' "$work/s.jsonl.doubtful" ||
+    fail "qa in too little room: $got, $(cat "$work/out")"
 
 # A passage longer than the model can read costs only itself.
 { head -3 "$work/t.txt"; seq 1 6000 | tr '\n' ' '; } >"$work/long.txt"

@@ -1,4 +1,4 @@
-/* tests/model/shape.h - does a JSON value have the shape of a schema?  Written from the schema, not from the grammar. */
+/* tests/model/shape.h - does a JSON value have the shape of a schema?  Written without a look at the grammar. */
 #ifndef WEFT_TESTS_SHAPE_H
 #define WEFT_TESTS_SHAPE_H
 
@@ -31,7 +31,8 @@ static inline bool shape_fits(const struct weft_json_value *schema, const struct
         const struct weft_json_value *members = weft_json_get(schema, "properties");
         if (v->kind != WEFT_JSON_OBJECT || v->n != members->n) return false;
         for (size_t i = 0; i < v->n; i++)
-            if (!weft_str_eq(v->keys[i], members->keys[i]) || !shape_fits(&members->items[i], &v->items[i])) return false;
+            if (!weft_str_eq(v->keys[i], members->keys[i]) || !shape_fits(&members->items[i], &v->items[i]))
+                return false;
         return true;
     }
     const struct weft_json_value *tuple = weft_json_get(schema, "prefixItems");

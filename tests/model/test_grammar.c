@@ -131,7 +131,8 @@ static uint32_t draw(struct fixture *f, uint32_t n) { return check_random(&f->ra
 
 static void put_space(struct fixture *f, struct weft_buf *b)
 {
-    for (uint32_t n = draw(f, 4) ? draw(f, 2) : draw(f, 33); n; n--) weft_buf_char(b, " \n\t\r"[draw(f, 4)]);
+    uint32_t most = draw(f, 4) ? draw(f, 2) : draw(f, WEFT_GRAMMAR_SPACES + 1);
+    for (uint32_t i = 0; i < most; i++) weft_buf_char(b, i ? " \t"[draw(f, 2)] : " \n\t"[draw(f, 3)]);
 }
 
 static void put_unit(struct fixture *f, struct weft_buf *b, uint32_t unit)
@@ -272,6 +273,7 @@ static void test_the_first_byte_that_breaks_the_shape_is_refused(void **state)
         { "{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", "[1e99", "[1e999" },
         { "{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", "[1.", "[1.]" },
         { "{\"type\":\"array\",\"items\":{\"enum\":[1,12]}}", "[12", "[123" },
+        { "{\"type\":\"array\",\"items\":{\"enum\":[1,12]}}", "[\n\t 12\n", "[\n\t 12\n\n" },
         { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},\"b\":{\"type\":\"null\"}}}", "{\"a\":null",
           "{\"a\":null}" },
         { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},\"b\":{\"type\":\"null\"}}}", "{\"", "{\"b" },

@@ -1,5 +1,5 @@
-/* Vocabularies of several kinds, kept to schemas: what may stand next is what the grammar says of each token's bytes, and
- * whatever the logits are, the text is whole within its room. */
+/* Vocabularies of several kinds, kept to schemas: what may stand next is what the grammar says of each token's bytes,
+ * and whatever the logits are, the text is whole within its room. */
 #include "check.h"
 #include "model/generate.h"
 #include "model/guide.h"
@@ -103,7 +103,7 @@ static void compare_with_each_token(struct fixture *f, const struct weft_grammar
     weft_buf_clear(&bytes);
 }
 
-static void test_what_may_stand_next_is_what_the_grammar_says_of_each_token(void **state)
+static void test_what_may_stand_next_is_what_the_grammar_says(void **state)
 {
     struct fixture *f = *state;
     const struct weft_sample_settings warm = { .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seed = 3 };
@@ -136,7 +136,8 @@ static void test_what_may_stand_next_is_what_the_grammar_says_of_each_token(void
 /* One answer of random logits; returns how many tokens it took. */
 static size_t answer(struct fixture *f, size_t most, uint64_t seed, struct weft_buf *text)
 {
-    const struct weft_sample_settings warm = { .temperature = 1, .top_p = 0.9, .repetition_penalty = 1.1, .seed = seed };
+    const struct weft_sample_settings warm = { .temperature = 1, .top_p = 0.9, .repetition_penalty = 1.1,
+                                               .seed = seed };
     struct weft_sampler *s = NULL;
     struct weft_detok detok;
     size_t n = 0;
@@ -174,12 +175,12 @@ static void test_random_logits_end_in_valid_json_within_their_room(void **state)
                 cut += weft_guide_cut(f->g);
                 whole += !weft_guide_cut(f->g);
             }
-            assert_true(k == 1 ? cut > 0 : whole > 0);      /* strings without end are cut; lists of names come to theirs */
+            assert_true(k == 1 ? cut > 0 : whole > 0);      /* strings without end are cut; lists of names end */
         }
     weft_buf_clear(&text);
 }
 
-static void test_the_least_room_holds_the_shortest_text_and_less_is_refused(void **state)
+static void test_the_least_room_holds_the_shortest_text(void **state)
 {
     struct fixture *f = *state;
     struct weft_buf text = { 0 };
@@ -224,8 +225,8 @@ static void test_a_model_writes_json_where_it_would_have_written_prose(void **st
     check_ok(weft_encoder_new(&e, f->t, &f->err), &f->err);
     check_ok(weft_encode(e, WEFT_STR("渡口的灯亮了一夜。"), 0, &ids, &f->err), &f->err);
     for (int temperature = 0; temperature < 2; temperature++) {
-        struct weft_generate_settings s = { .sample = { .temperature = temperature, .top_p = 0.9, .repetition_penalty = 1,
-                                                        .seed = 1 },
+        struct weft_generate_settings s = { .sample = { .temperature = temperature, .top_p = 0.9,
+                                                        .repetition_penalty = 1, .seed = 1 },
                                             .max_new_tokens = 90, .skip_special = true, .repeatable = true };
         struct weft_generated free_text, kept, again;
         struct weft_json_value v;
@@ -247,8 +248,8 @@ static void test_a_model_writes_json_where_it_would_have_written_prose(void **st
     struct weft_generate_settings small = { .sample = { .top_p = 1, .repetition_penalty = 1 }, .max_new_tokens = 1,
                                             .guide = f->g };
     struct weft_generated out;
-    check_refuses(weft_generate(kv, f->t, ids.ids, ids.n, &small, NULL, NULL, &out, &f->err), &f->err, WEFT_ELIMIT, NULL,
-                  "1 are allowed");
+    check_refuses(weft_generate(kv, f->t, ids.ids, ids.n, &small, NULL, NULL, &out, &f->err), &f->err, WEFT_ELIMIT,
+                  NULL, "1 are allowed");
     weft_ids_clear(&ids);
     weft_encoder_free(e);
     weft_kv_free(kv);
@@ -259,9 +260,9 @@ static void test_a_model_writes_json_where_it_would_have_written_prose(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_may_stand_next_is_what_the_grammar_says_of_each_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_may_stand_next_is_what_the_grammar_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random_logits_end_in_valid_json_within_their_room, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_least_room_holds_the_shortest_text_and_less_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_least_room_holds_the_shortest_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_answer_does_not_depend_on_those_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_model_writes_json_where_it_would_have_written_prose, set_up, tear_down),
     };
