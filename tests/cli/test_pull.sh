@@ -182,7 +182,7 @@ says 6 'maker/x: .*127.0.0.1, port 1.*HF_ENDPOINT names another site or mirror, 
 says 6 'MODELSCOPE_DOMAIN names another site' 'MODELSCOPE_DOMAIN' MODELSCOPE_DOMAIN=http://127.0.0.1:1 -- ms:maker/x
 label=$(printf 'a%.0s' $(seq 64))   # no resolver asks for a label as long
 says 6 'was not found.*HF_ENDPOINT' 'HF_ENDPOINT' "HF_ENDPOINT=http://$label.org" -- maker/x
-says 6 'HTTPS_PROXY names a proxy' 'HTTPS_PROXY 指定代理' -- http://127.0.0.1:1/x.jsonl
+says 6 'HTTPS_PROXY names a proxy' 'HTTPS_PROXY 指定代理' -- http://127.0.0.1:1/x.jsonl -o "$dir/x.jsonl"
 says 6 'maker/none does not exist at 127.0.0.1.*HF_ENDPOINT and HF_TOKEN' '在 127.0.0.1 上不存在.*HF_TOKEN' -- maker/none
 says 6 'MODELSCOPE_DOMAIN and MODELSCOPE_API_TOKEN' 'MODELSCOPE_API_TOKEN' -- ms:maker/none
 says 2 'not an address\|http' 'http' HF_ENDPOINT=ftp://x -- maker/x
