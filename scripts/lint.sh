@@ -73,6 +73,10 @@ perl -0777 -ne '
         my ($first, $second) = ($2, $3);
         my $rule = $first =~ /^"[A-Z]{1,2}\d+"$/;
         next if $rule && !$second;
+        my $words = whole($rule ? $second : $first);
+        $words =~ s/PRI\w+|\\.//g;
+        $words =~ s/%[-+ #0-9.*\x27]*(?:hh|h|ll|l|z|j|t)?[a-zA-Z%]//g;
+        next if $words !~ /[A-Za-z]/;       # conversions and marks alone are of no language
         push @used, [$ARGV, whole($rule ? $second : $first)] } }
     END { for (@used) { next if $have{$_->[1]} || $seen{$_->[1]}++; print "    $_->[0]: $_->[1]\n"; $n++ }
           print "lint: $n messages without a Chinese text\n" }' src/base/zh/*.inc $(git ls-files 'src/*.c')
