@@ -67,12 +67,12 @@ static enum weft_status change_eos(struct weft_cli *cli, struct weft_arena *a, c
 enum weft_status weft_write_template(struct weft_cli *cli, const struct weft_chat_template *chat, const char *dir)
 {
     static const char *const with_eos[] = { "tokenizer_config.json", "special_tokens_map.json" };
+    if (!weft_chat_rules(chat)->name.s) return WEFT_OK;
     struct weft_arena scratch = { 0 };
     struct weft_str eos = weft_chat_rules(chat)->eos;
     const char *path = weft_path_join(&scratch, dir, "chat_template.jinja");
-    enum weft_status st = WEFT_OK;
-    if (!weft_chat_rules(chat)->name.s) return WEFT_OK;
-    st = path ? weft_file_write(path, weft_chat_source(chat), &cli->err) : weft_fail_nomem(&cli->err, 0, "a path");
+    enum weft_status st = path ? weft_file_write(path, weft_chat_source(chat), &cli->err)
+                               : weft_fail_nomem(&cli->err, 0, "a path");
     for (size_t i = 0; !st && eos.s && i < WEFT_COUNT(with_eos); i++) {
         path = weft_path_join(&scratch, dir, with_eos[i]);
         st = path ? change_eos(cli, &scratch, path, eos) : weft_fail_nomem(&cli->err, 0, "a path");

@@ -4,6 +4,13 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+/* A sanitizer's shadow does not fit under a limit and counts to what the process holds. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 struct folder {
     char name[64];
 };
@@ -88,6 +95,7 @@ static void test_ranks_of_one_machine_share_its_memory(void **state)
 
 static void test_too_big_a_run_is_refused_with_changes_that_help(void **state)
 {
+    if (SANITIZED) skip();
     struct run r;
     struct folder f = new_folder();
     run_set_up(&r, f.name, 2, "per_device_train_batch_size: 8\nmem: 1M\n");
@@ -131,12 +139,10 @@ static bool large_run(struct run *r, const char *dir, const char *recipe)
 }
 
 /* A limit of the process counts like a small machine: above what is held here, so that planning itself has room, below
- * what the run takes.  The sanitizers' shadow memory does not fit into one. */
+ * what the run takes. */
 static void test_process_limit_bounds_the_plan(void **state)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip();
-#endif
+    if (SANITIZED) skip();
     enum { LIMIT = 200 << 20 };
     struct folder f = new_folder();
     pid_t child = fork();
@@ -160,6 +166,7 @@ static void test_process_limit_bounds_the_plan(void **state)
 /* In a process of its own: its peak lies within 5 % of the plan. */
 static void test_peak_is_what_was_planned(void **state)
 {
+    if (SANITIZED) skip();
     static const char *const recipes[] = { "max_steps: 2\n",
                                            "max_steps: 2\noptim: muon\ngradient_checkpointing: true\n" };
     for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
