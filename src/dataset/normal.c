@@ -205,12 +205,17 @@ static bool look(struct weft_str s, struct folds *f)
     return true;
 }
 
+bool weft_nfc_keeps(struct weft_str s)
+{
+    struct folds ignored;
+    return look(s, &ignored);
+}
+
 struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s)
 {
     struct weft_str out = { NULL, 0 };
     utf8proc_uint8_t *composed = NULL;
-    struct folds ignored;
-    if (look(s, &ignored)) return s.s ? s : (struct weft_str){ "", 0 };
+    if (weft_nfc_keeps(s)) return s.s ? s : (struct weft_str){ "", 0 };
     utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)s.s, (utf8proc_ssize_t)s.len, &composed,
                                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (len == UTF8PROC_ERROR_INVALIDUTF8) return s;        /* not ours to judge here */

@@ -44,6 +44,9 @@ static inline struct weft_str weft_trim(struct weft_str s) { return weft_trim_ri
 /* Canonical composition.  Returns `s` itself where nothing changes, else a copy in `a`; s == NULL: no memory. */
 WEFT_MUST_USE struct weft_str weft_nfc(struct weft_arena *a, struct weft_str s);
 
+/* Would it certainly return `s`?  False decides nothing. */
+bool weft_nfc_keeps(struct weft_str s);
+
 /* Text for comparing: NFC, runs of white space as one space, trimmed.  As weft_nfc. */
 WEFT_MUST_USE struct weft_str weft_normalise(struct weft_arena *a, struct weft_str s);
 

@@ -68,13 +68,17 @@ static void meet_scene(struct slice *s, size_t line, bool resumed)
 }
 
 static bool note_line(struct weft_arena *a, struct script_brackets *brackets, struct slice *s, size_t i,
-                      struct weft_str line, struct script_note *note)
+                      struct weft_str raw, struct script_note *note)
 {
+    struct weft_str line = weft_trim(raw);
     struct script_speech speech;
     struct script_line l = { .kind = SCRIPT_OTHER };
     bool plain = script_line_plain(line, &speech), bracketed = false;
     *note = (struct script_note){ 0 };
-    if (!line.len) return true;
+    if (!line.len) {
+        note->from = SCRIPT_BLANK_LINE;
+        return true;
+    }
     if (plain) bracketed = script_next_open(line, speech.text_from, line.len, true) < line.len;
     brackets->n = 0;
     if ((!plain || bracketed) && !script_brackets_find(a, brackets, line)) return false;
@@ -96,10 +100,14 @@ static bool note_line(struct weft_arena *a, struct script_brackets *brackets, st
     }
     const struct weft_tally_item *name = weft_tally_add(&s->names, speech.name, 0);
     if (!name) return false;
-    if (speech.text_from > SCRIPT_FROM) return true;
+    if (line.len > SCRIPT_FROM || raw.len > SCRIPT_FROM) return true;
+    struct weft_str text = weft_str_skip(line, speech.text_from);
     note->name = (uint32_t)(name - s->names.items) + 1;
-    note->from = (uint32_t)speech.text_from | (speech.directed ? SCRIPT_DIRECTED : 0)
-                 | (bracketed ? SCRIPT_BRACKETED : 0);
+    note->from = (uint32_t)speech.text_from | (speech.directed ? SCRIPT_DIRECTED : 0);
+    if (!bracketed && text.len && weft_nfc_keeps(text)) {
+        note->from += (uint32_t)(line.s - raw.s);
+        note->len = (uint32_t)text.len;
+    }
     return true;
 }
 
@@ -112,7 +120,7 @@ static void note_slice(void *ctx, size_t k, int thread)
     s->names.arena = a;
     s->room.scenes = s->at.begins;
     for (size_t i = s->at.first; i < s->at.end && !s->failed; i++)
-        s->failed = !note_line(a, &p->readers[thread].brackets, s, i, weft_trim(weft_text_line(t, i)),
+        s->failed = !note_line(a, &p->readers[thread].brackets, s, i, weft_text_line(t, i),
                                &s->notes[i - s->at.first]);
 }
 
@@ -180,7 +188,7 @@ static bool read_lines(const struct parser *p, struct script_reader *r, const st
     for (size_t i = first; i < end; i++) {
         const struct script_note *note = &s->notes[i - s->at.first];
         enum weft_line_class class;
-        if (!script_reader_line(r, (struct weft_line_ref){ s->at.text_idx, i }, weft_text_line(t, i), note,
+        if (!script_reader_line(r, (struct weft_line_ref){ s->at.text_idx, i }, t, note,
                                 note->name ? s->ids[note->name - 1] : SIZE_MAX, &class))
             return false;
         classes[i] = (unsigned char)class;
@@ -235,10 +243,10 @@ static bool make_roster(struct parser *p)
     if (!out->roster) return false;
     for (size_t i = 0; i < p->names.n; i++) {
         const struct script_name *name = &p->names.items[i];
-        struct script_who who;
         if (!name->count) continue;
-        if (!script_names_who(&p->names, p->arena, i, 0, &who)) return false;
-        out->roster[out->n_roster++] = (struct weft_roster_name){ name->text, who.label, name->count };
+        const struct weft_script_who *who = script_names_who(&p->names, p->arena, i, 0);
+        if (!who) return false;
+        out->roster[out->n_roster++] = (struct weft_roster_name){ name->text, who->label, name->count };
     }
     qsort(out->roster, out->n_roster, sizeof *out->roster, by_count);
     return true;

@@ -59,12 +59,19 @@ struct weft_line_ref {
     size_t line_idx;                    /* 0-based */
 };
 
+/* Who speaks, after aliases. */
+struct weft_script_who {
+    struct weft_str label;              /* "甄嬛", "甄嬛、陵容" for a chorus of known names, "众人" */
+    const struct weft_str *speakers;    /* [n] each of them; n is 0 for a chorus without names */
+    size_t n;
+    bool chorus;
+    bool role;                          /* the role is among them */
+};
+
 struct weft_script_turn {
-    struct weft_str speaker;            /* after aliases; "A、B" for a chorus of known names */
+    const struct weft_script_who *who;
     struct weft_str text;               /* directions and notes taken out, NFC */
     struct weft_str directions;         /* what was taken out, joined by "；"; s == NULL: nothing */
-    const struct weft_str *speakers;    /* chorus of known names: each, after aliases */
-    size_t n_speakers;
     unsigned flags;                     /* enum weft_turn_flag */
     size_t first_ref, n_refs;           /* its lines, in script.refs */
 };

@@ -44,13 +44,6 @@ struct builder {
     struct weft_err *err;
 };
 
-static bool is_role(const struct builder *b, const struct weft_script_turn *t)
-{
-    for (size_t i = 0; i < t->n_speakers; i++)
-        if (weft_str_eq(t->speakers[i], b->script->role)) return true;
-    return false;
-}
-
 static bool is_doubtful(const struct builder *b, const struct weft_script_turn *t)
 {
     return (t->flags & WEFT_TURN_REVIEW) && !b->s->review;
@@ -133,7 +126,7 @@ static enum weft_status prompt_text(struct builder *b, const struct weft_script_
     struct weft_buf buf = { 0 };
     *out = t->text;
     if (!b->s->prefix) return WEFT_OK;
-    enum weft_status st = fill(b, b->s->prefix, t->speaker, scene, &buf);
+    enum weft_status st = fill(b, b->s->prefix, t->who->label, scene, &buf);
     weft_buf_str(&buf, t->text);
     if (!st) st = weft_buf_check(&buf, "a prompt", b->err);
     if (!st) *out = weft_str_dup(b->arena, weft_buf_view(&buf));
@@ -153,7 +146,7 @@ static enum weft_status why_not(struct builder *b, const struct weft_script_turn
     if (is_doubtful(b, t) || (ask && is_doubtful(b, ask))) *reason = SCRIPT_DOUBTFUL;
     else if ((t->flags & WEFT_TURN_CHORUS) && !b->s->chorus) *reason = SCRIPT_CHORUS;
     else if (!asked.s) *reason = SCRIPT_NO_PROMPT;
-    else if (ask && is_role(b, ask)) *reason = SCRIPT_OWN_PROMPT;
+    else if (ask && ask->who->role) *reason = SCRIPT_OWN_PROMPT;
     else if (weft_utf8_chars(asked) < (uint64_t)b->s->min_prompt_chars ||
              weft_utf8_chars(t->text) < (uint64_t)b->s->min_answer_chars) *reason = SCRIPT_SHORT;
     else if (b->s->keep_per_prompt) {
@@ -193,7 +186,7 @@ static enum weft_status judge(struct builder *b, const struct weft_scene *scene,
         return WEFT_OK;
     }
     use_refs(b, ask->first_ref, ask->n_refs);
-    return count_speaker(b, ask->speaker);
+    return count_speaker(b, ask->who->label);
 }
 
 /* The row of a turn that answers. */
@@ -207,7 +200,7 @@ static enum weft_status pair(struct builder *b, const struct weft_scene *scene, 
     turns[0] = (struct weft_turn){ WEFT_ROLE_USER, asked };
     turns[1] = (struct weft_turn){ WEFT_ROLE_ASSISTANT, t->text };
     if (!ask) return make_row(b, scene, turns, 2, (struct weft_str){ NULL, 0 }, t->flags | FLAG_NARRATION, t, t, row);
-    return make_row(b, scene, turns, 2, ask->speaker, ask->flags | t->flags, ask, t, row);
+    return make_row(b, scene, turns, 2, ask->who->label, ask->flags | t->flags, ask, t, row);
 }
 
 /* ---- pairs by several threads ---- */
@@ -264,7 +257,7 @@ static enum weft_status is_chosen(struct builder *b, const struct weft_scene *sc
     if (!st && *in && b->s->scenes) st = in_ranges("scenes", b->s->scenes, scene->number, in, b->err);
     if (st || *in) return st;
     for (size_t k = scene->first_turn; k < scene->first_turn + scene->n_turns; k++) {
-        b->f.role_turns += is_role(b, &b->script->turns[k]);
+        b->f.role_turns += b->script->turns[k].who->role;
         refuse(b, &b->script->turns[k], SCRIPT_OTHER_EPISODE);
     }
     return WEFT_OK;
@@ -285,7 +278,7 @@ static void judge_group(void *ctx, size_t i, int thread)
         g->st = is_chosen(b, scene, &in);
         for (size_t t = 0; in && t < scene->n_turns && !g->st; t++) {
             bool answers;
-            if (!is_role(b, &turn[t])) {
+            if (!turn[t].who->role) {
                 if (is_doubtful(b, &turn[t])) refuse(b, &turn[t], SCRIPT_DOUBTFUL);
                 continue;
             }
@@ -407,7 +400,7 @@ static enum weft_status session_turn(struct session *x, const struct weft_scene 
     enum weft_status st = WEFT_OK;
     x->flags |= t->flags;
     use_refs(b, t->first_ref, t->n_refs);
-    if (is_role(b, t)) {        /* a chorus, then the role alone: one answer */
+    if (t->who->role) {        /* a chorus, then the role alone: one answer */
         if (x->answer.len) weft_buf_str(&x->answer, script_joint(b->s, weft_buf_view(&x->answer), t->text));
         weft_buf_str(&x->answer, t->text);
         return WEFT_OK;
@@ -418,9 +411,9 @@ static enum weft_status session_turn(struct session *x, const struct weft_scene 
     if (st) return st;
     if (x->ask.len) weft_buf_char(&x->ask, '\n');
     weft_buf_str(&x->ask, said);
-    const struct weft_tally_item *who = weft_tally_add(&x->who, t->speaker, 0);
+    const struct weft_tally_item *who = weft_tally_add(&x->who, t->who->label, 0);
     if (!who) return weft_fail_nomem(b->err, 64, "the speakers");
-    return who->count == 1 ? count_speaker(b, t->speaker) : WEFT_OK;
+    return who->count == 1 ? count_speaker(b, t->who->label) : WEFT_OK;
 }
 
 /* Everybody who asks, "甲、乙". */
@@ -450,19 +443,19 @@ static enum weft_status session(struct builder *b, const struct weft_scene *scen
     struct weft_str speaker;
     struct script_row row;
     enum weft_status st = WEFT_OK;
-    bool narrated = first == 0 && end && is_role(b, turn) && b->s->narration_prompt && scene->narration.s;
+    bool narrated = first == 0 && end && turn->who->role && b->s->narration_prompt && scene->narration.s;
 
     if (narrated) {
         weft_buf_str(&x.ask, scene->narration);
         x.flags |= FLAG_NARRATION;
     }
     /* A turn of the role that nobody asks stays out. */
-    for (; !narrated && first < end && is_role(b, &turn[first]); first++)
+    for (; !narrated && first < end && turn[first].who->role; first++)
         refuse(b, &turn[first],
                !first                             ? SCRIPT_NO_PROMPT
                : is_doubtful(b, &turn[first - 1]) ? SCRIPT_DOUBTFUL
                                                   : SCRIPT_OWN_PROMPT);
-    while (end > first && !is_role(b, &turn[end - 1])) end--;
+    while (end > first && !turn[end - 1].who->role) end--;
     if (first == end) goto done;
     if (narrated) use_refs(b, scene->first_ref, scene->n_refs);
     for (size_t i = first; i < end && !st; i++) st = session_turn(&x, scene, &turn[i]);
@@ -481,7 +474,7 @@ static enum weft_status scene_sessions(struct builder *b, const struct weft_scen
     const struct weft_script_turn *turn = b->script->turns + scene->first_turn;
     size_t first = 0;
     for (size_t i = 0; i <= scene->n_turns; i++) {
-        bool end = i == scene->n_turns, role = !end && is_role(b, &turn[i]);
+        bool end = i == scene->n_turns, role = !end && turn[i].who->role;
         bool doubtful = !end && is_doubtful(b, &turn[i]);
         bool chorus = role && (turn[i].flags & WEFT_TURN_CHORUS) && !b->s->chorus;
         b->f.role_turns += role;

@@ -300,66 +300,70 @@ bool script_names_known(const struct script_names *t, struct weft_str name)
     return n >= 2;
 }
 
-static bool make_group(const struct script_names *t, struct weft_arena *a, const struct weft_str *parts, size_t n,
-                       int64_t episode, struct script_who *out)
+/* Those who speak, from `speakers` [n], which stays. */
+static const struct weft_script_who *new_who(const struct script_names *t, struct weft_arena *a, struct weft_str label,
+                                             const struct weft_str *speakers, size_t n, bool chorus)
+{
+    struct weft_script_who *who = WEFT_NEW(a, struct weft_script_who);
+    if (!who) return NULL;
+    *who = (struct weft_script_who){ .label = label, .speakers = speakers, .n = n, .chorus = chorus };
+    for (size_t i = 0; i < n; i++) who->role |= weft_str_eq(speakers[i], t->role);
+    return who;
+}
+
+static const struct weft_script_who *make_group(const struct script_names *t, struct weft_arena *a,
+                                                const struct weft_str *parts, size_t n, int64_t episode)
 {
     struct weft_buf label = { 0 };
     struct weft_str *speakers = WEFT_NEWS(a, struct weft_str, n);
-    *out = (struct script_who){ .chorus = true, .speakers = speakers };
-    if (!speakers) return false;
+    size_t n_speakers = 0;
+    if (!speakers) return NULL;
     for (size_t i = 0; i < n; i++) {
         struct weft_str who = script_names_canonical(t, parts[i], episode);
         bool there = false;
-        for (size_t k = 0; k < out->n && !there; k++) there = weft_str_eq(speakers[k], who);
+        for (size_t k = 0; k < n_speakers && !there; k++) there = weft_str_eq(speakers[k], who);
         if (there) continue;
-        if (out->n) weft_buf_cstr(&label, "、");
+        if (n_speakers) weft_buf_cstr(&label, "、");
         weft_buf_str(&label, who);
-        speakers[out->n++] = who;
+        speakers[n_speakers++] = who;
     }
-    out->label = weft_str_dup(a, weft_buf_view(&label));
-    bool ok = !label.failed && out->label.s;
+    struct weft_str kept = weft_str_dup(a, weft_buf_view(&label));
+    bool ok = !label.failed && kept.s;
     weft_buf_clear(&label);
-    return ok;
+    return ok ? new_who(t, a, kept, speakers, n_speakers, true) : NULL;
 }
 
-static bool resolve(const struct script_names *t, struct weft_arena *a, struct weft_str name,
-                    const struct script_name *item, int64_t episode, struct script_who *out)
+static const struct weft_script_who *resolve(const struct script_names *t, struct weft_arena *a, struct weft_str name,
+                                             const struct script_name *item, int64_t episode)
 {
     struct weft_str parts[PARTS_MAX];
     size_t n = has_joint(name) ? split_joint(name, parts) : 0;
-    if (n >= 2) return make_group(t, a, parts, n, episode, out);
+    if (n >= 2) return make_group(t, a, parts, n, episode);
     bool single = is_role(t, name) || (item && item->n_aliases);
-    if (!single && script_is_everyone(name)) {
-        *out = (struct script_who){ .label = name, .chorus = true };
-        return true;
-    }
-    if (!single && item && item->n_parts) return make_group(t, a, item->parts, item->n_parts, episode, out);
+    if (!single && script_is_everyone(name)) return new_who(t, a, name, NULL, 0, true);
+    if (!single && item && item->n_parts) return make_group(t, a, item->parts, item->n_parts, episode);
     if (!single && !(item && item->count)) {
         n = find_chain(t, name, 0, parts);
-        if (n) return make_group(t, a, parts, n, episode, out);
+        if (n) return make_group(t, a, parts, n, episode);
     }
     struct weft_str *speaker = WEFT_NEW(a, struct weft_str);
-    if (!speaker) return false;
+    if (!speaker) return NULL;
     *speaker = is_role(t, name) && !(item && item->n_aliases) ? t->role : script_names_canonical(t, name, episode);
-    *out = (struct script_who){ .label = *speaker, .speakers = speaker, .n = 1 };
-    return true;
+    return new_who(t, a, *speaker, speaker, 1, false);
 }
 
-bool script_names_who(const struct script_names *t, struct weft_arena *a, size_t i, int64_t episode,
-                      struct script_who *out)
+const struct weft_script_who *script_names_who(const struct script_names *t, struct weft_arena *a, size_t i,
+                                               int64_t episode)
 {
     const struct script_name *item = &t->items[i];
-    if (!item->settled) return resolve(t, a, item->text, item, episode, out);
-    *out = item->who;
-    return true;
+    return item->who ? item->who : resolve(t, a, item->text, item, episode);
 }
 
-bool script_names_resolve(const struct script_names *t, struct weft_arena *a, struct weft_str name, int64_t episode,
-                          struct script_who *out)
+const struct weft_script_who *script_names_resolve(const struct script_names *t, struct weft_arena *a,
+                                                   struct weft_str name, int64_t episode)
 {
     const struct script_name *item = find(t, name);
-    return item ? script_names_who(t, a, (size_t)(item - t->items), episode, out)
-                : resolve(t, a, name, NULL, episode, out);
+    return item ? script_names_who(t, a, (size_t)(item - t->items), episode) : resolve(t, a, name, NULL, episode);
 }
 
 bool script_names_settle(struct script_names *t)
@@ -368,9 +372,7 @@ bool script_names_settle(struct script_names *t)
     for (size_t i = 0; i < t->n; i++) {
         struct script_name *item = &t->items[i];
         item->stage = script_is_stage_word(item->text) && !weft_str_eq(item->text, t->role);
-        if (t->seasons) continue;
-        if (!resolve(t, t->arena, item->text, item, 0, &item->who)) return false;
-        item->settled = true;
+        if (!t->seasons && !(item->who = resolve(t, t->arena, item->text, item, 0))) return false;
     }
     return true;
 }

@@ -13,13 +13,6 @@ struct script_alias {
     int64_t first, last;            /* episodes; 0 and INT64_MAX: all */
 };
 
-struct script_who {
-    struct weft_str label;          /* "甄嬛", "甄嬛、陵容", "众人" */
-    const struct weft_str *speakers;        /* [n]; n is 0 for a chorus without names */
-    size_t n;
-    bool chorus;
-};
-
 struct script_name {
     struct weft_str text;
     uint64_t count;                 /* lines with a colon */
@@ -29,8 +22,7 @@ struct script_name {
     size_t n_parts;
     bool chain_known;
     bool stage;                     /* a stage word, and not the role */
-    bool settled;                   /* `who` is known: the same in every episode */
-    struct script_who who;
+    const struct weft_script_who *who;      /* the same in every episode; NULL: it is not */
 };
 
 struct script_names {
@@ -56,11 +48,11 @@ WEFT_MUST_USE bool script_names_settle(struct script_names *t);
 /* Known names may stand before a semicolon, in an aside and so on. */
 bool script_names_known(const struct script_names *t, struct weft_str clean);
 
-/* A name by its index, and any name.  What has to be made lives in `a`. */
-WEFT_MUST_USE bool script_names_who(const struct script_names *t, struct weft_arena *a, size_t i, int64_t episode,
-                                    struct script_who *out);
-WEFT_MUST_USE bool script_names_resolve(const struct script_names *t, struct weft_arena *a, struct weft_str clean,
-                                        int64_t episode, struct script_who *out);
+/* A name by its index, and any name.  What has to be made lives in `a`; NULL: no memory. */
+const struct weft_script_who *script_names_who(const struct script_names *t, struct weft_arena *a, size_t i,
+                                               int64_t episode);
+const struct weft_script_who *script_names_resolve(const struct script_names *t, struct weft_arena *a,
+                                                   struct weft_str clean, int64_t episode);
 /* The group's name, in this episode. */
 struct weft_str script_names_canonical(const struct script_names *t, struct weft_str name, int64_t episode);
 

@@ -116,12 +116,12 @@ struct weft_str script_joint(const struct weft_script_settings *s, struct weft_s
 }
 
 /* Is this what the open turn's speaker goes on to say?  Doubtful lines stay by themselves. */
-static bool goes_on(const struct script_reader *r, const struct script_who *who, unsigned flags)
+static bool goes_on(const struct script_reader *r, const struct weft_script_who *who, unsigned flags)
 {
     if (!r->open) return false;
     const struct weft_script_turn *turn = last_turn(r);
-    return weft_str_eq(turn->speaker, who->label) && !!(turn->flags & WEFT_TURN_CHORUS) == who->chorus &&
-           !((turn->flags | flags) & WEFT_TURN_REVIEW);
+    bool same = turn->who == who || (weft_str_eq(turn->who->label, who->label) && turn->who->chorus == who->chorus);
+    return same && !((turn->flags | flags) & WEFT_TURN_REVIEW);
 }
 
 /* Another part of the open turn. */
@@ -139,12 +139,11 @@ static void go_on(struct script_reader *r, struct weft_str text, unsigned flags)
     gather(&r->text, script_joint(r->s, r->text.text, text));
 }
 
-static bool begin_turn(struct script_reader *r, const struct script_who *who)
+static bool begin_turn(struct script_reader *r, const struct weft_script_who *who)
 {
     if (!close_turn(r) || !close_narration(r)) return false;
     r->turns[r->at.turns++] = (struct weft_script_turn){
-        .speaker = who->label, .speakers = who->speakers, .n_speakers = who->n, .first_ref = r->at.refs,
-        .flags = who->chorus ? WEFT_TURN_CHORUS : 0
+        .who = who, .first_ref = r->at.refs, .flags = who->chorus ? WEFT_TURN_CHORUS : 0
     };
     last_scene(r)->n_turns++;
     r->open = true;
@@ -152,14 +151,10 @@ static bool begin_turn(struct script_reader *r, const struct script_who *who)
     return true;
 }
 
-static bool add_piece(struct script_reader *r, const struct script_who *who, unsigned flags)
+/* A part of what is said: NFC, and trimmed; with the directions that stand in piece_directions. */
+static bool add_part(struct script_reader *r, const struct weft_script_who *who, struct weft_str text, unsigned flags)
 {
-    struct weft_str text, directions;
-    if (!keep(r->arena, &r->piece, &text)) return false;
-    text = weft_nfc(r->arena, weft_trim(text));
-    if (!text.s) return false;
-    text = weft_trim(text);
-    if (!text.len) return true;
+    struct weft_str directions;
     if (goes_on(r, who, flags)) go_on(r, text, flags);
     else if (!begin_turn(r, who)) return false;
     struct weft_script_turn *turn = last_turn(r);
@@ -170,6 +165,17 @@ static bool add_piece(struct script_reader *r, const struct script_who *who, uns
     gather(&r->directions, directions);
     add_ref(r, &turn->first_ref, &turn->n_refs);
     return true;
+}
+
+/* The piece, unless it is empty. */
+static bool add_piece(struct script_reader *r, const struct weft_script_who *who, unsigned flags)
+{
+    struct weft_str text;
+    if (!keep(r->arena, &r->piece, &text)) return false;
+    text = weft_nfc(r->arena, weft_trim(text));
+    if (!text.s) return false;
+    text = weft_trim(text);
+    return !text.len || add_part(r, who, text, flags);
 }
 
 /* ---- one line ---- */
@@ -205,7 +211,7 @@ static size_t plain_bytes(struct weft_str line, size_t i, size_t to)
 
 /* The turns of a text: it is cut where an aside of a known name stands; directions and notes are taken out. */
 static bool add_text(struct script_reader *r, struct weft_str line, size_t from, size_t to,
-                     const struct script_who *who, unsigned flags, int depth)
+                     const struct weft_script_who *who, unsigned flags, int depth)
 {
     bool notes = true;          /* a 】 may still come: looked for once, not again for each 【 */
     forget(&r->piece);
@@ -228,7 +234,8 @@ static bool add_text(struct script_reader *r, struct weft_str line, size_t from,
                 && !speech_of_known(r, line, inner_from, close, &speech, &name, &aside))
                 return false;
             if (aside) {
-                struct script_who other;
+                const struct weft_script_who *other = script_names_resolve(r->names, r->arena, name,
+                                                                           r->episode_number);
                 unsigned other_flags =
                     (flags & ~(unsigned)(WEFT_TURN_CONTINUED | WEFT_TURN_REPAIRED | WEFT_TURN_REVIEW))
                     | WEFT_TURN_ASIDE;
@@ -237,9 +244,8 @@ static bool add_text(struct script_reader *r, struct weft_str line, size_t from,
                 bool ending = script_is_ending(rest);
                 if (ending) gather(&r->piece, weft_trim(rest));
                 if (ending) to = close + char_len(line, close);
-                if (!add_piece(r, who, flags)
-                    || !script_names_resolve(r->names, r->arena, name, r->episode_number, &other)
-                    || !add_text(r, line, speech.text_from, close, &other, other_flags, depth + 1))
+                if (!other || !add_piece(r, who, flags)
+                    || !add_text(r, line, speech.text_from, close, other, other_flags, depth + 1))
                     return false;
                 forget(&r->piece);
             } else add_direction(r, weft_trim(inner));
@@ -270,7 +276,7 @@ static bool open_scene(struct script_reader *r, struct weft_str heading, int64_t
                                                      .number = number,
                                                      .first_turn = r->at.turns };
     r->scene_number = number;
-    r->has_speaker = false;
+    r->speaker = NULL;
     r->pending = false;
     return true;
 }
@@ -290,8 +296,9 @@ static bool add_narration(struct script_reader *r, struct weft_str text)
 /* A line with something in it, in an open scene.  *class is what it turned out to be. */
 static bool read_content(struct script_reader *r, const struct script_line *l, enum weft_line_class *class)
 {
+    static const struct weft_script_who nameless = { .label = { "？", 3 } };
+    const struct weft_script_who *who;
     struct script_speech speech;
-    struct script_who who;
     struct weft_str name;
     const struct script_room before = r->at;
     bool found = false, ok = true;
@@ -304,8 +311,8 @@ static bool read_content(struct script_reader *r, const struct script_line *l, e
             *class = WEFT_LINE_NARRATION;
             return add_narration(r, weft_trim(inner));
         }
-        ok = script_names_resolve(r->names, r->arena, name, r->episode_number, &who) &&
-             add_text(r, l->text, speech.text_from, l->inner_to, &who, WEFT_TURN_ASIDE, 0);
+        who = script_names_resolve(r->names, r->arena, name, r->episode_number);
+        ok = who && add_text(r, l->text, speech.text_from, l->inner_to, who, WEFT_TURN_ASIDE, 0);
     } else if (l->kind == SCRIPT_STAGE) {
         *class = WEFT_LINE_NARRATION;
         return true;
@@ -313,10 +320,8 @@ static bool read_content(struct script_reader *r, const struct script_line *l, e
         *class = WEFT_LINE_NOTE;
         return true;
     } else if (l->nameless) {
-        r->speaker = (struct script_who){ .label = WEFT_STR("？") };
-        r->has_speaker = true;
-        who = r->speaker;
-        ok = add_text(r, l->text, l->inner_from, l->text.len, &who, WEFT_TURN_REVIEW, 0);
+        r->speaker = &nameless;
+        ok = add_text(r, l->text, l->inner_from, l->text.len, r->speaker, WEFT_TURN_REVIEW, 0);
     } else {
         unsigned flags = 0;
         size_t from = 0;
@@ -331,18 +336,17 @@ static bool read_content(struct script_reader *r, const struct script_line *l, e
             speaks = speech.sep == ':' || script_names_known(r->names, name);
         }
         if (speaks) {
-            if (!script_names_resolve(r->names, r->arena, name, r->episode_number, &r->speaker)) return false;
-            r->has_speaker = true;
+            r->speaker = script_names_resolve(r->names, r->arena, name, r->episode_number);
+            if (!r->speaker) return false;
             flags = speech.sep == ';' ? WEFT_TURN_REPAIRED : speech.sep == ',' ? WEFT_TURN_REVIEW : 0;
             if (speech.directed) flags |= WEFT_TURN_DIRECTED;
             from = speech.text_from;
-        } else if (r->has_speaker) flags = WEFT_TURN_CONTINUED;
+        } else if (r->speaker) flags = WEFT_TURN_CONTINUED;
         else {
             *class = WEFT_LINE_ORPHAN;
             return true;
         }
-        who = r->speaker;
-        ok = add_text(r, l->text, from, l->text.len, &who, flags, 0);
+        ok = add_text(r, l->text, from, l->text.len, r->speaker, flags, 0);
     }
     *class = r->at.turns > before.turns || r->at.refs > before.refs ? WEFT_LINE_TURN : WEFT_LINE_ACTION;
     forget(&r->piece_directions);
@@ -350,7 +354,7 @@ static bool read_content(struct script_reader *r, const struct script_line *l, e
 }
 
 /* A line of which the note says all, in an open scene. */
-static bool read_noted(struct script_reader *r, struct weft_str s, const struct script_note *note, size_t name,
+static bool read_noted(struct script_reader *r, const struct weft_text *t, const struct script_note *note, size_t name,
                        enum weft_line_class *class)
 {
     const size_t from = note->from & SCRIPT_FROM;
@@ -358,34 +362,34 @@ static bool read_noted(struct script_reader *r, struct weft_str s, const struct 
     bool ok;
     *class = WEFT_LINE_NARRATION;
     if (r->names->items[name].stage) return true;
-    if (!script_names_who(r->names, r->arena, name, r->episode_number, &r->speaker)) return false;
-    r->has_speaker = true;
+    r->speaker = script_names_who(r->names, r->arena, name, r->episode_number);
+    if (!r->speaker) return false;
     unsigned flags = note->from & SCRIPT_DIRECTED ? WEFT_TURN_DIRECTED : 0;
-    if (note->from & SCRIPT_BRACKETED)
-        ok = script_brackets_find(r->arena, &r->brackets, s)
-             && add_text(r, s, from, s.len, &r->speaker, flags, 0);
-    else {
-        r->piece.text = weft_str_skip(s, from);
-        ok = add_piece(r, &r->speaker, flags);
+    if (note->len) {
+        struct weft_str text = { t->text.s + t->lines[r->line_idx].at + from, note->len };
+        ok = add_part(r, r->speaker, text, flags);
+    } else {
+        struct weft_str s = weft_trim(weft_text_line(t, r->line_idx));
+        ok = script_brackets_find(r->arena, &r->brackets, s) && add_text(r, s, from, s.len, r->speaker, flags, 0);
     }
     *class = r->at.turns > before.turns || r->at.refs > before.refs ? WEFT_LINE_TURN : WEFT_LINE_ACTION;
     forget(&r->piece_directions);
     return ok;
 }
 
-bool script_reader_line(struct script_reader *r, struct weft_line_ref at, struct weft_str raw,
+bool script_reader_line(struct script_reader *r, struct weft_line_ref at, const struct weft_text *t,
                         const struct script_note *note, size_t name, enum weft_line_class *class)
 {
     struct script_line l;
-    struct weft_str s = weft_trim(raw);
     *class = WEFT_LINE_BLANK;
-    if (!s.len) return true;
+    if (note->from == SCRIPT_BLANK_LINE) return true;
     r->text_idx = at.text_idx;
     r->line_idx = at.line_idx;
     if (note->name) {
         if (r->pending && !open_scene(r, (struct weft_str){ NULL, 0 }, -1)) return false;
-        return read_noted(r, s, note, name, class);
+        return read_noted(r, t, note, name, class);
     }
+    struct weft_str s = weft_trim(weft_text_line(t, at.line_idx));
     if (!script_brackets_find(r->arena, &r->brackets, s)) return false;
     script_line_classify(s, &r->brackets, &l);
     switch (l.kind) {
@@ -418,7 +422,8 @@ void script_reader_begin(struct script_reader *r, struct script_room room, struc
     r->episode = episode;
     r->episode_number = episode_number;
     r->scene_number = -1;
-    r->pending = r->has_speaker = r->open = false;
+    r->pending = r->open = false;
+    r->speaker = NULL;
 }
 
 void script_reader_text(struct script_reader *r)

@@ -9,10 +9,12 @@
 #include "dataset/script_names.h"
 
 /* What the pass that counts names remembers of a line NAME：TEXT. */
-enum { SCRIPT_DIRECTED = 1u << 30, SCRIPT_BRACKETED = 1u << 31, SCRIPT_FROM = SCRIPT_DIRECTED - 1 };
+enum { SCRIPT_DIRECTED = 1u << 30, SCRIPT_FROM = SCRIPT_DIRECTED - 1 };
+static const uint32_t SCRIPT_BLANK_LINE = UINT32_MAX;
 struct script_note {
-    uint32_t name;              /* 1-based; 0: the line has to be read again */
-    uint32_t from;              /* where in the trimmed line the text begins; directions before it; brackets in it */
+    uint32_t name;              /* 1-based; 0: the line has to be read again, unless `from` is SCRIPT_BLANK_LINE */
+    uint32_t from;              /* where the text begins; SCRIPT_DIRECTED: directions stand before it */
+    uint32_t len;               /* of the text, which is as it has to be; 0: `from` counts in the trimmed line */
 };
 
 /* At most so many scenes, turns and lines of turns, or where those of a piece begin. */
@@ -48,8 +50,7 @@ struct script_reader {
     struct weft_str episode;
     int64_t episode_number, scene_number;
     bool pending;                       /* a file or an episode has begun: the next line opens a scene unless resumed */
-    bool has_speaker;
-    struct script_who speaker;          /* of the last line with a name */
+    const struct weft_script_who *speaker;      /* of the last line with a name; NULL: none in this scene */
 
     bool open;                          /* the last turn may still grow */
     struct script_gathered text, directions;    /* of the open turn */
@@ -64,8 +65,8 @@ void script_reader_begin(struct script_reader *r, struct script_room room, struc
                          int64_t episode_number);
 /* Before the first line of a text. */
 void script_reader_text(struct script_reader *r);
-/* A line; `name` is the index of the note's name.  False: no memory. */
-WEFT_MUST_USE bool script_reader_line(struct script_reader *r, struct weft_line_ref at, struct weft_str raw,
+/* A line of text `t`; `name` is the index of the note's name.  False: no memory. */
+WEFT_MUST_USE bool script_reader_line(struct script_reader *r, struct weft_line_ref at, const struct weft_text *t,
                                       const struct script_note *note, size_t name, enum weft_line_class *class);
 /* Behind the last line; `at` says how far the piece came. */
 WEFT_MUST_USE bool script_reader_end(struct script_reader *r);
