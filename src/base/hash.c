@@ -5,6 +5,8 @@
 #include "base/hash.h"
 
 #include "base/file.h"
+#include "base/hash_parts.h"
+#include "base/wide.h"
 
 #include <stdlib.h>
 
@@ -107,11 +109,26 @@ enum weft_status weft_sha256_file(const char *path, char out[WEFT_SHA256_HEX], s
     return st;
 }
 
-uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed) { return XXH3_64bits_withSeed(p, n, seed); }
+/* Below this the library hashes in one go, without vectors. */
+enum { LONG_TEXT = XXH3_MIDSIZE_MAX + 1 };
+
+uint64_t weft_xxh3(const void *p, size_t n, uint64_t seed)
+{
+#if defined(__x86_64__)
+    if (n >= LONG_TEXT && weft_wide()) return weft_xxh3_wide(p, n, seed);
+#endif
+    return XXH3_64bits_withSeed(p, n, seed);
+}
 
 void weft_xxh3_128(const void *p, size_t n, unsigned char out[WEFT_XXH3_BYTES])
 {
     XXH128_canonical_t digest;
+#if defined(__x86_64__)
+    if (n >= LONG_TEXT && weft_wide()) {
+        weft_xxh3_128_wide(p, n, out);
+        return;
+    }
+#endif
     XXH128_canonicalFromHash(&digest, XXH3_128bits(p, n));
     memcpy(out, digest.digest, WEFT_XXH3_BYTES);
 }

@@ -7,21 +7,27 @@ const char *weft_role_name(enum weft_role role)
 }
 
 /* NAME LENGTH LF TEXT LF: nothing has to be escaped, and no two rows share a spelling. */
-static void put(struct weft_buf *b, const char *name, struct weft_str s)
+static inline void put(struct weft_buf *b, const char *name, struct weft_str s)
 {
-    char digits[24], *d = digits + sizeof digits;
-    size_t n = s.len;
-    *--d = '\n';
-    do *--d = (char)('0' + n % 10);
-    while (n /= 10);
-    *--d = ' ';
-    weft_buf_cstr(b, name);
-    weft_buf_add(b, d, (size_t)(digits + sizeof digits - d));
-    weft_buf_str(b, s);
-    weft_buf_char(b, '\n');
+    char digits[20];            /* of 64 bits */
+    size_t n_name = strlen(name), n_digits = 0, left = s.len;
+    if (!weft_buf_reserve(b, n_name + sizeof digits + s.len + 3)) return;
+    char *w = b->s + b->len;
+    memcpy(w, name, n_name);
+    w += n_name;
+    *w++ = ' ';
+    do digits[n_digits++] = (char)('0' + left % 10);
+    while (left /= 10);
+    while (n_digits) *w++ = digits[--n_digits];
+    *w++ = '\n';
+    if (s.len) memcpy(w, s.s, s.len);
+    w += s.len;
+    *w++ = '\n';
+    *w = 0;
+    b->len = (size_t)(w - b->s);
 }
 
-static void put_member(struct weft_buf *b, const char *name, struct weft_str s)
+static inline void put_member(struct weft_buf *b, const char *name, struct weft_str s)
 {
     if (s.s) put(b, name, s);
 }

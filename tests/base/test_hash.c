@@ -2,6 +2,9 @@
 #include "base/hash.h"
 #include "check.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 static struct weft_err err;
 
 /* FIPS 180-4 examples. */
@@ -56,12 +59,28 @@ static void test_crc32c_known_answers(void **state)
     assert_int_equal(weft_crc32c(weft_crc32c(0, bytes, 11), bytes + 11, 21), 0x46dd794e);
 }
 
+/* Whatever instructions are at hand, of every length and from every address. */
+static void test_xxh3_is_that_of_the_library(void **state)
+{
+    unsigned char text[1400], got[WEFT_XXH3_BYTES];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = (unsigned char)(i * 131 + i / 7);
+    for (size_t n = 0; n + 64 <= sizeof text; n++) {
+        const unsigned char *p = text + n % 64;
+        XXH128_canonical_t want;
+        XXH128_canonicalFromHash(&want, XXH3_128bits(p, n));
+        weft_xxh3_128(p, n, got);
+        assert_memory_equal(got, want.digest, sizeof got);
+        for (uint64_t seed = 0; seed < 3; seed++) assert_true(weft_xxh3(p, n, seed) == XXH3_64bits_withSeed(p, n, seed));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_known_answers),
         cmocka_unit_test(test_sha256_of_a_file),
         cmocka_unit_test(test_xxh3_known_answers),
+        cmocka_unit_test(test_xxh3_is_that_of_the_library),
         cmocka_unit_test(test_crc32c_known_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
