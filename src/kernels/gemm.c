@@ -1,8 +1,10 @@
 /* Matrix products: cutting, packing, and which way a shape goes.
  *
- * Weights stay row-major as in the file.  A task packs one panel (64 columns x 128 units = 32 KiB on AVX-512) into
- * its scratch, where it sits in L1 while all rows pass over it: forward by 16 x 16 transposes, backward (dx = dy W)
- * by interleaving rows, so one copy of W serves both.  A is converted and packed once per call, by all threads, into
+ * Weights stay row-major as in the file.  A task packs two panels side by side (64 columns x 128 units = 32 KiB each on
+ * AVX-512) into its scratch, and all rows pass over them, 96 at a time over the one and then the other: forward by 16 x
+ * 16 transposes, backward (dx = dy W) by interleaving rows, so one copy of W serves both.  Two rather than one, because
+ * then A comes from afar half as often, and backward, where a panel is a short piece of each of many rows of W, meets
+ * half as many pages; a panel that has left L1 for L2 multiplies as fast.  A is converted and packed once per call, by all threads, into
  * the shared scratch, one k-block after the other so that a tile reads consecutive memory; products of one A run
  * as one, and a low-rank term is added to each panel of C before it leaves the cache.
  *
@@ -19,6 +21,8 @@ enum {
     PACK_ROWS = 32,         /* rows of A that one task packs */
     FAR_BYTES = 2 << 20,    /* packed A larger than this streams from L3 for every panel */
     SPLIT_ROWS = 96,        /* fewer rows than this are not worth a panel of their own */
+    ACROSS = 2,             /* panels that one task packs and multiplies together */
+    NEAR_ROWS = 96,         /* rows of A that stay near while they pass over all of these */
     REF_ROWS = 16, REF_COLS = 64,
     GEMV_BYTES = 64 << 10   /* of B that one task streams */
 };
@@ -35,7 +39,8 @@ struct part {                           /* a product */
 /* What runs at once: the panels of all parts, one part's behind the other's. */
 struct round {
     struct part parts[WEFT_GEMM_GROUP];
-    size_t n, panels, row_parts, part_rows;
+    size_t n, panels;                   /* each part begins at a multiple of ACROSS; some panels may not exist */
+    size_t across, row_parts, part_rows;        /* of a task */
     uint32_t *b;                        /* [panels][n_blocks][block_units][panel_cols], packed ahead, or NULL */
 };
 
@@ -69,6 +74,12 @@ static const struct part *part_of(const struct round *r, size_t panel)
     size_t i = r->n - 1;
     while (r->parts[i].first > panel) i--;
     return &r->parts[i];
+}
+
+static bool exists(const struct product *p, const struct round *r, size_t panel)
+{
+    const struct part *part = part_of(r, panel);
+    return (panel - part->first) * p->level->panel_cols < part->g->n;
 }
 
 /* ---- B quantised: dequantised a few rows at a time, which stay in L1 between dequantising and packing ---- */
@@ -105,7 +116,7 @@ static void pack_quantised(const struct product *p, const struct weft_gemm *g, u
     }
 }
 
-/* `tile`: behind the thread's panel. */
+/* `tile`: behind the thread's panels. */
 static void pack_panel(const struct product *p, const struct part *part, uint32_t *out, uint32_t *tile, size_t panel,
                        size_t block)
 {
@@ -118,12 +129,13 @@ static void pack_panel(const struct product *p, const struct part *part, uint32_
 
 static uint32_t *thread_tile(const struct product *p, int thread)
 {
-    return (uint32_t *)p->c->scratch[thread] + panel_units(p);
+    return (uint32_t *)p->c->scratch[thread] + ACROSS * panel_units(p);
 }
 
 static void pack_ahead(const struct product *p, const struct round *r, size_t i, int thread)
 {
     size_t panel = i / p->n_blocks;
+    if (!exists(p, r, panel)) return;
     pack_panel(p, part_of(r, panel), r->b + i * panel_units(p), thread_tile(p, thread), panel, i % p->n_blocks);
 }
 
@@ -144,16 +156,17 @@ static void pack_task(void *ctx, size_t chunk, int thread)
     }
 }
 
-/* Where the panel that this thread most likely packs next lies. */
+/* Where the panels that this thread most likely packs next lie. */
 static void look_ahead(const struct product *p, const struct weft_gemm *g, struct weft_panel *panel, size_t col,
-                       size_t block)
+                       size_t across, size_t block)
 {
     size_t k = (block + 1) * block_len(p), cols = p->level->panel_cols;
     if (k >= p->k_len) {
         k = 0;
-        col += cols * (size_t)weft_pool_threads(p->c->pool);
+        col += cols * across * (size_t)weft_pool_threads(p->c->pool);
     }
     if (col + cols > g->n) return;
+    cols = weft_min_size(cols * across, g->n - col);
     size_t len = weft_min_size(block_len(p), p->k_len - k);
     panel->next_rows = g->b_rows_are_outputs ? cols : len;
     if (g->b_type == WEFT_QUANT) {
@@ -170,13 +183,38 @@ static void look_ahead(const struct product *p, const struct weft_gemm *g, struc
     panel->next_ld_bytes = g->ldb * bytes;
 }
 
-static void multiply_panel(const struct product *p, const struct round *r, size_t chunk, int thread)
+/* One block of k of `across` panels, `rows` rows: a few rows pass over all panels while they are near. */
+static void multiply_near(const struct product *p, const struct part *part, const struct weft_panel *all, size_t across,
+                          size_t rows, const uint32_t *a, size_t units, float *c, bool accumulate, const float *bias)
 {
-    size_t index = chunk / r->row_parts, row = chunk % r->row_parts * r->part_rows;
+    const struct weft_gemm *g = part->g;
+    size_t cols = p->level->panel_cols, near = across > 1 ? NEAR_ROWS : rows;
+    size_t n_calls = weft_ceil_div(rows, near) * across, share = weft_ceil_div(all->next_rows, n_calls), done = 0;
+    for (size_t row = 0; row < rows; row += near)
+        for (size_t i = 0; i < across; i++) {
+            struct weft_panel panel = *all;
+            panel.units += i * panel_units(p);
+            panel.n = weft_min_size(cols, all->n - i * cols);
+            panel.far_a = all->far_a && i == 0;
+            panel.next_rows = weft_min_size(share, all->next_rows - done);
+            if (panel.next) panel.next += done * panel.next_ld_bytes;
+            done += panel.next_rows;
+            p->level->multiply(weft_min_size(near, rows - row), units, a + row * p->lda, p->lda, &panel,
+                               c + row * g->ldc + i * cols, g->ldc, accumulate, part->alpha,
+                               bias ? bias + i * cols : NULL);
+        }
+}
+
+static void multiply_panels(const struct product *p, const struct round *r, size_t chunk, int thread)
+{
+    size_t index = chunk / r->row_parts * r->across, row = chunk % r->row_parts * r->part_rows;
+    if (!exists(p, r, index)) return;
     const struct part *part = part_of(r, index);
     const struct weft_gemm *g = part->g;
-    size_t rows = weft_min_size(r->part_rows, p->rows - row), col = (index - part->first) * p->level->panel_cols;
-    size_t n = weft_min_size(p->level->panel_cols, g->n - col);
+    size_t rows = weft_min_size(r->part_rows, p->rows - row), cols = p->level->panel_cols;
+    size_t col = (index - part->first) * cols, n = weft_min_size(cols * r->across, g->n - col);
+    size_t across = weft_ceil_div(n, cols);
+    uint32_t *own = p->c->scratch[thread];
     float *c = g->c + (p->m0 + row) * g->ldc + col;
     for (size_t block = 0; block < p->n_blocks; block++) {
         size_t len = weft_min_size(block_len(p), p->k_len - block * block_len(p));
@@ -187,27 +225,31 @@ static void multiply_panel(const struct product *p, const struct round *r, size_
         if (r->b) {
             panel.units = r->b + (index * p->n_blocks + block) * panel_units(p);
         } else {
-            pack_panel(p, part, p->c->scratch[thread], thread_tile(p, thread), index, block);
-            panel.units = p->c->scratch[thread];
-            look_ahead(p, g, &panel, col, block);
+            for (size_t i = 0; i < across; i++)
+                pack_panel(p, part, own + i * panel_units(p), thread_tile(p, thread), index + i, block);
+            panel.units = own;
+            look_ahead(p, g, &panel, col, r->across, block);
         }
-        p->level->multiply(rows, weft_ceil_div(len, p->level->unit_len),
-                           p->a + (block * p->rows + row) * p->lda, p->lda, &panel, c, g->ldc,
-                           !first || g->accumulate, part->alpha, first && g->bias ? g->bias + col : NULL);
+        multiply_near(p, part, &panel, across, rows, p->a + (block * p->rows + row) * p->lda,
+                      weft_ceil_div(len, p->level->unit_len), c, !first || g->accumulate,
+                      first && g->bias ? g->bias + col : NULL);
     }
-    if (p->k0 + p->k_len == g->k) weft_low_term_add(&part->low, p->c->scratch[thread], row, rows, col, n, c, g->ldc);
+    if (p->k0 + p->k_len != g->k) return;
+    for (size_t i = 0; i < across; i++)
+        weft_low_term_add(&part->low, own, row, rows, col + i * cols, weft_min_size(cols, n - i * cols), c + i * cols,
+                          g->ldc);
 }
 
 static void multiply_ts(void *ctx, size_t chunk, int thread)
 {
     const struct product *p = ctx;
-    multiply_panel(p, &p->ts, chunk, thread);
+    multiply_panels(p, &p->ts, chunk, thread);
 }
 
 static void multiply_cs(void *ctx, size_t chunk, int thread)
 {
     const struct product *p = ctx;
-    multiply_panel(p, &p->cs, chunk, thread);
+    multiply_panels(p, &p->cs, chunk, thread);
 }
 
 /* Too few panels to go round: the rows are cut as well, and the panels packed ahead, once. */
@@ -215,6 +257,7 @@ static void cut_round(const struct product *p, struct round *r)
 {
     size_t threads = (size_t)weft_pool_threads(p->c->pool);
     r->row_parts = 1;
+    r->across = r->panels >= 4 * ACROSS * threads ? ACROSS : 1;
     if (r->panels < 4 * threads)
         r->row_parts = weft_min_size(weft_ceil_div(4 * threads, r->panels), weft_ceil_div(p->rows, SPLIT_ROWS));
     r->part_rows = weft_ceil_div(weft_ceil_div(p->rows, r->row_parts), 12) * 12;
@@ -236,7 +279,7 @@ static bool multiply_block(struct product *p)
         all += t_units[i];
     }
     if (!weft_compute_need_shared(p->c, 4 * all)) return false;
-    if (!weft_compute_need_scratch(p->c, 4 * (panel_units(p) + TILE_ROWS * TILE_LEN))) return false;
+    if (!weft_compute_need_scratch(p->c, 4 * (ACROSS * panel_units(p) + TILE_ROWS * TILE_LEN))) return false;
     p->a = p->c->shared;
     p->ts.b = p->a + a_units;
     p->cs.b = cs ? p->ts.b + ts * panel_units(p) : NULL;
@@ -244,17 +287,17 @@ static bool multiply_block(struct product *p)
     for (size_t i = 0; i < p->cs.n; t += t_units[i++]) p->cs.parts[i].low.t = t;
     p->a_tasks = weft_ceil_div(p->rows, PACK_ROWS);
     weft_compute_run(p->c, p->a_tasks + ts + cs, pack_task, p);
-    weft_compute_run(p->c, p->ts.panels * p->ts.row_parts, multiply_ts, p);
+    weft_compute_run(p->c, p->ts.panels / p->ts.across * p->ts.row_parts, multiply_ts, p);
     if (p->k0 + p->k_len == p->g->k)
         for (size_t i = 0; i < p->cs.n; i++) weft_low_term_pack(p->c, &p->cs.parts[i].low, p->m0);
-    weft_compute_run(p->c, p->cs.panels * p->cs.row_parts, multiply_cs, p);
+    weft_compute_run(p->c, p->cs.panels / p->cs.across * p->cs.row_parts, multiply_cs, p);
     return true;
 }
 
 static void add_part(const struct weft_gemm_level *level, struct round *r, const struct weft_gemm *g)
 {
     r->parts[r->n++] = (struct part){ .g = g, .first = r->panels, .alpha = g->alpha != 0 ? g->alpha : 1 };
-    r->panels += weft_ceil_div(g->n, level->panel_cols);
+    r->panels += weft_ceil_div(g->n, level->panel_cols * ACROSS) * ACROSS;
 }
 
 /* t of g's low-rank term as a product of its own. */
@@ -270,7 +313,7 @@ static struct weft_gemm thin_product(const struct weft_gemm *g)
 static bool multiply_packed(struct weft_compute *c, const struct weft_gemm *const *g, size_t n,
                             const struct weft_gemm_level *level)
 {
-    struct product p = { .c = c, .g = g[0], .level = level };
+    struct product p = { .c = c, .g = g[0], .level = level, .ts.across = 1, .ts.row_parts = 1 };
     for (size_t i = 0; i < n; i++) {
         add_part(level, &p.cs, g[i]);
         if (!g[i]->low) continue;

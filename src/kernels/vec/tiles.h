@@ -3,7 +3,9 @@
  * The including file defines WEFT_DOT(s, x, w): s + x * w for 32-bit units x (one, broadcast) and w (a vector).
  * A tile of 6 rows x PANEL_VECS vectors keeps its sums in registers; one step along k loads PANEL_VECS vectors of
  * the panel and broadcasts 6 units of A.  Narrow panels (the rank of an adapter) take taller tiles, so that there
- * are always enough independent chains to hide the latency of the dot instruction (6 cycles for vdpbf16ps). */
+ * are always enough independent chains to hide the latency of the dot instruction (6 cycles for vdpbf16ps).
+ * `ahead` is the A of the next tile, a line of which is pulled in at each step: all at once they would hold up the
+ * loads of this one. */
 #ifndef WEFT_KERNELS_VEC_TILES_H
 #define WEFT_KERNELS_VEC_TILES_H
 
@@ -13,7 +15,7 @@ enum { PANEL_COLS = PANEL_VECS * VEC_LEN, MAX_TILE_ROWS = 12 };
 
 VEC_INLINE void tile(const size_t mr, const size_t nv, size_t units, const uint32_t *a, size_t lda,
                      const uint32_t *b, float *c, size_t ldc, vmask last, bool accumulate, float alpha,
-                     const float *bias)
+                     const float *bias, const uint32_t *ahead)
 {
     vec s[MAX_TILE_ROWS][PANEL_VECS];
 #pragma GCC unroll 12
@@ -22,6 +24,7 @@ VEC_INLINE void tile(const size_t mr, const size_t nv, size_t units, const uint3
         for (size_t j = 0; j < nv; j++) s[i][j] = v_zero();
     for (size_t p = 0; p < units; p++, b += PANEL_COLS) {
         vec w[PANEL_VECS];
+        _mm_prefetch((const char *)(ahead + p * mr), _MM_HINT_T0);
 #pragma GCC unroll 4
         for (size_t j = 0; j < nv; j++) w[j] = v_load(b + j * VEC_LEN);
 #pragma GCC unroll 12
@@ -52,9 +55,9 @@ VEC_INLINE void tile(const size_t mr, const size_t nv, size_t units, const uint3
 #define WEFT_TILE(mr, nv)                                                                                 \
     static __attribute__((noinline)) void tile_##mr##_##nv(                                               \
         size_t units, const uint32_t *a, size_t lda, const uint32_t *b, float *c, size_t ldc, vmask last, \
-        bool accumulate, float alpha, const float *bias)                                                  \
+        bool accumulate, float alpha, const float *bias, const uint32_t *ahead)                           \
     {                                                                                                     \
-        tile(mr, nv, units, a, lda, b, c, ldc, last, accumulate, alpha, bias);                            \
+        tile(mr, nv, units, a, lda, b, c, ldc, last, accumulate, alpha, bias, ahead);                     \
     }
 WEFT_TILE(1, 1) WEFT_TILE(2, 1) WEFT_TILE(4, 1) WEFT_TILE(12, 1)
 #if PANEL_VECS == 4
@@ -68,7 +71,7 @@ WEFT_TILE(1, 2) WEFT_TILE(2, 2) WEFT_TILE(3, 2) WEFT_TILE(4, 2) WEFT_TILE(5, 2) 
 struct tile_height {
     size_t rows;
     void (*fn)(size_t units, const uint32_t *a, size_t lda, const uint32_t *b, float *c, size_t ldc,
-               vmask last, bool accumulate, float alpha, const float *bias);
+               vmask last, bool accumulate, float alpha, const float *bias, const uint32_t *ahead);
 };
 /* By number of vectors, tallest first. */
 static const struct tile_height tiles[PANEL_VECS + 1][6] = {
@@ -82,12 +85,6 @@ static const struct tile_height tiles[PANEL_VECS + 1][6] = {
     [2] = { { 6, tile_6_2 }, { 5, tile_5_2 }, { 4, tile_4_2 }, { 3, tile_3_2 }, { 2, tile_2_2 }, { 1, tile_1_2 } },
 #endif
 };
-
-/* What the next tile reads, while a tile runs long enough to hide the way from L3 or memory. */
-VEC_INLINE void prefetch_a(const uint32_t *a, size_t len)
-{
-    for (size_t i = 0; i < len; i += 16) _mm_prefetch((const char *)(a + i), _MM_HINT_T0);
-}
 
 VEC_INLINE void prefetch_c(const float *c, size_t ldc, size_t rows, size_t n)
 {
@@ -108,9 +105,9 @@ static void multiply(size_t rows, size_t units, const uint32_t *a, size_t lda, c
         for (size_t end = weft_min_size(ahead + ahead_step, b->next_rows); ahead < end; ahead++)
             for (size_t o = 0; o < b->next_row_bytes; o += 64)
                 _mm_prefetch(b->next + ahead * b->next_ld_bytes + o, _MM_HINT_T1);
-        if (b->far_a && left > t->rows) prefetch_a(a + t->rows * lda, t->rows * lda);
         if (b->far_c && left > t->rows) prefetch_c(c + t->rows * ldc, ldc, t->rows, b->n);
-        t->fn(units, a, lda, b->units, c, ldc, last, accumulate, alpha, bias);
+        t->fn(units, a, lda, b->units, c, ldc, last, accumulate, alpha, bias,
+              b->far_a && left > t->rows ? a + t->rows * lda : a);
         a += t->rows * lda;
         c += t->rows * ldc;
         left -= t->rows;
