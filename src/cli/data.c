@@ -140,6 +140,27 @@ void weft_data_key_str(struct weft_json_out *o, const char *key, struct weft_str
     else weft_json_out_null(o);
 }
 
+void weft_data_json_units(struct weft_json_out *o, const struct weft_report *r)
+{
+    weft_data_key_uint(o, "units_in", r->units_in);
+    weft_data_key_uint(o, "blank", r->blank);
+}
+
+void weft_data_json_items(struct weft_json_out *o, const char *key, const char *name, const char *count, bool first,
+                          const struct weft_check_item *items, size_t n)
+{
+    weft_json_out_key(o, key);
+    weft_json_out_array(o);
+    for (size_t i = 0; i < n; i++) {
+        weft_json_out_object(o);
+        weft_data_key_str(o, name, items[i].text);
+        weft_data_key_uint(o, count, items[i].count);
+        if (first) weft_data_key_uint(o, "first_row", items[i].first_row + 1);
+        weft_json_out_object_end(o);
+    }
+    weft_json_out_array_end(o);
+}
+
 void weft_data_json_drops(struct weft_json_out *o, const struct weft_report *r)
 {
     weft_json_out_key(o, "dropped");

@@ -45,6 +45,14 @@ struct weft_data_input {
     { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(T, field), .def = "auto",                           \
       .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",        \
       .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" }
+#define WEFT_DATA_NO_ORIGIN_ROW(T, field)                                                                              \
+    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(T, field), .group = "Output",                      \
+      .help = "leave the member \"weft\" out (where each row came from)",                                              \
+      .help_zh = "不写 weft 成员（每行的出处）" }
+/* How many of what was left out is shown: a number of places. */
+#define WEFT_DATA_PLACES_ROW(T, field, text, text_zh)                                                                  \
+    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(T, field), .def = "8", .max = 100, .group = "Output",  \
+      .help = (text), .help_zh = (text_zh) }
 #define WEFT_DATA_TO_ROW(T, field)                                                                                     \
     { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(T, field), .def = "auto",                               \
       .choices = WEFT_FORMAT_CHOICES, .group = "Output",                                                               \
@@ -54,10 +62,20 @@ struct weft_data_input {
 /* The file that `word` names, and how to read it: a path, or an entry of the info file. */
 WEFT_MUST_USE enum weft_status weft_data_find(struct weft_cli *cli, const struct weft_data_input *in, const char *word,
                                               const char **path, struct weft_rows_settings *how);
+/* Each row of the file that `word` names, one at a time: *path is the file, known before the first row; shape may be
+ * NULL.  Says what the file really is where its name says otherwise. */
+WEFT_MUST_USE enum weft_status weft_data_each(struct weft_cli *cli, const struct weft_data_input *in, const char *word,
+                                              enum weft_status (*each)(void *ctx, const struct weft_row *row,
+                                                                       struct weft_err *err),
+                                              void *ctx, const char **path, struct weft_report *report,
+                                              struct weft_rows_shape *shape);
 /* All rows of the files, one after the other; says what a file really is where its name says otherwise. */
 WEFT_MUST_USE enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_input *in,
                                               const struct weft_str_list *files, struct weft_rows *rows,
                                               struct weft_report *report);
+
+/* Does -o name standard output?  WEFT_EARG where --json wants it as well. */
+WEFT_MUST_USE enum weft_status weft_data_to_stdout(struct weft_cli *cli, const char *output, bool *to_stdout);
 
 /* For loops over rows, called with the number of the row at hand: now and then it moves the progress line (`of` 0:
  * nobody knows how many) and looks whether to stop (WEFT_ECANCEL). */
@@ -105,6 +123,11 @@ WEFT_MUST_USE enum weft_status weft_data_texts_verdict(struct weft_cli *cli, con
 void weft_data_key_uint(struct weft_json_out *o, const char *key, uint64_t v);
 void weft_data_key_str(struct weft_json_out *o, const char *key,
                        struct weft_str s); /* null when s.s is NULL */
+/* Members "units_in" and "blank": what the files held. */
+void weft_data_json_units(struct weft_json_out *o, const struct weft_report *r);
+/* A list of {NAME: text, COUNT: count}; `first`: with "first_row". */
+void weft_data_json_items(struct weft_json_out *o, const char *key, const char *name, const char *count, bool first,
+                          const struct weft_check_item *items, size_t n);
 /* Members "dropped" [{reason, count}] and "places" [...]. */
 void weft_data_json_drops(struct weft_json_out *o, const struct weft_report *r);
 /* Prints the buffer and a newline, and frees it. */

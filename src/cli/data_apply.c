@@ -118,8 +118,7 @@ static enum weft_status run(struct weft_cli *cli)
         struct weft_json_out o;
         weft_json_out_init(&o, &b);
         weft_json_out_object(&o);
-        weft_data_key_uint(&o, "units_in", report.units_in);
-        weft_data_key_uint(&o, "blank", report.blank);
+        weft_data_json_units(&o, &report);
         weft_data_json_drops(&o, &report);
         weft_data_patch_members(&o, &r);
         weft_data_key_str(&o, "hash", weft_str_c(hash));

@@ -26,9 +26,8 @@ static const struct weft_option rows_table[] = {
       .def = "0", .max = 1e9,
       .unit = "characters", .group = "Check", .help = "longer rows are counted; 0: none",
       .help_zh = "长于此长度的行计为过长；0 为不计" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
-      .max = 100, .group = "Output",
-      .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct settings, places, "rows left out to show",
+                         "显示多少处被舍去的行"),
     WEFT_DATA_QUALITY_ROWS(struct settings, quality),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -182,16 +181,7 @@ static void json_lengths(struct weft_json_out *o, const char *key, const struct 
 
 static void json_items(struct weft_json_out *o, const char *key, const struct weft_check_item *items, size_t n)
 {
-    weft_json_out_key(o, key);
-    weft_json_out_array(o);
-    for (size_t i = 0; i < n; i++) {
-        weft_json_out_object(o);
-        weft_data_key_str(o, "text", items[i].text);
-        weft_data_key_uint(o, "count", items[i].count);
-        weft_data_key_uint(o, "first_row", items[i].first_row + 1);
-        weft_json_out_object_end(o);
-    }
-    weft_json_out_array_end(o);
+    weft_data_json_items(o, key, "text", "count", true, items, n);
 }
 
 static enum weft_status show_json(struct weft_cli *cli, const struct settings *s, const struct weft_check *c,

@@ -143,9 +143,8 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_chunk, &s, &s.common, &files, &done);
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a text");
-    to_stdout = s.output && strcmp(s.output, "-") == 0;
-    if (to_stdout && cli->json)
-        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    st = weft_data_to_stdout(cli, s.output, &to_stdout);
+    if (st) return st;
     if (s.chunk.max_tokens && !s.model)
         return weft_fail(&cli->err, WEFT_EARG, "--max-tokens needs --model: whose tokens?");
     s.chunk.threads = s.text.threads = s.common.threads;

@@ -29,14 +29,8 @@ static const struct weft_option rows_table[] = {
       .help_zh = "把每处改动（改前与改后）和每个舍去的行写入此文件，每行一个 JSON 对象" },
     WEFT_DATA_TO_ROW(struct settings, writer.format),
     WEFT_DATA_LAYOUT_ROW(struct settings, writer.layout),
-    { .key = "places",
-      .type = WEFT_OPT_INT,
-      .offset = offsetof(struct settings, places),
-      .def = "8",
-      .max = 100,
-      .group = "Output",
-      .help = "changes and rows left out to show",
-      .help_zh = "显示多少处改动和舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct settings, places, "changes and rows left out to show",
+                         "显示多少处改动和舍去的行"),
     { .key = "repair",
       .type = WEFT_OPT_LIST,
       .offset = offsetof(struct settings, repair),
@@ -268,8 +262,7 @@ static enum weft_status show_json(const struct run *r)
     struct weft_json_out o;
     weft_json_out_init(&o, &b);
     weft_json_out_object(&o);
-    weft_data_key_uint(&o, "units_in", r->report.units_in);
-    weft_data_key_uint(&o, "blank", r->report.blank);
+    weft_data_json_units(&o, &r->report);
     weft_data_key_uint(&o, "rows_in", k->rows_in);
     weft_data_key_uint(&o, "rows_out", k->rows_out);
     weft_data_key_uint(&o, "changed", k->changed);
@@ -321,12 +314,8 @@ static enum weft_status clean_files(struct run *r, const struct weft_str_list *f
     if (!st && r->s->output) st = weft_rows_writer_open(&r->writer, r->s->output, &r->s->writer, &cli->err);
     if (!st && r->s->log) st = weft_out_open(&r->log, r->s->log, &cli->err);
     for (size_t i = 0; !st && i < files->n; i++) {
-        struct weft_rows_settings how;
-        struct weft_rows_shape shape;
-        st = weft_data_find(cli, &r->s->in, files->items[i], &r->file, &how);
         r->row = 0;
-        if (!st) st = weft_rows_each(&cli->arena, r->file, &how, take_row, r, &r->report, &shape, &cli->err);
-        if (!st) weft_data_shape_note(cli, r->file, &shape);
+        st = weft_data_each(cli, &r->s->in, files->items[i], take_row, r, &r->file, &r->report, NULL);
     }
     weft_cli_progress_end(cli);
     if (!st && !weft_clean_counts(r->clean)->rows_out)
@@ -346,9 +335,8 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_clean, &s, &s.common, &files, &done);
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data clean FILE... -o OUT");
-    to_stdout = s.output && strcmp(s.output, "-") == 0;
-    if (to_stdout && cli->json)
-        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    st = weft_data_to_stdout(cli, s.output, &to_stdout);
+    if (st) return st;
     st = names_to_bits(cli, &s);
     if (!st && asks_for_nothing(&s.clean))
         st = weft_fail(

@@ -47,12 +47,7 @@ static const struct weft_option rows_table[] = {
       .group = "Output",
       .help = "spaces a level in an array",
       .help_zh = "数组每层缩进的空格数" },
-    { .key = "no_origin",
-      .type = WEFT_OPT_BOOL,
-      .offset = offsetof(struct settings, writer.no_origin),
-      .group = "Output",
-      .help = "leave the member \"weft\" out (where each row came from)",
-      .help_zh = "不写 weft 成员（每行的出处）" },
+    WEFT_DATA_NO_ORIGIN_ROW(struct settings, writer.no_origin),
     { .key = "enter",
       .type = WEFT_OPT_STRING,
       .offset = offsetof(struct settings, enter),
@@ -76,14 +71,8 @@ static const struct weft_option rows_table[] = {
       .group = "Input",
       .help = "stop after so many rows; 0: all",
       .help_zh = "读够这么多行就停；0 为全部" },
-    { .key = "places",
-      .type = WEFT_OPT_INT,
-      .offset = offsetof(struct settings, places),
-      .def = "8",
-      .max = 100,
-      .group = "Output",
-      .help = "rows left out to show",
-      .help_zh = "显示多少处被舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct settings, places, "rows left out to show",
+                         "显示多少处被舍去的行"),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
 static const struct weft_option_table table = { rows_table, WEFT_COUNT(rows_table) };
@@ -181,18 +170,13 @@ static enum weft_status run(struct weft_cli *cli)
     if (files.n != 1 || !s.output)
         return weft_fail(&cli->err, WEFT_EARG, "usage: weft data convert FILE -o OUT [--to FORMAT]");
     const char *path;
-    struct weft_rows_settings how;
-    to_stdout = strcmp(s.output, "-") == 0;
-    if (to_stdout && s.enter)
-        return weft_fail(&cli->err, WEFT_EARG, "--enter names a file of rows; -o - writes none");
-    if (to_stdout && cli->json)
-        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    st = weft_data_to_stdout(cli, s.output, &to_stdout);
+    if (!st && to_stdout && s.enter)
+        st = weft_fail(&cli->err, WEFT_EARG, "--enter names a file of rows; -o - writes none");
     s.writer.indent = (int)s.indent;
-    st = weft_data_find(cli, &s.in, files.items[0], &path, &how);
     if (!st) st = weft_rows_writer_open(&c.writer, s.output, &s.writer, &cli->err);
     c.table = c.writer.s.layout == WEFT_LAYOUT_CSV || c.writer.s.layout == WEFT_LAYOUT_TSV;
-    if (!st)
-        st = weft_rows_each(&cli->arena, path, &how, write_row, &c, &report, &shape, &cli->err);
+    if (!st) st = weft_data_each(cli, &s.in, files.items[0], write_row, &c, &path, &report, &shape);
     uint64_t written = c.writer.n_rows, unwritable = weft_report_dropped(&c.unwritable);
     if (!st && !written)
         st = weft_fail(&cli->err, WEFT_EINPUT, "%s: no row fits the format: %.*s", files.items[0],
@@ -201,7 +185,6 @@ static enum weft_status run(struct weft_cli *cli)
     weft_rows_writer_close(&c.writer);
     if (!st && s.enter) st = enter(cli, &s, &c);
     if (st) return st;
-    weft_data_shape_note(cli, path, &shape);
     if (c.long_cells)
         weft_warn(cli, "%s: %" PRIu64 " rows have a text of more than 32,767 characters, which Excel cuts",
                   s.output, c.long_cells);
@@ -211,8 +194,7 @@ static enum weft_status run(struct weft_cli *cli)
         weft_json_out_init(&o, &b);
         weft_json_out_object(&o);
         weft_data_key_str(&o, "format", weft_str_c(weft_data_format_name(shape.format)));
-        weft_data_key_uint(&o, "units_in", report.units_in);
-        weft_data_key_uint(&o, "blank", report.blank);
+        weft_data_json_units(&o, &report);
         weft_data_key_uint(&o, "rows", written);
         weft_data_key_uint(&o, "unwritable", unwritable);
         weft_data_json_drops(&o, &report);

@@ -26,14 +26,8 @@ static const struct weft_option rows_table[] = {
       .help_zh = "把各组重复的行写入此文件，每行一个 JSON 对象" },
     WEFT_DATA_TO_ROW(struct settings, writer.format),
     WEFT_DATA_LAYOUT_ROW(struct settings, writer.layout),
-    { .key = "places",
-      .type = WEFT_OPT_INT,
-      .offset = offsetof(struct settings, places),
-      .def = "8",
-      .max = 100,
-      .group = "Output",
-      .help = "dropped rows to show",
-      .help_zh = "显示多少行被舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct settings, places, "dropped rows to show",
+                         "显示多少行被舍去的行"),
     { .key = "field",
       .type = WEFT_OPT_CHOICE,
       .offset = offsetof(struct settings, dedup.field),
@@ -322,8 +316,7 @@ static enum weft_status show_json(const struct run *r)
     struct weft_json_out o;
     weft_json_out_init(&o, &b);
     weft_json_out_object(&o);
-    weft_data_key_uint(&o, "units_in", r->report.units_in);
-    weft_data_key_uint(&o, "blank", r->report.blank);
+    weft_data_json_units(&o, &r->report);
     weft_data_key_uint(&o, "rows_in", r->result.n);
     weft_data_key_uint(&o, "rows_out", r->result.kept);
     weft_data_key_uint(&o, "exact", r->result.exact);
@@ -345,9 +338,8 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_dedup, &s, &s.common, &files, &done);
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "usage: weft data dedup FILE... -o OUT");
-    to_stdout = s.output && strcmp(s.output, "-") == 0;
-    if (to_stdout && cli->json)
-        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    st = weft_data_to_stdout(cli, s.output, &to_stdout);
+    if (st) return st;
     st = find_files(&r, &files);
     if (!st) st = compare(&r);
     if (!st) st = second_reading(&r);

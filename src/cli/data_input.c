@@ -18,6 +18,27 @@ enum weft_status weft_data_find(struct weft_cli *cli, const struct weft_data_inp
     return WEFT_OK;
 }
 
+enum weft_status weft_data_each(struct weft_cli *cli, const struct weft_data_input *in, const char *word,
+                                enum weft_status (*each)(void *ctx, const struct weft_row *row, struct weft_err *err),
+                                void *ctx, const char **path, struct weft_report *report, struct weft_rows_shape *shape)
+{
+    struct weft_rows_settings how;
+    struct weft_rows_shape own;
+    if (!shape) shape = &own;
+    enum weft_status st = weft_data_find(cli, in, word, path, &how);
+    if (!st) st = weft_rows_each(&cli->arena, *path, &how, each, ctx, report, shape, &cli->err);
+    if (!st) weft_data_shape_note(cli, *path, shape);
+    return st;
+}
+
+enum weft_status weft_data_to_stdout(struct weft_cli *cli, const char *output, bool *to_stdout)
+{
+    *to_stdout = output && strcmp(output, "-") == 0;
+    if (*to_stdout && cli->json)
+        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    return WEFT_OK;
+}
+
 enum weft_status weft_data_read(struct weft_cli *cli, const struct weft_data_input *in,
                                 const struct weft_str_list *files, struct weft_rows *rows,
                                 struct weft_report *report)

@@ -16,20 +16,13 @@ struct settings {
 };
 
 #define OUTPUT_ROWS                                                                                                    \
-    { .key = "output", .type = WEFT_OPT_STRING, .offset = offsetof(struct settings, output), .group = "Output",        \
-      .short_flag = 'o',                                                                                               \
-      .help = "file to write; .json: an array, else JSON lines; -: standard output; left out: only the figures",       \
-      .help_zh = "输出文件；.json 为数组，其他为每行一个 JSON；- 为标准输出；不写则只显示统计" },                         \
+    WEFT_DATA_OUTPUT_ROW(struct settings, output),                                                                     \
     { .key = "to", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.format), .def = "auto",         \
       .choices = WEFT_FORMAT_CHOICES, .group = "Output",                                                               \
       .help = "shape of the rows written (auto: that of the sets; messages where they differ)",                        \
       .help_zh = "写出的格式（auto：与各数据集相同，不一致时为 messages）" },                                            \
-    { .key = "layout", .type = WEFT_OPT_CHOICE, .offset = offsetof(struct settings, writer.layout), .def = "auto",     \
-      .choices = WEFT_LAYOUT_CHOICES, .group = "Output", .help = "JSON lines or one array (auto: by the name)",        \
-      .help_zh = "每行一个 JSON，或一个数组（auto 按文件名）" },                                                         \
-    { .key = "no_origin", .type = WEFT_OPT_BOOL, .offset = offsetof(struct settings, writer.no_origin),                \
-      .group = "Output", .help = "leave the member \"weft\" out (where each row came from)",                           \
-      .help_zh = "不写 weft 成员（每行的出处）" }
+    WEFT_DATA_LAYOUT_ROW(struct settings, writer.layout),                                                              \
+    WEFT_DATA_NO_ORIGIN_ROW(struct settings, writer.no_origin)
 #define SEED_ROW                                                                                                       \
     { .key = "seed", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, mix.seed), .def = "42", .max = 9e18,    \
       .group = "Which", .help = "the same seed gives the same rows", .help_zh = "种子相同则抽到的行相同" }
@@ -170,8 +163,7 @@ static enum weft_status show_json(struct weft_cli *cli, const struct settings *s
         weft_data_key_str(&o, "file", weft_str_c(x->path));
         weft_data_key_str(&o, "name", x->name);
         weft_data_key_str(&o, "sha256", weft_str_c(x->index.shape.sha256));
-        weft_data_key_uint(&o, "units_in", x->report.units_in);
-        weft_data_key_uint(&o, "blank", x->report.blank);
+        weft_data_json_units(&o, &x->report);
         weft_data_key_uint(&o, "rows", x->index.n);
         weft_data_key_uint(&o, "drawn", x->distinct);
         weft_data_key_uint(&o, "repeated", x->repeats);
@@ -193,11 +185,9 @@ static enum weft_status mix(struct weft_cli *cli, struct settings *s, const stru
     struct weft_mix_source *sets = NULL;
     struct weft_mix m = { 0 };
     struct result r = { 0 };
-    bool to_stdout = s->output && strcmp(s->output, "-") == 0;
-    enum weft_status st = WEFT_OK;
-    if (to_stdout && cli->json)
-        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
-    st = find_sets(cli, s, files, &sets);
+    bool to_stdout;
+    enum weft_status st = weft_data_to_stdout(cli, s->output, &to_stdout);
+    if (!st) st = find_sets(cli, s, files, &sets);
     if (!st) st = weft_mix_open(&cli->arena, sets, files->n, &s->in.rows, &cli->progress, &m, &cli->err);
     if (!st && s->share > 0) {
         s->mix.rows = (int64_t)((double)m.sources[0].index.n * s->share + 0.5);

@@ -28,9 +28,8 @@ static const struct weft_option rows[] = {
       .group = "Output",
       .help = "leave the member \"weft\" out (where each row came from); mode seed into .json does so anyway",
       .help_zh = "不写 weft 成员（每行的出处）；seed 模式写 .json 时本来就不写" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct settings, places), .def = "8",
-      .max = 100, .group = "Output",
-      .help = "lines left out to show", .help_zh = "显示多少处被舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct settings, places, "lines left out to show",
+                         "显示多少处被舍去的行"),
     WEFT_SCRIPT_OPTION_ROWS(struct settings, script.),
     WEFT_TEXT_OPTION_ROWS(struct settings, text),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
@@ -227,9 +226,8 @@ static enum weft_status run(struct weft_cli *cli)
     enum weft_status st = weft_cli_options(cli, &weft_verb_data_script, &s, &s.common, &files, &done);
     if (st || done) return st;
     if (!files.n) return weft_fail(&cli->err, WEFT_EARG, "expected at least one FILE: a screenplay");
-    to_stdout = s.output && strcmp(s.output, "-") == 0;
-    if (to_stdout && cli->json)
-        return weft_fail(&cli->err, WEFT_EARG, "-o - and --json both want standard output; name a file");
+    st = weft_data_to_stdout(cli, s.output, &to_stdout);
+    if (st) return st;
     s.script.threads = s.text.threads = s.common.threads;
     st = read_texts(cli, &s, &files, &r);
     if (!st)

@@ -144,8 +144,7 @@ static void describe(struct weft_buf *b, const struct settings *s, const struct 
     weft_data_key_str(&o, "hash_train", weft_str_c(s->hashes[0]));
     weft_data_key_str(&o, "hash_valid", weft_str_c(s->hashes[1]));
     weft_data_key_str(&o, "hash_test", weft_str_c(s->hashes[2]));
-    weft_data_key_uint(&o, "units_in", r->units_in);
-    weft_data_key_uint(&o, "blank", r->blank);
+    weft_data_json_units(&o, r);
     weft_data_json_drops(&o, r);
     weft_json_out_object_end(&o);
 }

@@ -23,14 +23,8 @@ static const struct weft_option rows_table[] = {
       .group = "Tokens",
       .help = "count tokens as a training of this model would: a folder, or tiny",
       .help_zh = "按训练此模型时的方式统计 token：模型目录，或 tiny" },
-    { .key = "places",
-      .type = WEFT_OPT_INT,
-      .offset = offsetof(struct settings, places),
-      .def = "8",
-      .max = 100,
-      .group = "Output",
-      .help = "rows left out to show",
-      .help_zh = "显示多少处被舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct settings, places, "rows left out to show",
+                         "显示多少处被舍去的行"),
     WEFT_DATA_INPUT_ROWS(struct settings, in),
     WEFT_CLI_COMMON_ROWS(struct settings, common),
 };
@@ -247,18 +241,9 @@ static void json_lengths(struct weft_json_out *o, const char *key, const struct 
     weft_json_out_object_end(o);
 }
 
-static void json_items(struct weft_json_out *o, const char *key, const struct weft_check_item *items,
-                       size_t n)
+static void json_items(struct weft_json_out *o, const char *key, const struct weft_check_item *items, size_t n)
 {
-    weft_json_out_key(o, key);
-    weft_json_out_array(o);
-    for (size_t i = 0; i < n; i++) {
-        weft_json_out_object(o);
-        weft_data_key_str(o, "name", items[i].text);
-        weft_data_key_uint(o, "rows", items[i].count);
-        weft_json_out_object_end(o);
-    }
-    weft_json_out_array_end(o);
+    weft_data_json_items(o, key, "name", "rows", false, items, n);
 }
 
 static void json_letters(struct weft_json_out *o, const char *key, const uint64_t *n)

@@ -28,8 +28,8 @@ static const struct weft_option import_rows[] = {
     { .key = "columns", .type = WEFT_OPT_LIST, .offset = offsetof(struct import_settings, rows.columns), .group = "Input",
       .help = "renamed members: instruction=question,output=answer",
       .help_zh = "成员改名：instruction=question,output=answer" },
-    { .key = "places", .type = WEFT_OPT_INT, .offset = offsetof(struct import_settings, places), .def = "8", .max = 100,
-      .group = "Output", .help = "rows left out to show", .help_zh = "显示多少处被舍去的行" },
+    WEFT_DATA_PLACES_ROW(struct import_settings, places, "rows left out to show",
+                         "显示多少处被舍去的行"),
     WEFT_CLI_COMMON_ROWS(struct import_settings, common),
 };
 static const struct weft_option_table import_table = { import_rows, WEFT_COUNT(import_rows) };
