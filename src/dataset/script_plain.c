@@ -16,14 +16,28 @@ static void refuse(struct script_plain *x, const struct script_plain_slice *s, c
     script_fate_reason(&x->fates, (struct weft_line_ref){ s->at.text_idx, now->line_idx }, SCRIPT_NO_PROMPT);
 }
 
+bool script_plain_heading(struct script_plain_slice *s, enum weft_line_class class, struct weft_str line)
+{
+    struct script_headings *h = WEFT_NEW(&s->arena, struct script_headings);
+    if (!h) return false;
+    if (s->under) *h = *s->under;
+    if (class == WEFT_LINE_SCENE) {
+        h->has_scene = true;
+        h->scene = line;
+    } else {
+        h->has_episode = true;
+        h->episode = line;
+    }
+    s->under = h;
+    return true;
+}
+
 bool script_plain_answer(struct script_plain *x, struct script_plain_slice *s, const struct script_spoken *now)
 {
     s->role_turns++;
     if (s->last.name.s) {
         if (!WEFT_GROW(&s->arena, s->hits, s->n, s->cap)) return false;
-        s->hits[s->n++] = (struct script_hit){ s->last, *now, s->headings };
-        s->n_scene += !s->has_scene;
-        s->n_episode += !s->has_episode;
+        s->hits[s->n++] = (struct script_hit){ s->last, *now, s->under };
         use(x, s, &s->last, now);
     } else if (!s->ended && !s->at.begins) {
         s->open = true;
@@ -56,11 +70,9 @@ static bool hand_on(struct script_plain *x)
             memmove(s->hits + 1, s->hits, s->n * sizeof *s->hits);
             s->hits[0] = (struct script_hit){ .before = before, .now = s->opener };
             s->n++;
-            s->n_scene++;
-            s->n_episode++;
         }
-        if (s->has_scene) headings.scene = s->headings.scene;
-        if (s->has_episode) headings.episode = s->headings.episode;
+        if (s->under && s->under->has_scene) headings.scene = s->under->scene;
+        if (s->under && s->under->has_episode) headings.episode = s->under->episode;
         if (s->ended || s->last.name.s) before = s->last;
         x->n_rows += s->n;
     }
@@ -85,8 +97,8 @@ static void fill_slice(void *ctx, size_t k, int thread)
         script_fill_row(&x->block.rows[at], script_block_id(&x->block, at), &(struct script_row){
             .turns = turns, .n_turns = 2, .text = &x->texts[s->at.text_idx], .first_line = h->before.line_idx,
             .last_line = h->now.line_idx, .via = x->via,
-            .scene = i < s->n_scene ? s->before.scene : h->under.scene,
-            .episode = i < s->n_episode ? s->before.episode : h->under.episode, .speaker = h->now.name,
+            .scene = h->under && h->under->has_scene ? h->under->scene : s->before.scene,
+            .episode = h->under && h->under->has_episode ? h->under->episode : s->before.episode, .speaker = h->now.name,
             .prompt_speaker = h->before.name });
     }
 }

@@ -25,14 +25,16 @@ struct script_spoken {
     size_t line_idx;
 };
 
+/* Those above a line; of what the slice has not met, those of the slice before. */
 struct script_headings {
     struct weft_str scene, episode;
+    bool has_scene, has_episode;
 };
 
 /* A line of the role with a line before it. */
 struct script_hit {
     struct script_spoken before, now;
-    struct script_headings under;
+    const struct script_headings *under;
 };
 
 struct script_plain_slice {
@@ -41,15 +43,13 @@ struct script_plain_slice {
     struct script_brackets brackets;
     struct script_hit *hits;
     size_t n, cap;
-    size_t n_scene, n_episode;          /* the first of them have the heading of the slice before */
     bool open;                          /* its first spoken line is the role's, and what was said before is not known */
     struct script_spoken opener;
     bool ended;                         /* a run ended in it */
-    bool has_scene, has_episode;
-    struct script_headings headings;    /* the last ones */
+    const struct script_headings *under;        /* the last ones; NULL: none yet */
     struct script_spoken last;          /* of its run */
     uint64_t role_turns;
-    struct script_headings before;      /* of the slice before */
+    struct script_headings before;      /* that stand above the slice */
     size_t first_row;
     struct weft_tally speakers;
     bool failed;                        /* no memory */
@@ -66,7 +66,9 @@ struct script_plain {
     struct script_block block;          /* [n_rows] */
 };
 
-/* A line of the role. */
+/* A heading, and a line of the role. */
+WEFT_MUST_USE bool script_plain_heading(struct script_plain_slice *s, enum weft_line_class class,
+                                        struct weft_str line);
 WEFT_MUST_USE bool script_plain_answer(struct script_plain *x, struct script_plain_slice *s,
                                        const struct script_spoken *now);
 
@@ -87,13 +89,8 @@ static inline void script_plain_read(struct script_plain *x, size_t k,
             struct script_spoken now = { l.name, l.text, i };
             if (l.is_role && !script_plain_answer(x, s, &now)) s->failed = true;
             s->last = now;
-        } else if (l.class == WEFT_LINE_SCENE) {
-            s->has_scene = true;
-            s->headings.scene = line;
-        } else if (l.class == WEFT_LINE_EPISODE) {
-            s->has_episode = true;
-            s->headings.episode = line;
-        }
+        } else if (l.class == WEFT_LINE_SCENE || l.class == WEFT_LINE_EPISODE)
+            s->failed |= !script_plain_heading(s, l.class, line);
         if (l.ends_run) {
             s->ended = true;
             s->last.name.s = NULL;
