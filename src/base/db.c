@@ -90,6 +90,11 @@ void weft_db_bind_str(struct sqlite3_stmt *st, int i, struct weft_str s)
     else sqlite3_bind_text64(st, i, s.s, s.len, SQLITE_STATIC, SQLITE_UTF8);
 }
 void weft_db_bind_int(struct sqlite3_stmt *st, int i, int64_t v) { sqlite3_bind_int64(st, i, v); }
+void weft_db_bind_pointer(struct sqlite3_stmt *st, int i, void *p, const char *what)
+{
+    sqlite3_bind_pointer(st, i, p, what, NULL);
+}
+
 void weft_db_bind_double(struct sqlite3_stmt *st, int i, double v) { sqlite3_bind_double(st, i, v); }
 
 enum weft_status weft_db_step(struct weft_db *db, struct sqlite3_stmt *st, bool *row, struct weft_err *err)

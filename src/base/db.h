@@ -69,6 +69,8 @@ WEFT_MUST_USE enum weft_status weft_db_prepare(struct weft_db *db, struct sqlite
 /* Parameters are numbered from 1.  s == NULL binds null.  The text must live until the statement is done. */
 void weft_db_bind_str(struct sqlite3_stmt *st, int i, struct weft_str s);
 void weft_db_bind_int(struct sqlite3_stmt *st, int i, int64_t v);
+/* For functions of ours, by a name of what it is; it must live until the statement is reset. */
+void weft_db_bind_pointer(struct sqlite3_stmt *st, int i, void *p, const char *what);
 void weft_db_bind_double(struct sqlite3_stmt *st, int i, double v);
 /* The next row; *row is false at the end, and the statement is reset.  An error resets it too. */
 WEFT_MUST_USE enum weft_status weft_db_step(struct weft_db *db, struct sqlite3_stmt *st, bool *row,

@@ -1,4 +1,4 @@
-/* base/hash_parts.h - what hash.c takes from hash_wide.c, where the processor has AVX-512 (base/wide.h); not for others */
+/* base/hash_parts.h - what hash.c takes from hash_wide.c where the processor has AVX-512; not for others */
 #ifndef WEFT_BASE_HASH_PARTS_H
 #define WEFT_BASE_HASH_PARTS_H
 

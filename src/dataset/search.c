@@ -6,6 +6,7 @@
 #include "dataset/search.h"
 
 #include "base/db.h"
+#include "dataset/search_rank.h"
 #include "dataset/search_top.h"
 
 #include <stdlib.h>
@@ -192,11 +193,12 @@ static enum weft_status go_through(struct weft_search *s, struct weft_str match,
 {
     bool row = true;
     enum weft_status st =
-        weft_db_prepare(&s->db, &s->find, "SELECT rowid, bm25(words) FROM words WHERE words MATCH ?1", err);
+        weft_db_prepare(&s->db, &s->find, "SELECT rowid, weft_bm25(words, ?2) FROM words WHERE words MATCH ?1", err);
     if (st) return st;
     weft_db_bind_str(s->find, 1, match);
+    weft_db_bind_pointer(s->find, 2, top, WEFT_SEARCH_TOP);
     while (!(st = weft_db_step(&s->db, s->find, &row, err)) && row)
-        weft_search_top_add(top, weft_db_int(s->find, 0), -weft_db_double(s->find, 1));
+        weft_search_top_add(top, weft_db_int(s->find, 0), weft_db_double(s->find, 1));
     weft_db_reset(s->find);
     return st;
 }

@@ -1,6 +1,8 @@
 /* The tokenizer: pairs of Chinese characters, folded words of everything else (dataset/search.h says why). */
 #include "dataset/search.h"
 
+#include "dataset/search_rank.h"
+
 #include <sqlite3.h>
 #include <utf8proc.h>
 
@@ -140,6 +142,7 @@ enum weft_status weft_search_register(struct sqlite3 *sql, void *ctx, struct wef
     if (r == SQLITE_OK) (void)sqlite3_step(st);
     sqlite3_finalize(st);
     if (api) r = api->xCreateTokenizer(api, "weft", NULL, &ours, NULL);
+    if (api && r == SQLITE_OK) r = weft_search_rank_register(api);
     if (api && r == SQLITE_OK) return WEFT_OK;
     return weft_fail(err, WEFT_ESYSTEM, "this build of SQLite has no full-text search (FTS5)");
 }

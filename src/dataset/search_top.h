@@ -24,6 +24,11 @@ struct weft_search_top {
 WEFT_MUST_USE enum weft_status weft_search_top_init(struct weft_search_top *t, struct weft_arena *a, size_t limit,
                                                     struct weft_err *err);
 void weft_search_top_add(struct weft_search_top *t, int64_t id, double score);
+/* Would a hit with this score, or a lower one, be left out? */
+static inline bool weft_search_top_is_beyond(const struct weft_search_top *t, double score)
+{
+    return t->n && t->n == t->limit && score < t->items[0].score;
+}
 void weft_search_top_sort(struct weft_search_top *t);
 
 #endif

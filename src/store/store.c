@@ -133,7 +133,7 @@ static const char *const queries[N_QUERIES] = {
                        "weft_row_text(body) FROM rows WHERE dataset = ?1",
     [Q_WORDS_REMOVE_ALL] = "INSERT INTO row_words(row_words, rowid, text) SELECT 'delete', (dataset << 32) | idx, "
                            "weft_row_text(body) FROM rows WHERE dataset IN (SELECT id FROM datasets WHERE project = ?1)",
-    [Q_WORDS] = "SELECT rowid, bm25(row_words) FROM row_words WHERE row_words MATCH ?1",
+    [Q_WORDS] = "SELECT rowid, weft_bm25(row_words, ?2) FROM row_words WHERE row_words MATCH ?1",
     [Q_ROW] = "SELECT body FROM rows WHERE dataset = ?1 AND idx = ?2",
     [Q_PROMPTS] = "SELECT p.name, q.name, q.version, q.created, q.text FROM prompts q JOIN projects p ON p.id = q.project "
                   "WHERE ?1 = 0 OR q.project = ?1 ORDER BY p.name, q.name, q.version",

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "dataset/search.h"
+#include "dataset/search_rank.h"
 #include "dataset/search_top.h"
 
 #include <sqlite3.h>
@@ -116,10 +117,11 @@ static enum weft_status go_through(struct weft_store *s, struct weft_str match, 
     enum weft_status status = weft_store_use(s, Q_WORDS, &st, err);
     if (status) return status;
     weft_db_bind_str(st, 1, match);
+    weft_db_bind_pointer(st, 2, top, WEFT_SEARCH_TOP);
     while (!(status = weft_db_step(&s->db, st, &row, err)) && row) {
         struct weft_store_dataset of = { .id = weft_db_int(st, 0) >> 32 };
         if (bsearch(&of, sets, n, sizeof *sets, by_id))
-            weft_search_top_add(top, weft_db_int(st, 0), -weft_db_double(st, 1));
+            weft_search_top_add(top, weft_db_int(st, 0), weft_db_double(st, 1));
     }
     weft_db_reset(st);
     return status;

@@ -1,7 +1,10 @@
 /* Full-text search: what is found is what stands there, in Chinese and elsewhere, whatever the query says. */
 #include "check.h"
 
+#include "base/rng.h"
 #include "dataset/search.h"
+
+#include <sqlite3.h>
 
 struct fixture {
     struct weft_arena arena;
@@ -149,6 +152,91 @@ static void test_rare_words_and_short_rows_rank_higher(void **state)
 }
 
 /* Random texts of few characters: a query of one to five finds exactly the texts that hold it. */
+static void random_text(struct weft_rng *rng, struct weft_buf *b)
+{
+    static const char *const words[] = { "今天", "下雨", "天", "雨", "白鹿", "晴", "ferry", "dawn", "，" };
+    weft_buf_reset(b);
+    for (uint64_t n = 1 + weft_rng_below(rng, weft_rng_below(rng, 4) ? 8 : 120); n; n--) {
+        uint64_t most = 1 + weft_rng_below(rng, WEFT_COUNT(words));     /* the first ones come most */
+        weft_buf_cstr(b, words[weft_rng_below(rng, most)]);
+        if (most & 1) weft_buf_char(b, ' ');
+    }
+}
+
+static const char *const asked[] = { "今天", "下雨", "天", "今天 白鹿", "今天天晴白鹿雨", "ferry dawn", "晴" };
+
+/* The few best of many are those of all hits in order, though most hits are never ranked to the end. */
+static void test_the_best_few_are_the_best_of_all(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_buf b = { 0 };
+    struct weft_rng rng;
+    int many = 0;
+    weft_rng_init(&rng, 5, WEFT_RNG_TEST, 0);
+    check_ok(weft_search_open(&f->search, NULL, &f->err), &f->err);
+    for (int i = 0; i < 1500; i++) {
+        random_text(&rng, &b);
+        add(f, b.s);
+    }
+    check_ok(weft_search_commit(f->search, &f->err), &f->err);
+    for (size_t k = 0; k < 2 * WEFT_COUNT(asked); k++) {
+        enum weft_search_mode mode = k & 1 ? WEFT_SEARCH_ANY : WEFT_SEARCH_ALL;
+        struct weft_search_hit *all, *few;
+        size_t n_all, n;
+        uint64_t met;
+        check_ok(weft_search_query(f->search, &f->arena, weft_str_c(asked[k / 2]), mode, 2000, &all, &n_all, NULL,
+                                   &f->err), &f->err);
+        many += n_all > 100;
+        for (size_t limit = 1; limit <= 50; limit += 7) {
+            check_ok(weft_search_query(f->search, &f->arena, weft_str_c(asked[k / 2]), mode, limit, &few, &n, &met,
+                                       &f->err), &f->err);
+            assert_int_equal(n, weft_min_size(limit, n_all));
+            assert_int_equal(met, n_all);
+            for (size_t i = 0; i < n; i++) assert_true(few[i].id == all[i].id && few[i].score == all[i].score);
+        }
+    }
+    assert_true(many > 8);
+    weft_buf_clear(&b);
+}
+
+static void test_scores_are_those_of_fts5(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *sql = NULL;
+    sqlite3_stmt *put = NULL, *get = NULL;
+    struct weft_buf b = { 0 };
+    struct weft_rng rng;
+    int n = 0;
+    weft_rng_init(&rng, 6, WEFT_RNG_TEST, 0);
+    assert_int_equal(sqlite3_open(":memory:", &sql), SQLITE_OK);
+    check_ok(weft_search_register(sql, NULL, &f->err), &f->err);
+    assert_int_equal(sqlite3_exec(sql, "CREATE VIRTUAL TABLE w USING fts5(text, tokenize='weft')", 0, 0, 0), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(sql, "INSERT INTO w VALUES(?1)", -1, &put, NULL), SQLITE_OK);
+    for (int i = 0; i < 300; i++) {
+        random_text(&rng, &b);
+        sqlite3_bind_text(put, 1, b.s, (int)b.len, SQLITE_TRANSIENT);
+        assert_int_equal(sqlite3_step(put), SQLITE_DONE);
+        sqlite3_reset(put);
+    }
+    assert_int_equal(sqlite3_prepare_v2(sql, "SELECT bm25(w), weft_bm25(w) FROM w WHERE w MATCH ?1", -1, &get, NULL),
+                     SQLITE_OK);
+    for (size_t k = 0; k < 2 * WEFT_COUNT(asked); k++) {
+        size_t pieces;
+        weft_buf_reset(&b);
+        check_ok(weft_search_match(&b, weft_str_c(asked[k / 2]), k & 1 ? WEFT_SEARCH_ANY : WEFT_SEARCH_ALL, &pieces,
+                                   &f->err), &f->err);
+        sqlite3_bind_text(get, 1, b.s, (int)b.len, SQLITE_TRANSIENT);
+        for (; sqlite3_step(get) == SQLITE_ROW; n++)
+            assert_true(sqlite3_column_double(get, 1) == -sqlite3_column_double(get, 0));
+        sqlite3_reset(get);
+    }
+    assert_true(n > 500);
+    sqlite3_finalize(put);
+    sqlite3_finalize(get);
+    sqlite3_close(sql);
+    weft_buf_clear(&b);
+}
+
 static void test_found_is_what_a_plain_search_finds(void **state)
 {
     struct fixture *f = *state;
@@ -261,6 +349,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_words_are_folded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_queries_are_text_and_never_commands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rare_words_and_short_rows_rank_higher, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_best_few_are_the_best_of_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_scores_are_those_of_fts5, setup, teardown),
         cmocka_unit_test_setup_teardown(test_found_is_what_a_plain_search_finds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_keeps_what_was_committed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_of_another_kind_is_refused_and_kept, setup, teardown),
