@@ -283,6 +283,7 @@ static enum weft_status train_part(struct stage *s)
     struct weft_recipe *r = s->recipe;
     struct weft_arena *a = &s->cli->arena;
     struct weft_err *err = &s->cli->err;
+    s->model->train_low = strcmp(r->optim, "adamw_bf16") == 0;
     if (r->use_badam)
         return weft_model_train_blocks(s->model, a, r->badam_mode == WEFT_BADAM_RATIO, r->bf16, &s->params, err);
     /* Several micro-batches are added up in a place of its own: one layer's room is enough for what is added. */

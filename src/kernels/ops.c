@@ -470,6 +470,47 @@ void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const floa
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), adamw_task, &o);
 }
 
+struct adamw_bf16 {
+    const struct weft_kernels *k;
+    uint16_t *p16, *m, *v;
+    float *p;
+    const float *g;
+    size_t n;
+    const struct weft_adamw_step *s;
+};
+
+static void adamw_bf16_task(void *ctx, size_t chunk, int thread)
+{
+    enum { PART = 512 };
+    const struct adamw_bf16 *o = ctx;
+    float p[PART], m[PART], v[PART];
+    size_t from, n = piece(o->n, chunk, &from);
+    (void)thread;
+    for (size_t at = from, left = n; left;) {
+        size_t len = weft_min_size(left, PART);
+        if (o->p) memcpy(p, o->p + at, len * sizeof *p);
+        else o->k->to_f32(p, o->p16 + at, WEFT_BF16, len);
+        o->k->to_f32(m, o->m + at, WEFT_BF16, len);
+        o->k->to_f32(v, o->v + at, WEFT_BF16, len);
+        o->k->adamw(p, m, v, o->g + at, len, o->s);
+        o->k->from_f32(o->m + at, WEFT_BF16, m, len);
+        o->k->from_f32(o->v + at, WEFT_BF16, v, len);
+        if (o->p)
+            for (size_t i = 0; i < len; i++) o->p[at + i] = weft_bf16_to_f32(weft_f32_to_bf16(p[i]));
+        else o->k->from_f32(o->p16 + at, WEFT_BF16, p, len);
+        at += len;
+        left -= len;
+    }
+}
+
+void weft_adamw_bf16(struct weft_compute *c, uint16_t *p16, float *p, uint16_t *m, uint16_t *v, const float *g, size_t n,
+                     const struct weft_adamw_step *s)
+{
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_OPTIMIZER, (double)n * (p ? 20 : 16));
+    struct adamw_bf16 o = { c->k, p16, m, v, p, g, n, s };
+    weft_pool_run(c->pool, weft_ceil_div(n, PIECE), adamw_bf16_task, &o);
+}
+
 /* ---- conversions ---- */
 
 struct convert {

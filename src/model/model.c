@@ -145,27 +145,48 @@ static void widen(float *y, const struct weft_slot *s)
     }
 }
 
+/* The same into bf16. */
+static void narrow(uint16_t *y, const struct weft_slot *s)
+{
+    size_t n = s->rows * s->cols;
+    const unsigned char *from = s->w;
+    if (s->type == WEFT_BF16) {
+        memcpy(y, from, n * sizeof *y);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        uint16_t half;
+        if (s->type == WEFT_F32) memcpy(&x, from + 4 * i, 4);
+        else memcpy(&half, from + 2 * i, 2), x = weft_f16_to_f32(half);
+        y[i] = weft_f32_to_bf16(x);
+    }
+}
+
 /* grad NULL: room of its own. */
 static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, const struct weft_slot *s, float *grad,
                                    struct weft_params *params, struct weft_err *err)
 {
     size_t n = s->rows * s->cols;
+    bool matrix = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT, half = matrix && m->train_low;
     bool head = s->kind == WEFT_SLOT_WEIGHT && s->layer == m->config.n_layers;
     struct weft_param param = {
-        .name = s->name, .rows = s->rows, .cols = s->cols, .w = weft_arena_alloc(a, n * sizeof(float)),
-        .grad = grad ? grad : WEFT_NEWS(a, float, n), .layer = s->layer,
-        .decay = s->kind == WEFT_SLOT_EMBED || s->kind == WEFT_SLOT_WEIGHT,
+        .name = s->name, .rows = s->rows, .cols = s->cols, .w = half ? NULL : weft_arena_alloc(a, n * sizeof(float)),
+        .w16 = half ? weft_arena_alloc(a, n * sizeof(uint16_t)) : NULL, .low = m->train_low,
+        .grad = grad ? grad : WEFT_NEWS(a, float, n), .layer = s->layer, .decay = matrix,
         .embedding = s->kind == WEFT_SLOT_EMBED || head,
     };
     if (s->type == WEFT_QUANT)
         return weft_fail(err, WEFT_EARG,
                          "%s is quantised (%s): such weights stay as they are, and an adapter is trained beside them; "
                          "expected finetuning_type: lora", s->name, ((const struct weft_quant *)s->w)->format->name);
-    if (!param.w || !param.grad)
+    if ((!param.w && !param.w16) || !param.grad)
         return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
-    widen(param.w, s);
+    if (half) narrow(param.w16, s);
+    else widen(param.w, s);
+    for (size_t i = 0; i < n && param.w && m->train_low; i++) param.w[i] = weft_bf16_to_f32(weft_f32_to_bf16(param.w[i]));
     weft_model_forget(m, s->w, n * weft_dtype_bytes(s->type));
-    weft_slot_set(m, s, param.w, WEFT_F32);
+    weft_slot_set(m, s, half ? (const void *)param.w16 : param.w, half ? WEFT_BF16 : WEFT_F32);
     weft_slot_set_grad(m, s, param.grad);
     return weft_params_add(params, a, &param, err);
 }
@@ -222,26 +243,14 @@ static enum weft_status train_in_turns(struct weft_model *m, struct weft_arena *
                                        float *grad, struct weft_params *params, struct weft_err *err)
 {
     size_t n = s->rows * s->cols;
-    const unsigned char *from = s->w;
     struct weft_param p = { .name = s->name, .rows = s->rows, .cols = s->cols, .decay = s->kind == WEFT_SLOT_WEIGHT,
                             .layer = s->layer, .grad_at = weft_slot_grad_at(m, s) };
     if (low && s->kind == WEFT_SLOT_WEIGHT) p.w16 = weft_arena_alloc(a, n * sizeof *p.w16);
     else p.w = weft_arena_alloc(a, n * sizeof *p.w);
     if (!p.w && !p.w16) return weft_fail_nomem(err, n * sizeof(float), "trainable weights");
-    if (p.w) {
-        widen(p.w, s);
-    } else if (s->type == WEFT_BF16) {
-        memcpy(p.w16, from, n * sizeof *p.w16);
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            float x;
-            uint16_t half;
-            if (s->type == WEFT_F32) memcpy(&x, from + 4 * i, 4);
-            else memcpy(&half, from + 2 * i, 2), x = weft_f16_to_f32(half);
-            p.w16[i] = weft_f32_to_bf16(x);
-        }
-    }
-    weft_model_forget(m, from, n * weft_dtype_bytes(s->type));
+    if (p.w) widen(p.w, s);
+    else narrow(p.w16, s);
+    weft_model_forget(m, s->w, n * weft_dtype_bytes(s->type));
     weft_slot_set(m, s, p.w ? (const void *)p.w : p.w16, p.w ? WEFT_F32 : WEFT_BF16);
     enum weft_status st = weft_params_add(params, a, &p, err);
     if (st) return st;

@@ -29,6 +29,7 @@ struct weft_param {
     size_t rows, cols;      /* a vector has rows 1 */
     float *w;               /* [rows, cols] the values; NULL: held in w16 */
     uint16_t *w16;          /* [rows, cols] the values in bf16 (weft_model_train_blocks) */
+    bool low;               /* w holds numbers of bf16 alone, before and after each update */
     float *grad;            /* [rows, cols] gradients accumulate; zeroed by the trainer; NULL: rests for now */
     float **grad_at;        /* where the model looks for grad, so that it may rest; NULL: it may not */
     size_t layer;           /* of a model's own tensors: the decoder layer it belongs to; n_layers: above them */
@@ -126,6 +127,7 @@ struct weft_model {
     float *rope_cos, *rope_sin;                 /* [max positions asked for, head_dim / 2] */
     size_t n_positions;
     bool exact;
+    bool train_low;                             /* set before weft_model_train_all and the like: bf16 (pure_bf16) */
     bool drawn;                                 /* has no weights: they are drawn from `seed` when it is written */
     uint64_t seed;
 };
@@ -182,7 +184,8 @@ size_t weft_model_n_linears(const struct weft_model *m);
 struct weft_linear *weft_model_linear(struct weft_model *m, size_t i);
 
 /* Makes every tensor (full fine-tuning) trainable: f32 copies and zeroed gradients in `a`, appended to `params` in
- * file order.  Tied embeddings are one parameter. */
+ * file order.  Tied embeddings are one parameter.  With m->train_low matrices are copied to bf16 (w16) and vectors have
+ * numbers of bf16 in f32 (params' `low`). */
 WEFT_MUST_USE enum weft_status
 weft_model_train_all(struct weft_model *m, struct weft_arena *a, struct weft_params *params, struct weft_err *err);
 

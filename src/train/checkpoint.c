@@ -198,7 +198,7 @@ static enum weft_status write_params(struct weft_arena *a, const char *dir, cons
 
 static enum weft_st_dtype slot_dtype(const struct weft_optimizer_state *s, int slot)
 {
-    return s->kind->slot_is_codes[slot] ? WEFT_ST_U8 : WEFT_ST_F32;
+    return s->kind->slot_is_codes[slot] ? WEFT_ST_U8 : s->kind->slot_is_bf16[slot] ? WEFT_ST_BF16 : WEFT_ST_F32;
 }
 
 static enum weft_status write_moments(struct weft_arena *a, const char *dir, const struct weft_optimizer_state *s,
@@ -235,7 +235,8 @@ static enum weft_status refuse_nonfinite(struct weft_compute *c, const struct we
         bool good = weft_param_finite(c, p);
         for (int k = 0; good && k < s->n_slots; k++)
             good = !s->slot_len[k][i] || s->kind->slot_is_codes[k]
-                   || weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]);
+                   || (s->kind->slot_is_bf16[k] ? weft_all_finite_bf16(s->slot[k][i], s->slot_len[k][i])
+                                                : weft_all_finite(c, s->slot[k][i], s->slot_len[k][i]));
         if (!good)
             return weft_fail(err, WEFT_EINPUT,
                              "%s holds NaN or infinity; no checkpoint was written. Lower learning_rate and "
@@ -250,7 +251,7 @@ uint64_t weft_checkpoint_bytes(const struct weft_optimizer_state *opt)
     uint64_t n = opt->params->weight_bytes / sizeof(float);
     for (int k = 0; k < opt->n_slots; k++)
         for (size_t i = 0; i < opt->params->n; i++)
-            n += opt->kind->slot_is_codes[k] ? weft_ceil_div(opt->slot_len[k][i], sizeof(float)) : opt->slot_len[k][i];
+            n += weft_ceil_div(opt->slot_len[k][i] * weft_optimizer_slot_item(opt->kind, k), sizeof(float));
     return n * sizeof(float) + (uint64_t)opt->params->n * 512 + 65536;
 }
 

@@ -4,10 +4,20 @@
  *     p <- p - lr / (1-b1^t) * m / ( sqrt(v) / sqrt(1-b2^t) + eps )
  *
  * Powers and quotients in f64, tensors in f32.  The bias corrections use the betas as the kernel sees them, rounded to
- * f32: 1 - 0.999f differs from 0.001 by 5e-5, which must cancel between v and its correction. */
+ * f32: 1 - 0.999f differs from 0.001 by 5e-5, which must cancel between v and its correction.
+ *
+ * adamw_bf16 (pure_bf16): weights and moments live in bf16, are computed in f32 and rounded to the nearest once an
+ * update, as torch's fused AdamW does with a model in bf16.  There is no finer copy: a step of less than half a bf16
+ * unit of a weight (1/512 to 1/256 of it) is lost, and there is no stochastic rounding that would keep it on average. */
 #include "train/optimizers.h"
 
 #include <math.h>
+
+static size_t bytes_bf16(const struct weft_recipe *r, const struct weft_params *p)
+{
+    (void)r;
+    return 2 * sizeof(uint16_t) * p->n_values;
+}
 
 static size_t bytes(const struct weft_recipe *r, const struct weft_params *p)
 {
@@ -46,7 +56,9 @@ static void step(struct weft_optimizer_state *s, struct weft_compute *c, double 
         k.lr = (float)rate;
         k.step_size = (float)(rate / bc1);
         k.wd = p->decay ? (float)r->weight_decay : 0;
-        weft_adamw(c, p->w, s->slot[0][i], s->slot[1][i], p->grad, p->rows * p->cols, &k);
+        if (s->kind->slot_is_bf16[0])
+            weft_adamw_bf16(c, p->w16, p->w, s->slot[0][i], s->slot[1][i], p->grad, p->rows * p->cols, &k);
+        else weft_adamw(c, p->w, s->slot[0][i], s->slot[1][i], p->grad, p->rows * p->cols, &k);
     }
 }
 
@@ -58,4 +70,15 @@ const struct weft_optimizer weft_opt_adamw = {
     .init = init,
     .step = step,
     .slot_names = { "exp_avg", "exp_avg_sq" },
+};
+
+const struct weft_optimizer weft_opt_adamw_bf16 = {
+    .name = "adamw_bf16",
+    .help = "AdamW with weights and moments in bf16 (pure_bf16)",
+    .paper = "arXiv:1711.05101",
+    .bytes = bytes_bf16,
+    .init = init,
+    .step = step,
+    .slot_names = { "exp_avg", "exp_avg_sq" },
+    .slot_is_bf16 = { true, true },
 };

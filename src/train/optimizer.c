@@ -5,10 +5,10 @@
 #include <math.h>
 
 static const struct weft_optimizer *const optimizers[] = {
-    &weft_opt_adamw, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_apollo,
+    &weft_opt_adamw, &weft_opt_adamw_bf16, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_apollo,
     &weft_opt_badam, &weft_opt_muon,
 };
-static const char *const optimizer_names[] = { "adamw", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "apollo",
+static const char *const optimizer_names[] = { "adamw", "adamw_bf16", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "apollo",
                                                "badam", "muon" };
 _Static_assert(WEFT_COUNT(optimizers) == WEFT_COUNT(optimizer_names), "one name per optimizer");
 
@@ -33,7 +33,7 @@ enum weft_status weft_optimizer_slot(struct weft_optimizer_state *s, int slot, c
                                      struct weft_err *err)
 {
     size_t n = s->params->n;
-    size_t item = s->kind->slot_is_codes[slot] ? 1 : sizeof(float);
+    size_t item = weft_optimizer_slot_item(s->kind, slot);
     s->slot[slot] = WEFT_NEWS(a, void *, n);
     s->slot_len[slot] = WEFT_NEWS(a, size_t, n);
     if (!s->slot[slot] || !s->slot_len[slot]) return weft_fail_nomem(err, n * sizeof(void *), "optimizer state");
@@ -57,12 +57,17 @@ double weft_grad_norm(struct weft_compute *c, const struct weft_params *p)
     return sqrt(sum);
 }
 
+bool weft_all_finite_bf16(const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((x[i] & 0x7F80) == 0x7F80) return false;
+    return true;
+}
+
 bool weft_param_finite(struct weft_compute *c, const struct weft_param *p)
 {
     if (p->w) return weft_all_finite(c, p->w, p->rows * p->cols);
-    for (size_t i = 0; i < p->rows * p->cols; i++)
-        if ((p->w16[i] & 0x7F80) == 0x7F80) return false;
-    return true;
+    return weft_all_finite_bf16(p->w16, p->rows * p->cols);
 }
 
 float weft_clip_factor(double norm, double max_norm)

@@ -19,7 +19,7 @@ struct weft_optimizer_state {
     const struct weft_recipe *recipe;
     struct weft_params *params;
     uint64_t step;                                  /* updates done */
-    /* [n_slots][params->n]: NULL where a tensor has no such state; f32, or bytes where the kind has codes */
+    /* [n_slots][params->n]: NULL where a tensor has no such state; f32 unless the kind says otherwise */
     void **slot[WEFT_OPTIMIZER_SLOTS];
     size_t *slot_len[WEFT_OPTIMIZER_SLOTS];         /* elements */
     int n_slots;
@@ -44,7 +44,13 @@ struct weft_optimizer {
     double (*norm)(struct weft_optimizer_state *s, struct weft_compute *c);
     const char *slot_names[WEFT_OPTIMIZER_SLOTS];   /* "exp_avg", "exp_avg_sq": names in checkpoint files */
     bool slot_is_codes[WEFT_OPTIMIZER_SLOTS];       /* one byte a value, not an f32 */
+    bool slot_is_bf16[WEFT_OPTIMIZER_SLOTS];
 };
+/* Bytes of a value in a slot. */
+static inline size_t weft_optimizer_slot_item(const struct weft_optimizer *kind, int slot)
+{
+    return kind->slot_is_codes[slot] ? 1 : kind->slot_is_bf16[slot] ? sizeof(uint16_t) : sizeof(float);
+}
 
 /* NULL and, in `names`, the list: no such optimizer. */
 const struct weft_optimizer *weft_optimizer_find(const char *name, const char *const **names, size_t *n_names);
@@ -58,6 +64,7 @@ WEFT_MUST_USE enum weft_status weft_optimizer_slot(struct weft_optimizer_state *
                                                    struct weft_arena *a, struct weft_err *err);
 
 /* No value is NaN or infinite. */
+bool weft_all_finite_bf16(const uint16_t *x, size_t n);
 bool weft_param_finite(struct weft_compute *c, const struct weft_param *p);
 /* Norm of all gradients as one vector (f64). */
 double weft_grad_norm(struct weft_compute *c, const struct weft_params *p);

@@ -117,7 +117,6 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(group_by_length, 1, NOT_YET) X(neftune_hook_handle, 0, OTHER)                                             \
     X(dataloader_drop_last, 1, NOT_YET) X(mix_strategy, 1, NOT_YET)                                             \
     X(interleave_probs, 1, NOT_YET) X(optim_args, 1, NOT_YET) X(optim_target_modules, 1, NOT_YET)               \
-    X(pure_bf16, 0, "weights and moments keep f32 beside the bf16 products, which is never less exact")         \
     X(fp8, 1, "weft multiplies in bf16 or int8 (base_compute); there is no fp8") X(fp8_backend, 0, OTHER)        \
     X(fp8_enable_fsdp_float8_all_gather, 0, OTHER)                                                              \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
@@ -416,6 +415,26 @@ static enum weft_status check_optimizer(struct weft_recipe *r, struct weft_err *
     return WEFT_OK;
 }
 
+/* pure_bf16 takes AdamW's weights and moments; of all else f32 is kept, as is said. */
+static enum weft_status check_pure_bf16(struct weft_recipe *r, struct weft_buf *warn, struct weft_err *err)
+{
+    enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
+    bool lora = r->finetuning_type == WEFT_FINETUNING_LORA, named = strcmp(r->optim, "adamw_bf16") == 0;
+    const char *why = NULL;
+    if (named && lora)
+        return weft_fail(err, WEFT_EINPUT, "optim: adamw_bf16 and finetuning_type: lora exclude each other; adapters keep f32");
+    r->pure_bf16 |= named;
+    if (!r->pure_bf16) return WEFT_OK;
+    r->bf16 = true;
+    if (lora) why = "adapters and their moments keep f32, as peft has them over a model in bf16";
+    else if (strcmp(r->optim, "adamw") == 0) r->optim = "adamw_bf16";
+    else if (!named && !r->use_badam) why = "with this optimizer weights and moments keep f32, which is never less exact";
+    if (why && warn)
+        weft_buf_printf(warn, weft_tr(lang, "%s: %s is ignored: %s\n"),
+                        r->pure_bf16_where ? r->pure_bf16_where : "recipe", "pure_bf16", weft_tr(lang, why));
+    return WEFT_OK;
+}
+
 bool weft_recipe_layerwise(const struct weft_recipe *r)
 {
     return (r->use_galore && r->galore_layerwise) || (r->use_apollo && r->apollo_layerwise);
@@ -471,6 +490,7 @@ enum weft_status weft_recipe_check(struct weft_recipe *r, struct weft_buf *warn,
     for (size_t i = 0; i < WEFT_COUNT(optim_spellings); i++)
         if (strcmp(r->optim, optim_spellings[i].spelling) == 0) r->optim = optim_spellings[i].name;
     enum weft_status st = check_optimizer(r, err);
+    if (!st) st = check_pure_bf16(r, warn, err);
     if (st) return st;
     if (r->stage == WEFT_RECIPE_DPO || r->stage == WEFT_RECIPE_KTO) {
         st = check_preferences(r, warn, err);

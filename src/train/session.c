@@ -288,7 +288,7 @@ static enum weft_status spread_state(struct weft_run *r, struct weft_err *err)
     for (int k = 0; k < opt->n_slots; k++)
         for (size_t i = 0; !st && i < r->job->params->n; i++)
             st = weft_cluster_spread(c, 0, opt->slot[k][i],
-                                     opt->slot_len[k][i] * (opt->kind->slot_is_codes[k] ? 1 : sizeof(float)), err);
+                                     opt->slot_len[k][i] * weft_optimizer_slot_item(opt->kind, k), err);
     return st;
 }
 

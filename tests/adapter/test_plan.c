@@ -37,6 +37,7 @@ static const struct plan_run {
     { "full", .recipe = "" },
     { "full, checkpointing", .recipe = "gradient_checkpointing: true\n" },
     { "adamw_8bit", .recipe = "optim: adamw_8bit\n" },
+    { "adamw_bf16", .recipe = "pure_bf16: true\n" },
     { "muon", .recipe = "optim: muon\n" },
     { "galore", .recipe = "use_galore: true\ngalore_rank: 8\n" },
     { "galore, both sides", .recipe = "use_galore: true\ngalore_rank: 8\ngalore_proj_type: full\n" },
@@ -85,6 +86,7 @@ static void make_base(const struct plan_run *p, const char *dir)
 
 static enum weft_status make_trainable(struct run *r, const struct plan_run *p)
 {
+    r->model->train_low = strcmp(r->recipe.optim, "adamw_bf16") == 0;
     if (p->lora.rank) return weft_lora_attach(&r->arena, r->model, &p->lora, &r->params, &r->err);
     if (p->freeze.n_modules) return weft_model_train_some(r->model, &r->arena, &p->freeze, &r->params, &r->err);
     if (r->recipe.use_badam)

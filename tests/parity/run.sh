@@ -71,7 +71,7 @@ bitsandbytes() {
 }
 
 if [ -n "${FIXTURES:-}" ]; then
-    for script in model.py train.py optim.py preference.py "tokens.py fixtures" "chat.py goldens"; do
+    for script in model.py train.py optim.py pure_bf16.py preference.py "tokens.py fixtures" "chat.py goldens"; do
         # shellcheck disable=SC2086
         "$PYTHON" tests/parity/$script || exit 2
     done

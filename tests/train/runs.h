@@ -137,6 +137,7 @@ static inline void run_set_up_as(struct run *r, const char *dir, int threads, co
     if (strstr(r->recipe.optim, "8bit")) c.intermediate_size = 136;     /* 4352 values: moments in codes */
     check_ok(weft_model_random(&r->model, &c, 7, NULL, &r->err), &r->err);
     r->model->exact = !r->recipe.bf16;
+    r->model->train_low = strcmp(r->recipe.optim, "adamw_bf16") == 0;
     if (r->recipe.use_badam)
         check_ok(weft_model_train_blocks(r->model, &r->arena, r->recipe.badam_mode == WEFT_BADAM_RATIO, r->recipe.bf16,
                                          &r->params, &r->err), &r->err);

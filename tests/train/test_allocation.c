@@ -58,6 +58,7 @@ static void test_no_memory_is_taken_after_the_first_update(void **state)
         "finetuning_type: lora\nmax_steps: 14\ngradient_checkpointing: true\n",
         "max_steps: 14\n",
         "max_steps: 14\noptim: adamw_8bit\n",
+        "max_steps: 14\npure_bf16: true\n",
         "max_steps: 14\noptim: muon\n",
         "max_steps: 14\nuse_galore: true\ngalore_rank: 4\ngalore_update_interval: 3\n",
         "max_steps: 14\nuse_galore: true\ngalore_rank: 4\ngalore_update_interval: 3\ngalore_layerwise: true\ncompat: clean\n",

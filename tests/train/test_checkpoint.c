@@ -132,6 +132,12 @@ static void test_killed_at_random_moments_adamw_8bit(void **state)
                 "checkpoint-56", 8, 3);
 }
 
+static void test_killed_at_random_moments_adamw_bf16(void **state)
+{
+    check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\npure_bf16: true\n",
+                "checkpoint-56", 6, 13);
+}
+
 static void test_killed_at_random_moments_galore(void **state)
 {
     check_kills("num_train_epochs: 8\nsave_steps: 4\nlogging_steps: 3\neval_steps: 9\nuse_galore: true\ngalore_rank: 4\n"
@@ -624,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_killed_at_random_moments_adamw),
         cmocka_unit_test(test_killed_at_random_moments_muon),
         cmocka_unit_test(test_killed_at_random_moments_adamw_8bit),
+        cmocka_unit_test(test_killed_at_random_moments_adamw_bf16),
         cmocka_unit_test(test_killed_at_random_moments_galore),
         cmocka_unit_test(test_killed_at_random_moments_apollo),
         cmocka_unit_test(test_killed_at_random_moments_badam),
