@@ -145,31 +145,13 @@ static void test_AD3_patterns_have_limits(void **state)
 
 static void rewrite(struct setup *s, size_t (*change)(struct weft_st_out *t, size_t n))
 {
-    struct weft_safetensors f;
-    struct weft_st_out out[64];
     weft_lora_enable(s->model, true);
     check_ok(weft_lora_save(s->model, s->dir, NULL, &s->err), &s->err);
-    check_ok(weft_safetensors_open(&f, &s->arena, file_of(s, "adapter_model.safetensors"), &s->err), &s->err);
-    for (size_t i = 0; i < f.n; i++) {
-        const struct weft_st_tensor *t = &f.tensors[i];
-        out[i] = (struct weft_st_out){ .name = weft_str_dup(&s->arena, t->name).s, .dtype = t->dtype,
-            .n_dims = t->n_dims, .data = t->data };
-        memcpy(out[i].shape, t->shape, sizeof t->shape);
-    }
-    size_t n = change(out, f.n);
-    check_ok(weft_safetensors_write(file_of(s, "adapter_model.safetensors"), out, n, NULL, &s->err), &s->err);
-    weft_safetensors_close(&f);
+    change_tensors(&s->arena, file_of(s, "adapter_model.safetensors"), change, &s->err);
 }
 
 static const char *const one = "base_model.model.model.layers.0.mlp.up_proj.lora_B.weight";
 
-static struct weft_st_out *named(struct weft_st_out *t, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(t[i].name, name)) return &t[i];
-    fail_msg("no %s", name);
-    return NULL;
-}
 static size_t drop_one(struct weft_st_out *t, size_t n)
 {
     *named(t, n, one) = t[n - 1];

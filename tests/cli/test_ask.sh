@@ -1,23 +1,8 @@
 #!/bin/sh
 # weft data ask and weft data augment: rules without a model, prompts, a service of ours, and what goes wrong.
-weft=$1
-work=$(mktemp -d) || exit 1
-export WEFT_HOME="$work/home"
+. "$(dirname "$0")/data.sh"
 mock=
 trap '[ -z "$mock" ] || kill "$mock" 2>/dev/null; rm -rf "$work"' EXIT
-failed=0
-LANG=C; export LANG
-unset LC_ALL LC_MESSAGES WEFT_LANG WEFT_API_KEY DEEPSEEK_API_KEY
-
-fail() { echo "FAILED: $*"; failed=1; }
-status() {      # WANTED COMMAND...
-    want=$1; shift
-    "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
-}
-has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in $1:"; head -20 "$work/$1"; }; }
-lines() { [ "$(wc -l <"$work/$1")" -eq "$2" ] || fail "$1 has $(wc -l <"$work/$1") lines, expected $2"; }
 
 cat >"$work/scale.md" <<END
 杆秤是用杠杆来称重量的器具。它由秤杆、秤砣和秤盘组成。秤砣位于秤杆的另一头，可以来回滑动。
@@ -38,7 +23,7 @@ END
 # By rule, offline.
 status 0 "$weft" data ask --task summarise --offline "$work/scale.md" --max 60 -o "$work/s.jsonl"
 has out "rows made"
-lines s.jsonl 2
+lines "$work/s.jsonl" 2
 grep -q '"via":"rule/extract@1"' "$work/s.jsonl" || fail "a rule does not name itself"
 status 0 "$weft" data ask --task qa --offline "$work/scale.md" -o "$work/q.jsonl" --json
 has out '"rows":3'
@@ -63,8 +48,8 @@ status 3 "$weft" data ask "$work/bad.yaml"; has err "bad.yaml:3:"; has err "offl
 
 # A recipe: paths stand beside it, flags go before it.
 printf 'task: qa\nfiles: [scale.md]\noffline: true\npairs: 1\n' >"$work/ask.yaml"
-status 0 "$weft" data ask "$work/ask.yaml" -o "$work/one.jsonl"; lines one.jsonl 1
-status 0 "$weft" data ask "$work/ask.yaml" -o "$work/two.jsonl" --pairs 2; lines two.jsonl 2
+status 0 "$weft" data ask "$work/ask.yaml" -o "$work/one.jsonl"; lines "$work/one.jsonl" 1
+status 0 "$weft" data ask "$work/ask.yaml" -o "$work/two.jsonl" --pairs 2; lines "$work/two.jsonl" 2
 
 # Nobody there: the message names the address, the reason and the setting, and the reasons stand in the doubtful file.
 status 6 "$weft" data ask --task qa "$work/scale.md" --endpoint http://127.0.0.1:1/v1 -m m \
@@ -101,7 +86,7 @@ END
     has out "the other 2, judged by these"
     status 0 "$weft" data ask --task judge "$work/talk.jsonl" --endpoint "$url/" -m mock -o "$work/j.jsonl"
     [ "$(bill)" = 3 ] || fail "judge: $(bill) requests for 3 rows"
-    lines j.jsonl 3
+    lines "$work/j.jsonl" 3
     grep -q '"judge":{"score":6,"reasons":"切题。","via":"ask/judge@1+' "$work/j.jsonl" || fail "no verdict in the row"
 
     # The store has the batch with its bill, and the prompt word for word.
@@ -118,15 +103,15 @@ END
     status 0 "$weft" ls calls; has out "3 requests in all, 3 answered"
     status 0 "$weft" data ask --task qa "$work/scale.md" --endpoint "$url" -m mock -o "$work/qa.jsonl"
     has out "left out"; has out "the evidence does not stand in the source"; has out "replies in code fences"
-    lines qa.jsonl 1
+    lines "$work/qa.jsonl" 1
     status 0 "$weft" data augment "$work/talk.jsonl" --examples 2 --draws 4 --endpoint "$url" -m mock -o "$work/a.jsonl"
     has out "nearly equal to another new row"
-    lines a.jsonl 2
+    lines "$work/a.jsonl" 2
     status 0 "$weft" data augment "$work/talk.jsonl" --draws 4 --endpoint "$url" -m mock -o "$work/a.jsonl" --against "$work/a.jsonl"
     has out "nearly equal to a row of --against"
     status 0 "$weft" data augment "$work/talk.jsonl" --persona "$work/persona.jsonl" --role 秤婆 --endpoint "$url" -m mock -o "$work/rag.jsonl"
     has out "replies with thoughts"
-    lines rag.jsonl 3
+    lines "$work/rag.jsonl" 3
     grep -q '"output":"老身不知' "$work/rag.jsonl" || fail "name or thoughts stand in the row"
 
     # A speaker is chosen among the candidates; the text stays the source's; what is not answered stays as the

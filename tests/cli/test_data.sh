@@ -1,23 +1,8 @@
 #!/bin/sh
 # The verbs on data, whole outputs: weft read, weft data script | check | convert | split | show.
-weft=$1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-LANG=C; export LANG
-unset LC_ALL LC_MESSAGES WEFT_LANG
+. "$(dirname "$0")/data.sh"
 one=tests/data/traps_1.txt
 two=tests/data/traps_2.txt
-
-fail() { echo "FAILED: $*"; failed=1; }
-status() {      # WANTED COMMAND...
-    want=$1; shift
-    "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
-}
-has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in:"; head -20 "$work/$1"; }; }
-same() { cmp -s "$1" "$2" || { fail "$1 and $2 differ"; diff "$1" "$2" | head -10; }; }
 
 # read: any charset gives the same text; --json the bytes of each line.
 status 0 "$weft" read $one -q

@@ -1,23 +1,6 @@
 #!/bin/sh
 # The verbs that look after rows: weft data dedup | stats | check | clean.
-weft=$1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-LANG=C; export LANG
-unset LC_ALL LC_MESSAGES WEFT_LANG
-
-fail() { echo "FAILED: $*"; failed=1; }
-status() {      # WANTED COMMAND...
-    want=$1; shift
-    "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
-}
-has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in:"; head -20 "$work/$1"; }; }
-hasnt() { grep -qF -e "$2" "$work/$1" && { fail "\"$2\" in:"; head -20 "$work/$1"; }; }
-same() { cmp -s "$1" "$2" || { fail "$1 and $2 differ"; diff "$1" "$2" | head -10; }; }
-lines() { [ "$(wc -l <"$1")" -eq "$2" ] || fail "$1 has $(wc -l <"$1") lines, expected $2"; }
+. "$(dirname "$0")/data.sh"
 
 # ---- dedup ----
 cat >"$work/rows.jsonl" <<'END'

@@ -1,27 +1,11 @@
 #!/bin/sh
 # Versions and origins of datasets: weft data mix | sample | diff | review | apply | trace.
-weft=$1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-export WEFT_HOME="$work/home"
-failed=0
-LANG=C; export LANG
-unset LC_ALL LC_MESSAGES WEFT_LANG EDITOR VISUAL
+. "$(dirname "$0")/data.sh"
 one=tests/data/traps_1.txt
 two=tests/data/traps_2.txt
 
 # `script` makes a terminal, where the system has any to give.
 terminal() { command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; }
-fail() { echo "FAILED: $*"; failed=1; }
-status() {      # WANTED COMMAND...
-    want=$1; shift
-    "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
-}
-has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in:"; head -20 "$work/$1"; }; }
-hasnt() { grep -qF -e "$2" "$work/$1" && fail "\"$2\" in $1"; }
-same() { cmp -s "$1" "$2" || { fail "$1 and $2 differ"; diff "$1" "$2" | head -10; }; }
 
 "$weft" data script $one $two --role 阿沅 -q -o "$work/rows.jsonl" || exit 1
 i=0

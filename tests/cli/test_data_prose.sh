@@ -1,21 +1,7 @@
 #!/bin/sh
 # weft data chunk | prose: whole outputs on a small novel of our own.
-weft=$1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-LANG=C; export LANG
-unset LC_ALL LC_MESSAGES WEFT_LANG
+. "$(dirname "$0")/data.sh"
 novel=tests/dataset/data/ferry.txt
-
-fail() { echo "FAILED: $*"; failed=1; }
-status() {      # WANTED COMMAND...
-    want=$1; shift
-    "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
-}
-has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in:"; head -20 "$work/$1"; }; }
 
 # chunk: the figures, the rows, the limits.
 status 0 "$weft" data chunk $novel --max 60; has out "nothing written"; has out "chapters"

@@ -1,33 +1,8 @@
 #!/bin/bash
 # weft pull against tests/mock/mock_hub: the layouts of both sites, every fault of rule B7, kill -9 and going on.
-set -eu
-weft=$1
-mock=${WEFT_MOCKS:?}/mock_hub
-dir=$(mktemp -d)
-pid=
-cleanup() { [ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$dir"; }
-trap cleanup EXIT
-unset WEFT_LANG LC_ALL LC_MESSAGES LANG HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_HUB_CACHE HF_HUB_OFFLINE \
-    MODELSCOPE_API_TOKEN http_proxy \
-    https_proxy all_proxy ALL_PROXY HTTPS_PROXY SSL_CERT_FILE HF_TOKEN_PATH || true
-export no_proxy=127.0.0.1 HF_HOME=$dir/hf MODELSCOPE_CACHE=$dir/ms
+. "$(dirname "$0")/pull.sh"
 
-fail() { echo "FAIL: $*" >&2; [ ! -s "$dir/err" ] || cat "$dir/err" >&2; exit 1; }
-expect() {  # expect STATUS COMMAND...
-    want=$1; shift
-    got=0; "$@" >"$dir/out" 2>"$dir/err" || got=$?
-    [ "$got" = "$want" ] || fail "status $got, expected $want: $*"
-}
-hub() {     # hub OPTIONS...: a fresh server, its log empty
-    [ -z "$pid" ] || { kill "$pid"; wait "$pid" 2>/dev/null || true; }
-    rm -f "$dir/log" "$dir/ports"
-    "$mock" --root "$dir/root" --token T0K3N --log "$dir/log" --seconds 120 "$@" >"$dir/ports" &
-    pid=$!
-    for _ in $(seq 100); do [ -s "$dir/ports" ] && break; sleep 0.05; done
-    read -r site storage <"$dir/ports"
-    export HF_ENDPOINT=http://127.0.0.1:$site MODELSCOPE_DOMAIN=http://127.0.0.1:$site
-}
-fresh() { rm -rf "$dir/hf" "$dir/ms"; }
+hub() { serve --token T0K3N --seconds 120 "$@"; }
 same() {    # same FOLDER NAME...: the files are those of the server
     local at=$1; shift
     for f in "$@"; do cmp -s "$dir/root/$repo/$f" "$at/$f" || fail "$f differs"; done

@@ -1,21 +1,7 @@
 #!/bin/sh
 # weft read: every format there is a reader for, folders, one bad file among many, statistics, spans, output to a file.
-weft=$1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-LANG=C; export LANG
-unset LC_ALL LC_MESSAGES WEFT_LANG
+. "$(dirname "$0")/data.sh"
 
-fail() { echo "FAILED: $*"; failed=1; }
-status() {      # WANTED COMMAND...
-    want=$1; shift
-    "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$want" ] || fail "exit status $got, expected $want: $* ($(head -1 "$work/err"))"
-}
-has() { grep -qF -e "$2" "$work/$1" || { fail "no \"$2\" in:"; head -20 "$work/$1"; }; }
-lacks() { ! grep -qF -e "$2" "$work/$1" || fail "\"$2\" in $1"; }
 is() {          # the whole output
     printf "$1" >"$work/want"
     cmp -s "$work/want" "$work/out" || { fail "output differs"; diff "$work/want" "$work/out" | head -10; }
@@ -52,7 +38,7 @@ status 0 "$weft" read --json "$work/in/d.txt"; has out '"line":2,"bytes":[56,135
 # Figures.
 status 0 "$weft" read --stats "$work/in/sub/e.txt"; has out "txt, utf-8, 2 lines, 7 characters, 3 without white space"
 status 0 "$weft" read --stats --json "$work/in/sub/e.txt"; has out '"chars":7,"chars_ink":3'
-lacks out '"text"'
+hasnt out '"text"'
 
 # A folder: sorted, with what is below it; hidden files, links to folders and FIFOs are passed over and counted.
 printf 'no' >"$work/in/.hidden"

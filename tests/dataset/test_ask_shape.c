@@ -5,7 +5,7 @@
 #include "model/grammar.h"
 
 struct fixture {
-    struct weft_arena a;
+    struct weft_arena arena;
     struct weft_err err;
     struct weft_prompt prompt;
     struct weft_ask_settings s;
@@ -14,30 +14,19 @@ struct fixture {
     const struct weft_grammar *g;
 };
 
-static int set_up(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    weft_buf_clear(&f->schema);
-    weft_arena_clear(&f->a);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) weft_buf_clear(&(f)->schema)
+#include "fixture.h"
 
 static void shape(struct fixture *f, const char *task)
 {
     struct weft_json_out o;
     struct weft_json_value v;
-    check_ok(weft_prompt_builtin(&f->a, task, WEFT_PROMPT_ZH, &f->prompt, &f->err), &f->err);
+    check_ok(weft_prompt_builtin(&f->arena, task, WEFT_PROMPT_ZH, &f->prompt, &f->err), &f->err);
     weft_buf_reset(&f->schema);
     weft_json_out_init(&o, &f->schema);
     assert_true(ask_task_of(task)->shape(&f->prompt, &f->s, &f->unit, &o));
-    check_ok(weft_json_parse(&f->a, "schema", weft_buf_view(&f->schema), &v, &f->err), &f->err);
-    check_ok(weft_grammar_new(&f->a, "schema", &v, &f->g, &f->err), &f->err);
+    check_ok(weft_json_parse(&f->arena, "schema", weft_buf_view(&f->schema), &v, &f->err), &f->err);
+    check_ok(weft_grammar_new(&f->arena, "schema", &v, &f->g, &f->err), &f->err);
 }
 
 static bool takes(const struct fixture *f, const char *text)
@@ -112,10 +101,10 @@ static void test_a_schema_goes_with_the_request_as_its_response_format(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_questions_and_answers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_speakers_of_the_list, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_more_rows_and_scores, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_schema_goes_with_the_request_as_its_response_format, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_questions_and_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_speakers_of_the_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_rows_and_scores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_schema_goes_with_the_request_as_its_response_format, setup, teardown),
     };
     return cmocka_run_group_tests_name("dataset/ask shape", tests, NULL, NULL);
 }

@@ -13,18 +13,7 @@ struct fixture {
     struct weft_check c;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static void check_text(struct fixture *f, const char *jsonl)
 {

@@ -12,19 +12,8 @@ struct fixture {
     struct weft_clean_result *results;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_clean_free(f->c);
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) weft_clean_free((f)->c)
+#include "fixture.h"
 
 static void clean(struct fixture *f, const struct weft_clean_settings *s, const char *jsonl)
 {

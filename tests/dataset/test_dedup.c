@@ -11,19 +11,8 @@ struct fixture {
     struct weft_dedup_result r;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_dedup_free(f->d);
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) weft_dedup_free((f)->d)
+#include "fixture.h"
 
 static void dedup(struct fixture *f, const struct weft_dedup_settings *s, const char *jsonl)
 {

@@ -11,18 +11,7 @@ struct fixture {
     struct weft_rows_shape shape;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static enum weft_status parse_with(struct fixture *f, const char *text, const struct weft_rows_settings *s)
 {

@@ -10,19 +10,8 @@ struct fixture {
     struct weft_minhash *m;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_minhash_free(f->m);
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) weft_minhash_free((f)->m)
+#include "fixture.h"
 
 static double jaccard(struct fixture *f, const char *a, const char *b, int64_t n)
 {

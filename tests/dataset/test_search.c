@@ -15,19 +15,8 @@ struct fixture {
     uint64_t all;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_search_close(f->search);
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) weft_search_close((f)->search)
+#include "fixture.h"
 
 static void add(struct fixture *f, const char *text)
 {

@@ -13,18 +13,7 @@ struct fixture {
     struct weft_rows rows;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static struct weft_row *add(struct fixture *f, const char *prompt, const char *answer, const char *scene)
 {

@@ -101,16 +101,44 @@ static const char *sha256(struct hub *h, struct weft_str text)
 
 /* ---- lists ---- */
 
-struct walk {
+struct list {
     struct hub *h;
     const char *repo;
     struct weft_json_out *o;
     bool ms;
 };
 
-static void list_file(struct walk *w, const char *path)
+/* Calls entry for all below a folder, each with its path there; a folder before what is in it. */
+static void walk(struct hub *h, const char *folder, const char *prefix,
+                 void (*entry)(void *ctx, const char *path, bool folder), void *ctx)
 {
+    const char **names;
+    size_t n;
+    if (weft_dir_list(&h->arena, folder, &names, &n, NULL)) return;
+    for (size_t i = 0; i < n; i++) {
+        const char *full = weft_path_join(&h->arena, folder, names[i]);
+        const char *path = weft_str_printf(&h->arena, "%s%s", prefix, names[i]).s;
+        if (!full || !path) die("memory", "");
+        bool file = weft_file_exists(full);
+        entry(ctx, path, !file);
+        if (!file) walk(h, full, weft_str_printf(&h->arena, "%s/", path).s, entry, ctx);
+    }
+}
+
+static void list_entry(void *ctx, const char *path, bool folder)
+{
+    struct list *w = ctx;
     struct weft_json_out *o = w->o;
+    if (folder) {
+        if (!w->ms) return;
+        weft_json_out_object(o);
+        weft_json_out_key(o, "Path");
+        weft_json_out_cstr(o, path);
+        weft_json_out_key(o, "Type");
+        weft_json_out_cstr(o, "tree");
+        weft_json_out_object_end(o);
+        return;
+    }
     struct weft_str text = content_of(w->h, w->repo, path);
     weft_json_out_object(o);
     weft_json_out_key(o, w->ms ? "Path" : "rfilename");
@@ -142,30 +170,6 @@ static void list_file(struct walk *w, const char *path)
     weft_json_out_object_end(o);
 }
 
-static void list_folder(struct walk *w, const char *folder, const char *prefix)
-{
-    const char **names;
-    size_t n;
-    if (weft_dir_list(&w->h->arena, folder, &names, &n, NULL)) return;
-    for (size_t i = 0; i < n; i++) {
-        const char *full = weft_path_join(&w->h->arena, folder, names[i]);
-        const char *path = weft_str_printf(&w->h->arena, "%s%s", prefix, names[i]).s;
-        if (!full || !path) die("memory", "");
-        if (weft_file_exists(full)) list_file(w, path);
-        else {
-            if (w->ms) {
-                weft_json_out_object(w->o);
-                weft_json_out_key(w->o, "Path");
-                weft_json_out_cstr(w->o, path);
-                weft_json_out_key(w->o, "Type");
-                weft_json_out_cstr(w->o, "tree");
-                weft_json_out_object_end(w->o);
-            }
-            list_folder(w, full, weft_str_printf(&w->h->arena, "%s/", path).s);
-        }
-    }
-}
-
 /* What the tree API lists: folders too, under other keys. */
 struct tree {
     struct hub *h;
@@ -174,8 +178,9 @@ struct tree {
     size_t n, from, to; /* entries seen; those of this page */
 };
 
-static void tree_entry(struct tree *t, const char *path, bool folder)
+static void tree_entry(void *ctx, const char *path, bool folder)
 {
+    struct tree *t = ctx;
     struct weft_json_out *o = t->o;
     if (t->n++ < t->from || t->n > t->to) return;
     struct weft_str text = folder ? WEFT_STR("") : content_of(t->h, t->repo, path);
@@ -202,25 +207,11 @@ static void tree_entry(struct tree *t, const char *path, bool folder)
     weft_json_out_object_end(o);
 }
 
-static void tree_folder(struct tree *t, const char *folder, const char *prefix)
-{
-    const char **names;
-    size_t n;
-    if (weft_dir_list(&t->h->arena, folder, &names, &n, NULL)) return;
-    for (size_t i = 0; i < n; i++) {
-        const char *full = weft_path_join(&t->h->arena, folder, names[i]);
-        const char *path = weft_str_printf(&t->h->arena, "%s%s", prefix, names[i]).s;
-        if (!full || !path) die("memory", "");
-        tree_entry(t, path, !weft_file_exists(full));
-        if (!weft_file_exists(full)) tree_folder(t, full, weft_str_printf(&t->h->arena, "%s/", path).s);
-    }
-}
-
 static void send_list(struct hub *h, struct mock_conn *c, const char *repo, bool ms)
 {
     struct weft_buf b = { 0 };
     struct weft_json_out o;
-    struct walk w = { h, repo, &o, ms };
+    struct list w = { h, repo, &o, ms };
     weft_json_out_init(&o, &b);
     weft_json_out_object(&o);
     if (ms) {
@@ -243,8 +234,8 @@ static void send_list(struct hub *h, struct mock_conn *c, const char *repo, bool
         weft_json_out_key(&o, "siblings");
     }
     weft_json_out_array(&o);
-    list_folder(&w, weft_str_printf(&h->arena, "%s/%s", h->root, repo).s, "");
-    if (h->evil) list_file(&w, h->evil);
+    walk(h, weft_str_printf(&h->arena, "%s/%s", h->root, repo).s, "", list_entry, &w);
+    if (h->evil) list_entry(&w, h->evil, false);
     weft_json_out_array_end(&o);
     if (ms) weft_json_out_object_end(&o);
     weft_json_out_object_end(&o);
@@ -262,7 +253,7 @@ static void send_tree(struct hub *h, struct mock_conn *c, const char *repo, cons
     struct tree t = { .h = h, .repo = repo, .o = &o, .from = from, .to = h->page ? from + (size_t)h->page : SIZE_MAX };
     weft_json_out_init(&o, &b);
     weft_json_out_array(&o);
-    tree_folder(&t, weft_str_printf(&h->arena, "%s/%s", h->root, repo).s, "");
+    walk(h, weft_str_printf(&h->arena, "%s/%s", h->root, repo).s, "", tree_entry, &t);
     weft_json_out_array_end(&o);
     if (t.n > t.to) {
         weft_buf_printf(&more, "Link: <http://127.0.0.1:%d/x>; rel=\"last\", ", h->port);

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "model/model.h"
+#include "model/safetensors.h"
 
 #include <math.h>
 
@@ -130,6 +131,34 @@ static inline double rel_l2(const float *a, const float *b, size_t n)
         norm += (double)b[i] * (double)b[i];
     }
     return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
+}
+
+/* The tensors of a safetensors file, as `change` leaves their n descriptions and says how many there are; there is room
+ * for a few more. */
+static inline void change_tensors(struct weft_arena *a, const char *path,
+                                  size_t (*change)(struct weft_st_out *t, size_t n), struct weft_err *err)
+{
+    struct weft_safetensors f;
+    struct weft_st_out out[64];
+    check_ok(weft_safetensors_open(&f, a, path, err), err);
+    assert_true(f.n + 6 < WEFT_COUNT(out));
+    for (size_t i = 0; i < f.n; i++) {
+        const struct weft_st_tensor *t = &f.tensors[i];
+        out[i] = (struct weft_st_out){ .name = weft_str_dup(a, t->name).s, .dtype = t->dtype, .n_dims = t->n_dims,
+                                       .data = t->data };
+        memcpy(out[i].shape, t->shape, sizeof t->shape);
+    }
+    size_t n = change(out, f.n);
+    check_ok(weft_safetensors_write(path, out, n, NULL, err), err);
+    weft_safetensors_close(&f);
+}
+
+static inline struct weft_st_out *named(struct weft_st_out *t, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(t[i].name, name)) return &t[i];
+    fail_msg("no %s", name);
+    return NULL;
 }
 
 #endif

@@ -1,18 +1,8 @@
 /* Freeze training: which tensors train, that they get the gradients of full training, and that nothing is kept below
  * the lowest of them. */
-#include "model/models.h"
+#include "model/pass_setup.h"
 
 static const uint32_t lengths[] = { 1, 7, 19 };
-
-struct setup {
-    struct weft_arena arena;
-    struct weft_compute compute;
-    struct weft_model *model;
-    struct weft_params params;
-    struct weft_batch batch;
-    struct weft_pass *pass;
-    struct weft_err err;
-};
 
 static void set_up(struct setup *s, bool tied)
 {
@@ -20,20 +10,8 @@ static void set_up(struct setup *s, bool tied)
     c.n_layers = 4;
     c.tie_word_embeddings = tied;
     c.pad_token_id = 3;
-    *s = (struct setup){ 0 };
-    check_ok(weft_compute_init(&s->compute, NULL, NULL, &s->err), &s->err);
-    check_ok(weft_model_random(&s->model, &c, 7, NULL, &s->err), &s->err);
-    s->model->exact = true;
-    s->batch = random_batch(&s->arena, lengths, WEFT_COUNT(lengths), c.vocab_size, 5);
+    set_up_model(s, &c, lengths, WEFT_COUNT(lengths));
     for (size_t t = 0; t < s->batch.n_tokens; t += 3) ((int32_t *)(uintptr_t)s->batch.ids)[t] = 3;
-}
-
-static void tear_down(struct setup *s)
-{
-    weft_pass_free(s->pass);
-    weft_model_free(s->model);
-    weft_compute_clear(&s->compute);
-    weft_arena_clear(&s->arena);
 }
 
 static void backward(struct setup *s)

@@ -37,20 +37,8 @@ static const char *file_of(struct setup *s, const char *name) { return weft_path
 /* The saved weights again, with one tensor changed: what `change` does to the n descriptions. */
 static void rewrite(struct setup *s, size_t (*change)(struct weft_st_out *t, size_t n))
 {
-    struct weft_safetensors f;
-    struct weft_st_out out[64];
     check_ok(weft_model_save(s->model, s->dir, WEFT_F32, false, NULL, &s->err), &s->err);
-    check_ok(weft_safetensors_open(&f, &s->arena, file_of(s, "model.safetensors"), &s->err), &s->err);
-    assert_true(f.n + 6 < WEFT_COUNT(out));
-    for (size_t i = 0; i < f.n; i++) {
-        const struct weft_st_tensor *t = &f.tensors[i];
-        out[i] = (struct weft_st_out){ .name = weft_str_dup(&s->arena, t->name).s, .dtype = t->dtype,
-            .n_dims = t->n_dims, .data = t->data };
-        memcpy(out[i].shape, t->shape, sizeof t->shape);
-    }
-    size_t n = change(out, f.n);
-    check_ok(weft_safetensors_write(file_of(s, "model.safetensors"), out, n, NULL, &s->err), &s->err);
-    weft_safetensors_close(&f);
+    change_tensors(&s->arena, file_of(s, "model.safetensors"), change, &s->err);
 }
 
 static void refused(struct setup *s, size_t (*change)(struct weft_st_out *t, size_t n), const char *part)
@@ -61,14 +49,6 @@ static void refused(struct setup *s, size_t (*change)(struct weft_st_out *t, siz
     check_fails(st, &s->err, WEFT_EINPUT, "ST11", part);
     assert_null(m);
     weft_err_clear(&s->err);
-}
-
-static struct weft_st_out *named(struct weft_st_out *t, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(t[i].name, name)) return &t[i];
-    fail_msg("no %s", name);
-    return NULL;
 }
 
 static size_t remove_one(struct weft_st_out *t, size_t n)

@@ -1,20 +1,10 @@
 /* Every gradient beside central differences in f64 of the forward pass of tests/model/reference.h: each family, each
  * kind of window and rotation, branches with and without dropout. */
-#include "model/models.h"
+#include "model/pass_setup.h"
 #include "model/reference.h"
 
 static const uint32_t lengths[] = { 1, 2, 17, 9 };
 enum { ENTRIES = 20 };
-
-struct setup {
-    struct weft_arena arena;
-    struct weft_compute compute;
-    struct weft_model *model;
-    struct weft_params params;
-    struct weft_batch batch;
-    struct weft_pass *pass;
-    struct weft_err err;
-};
 
 static struct weft_config base_config(const char *model_type)
 {
@@ -36,19 +26,7 @@ static struct weft_config base_config(const char *model_type)
 
 static void set_up(struct setup *s, const struct weft_config *c)
 {
-    *s = (struct setup){ 0 };
-    check_ok(weft_compute_init(&s->compute, NULL, NULL, &s->err), &s->err);
-    check_ok(weft_model_random(&s->model, c, 7, NULL, &s->err), &s->err);
-    s->model->exact = true;
-    s->batch = random_batch(&s->arena, lengths, WEFT_COUNT(lengths), c->vocab_size, 5);
-}
-
-static void tear_down(struct setup *s)
-{
-    weft_pass_free(s->pass);
-    weft_model_free(s->model);
-    weft_compute_clear(&s->compute);
-    weft_arena_clear(&s->arena);
+    set_up_model(s, c, lengths, WEFT_COUNT(lengths));
 }
 
 static void new_pass(struct setup *s)

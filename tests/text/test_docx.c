@@ -339,18 +339,7 @@ static void test_memory_that_gives_out_is_told(void **state)
 {
     struct fixture *f = *state;
     check_ok(read_body(f, P(R("雨下了一夜")) TBL(TR(TC(P(R("a")))))), &f->err);
-    struct weft_str whole = weft_buf_view(&f->make.b);
-    size_t failed = 0;
-    for (size_t max = 64; max < 200000; max += max / 8) {
-        struct weft_arena a = { .max_bytes = max, .block_bytes = 64 };
-        struct weft_err err = { 0 };
-        struct weft_text t;
-        enum weft_status st = weft_text_from_memory(&a, "t", whole, NULL, &t, &err);
-        assert_true(st == WEFT_OK || (st == WEFT_ENOMEM && err.msg[0]));
-        failed += st != WEFT_OK;
-        weft_arena_clear(&a);
-    }
-    assert_true(failed > 3);
+    memory_gives_out(f, 200000);
 }
 
 static void test_other_containers_say_what_to_do(void **state)

@@ -1,11 +1,10 @@
 /* Rules HT1-HT5: what of a page is text, where its lines stood, and that no page takes long. */
 #include "check.h"
+#include "text/encode.h"
 
 #include "text/html.h"
 #include "text/html_names.h"
 #include "text/layout.h"
-
-#include <iconv.h>
 
 struct fixture {
     struct weft_arena arena;
@@ -13,18 +12,7 @@ struct fixture {
     struct weft_text text;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static enum weft_status read_page(struct fixture *f, struct weft_str bytes)
 {
@@ -38,18 +26,6 @@ static void page_is_at(struct fixture *f, const char *html, const char *want, co
 {
     check_ok_at(read_page(f, weft_str_c(html)), &f->err, file, line);
     check_str_at(f->text.text, weft_str_c(want), file, line);
-}
-
-static struct weft_str encode(struct fixture *f, const char *utf8, const char *charset)
-{
-    iconv_t cd = iconv_open(charset, "UTF-8");
-    assert_true(cd != (iconv_t)-1);
-    size_t left = strlen(utf8), room = left * 4 + 16, cap = room;
-    char *out = weft_arena_alloc(&f->arena, room), *to = out, *in = (char *)utf8;
-    assert_non_null(out);
-    assert_int_equal(iconv(cd, &in, &left, &to, &room), 0);
-    iconv_close(cd);
-    return (struct weft_str){ out, cap - room };
 }
 
 static void test_blocks_make_lines_and_inline_does_not(void **state)
@@ -216,15 +192,15 @@ static void test_charsets_declared_and_found(void **state)
         struct weft_str html =
             weft_str_printf(&f->arena, "<!-- <meta charset=big5> --><meta http-equiv=\"Content-Type\" content=\"text/html; "
                                        "charset=%s\"><p>他的一天是不了在有人我你好</p>\n<p>好的，我的一天。</p>", cases[i].label);
-        struct weft_str bytes = encode(f, html.s, cases[i].iconv);
+        struct weft_str bytes = encode(&f->arena, html.s, cases[i].iconv);
         check_ok(read_page(f, bytes), &f->err);
         check_str(f->text.text, "他的一天是不了在有人我你好\n好的，我的一天。\n");
         assert_int_equal(f->text.charset, cases[i].charset);
-        struct weft_str second = encode(f, "好的，我的一天。", cases[i].iconv);
+        struct weft_str second = encode(&f->arena, "好的，我的一天。", cases[i].iconv);
         assert_int_equal(f->text.lines[1].end - f->text.lines[1].begin, second.len);
         assert_memory_equal(bytes.s + f->text.lines[1].begin, second.s, second.len);
     }
-    struct weft_str wide = encode(f, "\xEF\xBB\xBF<meta charset=gbk><p>甲𠀀</p>乙", "UTF-16LE");
+    struct weft_str wide = encode(&f->arena, "\xEF\xBB\xBF<meta charset=gbk><p>甲𠀀</p>乙", "UTF-16LE");
     check_ok(read_page(f, wide), &f->err);
     check_str(f->text.text, "甲𠀀\n乙\n");
     assert_int_equal(f->text.lines[1].begin, wide.len - 2);
@@ -317,7 +293,7 @@ static void test_pages_are_recognised(void **state)
     };
     for (size_t i = 0; i < WEFT_COUNT(cases); i++)
         assert_int_equal(weft_html_sniff(weft_str_c(cases[i].bytes), weft_str_c(cases[i].name)), cases[i].page);
-    struct weft_str wide = encode(f, "\xEF\xBB\xBF<!doctype html>甲", "UTF-16BE");
+    struct weft_str wide = encode(&f->arena, "\xEF\xBB\xBF<!doctype html>甲", "UTF-16BE");
     assert_true(weft_html_sniff(wide, WEFT_STR("a")));
     check_ok(weft_text_from_memory(&f->arena, "a.txt", wide, NULL, &f->text, &f->err), &f->err);
     assert_string_equal(f->text.format, "html");

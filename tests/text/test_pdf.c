@@ -116,20 +116,8 @@ struct fixture {
     int n;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    weft_pdf_result_clear(&f->result);
-    weft_buf_clear(&f->pdf);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) (weft_pdf_result_clear(&(f)->result), weft_buf_clear(&(f)->pdf))
+#include "fixture.h"
 
 /* A writer of small PDFs: objects are numbered from 1 in the order they are added. */
 static void pdf_begin(struct fixture *f)

@@ -1,10 +1,10 @@
 /* Rules TX1-TX7, one by one: which charset, what is repaired, where every line stood. */
 #include "check.h"
+#include "text/encode.h"
 
 #include "text/charset.h"
 #include "text/text.h"
 
-#include <iconv.h>
 #include <sys/stat.h>
 
 /* A paragraph of ours with the characters that charsets differ in. */
@@ -19,18 +19,7 @@ struct fixture {
     struct weft_text text;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static enum weft_status read_bytes(struct fixture *f, struct weft_str bytes, enum weft_charset charset)
 {
@@ -38,18 +27,6 @@ static enum weft_status read_bytes(struct fixture *f, struct weft_str bytes, enu
     weft_err_clear(&f->err);
     f->text = (struct weft_text){ 0 };
     return weft_text_from_memory(&f->arena, "t.txt", bytes, &s, &f->text, &f->err);
-}
-
-static struct weft_str encode(struct fixture *f, const char *utf8, const char *charset)
-{
-    iconv_t cd = iconv_open(charset, "UTF-8");
-    assert_true(cd != (iconv_t)-1);
-    size_t left = strlen(utf8), room = left * 4 + 16, cap = room;
-    char *out = weft_arena_alloc(&f->arena, room), *to = out, *in = (char *)utf8;
-    assert_non_null(out);
-    assert_int_equal(iconv(cd, &in, &left, &to, &room), 0);
-    iconv_close(cd);
-    return (struct weft_str){ out, cap - room };
 }
 
 static struct weft_str join(struct fixture *f, struct weft_str x, struct weft_str y)
@@ -116,7 +93,7 @@ static void test_cr_and_crlf_become_lf(void **state)
 static void test_gb18030_is_found_and_lines_point_into_the_original(void **state)
 {
     struct fixture *f = *state;
-    struct weft_str gb = encode(f, prose, "GB18030");
+    struct weft_str gb = encode(&f->arena, prose, "GB18030");
     check_ok(read_bytes(f, gb, WEFT_CHARSET_AUTO), &f->err);
     assert_int_equal(f->text.charset, WEFT_CHARSET_GB18030);
     check_str(f->text.text, prose);
@@ -131,7 +108,7 @@ static void test_gb18030_four_byte_forms_are_read(void **state)
 {
     struct fixture *f = *state;
     const char *text = "他写下一个很少见的字：𠀀，又写了一个：㐂。她说这个字不认识。\n";
-    check_ok(read_bytes(f, encode(f, text, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, text, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
     assert_int_equal(f->text.charset, WEFT_CHARSET_GB18030);
     check_str(f->text.text, text);
 }
@@ -139,11 +116,11 @@ static void test_gb18030_four_byte_forms_are_read(void **state)
 static void test_big5_is_told_from_gb18030(void **state)
 {
     struct fixture *f = *state;
-    check_ok(read_bytes(f, encode(f, prose_hant, "BIG5"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, prose_hant, "BIG5"), WEFT_CHARSET_AUTO), &f->err);
     assert_int_equal(f->text.charset, WEFT_CHARSET_BIG5);
     check_str(f->text.text, prose_hant);
     /* Traditional characters in GB18030 stay GB18030. */
-    check_ok(read_bytes(f, encode(f, prose_hant, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, prose_hant, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
     assert_int_equal(f->text.charset, WEFT_CHARSET_GB18030);
     check_str(f->text.text, prose_hant);
 }
@@ -151,9 +128,9 @@ static void test_big5_is_told_from_gb18030(void **state)
 static void test_short_lines_are_told_apart_too(void **state)
 {
     struct fixture *f = *state;
-    check_ok(read_bytes(f, encode(f, "甲：你好。", "GB18030"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, "甲：你好。", "GB18030"), WEFT_CHARSET_AUTO), &f->err);
     check_str(f->text.text, "甲：你好。");
-    check_ok(read_bytes(f, encode(f, "甲：你還好嗎？", "BIG5"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, "甲：你還好嗎？", "BIG5"), WEFT_CHARSET_AUTO), &f->err);
     check_str(f->text.text, "甲：你還好嗎？");
 }
 
@@ -169,13 +146,13 @@ static void test_other_charsets_of_the_east_are_told_by_what_they_read_as(void *
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < WEFT_COUNT(others); i++) {
-        check_ok(read_bytes(f, encode(f, others[i].text, others[i].charset), WEFT_CHARSET_AUTO), &f->err);
+        check_ok(read_bytes(f, encode(&f->arena, others[i].text, others[i].charset), WEFT_CHARSET_AUTO), &f->err);
         assert_int_equal(f->text.n_notes, 1);
         check_contains(f->text.notes[0].s, "few of its characters are common in Chinese");
     }
-    check_ok(read_bytes(f, encode(f, prose, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, prose, "GB18030"), WEFT_CHARSET_AUTO), &f->err);
     assert_int_equal(f->text.n_notes, 0);
-    check_ok(read_bytes(f, encode(f, prose_hant, "BIG5"), WEFT_CHARSET_AUTO), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, prose_hant, "BIG5"), WEFT_CHARSET_AUTO), &f->err);
     assert_int_equal(f->text.n_notes, 0);
 }
 
@@ -183,7 +160,7 @@ static void test_utf16_both_ways(void **state)
 {
     struct fixture *f = *state;
     const char *text = "第一幕\n甲：𠀀你好\n";
-    struct weft_str le = encode(f, text, "UTF-16LE"), be = encode(f, text, "UTF-16BE");
+    struct weft_str le = encode(&f->arena, text, "UTF-16LE"), be = encode(&f->arena, text, "UTF-16BE");
     check_ok(read_bytes(f, join(f, WEFT_STR("\xFF\xFE"), le), WEFT_CHARSET_AUTO), &f->err);
     check_str(f->text.text, text);
     assert_int_equal(f->text.charset, WEFT_CHARSET_UTF16LE);
@@ -193,7 +170,7 @@ static void test_utf16_both_ways(void **state)
     assert_int_equal(f->text.charset, WEFT_CHARSET_UTF16BE);
     check_ok(read_bytes(f, be, WEFT_CHARSET_UTF16BE), &f->err);
     check_str(f->text.text, text);
-    check_ok(read_bytes(f, encode(f, "a\r\nb\rc", "UTF-16LE"), WEFT_CHARSET_UTF16LE), &f->err);
+    check_ok(read_bytes(f, encode(&f->arena, "a\r\nb\rc", "UTF-16LE"), WEFT_CHARSET_UTF16LE), &f->err);
     check_str(f->text.text, "a\nb\nc");
     assert_int_equal(f->text.lines[1].begin, 6);
     assert_int_equal(f->text.cr, 2);
@@ -256,9 +233,9 @@ static void test_too_much_damage_is_refused_but_can_be_forced(void **state)
 static void test_a_forced_charset_that_does_not_fit_is_refused(void **state)
 {
     struct fixture *f = *state;
-    check_fails(read_bytes(f, encode(f, prose, "GB18030"), WEFT_CHARSET_UTF8), &f->err, WEFT_EINPUT, "TX1",
+    check_fails(read_bytes(f, encode(&f->arena, prose, "GB18030"), WEFT_CHARSET_UTF8), &f->err, WEFT_EINPUT, "TX1",
                 "utf-8");
-    check_ok(read_bytes(f, join(f, encode(f, prose, "GB18030"), WEFT_STR("\x80\xFF")), WEFT_CHARSET_GB18030),
+    check_ok(read_bytes(f, join(f, encode(&f->arena, prose, "GB18030"), WEFT_STR("\x80\xFF")), WEFT_CHARSET_GB18030),
              &f->err);
     assert_int_equal(f->text.repaired, 2);
 }
@@ -319,7 +296,7 @@ static void test_few_nul_bytes_are_dropped_many_are_binary(void **state)
     assert_int_equal(f->text.places[0].line, 1);
     assert_true(weft_text_partial(&f->text));
     check_fails(read_bytes(f, WEFT_STR("a\0b\0c"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT, "TX4", "NUL");
-    check_fails(read_bytes(f, encode(f, "plain words", "UTF-16LE"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
+    check_fails(read_bytes(f, encode(&f->arena, "plain words", "UTF-16LE"), WEFT_CHARSET_AUTO), &f->err, WEFT_EINPUT,
                 "TX4", "utf-16le");
 }
 
@@ -425,7 +402,7 @@ static void test_random_text_round_trips(void **state)
     }
     weft_buf_char(&b, 'x');
     for (size_t i = 0; i < WEFT_COUNT(charsets); i++) {
-        check_ok(read_bytes(f, encode(f, b.s, charsets[i].name), charsets[i].charset), &f->err);
+        check_ok(read_bytes(f, encode(&f->arena, b.s, charsets[i].name), charsets[i].charset), &f->err);
         assert_int_equal(f->text.repaired, 0);
         assert_true(weft_str_eq(f->text.text, weft_buf_view(&b)));
     }
@@ -470,7 +447,7 @@ static void test_slices_of_real_prose_are_recognised(void **state)
         struct weft_str slice = weft_str_skip(t.text, at);
         slice.len = weft_utf8_offset(slice, chars);
         char *copy = weft_arena_strndup(&f->arena, slice.s, slice.len);
-        enum weft_status st = read_bytes(f, encode(f, copy, "GB18030"), WEFT_CHARSET_AUTO);
+        enum weft_status st = read_bytes(f, encode(&f->arena, copy, "GB18030"), WEFT_CHARSET_AUTO);
         wrong += st != WEFT_OK || !weft_str_eq(f->text.text, slice);
         weft_arena_release(&f->arena, mark);
     }

@@ -12,19 +12,8 @@ struct fixture {
     struct weft_zip_limits limits;
 };
 
-static int setup(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->arena);
-    zip_clear(&f->make);
-    free(f);
-    return 0;
-}
+#define FIXTURE_CLEAR(f) zip_clear(&(f)->make)
+#include "fixture.h"
 
 static enum weft_status open_zip(struct fixture *f)
 {
