@@ -32,6 +32,7 @@ struct weft_option {
     double min, max; /* refused outside (numbers); both 0: any */
     double warn_min, warn_max; /* usual range: outside it a warning; both 0: none */
     const char *choices;
+    const char *bare;  /* of a choice: its value where the flag stands alone (--fit); NULL: it needs one */
     const char *unit;  /* "tokens", "MiB", "" */
     const char *group; /* heading in help: "Data", "LoRA", "Training" */
     const char *help, *help_zh;

@@ -23,6 +23,14 @@ static enum weft_status set(struct reader *r, const struct weft_option *row, con
     return st;
 }
 
+static bool is_choice(const struct weft_option *row, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = row->choices; at && n; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (strncmp(at, word, n) == 0 && (at[n] == '|' || !at[n])) return true;
+    return false;
+}
+
 /* The value of `flag`: what stood behind '=' or directly behind a letter, else the next argument. */
 static enum weft_status take_value(struct reader *r, const struct weft_option *row, const char *flag,
                                    const char *attached)
@@ -32,6 +40,10 @@ static enum weft_status take_value(struct reader *r, const struct weft_option *r
         const char *next = r->at + 1 < r->argc ? r->argv[r->at + 1] : "";
         if (strcmp(next, "true") == 0 || strcmp(next, "false") == 0) attached = r->argv[++r->at];
         else attached = "true";
+    }
+    if (row->type == WEFT_OPT_CHOICE && row->bare && !attached) {
+        const char *next = r->at + 1 < r->argc ? r->argv[r->at + 1] : "";
+        attached = is_choice(row, next) ? r->argv[++r->at] : row->bare;
     }
     if (!attached) {
         if (r->at + 1 >= r->argc)

@@ -20,6 +20,7 @@
 #include "text/text.h"
 #include "tokens/named.h"
 #include "train/advice.h"
+#include "train/fit.h"
 #include "train/order.h"
 
 #include <math.h>
@@ -40,6 +41,7 @@ struct stage {
     struct weft_model *model;
     struct weft_model *reference;           /* stages dpo and kto; NULL: the model without its adapter */
     struct weft_params params;
+    struct weft_arena trained;              /* of what is trained */
     struct weft_rows train_rows, valid_rows;
     struct weft_examples train, valid;
     struct weft_store_run_data *data;       /* [n_data] the files of the rows, for the record */
@@ -239,12 +241,13 @@ static enum weft_status load_model(struct stage *s)
     } else {
         st = weft_model_load(&s->model, s->base_dir, &how, err);
     }
-    if (!st) weft_warn_model(s->cli, s->base_dir, s->model, s->tokenizer);
+    bool again = s->base_sha[0] != '\0';        /* in fewer bits: all else is known */
+    if (!st && !again) weft_warn_model(s->cli, s->base_dir, s->model, s->tokenizer);
     if (!st && weft_tokenizer_vocab_size(s->tokenizer) > s->model->config.vocab_size)
         st = weft_fail_rule(err, WEFT_EINPUT, "TK8",
                             "%s: the tokenizer has %zu tokens, the model only %zu rows", s->base_dir,
                             weft_tokenizer_vocab_size(s->tokenizer), s->model->config.vocab_size);
-    if (!st) st = weft_model_fingerprint(s->model, s->base_sha, err);
+    if (!st && !again) st = weft_model_fingerprint(s->model, s->base_sha, err);
     memcpy(s->start_sha, s->base_sha, sizeof s->start_sha);
     /* After the fingerprint, which is that of the files: the same base in fewer bits is a setting of the run. */
     struct weft_compute *c = &s->cli->compute;
@@ -263,7 +266,7 @@ static enum weft_status load_model(struct stage *s)
 static enum weft_status load_adapter(struct stage *s, const char *dir)
 {
     struct weft_err *err = &s->cli->err;
-    struct weft_arena *a = &s->cli->arena;
+    struct weft_arena *a = &s->trained;
     char adapter[WEFT_SHA256_HEX];
     const char *file = weft_path_join(a, dir, "adapter_model.safetensors");
     struct weft_lora_info info = { 0 };
@@ -278,16 +281,22 @@ static enum weft_status load_adapter(struct stage *s, const char *dir)
     return both.s ? weft_sha256_of(both, s->start_sha, err) : weft_fail_nomem(err, 2 * sizeof adapter, "an identity");
 }
 
+/* Over several micro-batches, or as soon as fit cuts batches into such. */
+static bool may_accumulate(const struct weft_recipe *r)
+{
+    return r->gradient_accumulation_steps > 1 || (weft_fit_wanted(r) && r->per_device_train_batch_size > 1);
+}
+
 static enum weft_status train_part(struct stage *s)
 {
     struct weft_recipe *r = s->recipe;
-    struct weft_arena *a = &s->cli->arena;
+    struct weft_arena *a = &s->trained;
     struct weft_err *err = &s->cli->err;
     s->model->train_low = strcmp(r->optim, "adamw_bf16") == 0;
     if (r->use_badam)
         return weft_model_train_blocks(s->model, a, r->badam_mode == WEFT_BADAM_RATIO, r->bf16, &s->params, err);
     /* Several micro-batches are added up in a place of its own: one layer's room is enough for what is added. */
-    if (r->finetuning_type == WEFT_FINETUNING_FULL && (weft_recipe_layerwise(r) || r->gradient_accumulation_steps > 1))
+    if (r->finetuning_type == WEFT_FINETUNING_FULL && (weft_recipe_layerwise(r) || may_accumulate(r)))
         return weft_model_train_layerwise(s->model, a, &s->params, err);
     if (r->finetuning_type == WEFT_FINETUNING_FULL) return weft_model_train_all(s->model, a, &s->params, err);
     if (r->finetuning_type == WEFT_FINETUNING_FREEZE) {
@@ -622,15 +631,135 @@ static void record_end(struct stage *s, enum weft_status st, const struct weft_t
                         r->steps ? r->last_valid_loss : (double)NAN);
 }
 
-enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, const char *project,
-                                  struct weft_train_result *result)
+/* ---- what fits ---- */
+
+/* What a run on disk began with.  Rank 0 alone sees it. */
+static enum weft_status resume_fit(struct stage *s, bool *begun)
+{
+    struct weft_cli *cli = s->cli;
+    struct weft_recipe *r = s->recipe;
+    struct weft_err *err = &cli->err;
+    enum weft_status st = WEFT_OK;
+    struct {
+        int64_t batch, accumulation, bit;
+        int type;
+        bool checkpointing, nested, begun;
+    } kept = { 0 };
+    if (weft_cli_is_first(cli)) {
+        kept.begun = weft_fit_begun(r->output_dir, r);
+        if (kept.begun && weft_fit_wanted(r)) st = weft_fit_resume(r->output_dir, &cli->arena, r, err);
+        if (!st && !kept.begun) st = weft_fit_forget(r->output_dir, err);
+        kept.batch = r->per_device_train_batch_size;
+        kept.accumulation = r->gradient_accumulation_steps;
+        kept.bit = r->quantization_bit;
+        kept.type = r->quantization_type;
+        kept.checkpointing = r->gradient_checkpointing;
+        kept.nested = r->double_quantization;
+    }
+    if (weft_cluster_size(cli->cluster) > 1) {
+        st = weft_cluster_agree(cli->cluster, st, err);
+        if (!st) st = weft_cluster_spread(cli->cluster, 0, &kept, sizeof kept, err);
+    }
+    if (st) return st;
+    bool quantised = weft_cli_is_first(cli) ? false : kept.bit != r->quantization_bit;
+    *begun = kept.begun;
+    r->per_device_train_batch_size = kept.batch;
+    r->gradient_accumulation_steps = kept.accumulation;
+    r->quantization_bit = kept.bit;
+    r->quantization_type = kept.type;
+    r->gradient_checkpointing = kept.checkpointing;
+    r->double_quantization = kept.nested;
+    return quantised ? weft_recipe_check(r, NULL, err) : WEFT_OK;       /* rank 0 has resolved it */
+}
+
+static void print_fit(struct stage *s, const struct weft_fit *f)
+{
+    struct weft_buf chosen = { 0 };
+    char bytes[32], of[32], other[32];
+    const struct weft_fit_plan *was = &f->asked, *is = &f->chosen;
+    bool same = was->batch == is->batch && was->checkpointing == is->checkpointing && was->base == is->base;
+    weft_fit_text(is, &chosen);
+    weft_cli_bytes(bytes, is->bytes);
+    weft_cli_bytes(of, f->available_bytes);
+    weft_cli_bytes(other, was->bytes);
+    if (same) {
+        weft_tell(s->cli, "  fit: nothing needs to change: %s of %s (%s)\n", bytes, of, chosen.s ? chosen.s : "");
+    } else {
+        weft_tell(s->cli, "  fit: %s: %s of %s\n", chosen.s ? chosen.s : "", bytes, of);
+        if (was->cost <= is->cost) weft_tell(s->cli, "    as asked it takes %s\n", other);
+        else weft_tell(s->cli, "    as asked it takes %s, and longer\n", other);
+    }
+    if (f->faster.bytes && is->base)
+        weft_tell(s->cli, "    with more bits for the base it takes at least %s\n", weft_cli_bytes(other, f->faster.bytes));
+    else if (f->faster.bytes && f->faster.bytes != was->bytes)
+        weft_tell(s->cli, "    what is faster takes at least %s\n", weft_cli_bytes(other, f->faster.bytes));
+    weft_buf_clear(&chosen);
+}
+
+static void measure_adapter(struct stage *s, struct weft_train_job *job)
+{
+    job->model = s->model;
+    job->held_bytes = weft_lora_held_bytes(s->model);
+    job->save_bytes = weft_lora_save_bytes(s->model);
+}
+
+/* The base once more, quantised as the recipe says by now. */
+static enum weft_status load_again(struct stage *s, struct weft_train_job *job)
+{
+    weft_model_free(s->model);
+    s->model = NULL;
+    weft_arena_clear(&s->trained);
+    s->params = (struct weft_params){ 0 };
+    enum weft_status st = load_model(s);
+    if (!st) st = make_trainable(s);
+    if (!st) measure_adapter(s, job);
+    return st;
+}
+
+static enum weft_status fit_into_memory(struct stage *s, struct weft_train_job *job, bool begun)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_err *err = &s->cli->err;
+    struct weft_fit_limits limits = { .precision = r->fit == WEFT_FIT_PRECISION, .begun = begun };
+    struct weft_fit fit;
+    enum weft_status st = weft_fit_choose(job, &limits, &fit, err);
+    if (st) return st;
+    weft_fit_apply(&fit.chosen, r);
+    if (fit.chosen.base) st = weft_cluster_agree(s->cli->cluster, load_again(s, job), err);
+    if (!st) print_fit(s, &fit);
+    if (!st && weft_cli_is_first(s->cli)) st = weft_fit_save(r->output_dir, r, err);
+    return weft_cluster_agree(s->cli->cluster, st, err);
+}
+
+/* The resolved recipe beside the run.  Before the run only where there is none: a run that refuses to resume with other
+ * settings must not leave them there. */
+static enum weft_status write_recipe(struct weft_cli *cli, const struct weft_recipe *r, bool before)
+{
+    struct weft_buf yaml = { 0 };
+    const char *path = weft_path_join(&cli->arena, r->output_dir, "recipe.yaml");
+    if (!path) return weft_fail_nomem(&cli->err, strlen(r->output_dir), "a path");
+    if (!weft_cli_is_first(cli) || (before && weft_file_exists(path))) return WEFT_OK;
+    weft_options_dump(weft_recipe_options, r, &yaml);
+    enum weft_status st = weft_buf_check(&yaml, "recipe.yaml", &cli->err);
+    if (!st) st = weft_dir_make(r->output_dir, &cli->err);
+    if (!st) st = weft_file_write(path, weft_buf_view(&yaml), &cli->err);
+    weft_buf_clear(&yaml);
+    return st;
+}
+
+/* own_recipe: recipe.yaml is written here, once it is known. */
+static enum weft_status train_stage(struct weft_cli *cli, struct weft_recipe *recipe, const char *project,
+                                    bool own_recipe, struct weft_train_result *result)
 {
     struct stage s = { .cli = cli, .recipe = recipe, .project = project };
     struct weft_memory_plan plan = { 0 };
+    bool begun = false;
     bool first = weft_cli_is_first(cli);        /* of the ranks; it alone writes */
     if (recipe->nice) give_way(cli);
     enum weft_status st = load_words(&s);
     if (!st && first) st = weft_dir_make(recipe->output_dir, &cli->err);
+    st = weft_cluster_agree(cli->cluster, st, &cli->err);
+    if (!st) st = resume_fit(&s, &begun);
     if (!st) st = read_rows(&s);
     if (!st) st = load_model(&s);
     if (!st) st = make_trainable(&s);
@@ -660,13 +789,15 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
                       .base = s.start_sha },
     };
     if (!st) {
-        job.held_bytes = weft_lora_held_bytes(s.model);
-        job.save_bytes = weft_lora_save_bytes(s.model);
+        measure_adapter(&s, &job);
         if (recipe->profile) job.profile = WEFT_NEW(&cli->arena, struct weft_profile);
         print_model(&s);
         print_data(&s);
-        st = weft_memory_plan(&job, &plan, &cli->err);
     }
+    st = weft_cluster_agree(cli->cluster, st, &cli->err);
+    if (!st && weft_fit_wanted(recipe)) st = fit_into_memory(&s, &job, begun);
+    if (!st && own_recipe) st = write_recipe(cli, recipe, true);
+    if (!st) st = weft_memory_plan(&job, &plan, &cli->err);
     st = weft_cluster_agree(cli->cluster, st, &cli->err);
     if (!st) {
         print_ranks(&s);
@@ -686,7 +817,14 @@ enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *reci
     weft_model_free(s.model);
     weft_model_free(s.reference);
     weft_tokenizer_free(s.tokenizer);
+    weft_arena_clear(&s.trained);
     return st;
+}
+
+enum weft_status weft_train_stage(struct weft_cli *cli, struct weft_recipe *recipe, const char *project,
+                                  struct weft_train_result *result)
+{
+    return train_stage(cli, recipe, project, false, result);
 }
 
 /* ---- the verb ---- */
@@ -740,22 +878,6 @@ static enum weft_status read_recipe(struct weft_cli *cli, struct settings *set, 
     return st;
 }
 
-/* The resolved recipe beside the run.  Before the run only where there is none: a run that refuses to resume with other
- * settings must not leave them there. */
-static enum weft_status write_recipe(struct weft_cli *cli, const struct weft_recipe *r, bool before)
-{
-    struct weft_buf yaml = { 0 };
-    const char *path = weft_path_join(&cli->arena, r->output_dir, "recipe.yaml");
-    if (!path) return weft_fail_nomem(&cli->err, strlen(r->output_dir), "a path");
-    if (!weft_cli_is_first(cli) || (before && weft_file_exists(path))) return WEFT_OK;
-    weft_options_dump(weft_recipe_options, r, &yaml);
-    enum weft_status st = weft_buf_check(&yaml, "recipe.yaml", &cli->err);
-    if (!st) st = weft_dir_make(r->output_dir, &cli->err);
-    if (!st) st = weft_file_write(path, weft_buf_view(&yaml), &cli->err);
-    weft_buf_clear(&yaml);
-    return st;
-}
-
 static void print_json(struct weft_cli *cli, const struct weft_recipe *r, const struct weft_train_result *result)
 {
     struct weft_buf buf = { 0 };
@@ -772,6 +894,14 @@ static void print_json(struct weft_cli *cli, const struct weft_recipe *r, const 
     weft_json_out_double(&o, result->train_loss);
     weft_json_out_key(&o, "eval_loss");
     weft_json_out_double(&o, result->last_valid_loss);
+    if (weft_fit_wanted(r)) {
+        weft_json_out_key(&o, "per_device_train_batch_size");
+        weft_json_out_int(&o, r->per_device_train_batch_size);
+        weft_json_out_key(&o, "gradient_accumulation_steps");
+        weft_json_out_int(&o, r->gradient_accumulation_steps);
+        weft_json_out_key(&o, "gradient_checkpointing");
+        weft_json_out_bool(&o, r->gradient_checkpointing);
+    }
     weft_json_out_key(&o, "seconds");
     weft_json_out_double(&o, result->seconds);
     if (result->profile) {
@@ -797,9 +927,9 @@ static enum weft_status run(struct weft_cli *cli)
     if (!st) st = read_recipe(cli, &set, &words);
     if (!st && !set.common.threads) set.common.threads = weft_cli_rank_threads(cli);
     if (!st) st = weft_cli_compute(cli, &set.common);
-    if (!st) st = write_recipe(cli, &set.recipe, true);
+    if (!st && !weft_fit_wanted(&set.recipe)) st = write_recipe(cli, &set.recipe, true);
     st = weft_cluster_agree(cli->cluster, st, &cli->err);
-    if (!st) st = weft_train_stage(cli, &set.recipe, set.project, &result);
+    if (!st) st = train_stage(cli, &set.recipe, set.project, true, &result);
     if (!st) st = write_recipe(cli, &set.recipe, false);
     if (!st && cli->json) print_json(cli, &set.recipe, &result);
     return weft_cli_cluster_leave(cli, st);

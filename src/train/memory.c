@@ -270,9 +270,29 @@ static void add_line(struct weft_memory_plan *p, const char *item, size_t bytes)
     p->total_bytes += bytes;
 }
 
-/* The plan of `job` with another recipe: what a change would save. */
-static enum weft_status plan_with(const struct weft_train_job *job, const struct weft_recipe *r,
-                                  struct weft_memory_plan *out, struct weft_err *err)
+/* The most that was resident so far; 0: unknown. */
+static size_t reached_bytes(void)
+{
+    char text[8192];
+    size_t kib;
+    return read_small("/proc/self/status", text, sizeof text) && number_after(text, "VmHWM:", &kib) ? kib * 1024 : 0;
+}
+
+/* The base with its matrices in another format: they leave their files for memory. */
+static size_t quantised_bytes(struct weft_model *m, const struct weft_quant_format *f, bool nested)
+{
+    size_t sum = base_bytes(m, false);
+    for (size_t i = 0; i < weft_model_n_linears(m); i++) {
+        const struct weft_linear *l = weft_model_linear(m, i);
+        sum -= mapped_bytes(m, l->w, l->type, l->n_out, l->n_in);
+        sum += weft_quant_planned_bytes(f, nested, l->n_out, l->n_in);
+    }
+    return sum;
+}
+
+enum weft_status weft_memory_plan_of(const struct weft_train_job *job, const struct weft_recipe *r,
+                                     const struct weft_quant_format *base, struct weft_memory_plan *out,
+                                     struct weft_err *err)
 {
     struct weft_pass_settings settings;
     struct weft_pass_bytes pass;
@@ -285,7 +305,9 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     if (!st) st = weft_pass_plan(job->compute, job->model, &settings, &pass, err);
     out->batch_tokens = settings.max_tokens;
     if (st) return st;
-    add_line(out, "base weights", base_bytes(job->model, weft_recipe_needs_reference(r) && !job->reference));
+    add_line(out, "base weights",
+             base ? quantised_bytes(job->model, base, r->double_quantization)
+                  : base_bytes(job->model, weft_recipe_needs_reference(r) && !job->reference));
     if (job->reference) add_line(out, "reference model", base_bytes(job->reference, false));
     add_line(out, "trainable weights", job->params->weight_bytes + job->held_bytes);
     add_line(out, "gradients", job->params->grad_bytes + weft_sums_bytes(r, job->params, weft_cluster_size(job->cluster)));
@@ -300,31 +322,30 @@ static enum weft_status plan_with(const struct weft_train_job *job, const struct
     add_line(out, "scratch of the kernels", job->compute->arena.used_bytes + pass.kernels);
     add_line(out, "saving", job->save_bytes);
     add_line(out, "program, tokenizer, text of the rows", other_bytes(job));
+    size_t reached = reached_bytes();
+    if (reached > out->total_bytes) add_line(out, "more, while loading", reached - out->total_bytes);
     return WEFT_OK;
 }
 
-/* The most that was resident so far; 0: unknown. */
-static size_t reached_bytes(void)
+enum weft_status weft_memory_available(const struct weft_train_job *job, size_t *bytes, const char **what,
+                                       struct weft_err *err)
 {
-    char text[8192];
-    size_t kib;
-    return read_small("/proc/self/status", text, sizeof text) && number_after(text, "VmHWM:", &kib) ? kib * 1024 : 0;
-}
-
-enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_memory_plan *out, struct weft_err *err)
-{
-    size_t setting = 0, reached = reached_bytes();
+    size_t setting = 0;
     enum weft_status st = job->recipe->mem ? weft_memory_size(job->recipe->mem, &setting, err) : WEFT_OK;
-    if (!st) st = plan_with(job, job->recipe, out, err);
     if (st) return st;
-    if (reached > out->total_bytes) add_line(out, "more, while loading", reached - out->total_bytes);
     struct bound b = available(setting);
     /* Ranks of one machine share what there is, and the pages of the weights' file. */
     size_t here = job->cluster ? (size_t)job->cluster->here : 1;
     size_t mapped = here > 1 ? base_bytes(job->model, false) - job->model->arena.used_bytes : 0;
-    out->available_bytes = (b.bytes - weft_min_size(mapped, b.bytes)) / here + weft_min_size(mapped, b.bytes);
-    out->bound = b.what;
+    *bytes = (b.bytes - weft_min_size(mapped, b.bytes)) / here + weft_min_size(mapped, b.bytes);
+    *what = b.what;
     return WEFT_OK;
+}
+
+enum weft_status weft_memory_plan(const struct weft_train_job *job, struct weft_memory_plan *out, struct weft_err *err)
+{
+    enum weft_status st = weft_memory_plan_of(job, job->recipe, NULL, out, err);
+    return st ? st : weft_memory_available(job, &out->available_bytes, &out->bound, err);
 }
 
 /* ---- when it does not fit ---- */
@@ -369,7 +390,7 @@ enum weft_status weft_memory_check(const struct weft_train_job *job, const struc
         bool recompute = other.gradient_checkpointing != r->gradient_checkpointing;
         bool smaller = other.per_device_train_batch_size != r->per_device_train_batch_size;
         if (changes[i].change == both ? !recompute || !smaller : !recompute && !smaller) continue;
-        if (plan_with(job, &other, &p, NULL) || p.total_bytes >= plan->total_bytes) continue;
+        if (weft_memory_plan_of(job, &other, NULL, &p, NULL) || p.total_bytes >= plan->total_bytes) continue;
         if (!changes[i].name)
             snprintf(
                 text, sizeof text,

@@ -603,6 +603,7 @@ void weft_recipe_settings(const struct weft_recipe *r, struct weft_json_out *out
         "nice",
         "report_to",
         "mem",
+        "fit",
         "profile",
         "allow_nonfinite",
         "use_muon",

@@ -41,6 +41,7 @@ enum weft_apollo_scale { WEFT_APOLLO_CHANNEL, WEFT_APOLLO_TENSOR };
 enum weft_base_compute { WEFT_BASE_BF16, WEFT_BASE_INT8 };
 enum weft_template_mode { WEFT_TEMPLATE_MODEL, WEFT_TEMPLATE_LLAMAFACTORY };
 enum { WEFT_ROPE_SCALING_DYNAMIC = 4 };
+enum weft_fit_mode { WEFT_FIT_AUTO, WEFT_FIT_OFF, WEFT_FIT_ON, WEFT_FIT_PRECISION };
 enum weft_watchdog { WEFT_WATCHDOG_REPORT, WEFT_WATCHDOG_STOP };
 
 struct weft_recipe {
@@ -144,7 +145,8 @@ struct weft_recipe {
     bool tensorboard;                   /* resolved by weft_recipe_check */
     double watchdog_ratio;              /* loss above so many times its running median; 0: off */
     int watchdog_action;                /* enum weft_watchdog */
-    const char *mem;                    /* "8G": refuse a plan above this; NULL: what the machine has */
+    const char *mem;                    /* "8G": stay below this; NULL: what the machine has */
+    int fit;                            /* enum weft_fit_mode: settings may be chosen so that the run fits (train/fit.h) */
     bool profile;                       /* measure where the time goes */
     bool allow_nonfinite;
 };

@@ -70,6 +70,15 @@ WEFT_MUST_USE enum weft_status weft_run_pass(const struct weft_train_job *job, c
                                              const struct weft_optimizer *kind, struct weft_pass_settings *out,
                                              struct weft_err *err);
 
+/* The memory plan of the job with another recipe, and its base in another format (NULL: as it is). */
+struct weft_quant_format;
+WEFT_MUST_USE enum weft_status weft_memory_plan_of(const struct weft_train_job *job, const struct weft_recipe *r,
+                                                   const struct weft_quant_format *base, struct weft_memory_plan *out,
+                                                   struct weft_err *err);
+/* What there is for this process, and what bounds it. */
+WEFT_MUST_USE enum weft_status weft_memory_available(const struct weft_train_job *job, size_t *bytes,
+                                                     const char **bound, struct weft_err *err);
+
 /* Locks output_dir, finds or begins the run, and makes everything the loop needs.  `r` may be half made on failure:
  * weft_run_close takes it. */
 WEFT_MUST_USE enum weft_status weft_run_open(struct weft_run *r, const struct weft_train_job *job,

@@ -23,10 +23,16 @@ size_t weft_sums_len(const struct weft_recipe *r, const struct weft_params *p)
     return most;
 }
 
-/* Layer by layer the optimizer adds up what it keeps of a gradient. */
-static bool is_on(const struct weft_recipe *r)
+/* Layers share the room for their gradients, and each parameter has one. */
+static bool room_is_shared(const struct weft_recipe *r, const struct weft_params *p)
 {
-    return r->gradient_accumulation_steps > 1 && !weft_recipe_layerwise(r);
+    return weft_sums_len(r, p) == p->n_values && p->grad_bytes < p->n_values * sizeof(float);
+}
+
+/* Layer by layer the optimizer adds up what it keeps of a gradient. */
+static bool is_on(const struct weft_recipe *r, const struct weft_params *p)
+{
+    return !weft_recipe_layerwise(r) && (r->gradient_accumulation_steps > 1 || room_is_shared(r, p));
 }
 
 static size_t block_of(size_t len) { return weft_min_size(len, BLOCK); }
@@ -34,7 +40,7 @@ static size_t block_of(size_t len) { return weft_min_size(len, BLOCK); }
 size_t weft_sums_bytes(const struct weft_recipe *r, const struct weft_params *p, int ranks)
 {
     size_t len = weft_sums_len(r, p);
-    if (!is_on(r)) return 0;
+    if (!is_on(r, p)) return 0;
     return sizeof(float) * (len + (ranks > 1 ? 2 * (block_of(len) + (size_t)ranks) : 0));
 }
 
@@ -43,11 +49,11 @@ enum weft_status weft_sums_init(struct weft_sums *s, const struct weft_recipe *r
                                 struct weft_arena *a, struct weft_err *err)
 {
     size_t n = p->n, ranks = (size_t)weft_cluster_size(cluster);
-    *s = (struct weft_sums){ .on = is_on(r), .params = p, .compute = compute, .cluster = cluster,
+    *s = (struct weft_sums){ .on = is_on(r, p), .params = p, .compute = compute, .cluster = cluster,
                              .n_layers = n_layers };
     if (!s->on) return WEFT_OK;
     s->len = weft_sums_len(r, p);
-    s->by_layer = s->len == p->n_values && p->grad_bytes < p->n_values * sizeof(float);
+    s->by_layer = room_is_shared(r, p);
     s->sum = WEFT_NEWS(a, float, s->len);
     s->at = WEFT_NEWS(a, size_t, n);
     s->begun = WEFT_NEWS(a, bool, n);

@@ -129,6 +129,26 @@ static enum weft_status argv_of(const char *a, const char *b, const char *c, con
     return weft_options_argv(table, &s, &arena, n, (char **)(uintptr_t)words, &rest, &warn, &err);
 }
 
+/* A choice may have a value for its flag alone; a word behind it is its value only if it is one of the choices. */
+static void test_a_choice_may_stand_alone(void **state)
+{
+    int fit = -1;
+    static const struct weft_option row = { .key = "fit", .type = WEFT_OPT_CHOICE, .choices = "false|true|precise",
+                                            .bare = "true" };
+    const struct weft_option_table one = { &row, 1 };
+    static const char *const lines[][4] = { { "weft", "--fit", "file", NULL }, { "weft", "--fit", "precise", "file" },
+                                            { "weft", "--fit=false", "file", NULL }, { "weft", "file", "--fit", NULL },
+                                            { "weft", "--fit", "prec", NULL } };
+    static const int values[] = { 1, 2, 0, 1, 1 };
+    for (size_t i = 0; i < WEFT_COUNT(lines); i++) {
+        int n = 0;
+        while (n < 4 && lines[i][n]) n++;
+        check_ok(weft_options_argv(one, &fit, &arena, n, (char **)(uintptr_t)lines[i], &rest, NULL, &err), &err);
+        assert_int_equal(fit, values[i]);
+        assert_int_equal(rest.n, 1);
+    }
+}
+
 static void test_defaults(void **state)
 {
     assert_string_equal(s.output, "runs/x");
@@ -552,6 +572,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_a_choice_may_stand_alone),
         TEST(test_defaults),
         TEST(test_yaml_sets_every_type),
         TEST(test_yaml_nulls_leave_the_default),
