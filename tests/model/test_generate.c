@@ -1,5 +1,6 @@
 /* Answers of a model whose weights are a chain: each token is followed by one token, so that the text is known.  Its
  * hidden state is the token itself (one-hot embeddings, layers that add nothing); the head maps it to its follower. */
+#include "byte_vocab.h"
 #include "model/generate.h"
 #include "model/models.h"
 
@@ -15,18 +16,6 @@ struct setup {
     struct weft_err err;
 };
 
-/* The byte's letter in byte-level vocabularies. */
-static uint32_t letter(unsigned byte)
-{
-    unsigned next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        bool kept = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        if (b == byte) return kept ? b : next;
-        next += !kept;
-    }
-    return 0;
-}
-
 /* Token i is byte i; 256 ends a turn. */
 static struct weft_tokenizer *byte_tokenizer(void)
 {
@@ -40,12 +29,7 @@ static struct weft_tokenizer *byte_tokenizer(void)
         "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\","
         "\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,\"decoder\":{\"type\":"
         "\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{");
-    for (unsigned i = 0; i < 256; i++) {
-        weft_buf_cstr(&b, i ? ",\"" : "\"");
-        if (letter(i) == '"' || letter(i) == '\\') weft_buf_char(&b, '\\');
-        weft_buf_utf8(&b, letter(i));
-        weft_buf_printf(&b, "\":%u", i);
-    }
+    put_byte_vocab(&b);
     weft_buf_cstr(&b, "},\"merges\":[]}}");
     check_ok(weft_tokenizer_parse(&t, "bytes", weft_buf_view(&b), weft_str_c(config), &err), &err);
     weft_buf_clear(&b);

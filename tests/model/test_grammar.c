@@ -5,32 +5,19 @@
 #include "model/shape.h"
 
 struct fixture {
-    struct weft_arena a;
+    struct weft_arena arena;
     struct weft_err err;
     struct weft_json_value schema;
     const struct weft_grammar *g;
     uint64_t random;
 };
 
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    if (f) f->random = 7;
-    *state = f;
-    return f ? 0 : -1;
-}
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    weft_arena_clear(&f->a);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static enum weft_status read_schema(struct fixture *f, const char *json)
 {
-    check_ok(weft_json_parse(&f->a, "schema", weft_str_c(json), &f->schema, &f->err), &f->err);
-    return weft_grammar_new(&f->a, "schema", &f->schema, &f->g, &f->err);
+    check_ok(weft_json_parse(&f->arena, "schema", weft_str_c(json), &f->schema, &f->err), &f->err);
+    return weft_grammar_new(&f->arena, "schema", &f->schema, &f->g, &f->err);
 }
 
 static const char *const schemas[] = {
@@ -69,7 +56,7 @@ static bool accepts(const struct weft_grammar *g, const char *text)
 static void must_fit(struct fixture *f, struct weft_str text)
 {
     struct weft_json_value v;
-    check_ok(weft_json_parse(&f->a, "text", text, &v, &f->err), &f->err);
+    check_ok(weft_json_parse(&f->arena, "text", text, &v, &f->err), &f->err);
     if (!shape_fits(&f->schema, &v)) fail_msg("not of the shape: %.*s", (int)text.len, text.s);
 }
 
@@ -362,15 +349,35 @@ static void test_schemas_that_cannot_be_kept_are_refused_by_name(void **state)
     weft_buf_clear(&deep);
 }
 
+static void test_memory_that_gives_out_is_told(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t k = 0; k < WEFT_COUNT(schemas); k++) {
+        size_t failed = 0;
+        check_ok(read_schema(f, schemas[k]), &f->err);
+        for (size_t max = 32; max < 40000; max += max / 4) {
+            struct weft_arena a = { .max_bytes = max, .block_bytes = 32 };
+            struct weft_err err = { 0 };
+            const struct weft_grammar *g = NULL;
+            enum weft_status st = weft_grammar_new(&a, "schema", &f->schema, &g, &err);
+            assert_true(st == WEFT_OK ? g != NULL : st == WEFT_ENOMEM && !g && err.msg[0]);
+            failed += st != WEFT_OK;
+            weft_arena_clear(&a);
+        }
+        assert_in_range(failed, 1, 30);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_whatever_is_written_byte_by_byte_has_the_shape, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_every_text_of_the_shape_is_accepted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_first_byte_that_breaks_the_shape_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_state_stays_where_a_byte_was_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_keys_stand_for_states_that_accept_the_same, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_schemas_that_cannot_be_kept_are_refused_by_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_whatever_is_written_byte_by_byte_has_the_shape, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_text_of_the_shape_is_accepted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_first_byte_that_breaks_the_shape_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_state_stays_where_a_byte_was_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keys_stand_for_states_that_accept_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_schemas_that_cannot_be_kept_are_refused_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_that_gives_out_is_told, setup, teardown),
     };
     return cmocka_run_group_tests_name("model/grammar", tests, NULL, NULL);
 }

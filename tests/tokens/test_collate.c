@@ -1,5 +1,6 @@
 /* Rows to examples to batches, with a vocabulary in which every byte is a token (id = byte value), "\n\n" is one, and
  * a few special tokens follow: what a row must become can be written down by hand. */
+#include "byte_vocab.h"
 #include "check.h"
 
 #include "tokens/collate.h"
@@ -12,18 +13,6 @@ struct fixture {
     struct weft_encoder *e;
     const struct weft_chat_template *chat;
 };
-
-/* The byte's letter in byte-level vocabularies. */
-static uint32_t letter(unsigned byte)
-{
-    unsigned next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        bool kept = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        if (b == byte) return kept ? b : next;
-        next += !kept;
-    }
-    return 0;
-}
 
 static struct weft_tokenizer *tokenizer(const char *config, bool adds_bos)
 {
@@ -49,12 +38,7 @@ static struct weft_tokenizer *tokenizer(const char *config, bool adds_bos)
                 "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[260],\"tokens\":[\"<s>\"]}}},");
     else weft_buf_cstr(&b, "\"post_processor\":null,");
     weft_buf_cstr(&b, "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{");
-    for (unsigned i = 0; i < 256; i++) {
-        weft_buf_cstr(&b, i ? ",\"" : "\"");
-        if (letter(i) == '"' || letter(i) == '\\') weft_buf_char(&b, '\\');
-        weft_buf_utf8(&b, letter(i));
-        weft_buf_printf(&b, "\":%u", i);
-    }
+    put_byte_vocab(&b);
     weft_buf_cstr(&b, ",\"\xc4\x8a\xc4\x8a\":256},\"merges\":[\"\xc4\x8a \xc4\x8a\"]}}");
     check_ok(weft_tokenizer_parse(&t, "bytes", weft_buf_view(&b), weft_str_c(config), &err), &err);
     weft_buf_clear(&b);
