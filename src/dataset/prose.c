@@ -577,7 +577,7 @@ static enum weft_status find_beginnings(struct piece *p, const struct prose_name
             struct weft_str word = weft_str_sub(t->text, at, at + BEGINNING_BYTES);
             bool person;
             prose_skip_lead(&word);
-            size_t n = prose_noun(word, false, &person);
+            size_t n = prose_names_may_begin(names, word) ? prose_noun(word, false, &person) : 0;
             size_t i = n ? prose_names_find(names, weft_str_sub(word, 0, n)) : SIZE_MAX;
             if (i != SIZE_MAX) {
                 if (!WEFT_GROW(&p->arena, p->beginnings, p->n_beginnings, p->cap_beginnings))

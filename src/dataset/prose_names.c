@@ -33,6 +33,12 @@ static bool rehash(struct prose_names *t)
     return true;
 }
 
+bool prose_names_may_begin(const struct prose_names *t, struct weft_str s)
+{
+    uint32_t first = mark_at(s, 0) % FIRSTS;
+    return t->firsts[first / 64] >> first % 64 & 1;
+}
+
 size_t prose_names_find(const struct prose_names *t, struct weft_str text)
 {
     if (!t->n_slots) return SIZE_MAX;
@@ -107,8 +113,7 @@ struct weft_str prose_names_group(const struct prose_names *t, size_t i)
 size_t prose_names_begins(const struct prose_names *t, struct weft_str s)
 {
     size_t best = SIZE_MAX, at = 0;
-    uint32_t first = mark_at(s, 0) % FIRSTS;    /* nearly every place of a text begins no name */
-    if (!(t->firsts[first / 64] >> first % 64 & 1)) return SIZE_MAX;
+    if (!prose_names_may_begin(t, s)) return SIZE_MAX;
     for (size_t n = 0; n < t->longest && at < s.len; n++) {
         uint32_t cp;
         at += weft_utf8_decode(s.s + at, s.len - at, &cp, NULL);

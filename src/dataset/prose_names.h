@@ -33,6 +33,8 @@ struct prose_names {
 /* The user's names: the role and the alias groups. */
 WEFT_MUST_USE enum weft_status prose_names_init(struct prose_names *t, struct weft_arena *a,
                                                 const struct weft_prose_settings *s, struct weft_err *err);
+/* False: no name of the table begins as `s` does.  Nearly every place of a text. */
+bool prose_names_may_begin(const struct prose_names *t, struct weft_str s);
 /* The index of a name, SIZE_MAX: not there. */
 size_t prose_names_find(const struct prose_names *t, struct weft_str text);
 /* Counts it once more (`n` may be 0); SIZE_MAX when memory is out. */

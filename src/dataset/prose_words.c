@@ -18,20 +18,27 @@ static uint32_t first_char(const char *s)
     return (uint32_t)u[0] << 16 | (uint32_t)u[1] << 8 | u[2];
 }
 
-/* The longest word of the list that `s` begins or ends with; 0: none.  Lists that beginnings are looked up in stand in
- * the order of their bytes (prose_words_sorted). */
-static size_t begins(struct weft_str s, struct words w)
+/* The first word of the list that does not begin with a lower character.  Lists stand in the order of their bytes
+ * (prose_words_sorted). */
+static size_t first_with(uint32_t key, struct words w)
 {
-    size_t best = 0, low = 0, high = w.n;
-    if (s.len < 3) return 0;
-    uint32_t key = first_char(s.s);
+    size_t low = 0, high = w.n;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (first_char(w.items[mid]) < key) low = mid + 1;
         else high = mid;
     }
-    for (; low < w.n && first_char(w.items[low]) == key; low++) {
-        const char *word = w.items[low];
+    return low;
+}
+
+/* The longest word of the list that `s` begins or ends with; 0: none. */
+static size_t begins(struct weft_str s, struct words w)
+{
+    size_t best = 0;
+    if (s.len < 3) return 0;
+    uint32_t key = first_char(s.s);
+    for (size_t i = first_with(key, w); i < w.n && first_char(w.items[i]) == key; i++) {
+        const char *word = w.items[i];
         size_t n = 3;
         while (word[n] && n < s.len && word[n] == s.s[n]) n++;
         if (!word[n] && n > best) best = n;
@@ -39,14 +46,27 @@ static size_t begins(struct weft_str s, struct words w)
     return best;
 }
 
+/* Is exactly this a word of the list? */
+static bool has_word(struct weft_str s, struct words w)
+{
+    uint32_t key = first_char(s.s);
+    for (size_t i = first_with(key, w); i < w.n && first_char(w.items[i]) == key; i++) {
+        const char *word = w.items[i];
+        size_t n = 3;
+        while (n < s.len && word[n] && word[n] == s.s[n]) n++;
+        if (n == s.len && !word[n]) return true;
+    }
+    return false;
+}
+
+/* Words that endings are looked up in have at most so many characters, of three bytes each. */
+enum { ENDING_CHARS = 6 };
+
 static size_t ends(struct weft_str s, struct words w)
 {
-    size_t best = 0;
-    for (size_t i = 0; i < w.n; i++) {
-        struct weft_str word = weft_str_c(w.items[i]);
-        if (word.len > best && weft_str_ends(s, word)) best = word.len;
-    }
-    return best;
+    for (size_t n = weft_min_size(s.len / 3, ENDING_CHARS); n; n--)
+        if (has_word(weft_str_skip(s, s.len - 3 * n), w)) return 3 * n;
+    return 0;
 }
 
 /* A list of characters of three bytes each, as one text in the order of their code points (and bytes). */
@@ -71,16 +91,18 @@ static bool in_text(uint32_t cp, const char *list, size_t bytes)
 /* ---- cues ---- */
 
 static const char *const thought_verbs[] = {
-    "想", "心想", "暗想", "想道", "心道", "暗道", "忖道", "思道", "自道", "寻思", "思忖", "暗忖", "自忖", "琢磨", "盘算", "思量",
-    "忖度", "纳闷", "心里说", "心中说", "心里道", "心中道", "心说", "心里", "心中", "暗自", "思索", "沉思", "默念", "心下", "寻思道", "思忖道",
-    "暗忖道", "自忖道", "思量道", "沉吟", "暗暗", "心里话", "暗叫", "暗骂", "心叹", "暗叹", "意识到", "觉得", "腹诽" };
+    "寻思", "寻思道", "心下", "心中", "心中说", "心中道", "心叹", "心想", "心说", "心道", "心里", "心里话",
+    "心里说", "心里道", "忖度", "忖道", "思忖", "思忖道", "思索", "思道", "思量", "思量道", "想", "想道",
+    "意识到", "暗叫", "暗叹", "暗忖", "暗忖道", "暗想", "暗暗", "暗自", "暗道", "暗骂", "沉吟", "沉思", "琢磨",
+    "盘算", "纳闷", "腹诽", "自忖", "自忖道", "自道", "觉得", "默念",
+};
 
 static const char *const writing_verbs[] = {
-    "写", "写着", "写道", "写了", "写的是", "写有", "上写", "大书", "书写", "刻", "刻着", "刻有", "刻了", "题", "题着", "题了", "题道", "题曰",
-    "上书", "印着",
-    "绣着", "贴着", "画着", "标着", "书着", "书曰", "诗曰", "词曰", "诗云", "歌曰", "曰为", "上面是", "留言", "显示", "记载", "记着", "载着",
-    "挂着", "写明",
-    "注明", "大字", "几个字", "个字", "字样", "小字", "金字" };
+    "上书", "上写", "上面是", "个字", "书写", "书曰", "书着", "写", "写了", "写明", "写有", "写的是", "写着",
+    "写道", "几个字", "刻", "刻了", "刻有", "刻着", "印着", "大书", "大字", "字样", "小字", "挂着", "显示",
+    "曰为", "标着", "歌曰", "注明", "画着", "留言", "绣着", "记着", "记载", "词曰", "诗云", "诗曰", "贴着",
+    "载着", "金字", "题", "题了", "题曰", "题着", "题道",
+};
 
 /* Verbs of speech as they stand before a colon or behind a quote.  Verbs that end with 道 are found by rule. */
 static const char *const speech_verbs[] = {
@@ -107,21 +129,22 @@ static const char *const speech_verbs[] = {
 };
 
 /* Before a colon they are speech; without one they name a thing or imitate a sound: 叫“通天河”. */
-static const char *const sound_verbs[] = { "叫", "称", "道", "呼", "笑", "哭", "报", "回", "应", "言", "云", "念", "唱",
-    "求", "接着", "继续",
-                                           "客气", "表示", "开口" };
+static const char *const sound_verbs[] = {
+    "云", "叫", "呼", "哭", "唱", "回", "客气", "应", "开口", "念", "报", "接着", "求", "称", "笑", "继续",
+    "表示", "言", "道",
+};
 
 /* Ends like a verb of speech but is none. */
 static const char *const no_verbs[] = {
-    "知道", "味道", "街道", "难道", "大道", "小道", "河道", "地道", "一道", "报道", "轨道", "通道", "水道", "频道", "人道", "王道", "霸道",
-    "厚道", "公道", "当道",
-    "小说", "传说", "听说", "据说", "再说", "虽说", "别说", "按说", "话说", "却说", "且说", "胡说八道", "学问", "访问", "顾问", "白云", "乌云",
-    "彩云", "祥云", "语言",
-    "谣言", "诺言", "誓言", "发言", "预言", "名叫", "小名叫", "外号叫", "原名叫", "玩笑", "微笑", "可笑", "好笑", "名称", "简称", "号称", "自称",
-    "人称", "通称", "相应",
-    "反应", "适应", "对应", "收回", "带回", "退回", "召回", "追回", "夺回", "几回", "一回", "这回", "来回", "概念", "想念", "怀念", "要求",
-    "寻求", "追求", "海报", "情报",
-    "情愿", "夺取", "取回", "找回", "换回", "打回", "逃回", "飞回", "拿回", "放回", "走回", "转回", "赶回", "回回", "送回" };
+    "一回", "一道", "且说", "乌云", "人称", "人道", "传说", "公道", "再说", "几回", "别说", "却说", "厚道",
+    "原名叫", "反应", "发言", "取回", "召回", "可笑", "号称", "名叫", "名称", "听说", "味道", "回回", "地道",
+    "外号叫", "大道", "夺取", "夺回", "好笑", "学问", "对应", "寻求", "小名叫", "小说", "小道", "带回", "当道",
+    "彩云", "微笑", "怀念", "情愿", "情报", "想念", "打回", "找回", "报道", "拿回", "按说", "换回", "据说",
+    "收回", "放回", "来回", "概念", "水道", "河道", "海报", "王道", "玩笑", "白云", "相应", "知道", "祥云",
+    "简称", "胡说八道", "自称", "虽说", "街道", "要求", "誓言", "访问", "话说", "语言", "诺言", "谣言", "走回",
+    "赶回", "轨道", "转回", "这回", "追回", "追求", "退回", "送回", "适应", "逃回", "通称", "通道", "难道",
+    "霸道", "顾问", "预言", "频道", "飞回",
+};
 
 /* Verbs with whoever is spoken to behind them: 问X：, 吩咐X： */
 static const char *const object_verbs[] = {
@@ -135,11 +158,11 @@ static const char *const toward[] = {
 };
 
 /* Behind a verb: 说着 喊了声 大叫一声 叫了起来. */
-static const char *const particles[] = { "着", "了", "起来", "出来", "过去", "过来", "一声", "一句", "两声", "几声", "声", "了声",
-    "了一声", "了一句", "了几声",
-    "了几句", "几句", "一番", "了一番", "一遍", "一阵", "下去", "开来", "开了", "不已", "不停", "不止", "道", "出声", "个不停", "一通", "了句",
-    "完", "罢", "的", "到",
-    "一下", "了一下" };
+static const char *const particles[] = {
+    "一下", "一句", "一声", "一番", "一通", "一遍", "一阵", "下去", "不停", "不已", "不止", "两声", "个不停",
+    "了", "了一下", "了一句", "了一声", "了一番", "了几句", "了几声", "了句", "了声", "几句", "几声", "出声",
+    "出来", "到", "声", "完", "开了", "开来", "的", "着", "罢", "起来", "过去", "过来", "道",
+};
 
 /* The longest particle chain off the end. */
 static struct weft_str without_particles(struct weft_str s)
@@ -530,14 +553,17 @@ bool prose_words_sorted(const char **wrong)
 {
     const struct words lists[] = {
         WORDS(ands), WORDS(blockers), WORDS(determiners), WORDS(group_words), WORDS(hears), WORDS(leads),
-        WORDS(many), WORDS(more), WORDS(object_verbs), WORDS(one), WORDS(person_tails),
-        WORDS(person_words), WORDS(several_determiners), WORDS(speech_verbs), WORDS(toward)
+        WORDS(many), WORDS(more), WORDS(no_verbs), WORDS(object_verbs), WORDS(one), WORDS(particles),
+        WORDS(person_tails), WORDS(person_words), WORDS(several_determiners), WORDS(sound_verbs), WORDS(speech_verbs),
+        WORDS(thought_verbs), WORDS(toward), WORDS(writing_verbs)
     };
     for (size_t i = 0; i < WEFT_COUNT(lists); i++)
-        for (size_t k = 1; k < lists[i].n; k++)
-            if (strcmp(lists[i].items[k - 1], lists[i].items[k]) >= 0 || strlen(lists[i].items[k]) < 3) {
+        for (size_t k = 0; k < lists[i].n; k++) {
+            size_t len = strlen(lists[i].items[k]);
+            if ((k && strcmp(lists[i].items[k - 1], lists[i].items[k]) >= 0) || len < 3 || len > 3 * ENDING_CHARS) {
                 *wrong = lists[i].items[k];
                 return false;
             }
+        }
     return true;
 }
