@@ -1,7 +1,7 @@
 /* Screenplays, chunks and dialogue from prose against the beginner's Python on the same text, medians in one run.
  * bench_prose [NOVEL [SCREENPLAY]]; without files, texts are generated.
- *   loops      the parse alone on both sides: files are read and modules loaded before the clock starts.  The dialogue
- *              of prose has no beginner's script: beside it stands the same split at sentence ends
+ *   loops      the parse alone on both sides: files are read and modules loaded before the clock starts, and malloc of
+ *              both keeps its memory from round to round.  Dialogue of prose has no beginner's script
  *   programs   from the start of the process to its end, by turns: reading, decoding, parsing, writing the rows; weft
  *              also hashes the source and keeps each row's origin
  *   bound      of the loops: a pool of as many threads that only counts the line ends (of chunks, whose limit is in
@@ -16,6 +16,7 @@
 #include "dataset/prose.h"
 #include "dataset/screenplay.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,6 +278,11 @@ int main(int argc, char **argv)
     struct weft_err err = { 0 };
     struct weft_text novel, script;
     double of_novel = 0, of_script = 0, t[ROUNDS];
+    enum { KEPT_BYTES = 256 << 20 };
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    setenv("MALLOC_TRIM_THRESHOLD_", "268435456", 1);
+    setenv("MALLOC_MMAP_THRESHOLD_", "268435456", 1);
     enum weft_status st = argc > 2 ? WEFT_OK : generate("/tmp/weft-bench-novel.txt", "/tmp/weft-bench-script.txt", &err);
     if (!st) st = weft_text_read(&a, novel_path, NULL, &novel, &err);
     if (!st) st = weft_text_read(&a, script_path, NULL, &script, &err);
@@ -298,6 +304,8 @@ int main(int argc, char **argv)
         printf("\n");
     }
     if (!st) {
+        unsetenv("MALLOC_TRIM_THRESHOLD_");
+        unsetenv("MALLOC_MMAP_THRESHOLD_");
         const char *slash = strrchr(argv[0], '/');
         struct weft_str weft = weft_str_printf(&a, "%.*sweft", slash ? (int)(slash - argv[0] + 1) : 0, argv[0]);
         if (weft.s) {

@@ -38,6 +38,8 @@ bool script_plain_answer(struct script_plain *x, struct script_plain_slice *s, c
     if (s->last.name.s) {
         if (!WEFT_GROW(&s->arena, s->hits, s->n, s->cap)) return false;
         s->hits[s->n++] = (struct script_hit){ s->last, *now, s->under };
+        /* counted here, where the name has just been read: later it would have to come from memory again */
+        if (!weft_tally_add(&s->speakers, s->last.name, 0)) return false;
         use(x, s, &s->last, now);
     } else if (!s->ended && !s->at.begins) {
         s->open = true;
@@ -86,14 +88,12 @@ static void fill_slice(void *ctx, size_t k, int thread)
     struct script_plain *x = ctx;
     struct script_plain_slice *s = &x->slices[k];
     (void)thread;
-    s->speakers.arena = &s->arena;
     for (size_t i = 0; i < s->n; i++) {
         const struct script_hit *h = &s->hits[i];
         size_t at = s->first_row + i;
         struct weft_turn *turns = x->block.turns + 2 * at;
         turns[0] = (struct weft_turn){ WEFT_ROLE_USER, h->before.text };
         turns[1] = (struct weft_turn){ WEFT_ROLE_ASSISTANT, h->now.text };
-        if (!weft_tally_add(&s->speakers, h->before.name, 0)) s->failed = true;
         script_fill_row(&x->block.rows[at], script_block_id(&x->block, at), &(struct script_row){
             .turns = turns, .n_turns = 2, .text = &x->texts[s->at.text_idx], .first_line = h->before.line_idx,
             .last_line = h->now.line_idx, .via = x->via,
@@ -110,6 +110,7 @@ static bool make_slices(struct script_plain *x, struct weft_arena *a, size_t n_t
     x->classes = script_classes_new(a, x->texts, n_texts);
     if (!x->slices || !x->classes) return false;
     script_slices_write(x->texts, n_texts, x->slices, sizeof *x->slices);
+    for (size_t k = 0; k < x->n_slices; k++) x->slices[k].speakers.arena = &x->slices[k].arena;
     return true;
 }
 
@@ -128,7 +129,8 @@ enum weft_status script_plain_rows(struct weft_arena *a, const struct weft_text 
     if (ok) rows->n += x.n_rows;
     for (size_t k = 0; x.slices && k < x.n_slices; k++) {
         struct script_plain_slice *slice = &x.slices[k];
-        ok = ok && !slice->failed && script_add_speakers(&speakers, &slice->speakers)
+        ok = ok && (!slice->open || weft_tally_add(&speakers, slice->hits[0].before.name, 0))
+             && script_add_speakers(&speakers, &slice->speakers)
              && weft_arena_adopt(a, &slice->kept);
         funnel->role_turns += slice->role_turns;
         weft_arena_clear(&slice->arena);
