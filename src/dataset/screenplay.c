@@ -184,10 +184,16 @@ static bool read_lines(const struct parser *p, struct script_reader *r, const st
 {
     const struct weft_text *t = &p->out->texts[s->at.text_idx];
     unsigned char *classes = p->out->classes[s->at.text_idx];
+    enum { AHEAD = 12 };
     if (first == 0 && first < end) script_reader_text(r);
     for (size_t i = first; i < end; i++) {
         const struct script_note *note = &s->notes[i - s->at.first];
         enum weft_line_class class;
+        /* what has to be read again left the cache long ago */
+        if (i + AHEAD < end && !note[AHEAD].len) {
+            __builtin_prefetch(t->text.s + t->lines[i + AHEAD].at);
+            __builtin_prefetch(t->text.s + t->lines[i + AHEAD + 1].at - 1);
+        }
         if (!script_reader_line(r, (struct weft_line_ref){ s->at.text_idx, i }, t, note,
                                 note->name ? s->ids[note->name - 1] : SIZE_MAX, &class))
             return false;

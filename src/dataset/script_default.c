@@ -137,6 +137,12 @@ static enum weft_status prompt_text(struct builder *b, const struct weft_script_
 
 /* ---- pairs ---- */
 
+/* Most settings take texts of any length, and then none is read for it. */
+static bool is_short(struct weft_str text, int64_t least)
+{
+    return least > 0 && weft_utf8_chars(text) < (uint64_t)least;
+}
+
 /* Why the turn cannot answer; SCRIPT_UNUSED: it can.  asked: the prompt, s == NULL: there is none. */
 static enum weft_status why_not(struct builder *b, const struct weft_script_turn *t,
                                 const struct weft_script_turn *ask, struct weft_str asked,
@@ -147,8 +153,8 @@ static enum weft_status why_not(struct builder *b, const struct weft_script_turn
     else if ((t->flags & WEFT_TURN_CHORUS) && !b->s->chorus) *reason = SCRIPT_CHORUS;
     else if (!asked.s) *reason = SCRIPT_NO_PROMPT;
     else if (ask && ask->who->role) *reason = SCRIPT_OWN_PROMPT;
-    else if (weft_utf8_chars(asked) < (uint64_t)b->s->min_prompt_chars ||
-             weft_utf8_chars(t->text) < (uint64_t)b->s->min_answer_chars) *reason = SCRIPT_SHORT;
+    else if (is_short(asked, b->s->min_prompt_chars) || is_short(t->text, b->s->min_answer_chars))
+        *reason = SCRIPT_SHORT;
     else if (b->s->keep_per_prompt) {
         const struct weft_tally_item *seen = weft_tally_add(b->prompts, asked, 0);
         if (!seen) return weft_fail_nomem(b->err, asked.len, "the prompts");
