@@ -16,7 +16,9 @@
 #include "dataset/prose.h"
 #include "dataset/screenplay.h"
 
+#include <fcntl.h>
 #include <malloc.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +82,17 @@ static const char loops[] =
     "        s=time.perf_counter();f(t);r.append(time.perf_counter()-s)\n"
     "    print(statistics.median(r))\n";
 
-static bool python_seconds(const char *novel, const char *script, double *of_novel, double *of_script)
+/* The interpreter itself: a wrapper of some version manager may take longer than a short script.  False: none there. */
+static bool find_python(char *out, size_t bytes)
+{
+    FILE *p = popen("python3 -c 'import sys; print(sys.executable)' 2>/dev/null", "r");
+    bool ok = p && fgets(out, (int)bytes, p) && strchr(out, '\n');
+    if (ok) *strchr(out, '\n') = 0;
+    if (p) pclose(p);
+    return ok;
+}
+
+static bool python_seconds(const char *python, const char *novel, const char *script, double *of_novel, double *of_script)
 {
     char path[] = "/tmp/weft-bench-prose-XXXXXX", command[8192];
     int fd = mkstemp(path);
@@ -88,7 +100,7 @@ static bool python_seconds(const char *novel, const char *script, double *of_nov
     if (fd < 0) return false;
     close(fd);
     bool ok = !weft_file_write(path, WEFT_STR(loops), &err);
-    snprintf(command, sizeof command, "python3 '%s' '%s' '%s' 2>/dev/null", path, novel, script);
+    snprintf(command, sizeof command, "'%s' '%s' '%s' '%s' 2>/dev/null", python, path, novel, script);
     FILE *p = ok ? popen(command, "r") : NULL;
     ok = p && fscanf(p, "%lf %lf", of_novel, of_script) == 2;
     if (p) pclose(p);
@@ -105,20 +117,21 @@ static const char program[] =
     "with open(sys.argv[3],\"w\",encoding=\"utf-8\") as f:\n"
     "    for r in rows: f.write(json.dumps(r,ensure_ascii=False)+\"\\n\")\n";
 
-/* Seconds of a process; negative: it failed. */
+/* Seconds of a process; negative: it failed.  Spawned, not forked: what this one has in memory is not copied. */
 static double run_program(const char *const argv[])
 {
-    double begin = now();
+    posix_spawn_file_actions_t quiet;
+    pid_t pid;
     int status;
-    fflush(NULL);       /* or the child would print again what stands in the buffers */
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(127);
-        execvp(argv[0], (char *const *)argv);
-        _exit(127);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) return -1;
-    return now() - begin;
+    if (posix_spawn_file_actions_init(&quiet)) return -1;
+    bool ok = !posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+              && !posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    double begin = now();
+    ok = ok && !posix_spawnp(&pid, argv[0], &quiet, NULL, (char *const *)argv, environ);
+    ok = ok && waitpid(pid, &status, 0) >= 0 && WIFEXITED(status) && !WEXITSTATUS(status);
+    double end = now();
+    posix_spawn_file_actions_destroy(&quiet);
+    return ok ? end - begin : -1;
 }
 
 /* The least of any program of this kind.  `out` is there, of the right size. */
@@ -137,12 +150,12 @@ static double least(const char *in, const char *out)
 
 enum { PROGRAM_ROUNDS = 7 };
 
-static void programs(const char *weft, const char *kind, const char *mode, const char *input)
+static void programs(const char *python, const char *weft, const char *kind, const char *mode, const char *input)
 {
     char py[] = "/tmp/weft-bench-py-XXXXXX", out[] = "/tmp/weft-bench-out-XXXXXX";
     int fd = mkstemp(py), fd2 = mkstemp(out);
     double theirs[ROUNDS], ours[ROUNDS], bound[ROUNDS];
-    const char *const python_argv[] = { "python3", py, kind, input, out, NULL };
+    const char *const python_argv[] = { python, py, kind, input, out, NULL };
     const char *const script_argv[] = { weft, "data", kind, input, "--mode", mode, "-o", out,
                                   "--role", "甄嬛", NULL };
     const char *const chunk_argv[] = { weft, "data", kind, input, "--mode", mode, "-o", out, NULL };
@@ -160,7 +173,7 @@ static void programs(const char *weft, const char *kind, const char *mode, const
         double a = theirs[PROGRAM_ROUNDS / 2], b = ours[PROGRAM_ROUNDS / 2], c = bound[PROGRAM_ROUNDS / 2];
         printf("program: %-6s %-15s %.1f ms, the beginner's %.1f ms: %.1f times; bound %.1f times\n", kind, mode, 1e3 * b,
                1e3 * a, a / b, a / c);
-    } else printf("program: %s %s: not measured (weft or python3 is not at hand)\n", kind, mode);
+    } else printf("program: %s %s: not measured (weft is not at hand)\n", kind, mode);
     if (fd >= 0 && close(fd)) { /* nothing was written to it */ }
     if (fd2 >= 0 && close(fd2)) { /* nor to it */ }
     unlink(py);
@@ -286,7 +299,8 @@ int main(int argc, char **argv)
     enum weft_status st = argc > 2 ? WEFT_OK : generate("/tmp/weft-bench-novel.txt", "/tmp/weft-bench-script.txt", &err);
     if (!st) st = weft_text_read(&a, novel_path, NULL, &novel, &err);
     if (!st) st = weft_text_read(&a, script_path, NULL, &script, &err);
-    bool has_python = !st && python_seconds(novel_path, script_path, &of_novel, &of_script);
+    char python[4096];
+    bool has_python = !st && find_python(python, sizeof python) && python_seconds(python, novel_path, script_path, &of_novel, &of_script);
     for (int w = 0; w < WORKS && !st; w++) {
         bool on_script = w >= SCRIPT;
         size_t bytes = 0;
@@ -308,12 +322,12 @@ int main(int argc, char **argv)
         unsetenv("MALLOC_MMAP_THRESHOLD_");
         const char *slash = strrchr(argv[0], '/');
         struct weft_str weft = weft_str_printf(&a, "%.*sweft", slash ? (int)(slash - argv[0] + 1) : 0, argv[0]);
-        if (weft.s) {
-            programs(weft.s, "script", "seed", script_path);
-            programs(weft.s, "script", "default", script_path);
-            programs(weft.s, "script", "huanhuan-compat", script_path);
-            programs(weft.s, "chunk", "seed", novel_path);
-            programs(weft.s, "chunk", "default", novel_path);
+        if (weft.s && has_python) {
+            programs(python, weft.s, "script", "seed", script_path);
+            programs(python, weft.s, "script", "default", script_path);
+            programs(python, weft.s, "script", "huanhuan-compat", script_path);
+            programs(python, weft.s, "chunk", "seed", novel_path);
+            programs(python, weft.s, "chunk", "default", novel_path);
         }
     }
     if (st) fprintf(stderr, "%s\n", err.msg);
