@@ -1,4 +1,4 @@
-/* All rows at once.  JSON lines are made by all threads, some hundred rows into a buffer, and go to the file in order,
+/* All rows at once.  JSON lines are made by all threads, some rows into a buffer, and go to the file in order,
  * one wave of buffers while the next one is made: memory is bounded, and the file is as if one thread had written it.
  * Arrays and tables, whose rows depend on those before them, are written row by row. */
 #include "base/pool.h"
@@ -6,9 +6,10 @@
 
 #include <stdlib.h>
 
-enum { PIECE_ROWS = 256, PIECES_OF_WAVE = 4 /* a thread */ };
+/* Buffers are used again from wave to wave: few, and just large enough to go to the file uncopied. */
+enum { PIECE_BYTES = 320 << 10, PIECES_OF_WAVE = 2 /* a thread */ };
 /* Below this a thread is not worth its start. */
-enum { MANY_ROWS = 2000 };
+enum { MANY_BYTES = 1 << 20 };
 
 struct piece {
     size_t first, n;
@@ -24,6 +25,15 @@ struct wave {
     struct piece *now, *last;           /* [most] each: being made, and going to the file */
     size_t n_now, n_last, most;
 };
+
+/* About as many bytes as the row will have in the file. */
+static size_t size_of(const struct weft_row *row)
+{
+    enum { MEMBERS = 400 };
+    size_t n = MEMBERS + row->system.len + row->text.len;
+    for (size_t i = 0; i < row->n_turns; i++) n += row->turns[i].text.len;
+    return n;
+}
 
 static void make_piece(const struct wave *w, struct piece *p)
 {
@@ -52,9 +62,11 @@ static void next_wave(struct wave *w, size_t *at)
     w->now = w->last;
     w->last = made;
     w->n_last = w->n_now;
-    for (w->n_now = 0; w->n_now < w->most && *at < w->rows->n; w->n_now++, *at += PIECE_ROWS) {
-        w->now[w->n_now].first = *at;
-        w->now[w->n_now].n = weft_min_size(PIECE_ROWS, w->rows->n - *at);
+    for (w->n_now = 0; w->n_now < w->most && *at < w->rows->n; w->n_now++) {
+        struct piece *p = &w->now[w->n_now];
+        p->first = *at;
+        for (size_t bytes = 0; *at < w->rows->n && bytes < PIECE_BYTES; ++*at) bytes += size_of(&w->rows->items[*at]);
+        p->n = *at - p->first;
     }
 }
 
@@ -88,7 +100,9 @@ enum weft_status weft_rows_write(const char *path, const struct weft_rows_writer
     enum weft_status st = weft_rows_writer_open(&w, path, s, err);
     if (!st && w.s.layout == WEFT_LAYOUT_JSONL) {
         /* Where no thread can be had this one does it all. */
-        bool many = rows->n >= MANY_ROWS || (s && s->threads > 0);
+        size_t bytes = 0;
+        for (size_t i = 0; i < rows->n && bytes < MANY_BYTES; i++) bytes += size_of(&rows->items[i]);
+        bool many = bytes >= MANY_BYTES || (s && s->threads > 0);
         if (many && weft_pool_new(&pool, s ? (int)s->threads : 0, NULL)) pool = NULL;
         st = write_lines(pool, &w.out, &w.s, rows, err);
     } else
