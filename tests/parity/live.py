@@ -23,7 +23,7 @@ import optim
 import preference
 import train
 import trl_runs
-from summary import add
+from summary import add, show
 
 # Largest difference of a loss; with bf16 largest and mean difference, as parts of the loss (docs/parity.md).
 LOSS = {"full": 5e-5, "first": 5e-5, "linear": 5e-5, "packing": 5e-5, "neat_packing": 5e-5, "freeze": 1e-3, "optim/adamw_8bit": 2e-3,
@@ -73,13 +73,6 @@ def ours(build, folder, names):
         sys.exit(done.stdout)
     with open(curves) as f:
         return {run["name"]: run for run in map(json.loads, f)}
-
-
-def show(name, peer, want, got):
-    print(f"\n-- {name}: {len(want)} updates, {peer} above, weft below")
-    for at in range(0, len(want), 10):
-        for values in (want, got):
-            print(f"{at + 1:4d}" if values is want else "    ", " ".join(f"{x:10.6f}" for x in values[at : at + 10]))
 
 
 def compare(name, peer, want, got):

@@ -1,14 +1,16 @@
 #!/bin/sh
-# make parity: weft beside transformers, peft, trl, bitsandbytes, galore-torch, apollo-torch, badam, tokenizers, jinja2
-# and gguf, live.  At the end a table of everything that was compared; exit 1 when a line of it is beyond its tolerance.
+# make parity: weft beside transformers, peft, trl, LLaMA-Factory, bitsandbytes, galore-torch, apollo-torch, badam, tokenizers,
+# jinja2 and gguf, live.  At the end a table of everything that was compared; exit 1 when a line of it is beyond its tolerance.
 #
-#   make parity                                       makes an environment in build/peers first (some 2 GB)
+#   make parity                                       makes environments in build/peers and build/llamafactory first (some
+#                                                     4 GB; LLaMA-Factory needs older releases than the rest)
 #   PYTHON=~/peers/bin/python make parity             with an environment that is there
 #   PYTHON=~/peers/bin/python FIXTURES=1 make parity  writes the frozen fixtures anew first
 #
 # The releases are those of tests/parity/requirements.txt.  STRINGS: how many strings the tokenizers are compared on
-# (default 20,000).  RUNS: which runs of live.py, e.g. "lora optim/galore" (default all).  LLAMAFACTORY: `src` of its unpacked
-# sdist, for the fixture of its templates.
+# (default 20,000).  RUNS: which runs of live.py, e.g. "lora optim/galore" (default all).  LF_PYTHON: an interpreter that has
+# llamafactory, for yaml_runs.py, which is left out when PYTHON is given without it; YAMLS: which of its files (default all).
+# LLAMAFACTORY: `src` of its unpacked sdist, for the fixture of its templates.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 build=${BUILD:-build}
@@ -21,11 +23,25 @@ make_venv() {
         exit 2
     }
 }
+# The CPU's build of torch is a tenth of the size of the other, but it is not everywhere to be had.
+install() {
+    "$1" -m pip install -q --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' "$2")" 2>/dev/null ||
+        "$1" -m pip install -q "$(grep '^torch==' "$2")"
+    "$1" -m pip install -q -r "$2" || exit 2
+}
 if [ -z "${PYTHON:-}" ]; then
     make_venv "$build/peers"
     PYTHON=$build/peers/bin/python
-    # without a GPU the CPU's build of torch is a tenth of the size
-    "$PYTHON" -m pip install -q --extra-index-url https://download.pytorch.org/whl/cpu -r tests/parity/requirements.txt || exit 2
+    install "$PYTHON" tests/parity/requirements.txt
+    if [ -z "${LF_PYTHON:-}" ]; then
+        make_venv "$build/llamafactory"
+        LF_PYTHON=$build/llamafactory/bin/python
+        install "$LF_PYTHON" tests/parity/requirements-llamafactory.txt
+        "$LF_PYTHON" -m pip install -q --no-deps llamafactory==0.9.5 || exit 2
+        # it imports torchaudio, for sound alone
+        site=$("$LF_PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+        mkdir -p "$site/torchaudio" && : >"$site/torchaudio/__init__.py"
+    fi
 fi
 "$PYTHON" -c 'import torch, transformers, peft, trl, datasets, bitsandbytes, galore_torch, apollo_torch, badam, gguf, tokenizers, jinja2' || {
     echo "make parity: $PYTHON lacks one of the packages of tests/parity/requirements.txt" >&2
@@ -88,6 +104,10 @@ step "larger models of every family: logits and gradients" model_figures
 step "adapters and merged models in peft and transformers" "$PYTHON" tests/parity/lora.py "$build"
 # shellcheck disable=SC2086
 step "whole runs side by side" "$PYTHON" tests/parity/live.py "$build" ${RUNS:-}
+if [ -n "${LF_PYTHON:-}" ]; then
+    # shellcheck disable=SC2086
+    step "one YAML file in LLaMA-Factory and in weft" "$PYTHON" tests/parity/yaml_runs.py "$build" "$LF_PYTHON" ${YAMLS:-}
+fi
 step "GGUF files in the gguf package" gguf
 step "checkpoints of bitsandbytes" bitsandbytes
 step "chat templates beside jinja2" "$PYTHON" tests/parity/chat.py live "$build"

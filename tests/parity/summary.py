@@ -22,6 +22,14 @@ def add(what, peer, distance, tolerance):
     return ok
 
 
+def show(name, peer, want, got):
+    """Both curves."""
+    print(f"\n-- {name}: {len(want)} updates, {peer} above, weft below")
+    for at in range(0, len(want), 10):
+        for values in (want, got):
+            print(f"{at + 1:4d}" if values is want else "    ", " ".join(f"{x:10.6f}" for x in values[at : at + 10]))
+
+
 def models(path):
     with open(path) as f:
         text = f.read()
