@@ -365,6 +365,13 @@ static enum weft_status make_trainable(struct stage *s)
     return st;
 }
 
+static bool same_shape(const struct weft_config *a, const struct weft_config *b)
+{
+    return a->hidden_size == b->hidden_size && a->intermediate_size == b->intermediate_size && a->n_layers == b->n_layers
+           && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim
+           && a->qk_norm == b->qk_norm;
+}
+
 /* What preferences are compared with: a model of its own, where the user names one or no adapter can be switched
  * off. */
 static enum weft_status load_reference(struct stage *s)
@@ -382,6 +389,10 @@ static enum weft_status load_reference(struct stage *s)
         st = weft_fail(&s->cli->err, WEFT_EINPUT,
                        "ref_model: %s knows %zu tokens, the model in training %zu; they need the same tokenizer", dir,
                        s->reference->config.vocab_size, s->model->config.vocab_size);
+    if (!st && !same_shape(&s->reference->config, &s->model->config))
+        st = weft_fail(&s->cli->err, WEFT_EINPUT,
+                       "ref_model: %s has other layers than the model in training; both run in the same memory, and need "
+                       "the same shape", dir);
     return st;
 }
 

@@ -360,7 +360,11 @@ size_t weft_lowest_trained(const struct weft_model *m)
 
 bool weft_pass_fits(const struct weft_pass *p, const struct weft_model *m)
 {
-    return rank_sum_of(m) <= p->s.rank_sum && widest_dora(m) <= p->s.dora
+    const struct weft_config *c = &m->config;
+    const struct weft_pass_shape *s = &p->s;
+    bool shape = c->hidden_size == s->D && c->intermediate_size == s->F && c->n_heads == s->H && c->n_kv_heads == s->Hk
+                 && c->head_dim == s->d && c->n_layers == s->L && c->vocab_size == s->V && c->qk_norm == s->qk_norm;
+    return shape && rank_sum_of(m) <= p->s.rank_sum && widest_dora(m) <= p->s.dora
            && (!p->s.backward || weft_lowest_trained(m) >= p->s.lowest);
 }
 

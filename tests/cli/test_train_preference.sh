@@ -75,6 +75,9 @@ refuses() {
 refuses 'packing and stage: dpo exclude each other' packing=true
 refuses 'dpo_label_smoothing goes with' pref_loss=ipo dpo_label_smoothing=0.1
 refuses 'ref_model goes with stages dpo and kto only' stage=sft ref_model="$dir/model"
+sed 's/"intermediate_size": 64/"intermediate_size": 96/' "$dir/config.json" >"$dir/wider.json"
+"$weft" model random --config "$dir/wider.json" -o "$dir/wider" --quiet
+refuses 'ref_model: .*wider has other layers' ref_model="$dir/wider"
 refuses 'row 1 has no chosen and rejected answers' dataset="$dir/judged.jsonl"
 refuses 'row 1 has no kto_tag' stage=kto
 echo ok
