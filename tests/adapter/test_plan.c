@@ -2,6 +2,7 @@
 #include "adapter/lora.h"
 #include "model/gguf.h"
 #include "model/quantise.h"
+#include "train/fit.h"
 #include "train/runs.h"
 
 #include <sys/resource.h>
@@ -192,8 +193,95 @@ static void test_peak_is_what_was_planned(void **state)
     assert_int_equal(outside, 0);
 }
 
+/* ---- a large model in little memory, scaled down ---- */
+
+enum { ROWS_AT_A_TIME = 4 };
+
+/* Of the shape of large models, wide and with a large vocabulary; never held while it is made. */
+static void draw_base(const char *path)
+{
+    struct weft_model *m = NULL;
+    struct weft_err err = { 0 };
+    struct weft_config c;
+    assert_true(weft_config_preset("qwen2.5-7b", &c, NULL, NULL));
+    c.vocab_size = 12000, c.hidden_size = 512, c.intermediate_size = 2688, c.n_layers = 8, c.n_heads = 8, c.n_kv_heads = 2,
+    c.head_dim = 64;
+    check_ok(weft_model_drawn(&m, &c, 1, &err), &err);
+    check_ok(weft_gguf_write(m, path, &(struct weft_gguf_save){ .type = "Q4_0", .name = "t" }, &err), &err);
+    weft_model_free(m);
+}
+
+/* What is asked for does not fit; what is chosen is trained. */
+static int train_within(const char *base, const char *dir, int out)
+{
+    struct run r;
+    struct weft_fit fit;
+    struct weft_memory_plan plan;
+    struct weft_lora_settings lora = { .rank = 16 };
+    run_set_up(&r, dir, 2, "max_steps: 2\nsave_steps: 1\ngradient_accumulation_steps: 1\nfinetuning_type: lora\n");
+    weft_model_free(r.model);
+    r.model = NULL;
+    memset(&r.params, 0, sizeof r.params);
+    if (weft_model_load(&r.model, base, NULL, &r.err)) return 2;
+    if (weft_lora_attach(&r.arena, r.model, &lora, &r.params, &r.err)) return 3;
+    r.train = make_rows(&r, 8, false);
+    r.job.model = r.model;
+    r.job.held_bytes = weft_lora_held_bytes(r.model);
+    r.job.save = save;
+    r.job.save_ctx = &r;
+    /* a little more than the smallest plan takes at this level of the processor */
+    weft_fit_apply(&(struct weft_fit_plan){ .batch = 1, .accumulation = ROWS_AT_A_TIME, .checkpointing = true }, &r.recipe);
+    if (weft_memory_plan(&r.job, &plan, &r.err)) return 4;
+    r.recipe.mem = weft_str_printf(&r.arena, "%zu", plan.total_bytes + plan.total_bytes / 25).s;
+    weft_fit_apply(&(struct weft_fit_plan){ .batch = ROWS_AT_A_TIME, .accumulation = 1 }, &r.recipe);
+    if (weft_fit_choose(&r.job, &(struct weft_fit_limits){ 0 }, &fit, &r.err)) {
+        print_error("%s\n", r.err.msg);
+        return 4;
+    }
+    weft_fit_apply(&fit.chosen, &r.recipe);
+    if (write(out, &fit, sizeof fit) != sizeof fit) return 5;
+    return run_go(&r) ? 6 : 0;
+}
+
+static void test_a_quantised_file_trains_within_its_limit(void **state)
+{
+    if (access("/proc/self/smaps", R_OK)) skip();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+    char dir[64];
+    int out[2], status;
+    struct weft_fit fit = { 0 };
+    struct rusage use;
+    snprintf(dir, sizeof dir, "%s", check_folder());
+    const char *base = check_path(dir, "base.gguf");
+    draw_base(base);
+    assert_int_equal(pipe(out), 0);
+    pid_t child = fork();
+    if (!child) _exit(train_within(base, check_path(dir, "run"), out[1]));
+    close(out[1]);
+    ssize_t got = read(out[0], &fit, sizeof fit);
+    assert_int_equal(wait4(child, &status, 0, &use), child);
+    close(out[0]);
+    check_folder_gone(dir);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) fail_msg("status %x", (unsigned)status);
+    assert_int_equal(got, sizeof fit);
+    double peak = (double)use.ru_maxrss * 1024, plan = (double)fit.chosen.bytes,
+           limit = (double)fit.available_bytes;
+    print_message("asked %.1f MiB; %lld rows at a time%s: planned %.1f MiB, peak %.1f MiB of %.1f\n",
+                  (double)fit.asked.bytes / 1048576, (long long)fit.chosen.batch,
+                  fit.chosen.checkpointing ? ", checkpointing" : "", plan / 1048576, peak / 1048576, limit / 1048576);
+    assert_true((double)fit.asked.bytes > limit && plan <= limit && peak <= limit);
+    assert_true(fit.chosen.batch == 1 && fit.chosen.checkpointing);
+    assert_int_equal(fit.chosen.batch * fit.chosen.accumulation, ROWS_AT_A_TIME);
+    check_near(peak, plan, 0.05 * plan);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_peak_is_what_was_planned) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_quantised_file_trains_within_its_limit),
+        cmocka_unit_test(test_peak_is_what_was_planned),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
