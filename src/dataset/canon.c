@@ -6,53 +6,51 @@ const char *weft_role_name(enum weft_role role)
     return (unsigned)role < WEFT_COUNT(names) ? names[role] : "?";
 }
 
-/* NAME LENGTH LF TEXT LF: nothing has to be escaped, and no two rows share a spelling. */
-static inline void put(struct weft_buf *b, const char *name, struct weft_str s)
+/* How a member is written: NAME LENGTH LF TEXT LF, so that nothing has to be escaped and no two rows share a spelling;
+ * or, for digests, NAME LF and the 16 bytes of the text's XXH3, so that no text is copied. */
+typedef void put_fn(struct weft_buf *b, const char *name, struct weft_str s);
+
+static void put_text(struct weft_buf *b, const char *name, struct weft_str s)
 {
-    char digits[20];            /* of 64 bits */
-    size_t n_name = strlen(name), n_digits = 0, left = s.len;
-    if (!weft_buf_reserve(b, n_name + sizeof digits + s.len + 3)) return;
-    char *w = b->s + b->len;
-    memcpy(w, name, n_name);
-    w += n_name;
-    *w++ = ' ';
-    do digits[n_digits++] = (char)('0' + left % 10);
-    while (left /= 10);
-    while (n_digits) *w++ = digits[--n_digits];
-    *w++ = '\n';
-    if (s.len) memcpy(w, s.s, s.len);
-    w += s.len;
-    *w++ = '\n';
-    *w = 0;
-    b->len = (size_t)(w - b->s);
+    weft_buf_cstr(b, name);
+    weft_buf_printf(b, " %zu\n", s.len);
+    weft_buf_str(b, s);
+    weft_buf_char(b, '\n');
 }
 
-static inline void put_member(struct weft_buf *b, const char *name, struct weft_str s)
+static void put_digest(struct weft_buf *b, const char *name, struct weft_str s)
 {
-    if (s.s) put(b, name, s);
+    size_t n = strlen(name);
+    if (!weft_buf_reserve(b, n + 1 + WEFT_XXH3_BYTES)) return;
+    memcpy(b->s + b->len, name, n);
+    b->s[b->len + n] = '\n';
+    weft_xxh3_128(s.s ? s.s : "", s.len, (unsigned char *)b->s + b->len + n + 1);
+    b->len += n + 1 + WEFT_XXH3_BYTES;
 }
 
-static void put_choice(struct weft_buf *b, const char *name, const struct weft_turn *t)
+static void put_choice(struct weft_buf *b, put_fn *put, const char *name, const struct weft_turn *t)
 {
     if (!t->text.s) return;
     put(b, name, weft_str_c(weft_role_name(t->role)));
     put(b, weft_role_name(t->role), t->text);
 }
 
-void weft_row_canonical(struct weft_buf *b, const struct weft_row *row)
+static inline __attribute__((always_inline)) void put_row(struct weft_buf *b, put_fn *put, const struct weft_row *row)
 {
-    put_member(b, "system", row->system);
-    put_member(b, "tools", row->tools);
+    if (row->system.s) put(b, "system", row->system);
+    if (row->tools.s) put(b, "tools", row->tools);
     for (size_t i = 0; i < row->n_turns; i++) {
         put(b, weft_role_name(row->turns[i].role), row->turns[i].text);
-        if (row->turn_extras) put_member(b, "turn_extra", row->turn_extras[i]);
+        if (row->turn_extras && row->turn_extras[i].s) put(b, "turn_extra", row->turn_extras[i]);
     }
-    put_member(b, "text", row->text);
-    put_choice(b, "chosen", &row->chosen);
-    put_choice(b, "rejected", &row->rejected);
+    if (row->text.s) put(b, "text", row->text);
+    put_choice(b, put, "chosen", &row->chosen);
+    put_choice(b, put, "rejected", &row->rejected);
     if (row->kto_tag >= 0) put(b, "kto_tag", row->kto_tag ? WEFT_STR("true") : WEFT_STR("false"));
-    put_member(b, "extra", row->extra);
+    if (row->extra.s) put(b, "extra", row->extra);
 }
+
+void weft_row_canonical(struct weft_buf *b, const struct weft_row *row) { put_row(b, put_text, row); }
 
 enum weft_status weft_row_content_hash(const struct weft_row *row, char out[WEFT_SHA256_HEX], struct weft_err *err)
 {
@@ -68,8 +66,8 @@ void weft_row_digest(struct weft_buf *digests, const struct weft_row *row, struc
 {
     unsigned char digest[WEFT_ROW_DIGEST];
     weft_buf_reset(scratch);
-    weft_row_canonical(scratch, row);
-    weft_xxh3_128(scratch->s, scratch->len, digest);
+    put_row(scratch, put_digest, row);
+    weft_xxh3_128(scratch->s ? scratch->s : "", scratch->len, digest);
     weft_buf_add(digests, digest, sizeof digest);
     digests->failed |= scratch->failed;
 }

@@ -8,9 +8,10 @@
  *     assistant 3
  *     hi!
  * Origin, ids and the place where an Alpaca row splits its prompt are not in it.
- * The hash of a dataset is the SHA-256 of its rows' digests in order; the digest of a row is the XXH3 of its canonical
- * text in 128 bits.  So rows are digested by all threads and many times as fast.  It tells one dataset from another, and
- * is no seal: whoever sets out to make two rows of one digest can, which is what the SHA-256 of files is for.
+ * The hash of a dataset is the SHA-256 of its rows' digests in order.  A digest is the 128-bit XXH3 of the same members,
+ * each as its name, LF and the XXH3 of itself: all threads make them where they read the rows, and many times as fast.
+ * It tells one dataset from another, and is no seal: whoever sets out to make two rows of one digest can, which is what
+ * the SHA-256 of files is for.
  *
  * Threads: one per struct.
  */
@@ -28,7 +29,7 @@ void weft_row_canonical(struct weft_buf *b, const struct weft_row *row);
 WEFT_MUST_USE enum weft_status weft_row_content_hash(const struct weft_row *row, char out[WEFT_SHA256_HEX],
                                                      struct weft_err *err);
 
-/* Appends the digest of the row; `scratch` is used for its canonical text. */
+/* Appends the digest of the row; `scratch` is used on the way. */
 enum { WEFT_ROW_DIGEST = WEFT_XXH3_BYTES };
 void weft_row_digest(struct weft_buf *digests, const struct weft_row *row, struct weft_buf *scratch);
 

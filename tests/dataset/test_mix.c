@@ -264,7 +264,7 @@ static void test_content_hash_is_the_same_in_every_format(void **state)
 /* The hash of a set is that of its rows' digests, computed here by hand. */
 static void test_dataset_hash_is_the_hash_of_digests_in_order(void **state)
 {
-    static const char *const texts[] = { "user 3\n中\nassistant 1\na\n", "text 0\n\n" };
+    static const char *const names[] = { "user\n", "assistant\n", "text\n" }, *const texts[] = { "中", "a", "" };
     struct fixture *f = *state;
     struct weft_rows rows = { 0 };
     char want[WEFT_SHA256_HEX], other[WEFT_SHA256_HEX], got[WEFT_SHA256_HEX];
@@ -273,9 +273,17 @@ static void test_dataset_hash_is_the_hash_of_digests_in_order(void **state)
                              WEFT_STR("{\"instruction\":\"\\u4e2d\",\"output\":\"a\"}\n{\"text\":\"\"}\n"), NULL,
                              &rows, NULL, NULL, &f->err),
              &f->err);
+    struct weft_buf members[2] = { { 0 }, { 0 } };
+    for (size_t i = 0; i < 3; i++) {
+        unsigned char of_text[WEFT_XXH3_BYTES];
+        weft_xxh3_128(texts[i], strlen(texts[i]), of_text);
+        weft_buf_cstr(&members[i / 2], names[i]);
+        weft_buf_add(&members[i / 2], of_text, sizeof of_text);
+    }
     for (size_t i = 0; i < 2; i++) {
-        weft_xxh3_128(texts[i], strlen(texts[i]), digests + i * WEFT_ROW_DIGEST);
-        weft_xxh3_128(texts[1 - i], strlen(texts[1 - i]), swapped + i * WEFT_ROW_DIGEST);
+        weft_xxh3_128(members[i].s, members[i].len, digests + i * WEFT_ROW_DIGEST);
+        weft_xxh3_128(members[i].s, members[i].len, swapped + (1 - i) * WEFT_ROW_DIGEST);
+        weft_buf_clear(&members[i]);
     }
     check_ok(weft_sha256_of((struct weft_str){ (char *)digests, sizeof digests }, want, &f->err), &f->err);
     check_ok(weft_sha256_of((struct weft_str){ (char *)swapped, sizeof swapped }, other, &f->err), &f->err);
