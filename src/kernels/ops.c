@@ -134,8 +134,6 @@ struct elements {
     const struct weft_kernels *k;
     float *y, *y2, *y3;
     const float *x, *x2, *x3;
-    uint16_t *keep, *keep2;
-    const uint16_t *kept, *kept2;
     size_t n;
     float alpha;
 };
@@ -173,35 +171,27 @@ static void swiglu_keep_task(void *ctx, size_t chunk, int thread)
 {
     const struct elements *o = ctx;
     size_t i, n = piece(o->n, chunk, &i);
-    o->k->from_f32(o->keep + i, WEFT_BF16, o->x + i, n);
-    o->k->from_f32(o->keep2 + i, WEFT_BF16, o->x2 + i, n);
-    if (o->y) o->k->swiglu(o->y + i, o->x + i, o->x2 + i, n);
+    o->k->swiglu_keep(o->y ? o->y + i : NULL, o->y2 + i, o->x + i, o->x2 + i, n);
 }
 
-void weft_swiglu_keep(struct weft_compute *c, float *h, uint16_t *kept_gate, uint16_t *kept_up, const float *gate,
-                      const float *up, size_t n)
+void weft_swiglu_keep(struct weft_compute *c, float *h, float *pair, const float *gate, const float *up, size_t n)
 {
-    WEFT_SPAN(span) = weft_span(c, WEFT_OP_SWIGLU, (h ? 16.0 : 12.0) * (double)n);
-    struct elements o = { .k = c->k, .y = h, .x = gate, .x2 = up, .keep = kept_gate, .keep2 = kept_up, .n = n };
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_SWIGLU, 4.0 * (double)((h ? 4 : 3) * n));
+    struct elements o = { .k = c->k, .y = h, .y2 = pair, .x = gate, .x2 = up, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), swiglu_keep_task, &o);
 }
 
-/* gate and up are expanded to where h and dup will stand; every element of theirs is read before it is written. */
 static void swiglu_backward_kept_task(void *ctx, size_t chunk, int thread)
 {
     const struct elements *o = ctx;
     size_t i, n = piece(o->n, chunk, &i);
-    o->k->to_f32(o->y3 + i, o->kept + i, WEFT_BF16, n);
-    o->k->to_f32(o->y2 + i, o->kept2 + i, WEFT_BF16, n);
-    o->k->swiglu_backward(o->y + i, o->y2 + i, o->y3 + i, o->x + i, o->y3 + i, o->y2 + i, n);
+    o->k->swiglu_backward_kept(o->y + i, o->y2 + i, o->y3 + i, o->x + i, n);
 }
 
-void weft_swiglu_backward_kept(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
-                               const uint16_t *kept_gate, const uint16_t *kept_up, size_t n)
+void weft_swiglu_backward_kept(struct weft_compute *c, float *dgate, float *dup, float *pair, const float *dh, size_t n)
 {
-    WEFT_SPAN(span) = weft_span(c, WEFT_OP_SWIGLU_BACKWARD, 20.0 * (double)n);
-    struct elements o = { .k = c->k, .y = dgate, .y2 = dup, .y3 = h, .x = dh, .kept = kept_gate, .kept2 = kept_up,
-                          .n = n };
+    WEFT_SPAN(span) = weft_span(c, WEFT_OP_SWIGLU_BACKWARD, 4.0 * (double)(5 * n));
+    struct elements o = { .k = c->k, .y = dgate, .y2 = dup, .y3 = pair, .x = dh, .n = n };
     weft_pool_run(c->pool, weft_ceil_div(n, PIECE), swiglu_backward_kept_task, &o);
 }
 

@@ -141,6 +141,8 @@ struct weft_kernels {
     void (*swiglu)(float *h, const float *gate, const float *up, size_t n);
     void (*swiglu_backward)(float *dgate, float *dup, float *h, const float *dh, const float *gate,
                             const float *up, size_t n);
+    void (*swiglu_keep)(float *h, float *pair, const float *gate, const float *up, size_t n);
+    void (*swiglu_backward_kept)(float *dgate, float *dup, float *pair, const float *dh, size_t n);
     void (*add)(float *y, const float *x, size_t n);
     void (*scale)(float *y, float alpha, size_t n);
     double (*sum_squares)(const float *x, size_t n);

@@ -126,18 +126,18 @@ static void rows_forward(const struct weft_run *run, const struct weft_model *m,
     const struct weft_linear_call wide[] = { { &l->gate, a->gate, t.gate }, { &l->up, a->up, t.up } };
     weft_linear_forward_all(run, wide, WEFT_COUNT(wide), p->norm, p->x_drop, n);
     keep(run->compute, a->kept.mid, a->mid, n * D);
+    float *h = a->kept.pair ? a->gate : p->wide;
     bool wants_h = y || weft_linear_branched(&l->down);
-    if (a->kept.gate)
-        weft_swiglu_keep(run->compute, wants_h ? p->wide : NULL, a->kept.gate, a->kept.up, a->gate, a->up,
-                         n * c->intermediate_size);
-    else if (wants_h) weft_swiglu(run->compute, p->wide, a->gate, a->up, n * c->intermediate_size);
+    if (a->kept.pair)
+        weft_swiglu_keep(run->compute, wants_h ? h : NULL, a->kept.pair, a->gate, a->up, n * c->intermediate_size);
+    else if (wants_h) weft_swiglu(run->compute, h, a->gate, a->up, n * c->intermediate_size);
     if (!wants_h) return;
     if (!y) {
-        weft_linear_branch_in(run, &l->down, t.down, p->wide, p->wide, n);
+        weft_linear_branch_in(run, &l->down, t.down, h, h, n);
         return;
     }
     memcpy(y, a->mid, n * D * sizeof(float));
-    weft_linear_forward(run, &l->down, y, true, t.down, p->wide, p->wide, n);
+    weft_linear_forward(run, &l->down, y, true, t.down, h, h, n);
 }
 
 /* The order of both halves is that of docs/model.md, "Backward". */
@@ -154,13 +154,13 @@ static void rows_backward(const struct weft_run *run, struct weft_model *m, stru
     struct branch_parts t = split_branches(a->t, l, T), dt = split_branches(p->dt, l, T);
 
     weft_linear_backward_x(run, &l->down, p->dgate, false, dt.down, p->dh, p->dup, n);
-    if (a->kept.gate)
-        weft_swiglu_backward_kept(k, p->dgate, p->dup, p->wide, p->dgate, a->kept.gate, a->kept.up,
-                                  n * c->intermediate_size);
+    float *h = a->kept.pair ? a->kept.pair : p->wide;
+    if (a->kept.pair)
+        weft_swiglu_backward_kept(k, p->dgate, p->dup, h, p->dgate, n * c->intermediate_size);
     else
-        weft_swiglu_backward(k, p->dgate, p->dup, weft_linear_wants_x(&l->down) ? p->wide : NULL, p->dgate, a->gate,
+        weft_swiglu_backward(k, p->dgate, p->dup, weft_linear_wants_x(&l->down) ? h : NULL, p->dgate, a->gate,
                              a->up, n * c->intermediate_size);
-    weft_linear_backward_w(run, &l->down, p->dh, t.down, dt.down, p->wide, p->wide, n);
+    weft_linear_backward_w(run, &l->down, p->dh, t.down, dt.down, h, h, n);
 
     weft_linear_backward_x(run, &l->gate, p->dnorm, false, dt.gate, p->dgate, p->wide, n);
     weft_linear_backward_x(run, &l->up, p->dnorm, true, dt.up, p->dup, p->wide, n);
@@ -188,10 +188,6 @@ static void attend_backward(const struct weft_run *run, struct weft_model *m, st
     struct branch_parts t = split_branches(a->t, l, T), dt = split_branches(p->dt, l, T);
     float *dx = below || l->input_norm.dw ? p->dnorm : NULL;
 
-    if (a->kept.x) {
-        recall(k, p->x_again, a->kept.x, T * D);
-        x = p->x_again;
-    }
     recall(k, a->q, a->kept.q, T * H * d);
     recall(k, a->k, a->kept.k, T * Hk * d);
     recall(k, a->v, a->kept.v, T * Hk * d);
@@ -199,6 +195,10 @@ static void attend_backward(const struct weft_run *run, struct weft_model *m, st
     recall(k, a->k_raw, a->kept.k_raw, T * Hk * d);
     struct weft_attn attn = attention_of(m, a, b, layer);
     weft_attention_backward(k, p->dq, p->dk, p->dv, p->delta, p->dout, a->o, a->lse, &attn);
+    if (a->kept.x) {                    /* o is of no use any more */
+        recall(k, p->x_again, a->kept.x, T * D);
+        x = p->x_again;
+    }
     weft_rope(k, p->dq, H * d, p->rope_cos, p->rope_sin, b->pos, T, H, d, true);
     weft_rope(k, p->dk, Hk * d, p->rope_cos, p->rope_sin, b->pos, T, Hk, d, true);
     if (c->qk_norm) {

@@ -7,7 +7,8 @@
 /* What of a layer is kept in bf16 from forward to backward, where products round to bf16 anyway: shapes as below. */
 struct weft_kept {
     uint16_t *x;            /* [T, D] the layer's input */
-    uint16_t *mid, *q, *k, *v, *o, *gate, *up;
+    uint16_t *mid, *q, *k, *v, *o;
+    float *pair;            /* [T, F] gate and up in the place of one f32; backward turns it into silu(gate) * up */
     uint16_t *q_raw, *k_raw;
 };
 
@@ -46,11 +47,11 @@ struct weft_pass {
     struct weft_acts *acts;      /* [n_acts] */
 
     /* scratch; the head's logits stand in the same place, since either is at rest while the other is in use */
-    float *x_again;         /* [T, D] s.low: a layer's input as its backward reads it */
+    float *x_again;         /* [T, D] s.low: a layer's input as its backward reads it, where o was */
     float *norm;            /* [T, D] a norm's output, and its gradient's */
     float *dora;            /* [T, s.dora] */
     float *x_drop;          /* [T, max(D, Hd)] */
-    float *wide;            /* [T, max(F, D, Hd)] silu(gate)*up; the dropout scratch of backward */
+    float *wide;            /* [T, max(F, D, Hd)] silu(gate)*up; the dropout scratch of backward; s.low: x_drop */
     float *dnorm;           /* [T, D] */
     float *dgate, *dup;     /* [T, F] */
     float *dq, *dk, *dv;    /* [T, H|Hk|Hk, d] */

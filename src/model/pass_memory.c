@@ -25,13 +25,13 @@ static void *take(struct layout *l, size_t a, size_t b, size_t item)
 static float *floats(struct layout *l, size_t a, size_t b) { return take(l, a, b, sizeof(float)); }
 static uint16_t *halves(struct layout *l, size_t a, size_t b) { return take(l, a, b, sizeof(uint16_t)); }
 
-/* The arrays of a layer that may be kept in bf16 instead. */
+/* The arrays of a layer that may be kept in bf16 instead; then mid and o lend their places to others in between. */
 static struct weft_acts lay_out_wide(struct layout *l, const struct weft_pass_shape *s)
 {
     size_t T = s->T, q = s->H * s->d, kv = s->Hk * s->d;
     struct weft_acts a = {
-        .mid = floats(l, T, s->D), .q = floats(l, T, q), .k = floats(l, T, kv), .v = floats(l, T, kv),
-        .o = floats(l, T, q), .gate = floats(l, T, s->F), .up = floats(l, T, s->F),
+        .mid = floats(l, T, s->low ? weft_max_size(s->D, q) : s->D), .q = floats(l, T, q), .k = floats(l, T, kv), .v = floats(l, T, kv),
+        .o = floats(l, T, s->low ? weft_max_size(s->D, q) : q), .gate = floats(l, T, s->F), .up = floats(l, T, s->F),
     };
     if (s->qk_norm) {
         a.q_raw = floats(l, T, q);
@@ -45,7 +45,7 @@ static struct weft_kept lay_out_kept(struct layout *l, const struct weft_pass_sh
     size_t T = s->T, q = s->H * s->d, kv = s->Hk * s->d;
     struct weft_kept k = {
         .x = halves(l, T, s->D), .mid = halves(l, T, s->D), .q = halves(l, T, q), .k = halves(l, T, kv),
-        .v = halves(l, T, kv), .o = halves(l, T, q), .gate = halves(l, T, s->F), .up = halves(l, T, s->F),
+        .v = halves(l, T, kv), .o = halves(l, T, q), .pair = floats(l, T, s->F),
     };
     if (s->qk_norm) {
         k.q_raw = halves(l, T, q);
@@ -99,16 +99,16 @@ static void lay_out_scratch(struct layout *l, const struct weft_pass_shape *s, s
 {
     size_t T = s->T, D = s->D, F = s->F, q = s->H * s->d, kv = s->Hk * s->d, narrow = weft_max_size(D, q);
     *shared = s->low ? lay_out_wide(l, s) : (struct weft_acts){ 0 };
-    p->x_again = s->low ? floats(l, T, D) : NULL;
+    p->x_again = shared->o;
     p->norm = floats(l, T, D);
     p->dora = floats(l, T, s->dora);
-    p->wide = floats(l, T, weft_max_size(F, narrow));
+    if (!s->low) p->wide = floats(l, T, weft_max_size(F, narrow));
     if (s->backward) {
         p->dnorm = floats(l, T, D);
         /* gate and up as they come are of no use any more when their gradients are made from what was kept of them */
         p->dgate = s->low ? shared->gate : floats(l, T, F);
         p->dup = s->low ? shared->up : floats(l, T, F);
-        p->dq = floats(l, T, q);
+        p->dq = s->low ? shared->mid : floats(l, T, q);
         p->dk = floats(l, T, kv);
         p->dv = floats(l, T, kv);
         p->dout = floats(l, T, q);
@@ -117,6 +117,7 @@ static void lay_out_scratch(struct layout *l, const struct weft_pass_shape *s, s
     }
     /* last: without dropout nobody touches it */
     p->x_drop = s->rank_sum && s->backward ? floats(l, T, narrow) : NULL;
+    if (s->low) p->wide = p->x_drop;
 }
 
 /* All of it, in one piece: what lives through a pass, then what the layers and the head use by turns. */
@@ -143,15 +144,15 @@ static struct weft_pass_bytes lay_out(char *base, const struct weft_pass_shape *
 }
 
 /* Rows of logits at a time: as many as find room where the layers have their scratch.  The head is read once for each
- * chunk and multiplied a twentieth slower with 128 rows than with 256, so: 128 at least, 1024 at most. */
+ * chunk and multiplied a twentieth slower with 128 rows than with 256, so: 96 at least, 1024 at most. */
 static size_t default_loss_rows(const struct weft_pass_shape *s)
 {
     struct layout l = { 0 };
     struct weft_pass p;
     struct weft_acts shared;
     lay_out_scratch(&l, s, &p, &shared);
-    size_t rows = l.used / sizeof(float) / s->V / 64 * 64;
-    return rows < 128 ? 128 : weft_min_size(rows, 1024);
+    size_t rows = l.used / sizeof(float) / s->V / 32 * 32;
+    return rows < 96 ? 96 : weft_min_size(rows, 1024);
 }
 
 static size_t rank_sum_of(const struct weft_model *m);

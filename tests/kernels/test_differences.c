@@ -183,15 +183,18 @@ static void swiglu_at(struct weft_compute *c, struct weft_compute *ref)
     weft_swiglu_backward(c, dgate.p, dup.p, NULL, dh.p, gate.p, up.p, 77);
     check_input(c, &op, 0, dgate.p), check_input(c, &op, 1, dup.p);
     /* from copies in bf16: the derivative at the rounded values */
-    struct array h = output_new(77, 0);
-    uint16_t kept[2][77];
-    weft_swiglu_keep(c, h.p, kept[0], kept[1], gate.p, up.p, 77);
-    for (size_t i = 0; i < 77; i++)
-        for (size_t k = 0; k < 2; k++) op.in[k][i] = (double)weft_bf16_to_f32(kept[k][i]);
-    weft_swiglu_backward_kept(c, dgate.p, dup.p, h.p, dh.p, kept[0], kept[1], 77);
+    struct array h = output_new(77, 0), pair = output_new(77, 0);
+    weft_swiglu_keep(c, h.p, pair.p, gate.p, up.p, 77);
+    for (size_t i = 0; i < 77; i++) {
+        uint16_t both[2];
+        memcpy(both, &pair.p[i], sizeof both);
+        for (size_t k = 0; k < 2; k++) op.in[k][i] = (double)weft_bf16_to_f32(both[k]);
+    }
+    weft_swiglu_backward_kept(c, dgate.p, dup.p, pair.p, dh.p, 77);
     check_input(c, &op, 0, dgate.p), check_input(c, &op, 1, dup.p);
     op_free(&op);
     array_free(&gate), array_free(&up), array_free(&dh), array_free(&dgate), array_free(&dup), array_free(&h);
+    array_free(&pair);
 }
 
 /* ---- rotation ---- */

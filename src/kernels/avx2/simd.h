@@ -59,14 +59,27 @@ VEC_INLINE vec v_load_bf16_m(vmask n, const void *p) { return v_bf16_to_f32(v_lo
 VEC_INLINE vec v_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
 VEC_INLINE vec v_load_f16_m(vmask n, const void *p) { return _mm256_cvtph_ps(v_load_16(n, p)); }
 
-/* Round to nearest even; a NaN stays a quiet NaN. */
-VEC_INLINE void v_store_bf16_m(vmask n, void *p, vec v)
+/* Round to nearest even, in the upper halves of the lanes; a NaN stays a quiet NaN.  The lower halves are of no use. */
+VEC_INLINE __m256i v_round_bf16(vec v)
 {
     __m256i u = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
     __m256i r = _mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
     __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-    r = _mm256_blendv_epi8(r, _mm256_or_si256(u, _mm256_set1_epi32(0x400000)), nan);
-    r = _mm256_srli_epi32(r, 16);
+    return _mm256_blendv_epi8(r, _mm256_or_si256(u, _mm256_set1_epi32(0x400000)), nan);
+}
+/* lo and hi as bf16 in the halves of each lane */
+VEC_INLINE vec v_pair_bf16(vec lo, vec hi)
+{
+    return _mm256_castsi256_ps(_mm256_blend_epi16(_mm256_srli_epi32(v_round_bf16(lo), 16), v_round_bf16(hi), 0xaa));
+}
+VEC_INLINE vec v_pair_lo(vec pair) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pair), 16)); }
+VEC_INLINE vec v_pair_hi(vec pair)
+{
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pair), _mm256_set1_epi32((int)0xFFFF0000u)));
+}
+VEC_INLINE void v_store_bf16_m(vmask n, void *p, vec v)
+{
+    __m256i r = _mm256_srli_epi32(v_round_bf16(v), 16);
     r = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0x08);
     v_store_16(n, p, _mm256_castsi256_si128(r));
 }

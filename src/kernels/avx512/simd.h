@@ -28,13 +28,25 @@ VEC_INLINE vec v_load_bf16_m(vmask m, const void *p) { return v_bf16_to_f32(_mm2
 VEC_INLINE vec v_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
 VEC_INLINE vec v_load_f16_m(vmask m, const void *p) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, p)); }
 
-/* Round to nearest even by integers, because vcvtneps2bf16 takes denormals for zero; a NaN stays a quiet NaN. */
-VEC_INLINE __m256i v_f32_to_bf16(vec v)
+/* Round to nearest even by integers, because vcvtneps2bf16 takes denormals for zero; a NaN stays a quiet NaN.  In the
+ * upper halves of the lanes; the lower halves are of no use. */
+VEC_INLINE __m512i v_round_bf16(vec v)
 {
     __m512i u = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
     __m512i r = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-    r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+    return _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
+}
+VEC_INLINE __m256i v_f32_to_bf16(vec v) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(v_round_bf16(v), 16)); }
+/* lo and hi as bf16 in the halves of each lane */
+VEC_INLINE vec v_pair_bf16(vec lo, vec hi)
+{
+    __m512i low = _mm512_srli_epi32(v_round_bf16(lo), 16);
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi16(low, 0xaaaaaaaau, v_round_bf16(hi)));
+}
+VEC_INLINE vec v_pair_lo(vec pair) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pair), 16)); }
+VEC_INLINE vec v_pair_hi(vec pair)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pair), _mm512_set1_epi32((int)0xFFFF0000u)));
 }
 VEC_INLINE void v_store_bf16_m(vmask m, void *p, vec v) { _mm256_mask_storeu_epi16(p, m, v_f32_to_bf16(v)); }
 VEC_INLINE void v_store_f16_m(vmask m, void *p, vec v)

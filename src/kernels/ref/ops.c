@@ -81,6 +81,28 @@ static void swiglu_backward(float *dgate, float *dup, float *h, const float *dh,
     }
 }
 
+static void swiglu_keep(float *h, float *pair, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float g = gate[i], u = up[i];
+        uint32_t both = (uint32_t)weft_f32_to_bf16(u) << 16 | weft_f32_to_bf16(g);
+        memcpy(&pair[i], &both, sizeof both);
+        if (h) h[i] = g / (1 + expf(-g)) * u;
+    }
+}
+
+static void swiglu_backward_kept(float *dgate, float *dup, float *pair, const float *dh, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t both;
+        memcpy(&both, &pair[i], sizeof both);
+        float g = weft_bf16_to_f32((uint16_t)both), u = weft_bf16_to_f32((uint16_t)(both >> 16));
+        float d = dh[i], h;
+        swiglu_backward(&dgate[i], &dup[i], &h, &d, &g, &u, 1);
+        pair[i] = h;
+    }
+}
+
 static void add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] += x[i];
@@ -225,7 +247,8 @@ void weft_kernels_ref(struct weft_kernels *k)
         .softmax_step = softmax_step, .softmax_backward = softmax_backward, .dot = dot,
         .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward, .rmsnorm_dw = rmsnorm_dw,
         .column_sums = column_sums, .rope = rope, .cross_entropy = cross_entropy,
-        .swiglu = swiglu, .swiglu_backward = swiglu_backward, .add = add, .scale = scale,
+        .swiglu = swiglu, .swiglu_backward = swiglu_backward, .swiglu_keep = swiglu_keep,
+        .swiglu_backward_kept = swiglu_backward_kept, .add = add, .scale = scale,
         .sum_squares = sum_squares, .all_finite = all_finite, .dropout = dropout, .adamw = adamw,
         .to_f32 = to_f32, .from_f32 = from_f32, .dequantise = weft_ref_dequantise,
     };

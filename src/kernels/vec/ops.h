@@ -168,6 +168,42 @@ static void swiglu_backward(float *dgate, float *dup, float *h, const float *dh,
     if (i < n) swiglu_backward_part(dgate + i, dup + i, h ? h + i : NULL, dh + i, gate + i, up + i, n - i, false);
 }
 
+/* pair = gate and up in bf16; h as above.  h may be gate. */
+VEC_INLINE void swiglu_keep_part(float *h, float *pair, const float *gate, const float *up, size_t left,
+                                 const bool whole)
+{
+    vec g = get(gate, left, whole), u = get(up, left, whole);
+    put(pair, v_pair_bf16(g, u), left, whole);
+    if (h) put(h, v_mul(v_mul(g, sigmoid(g)), u), left, whole);
+}
+
+static void swiglu_keep(float *h, float *pair, const float *gate, const float *up, size_t n)
+{
+    size_t i = 0;
+    for (; i + VEC_LEN <= n; i += VEC_LEN)
+        swiglu_keep_part(h ? h + i : NULL, pair + i, gate + i, up + i, VEC_LEN, true);
+    if (i < n) swiglu_keep_part(h ? h + i : NULL, pair + i, gate + i, up + i, n - i, false);
+}
+
+VEC_INLINE void swiglu_backward_kept_part(float *dgate, float *dup, float *pair, const float *dh, size_t left,
+                                          const bool whole)
+{
+    vec both = get(pair, left, whole), g = v_pair_lo(both), u = v_pair_hi(both), d = get(dh, left, whole),
+        s = sigmoid(g), silu = v_mul(g, s);
+    put(pair, v_mul(silu, u), left, whole);
+    put(dup, v_mul(d, silu), left, whole);
+    vec slope = v_mul(s, v_fma(g, v_sub(v_set1(1), s), v_set1(1)));
+    put(dgate, v_mul(v_mul(d, u), slope), left, whole);
+}
+
+static void swiglu_backward_kept(float *dgate, float *dup, float *pair, const float *dh, size_t n)
+{
+    size_t i = 0;
+    for (; i + VEC_LEN <= n; i += VEC_LEN)
+        swiglu_backward_kept_part(dgate + i, dup + i, pair + i, dh + i, VEC_LEN, true);
+    if (i < n) swiglu_backward_kept_part(dgate + i, dup + i, pair + i, dh + i, n - i, false);
+}
+
 /* ---- elements ---- */
 
 static void add(float *y, const float *x, size_t n)
@@ -426,6 +462,8 @@ VEC_INLINE void fill_ops(struct weft_kernels *k)
     k->cross_entropy = cross_entropy;
     k->swiglu = swiglu;
     k->swiglu_backward = swiglu_backward;
+    k->swiglu_keep = swiglu_keep;
+    k->swiglu_backward_kept = swiglu_backward_kept;
     k->add = add;
     k->scale = scale;
     k->sum_squares = sum_squares;
