@@ -91,9 +91,8 @@ much="data ask --task summarise $work/much.txt --max 200 --ask-max-tokens 24 --l
 "$weft" $much -o "$work/m.jsonl" >"$work/out" 2>"$work/err" & p=$!
 sleep 0.4
 kill -INT $p
-begin=$(date +%s); got=0; wait $p || got=$?
+got=0; wait $p || got=$?
 [ $got = 130 ] || fail "Ctrl-C: status $got"
-[ $(($(date +%s) - begin)) -le 3 ] || fail "Ctrl-C took $(($(date +%s) - begin)) s"
 kept=$(awk '/good answers/ { print $3 }' "$work/out")
 killed=0
 for pause in 0.3 0.5 0.4; do
@@ -105,6 +104,7 @@ done
 asks "$weft" $much -o "$work/m.jsonl" --json
 [ "$(figure reused)" -ge "${kept:-1}" ] || fail "$kept answers before Ctrl-C: $(cat "$work/out")"
 asks "$weft" $much -o "$work/whole.jsonl" --json
+[ "${kept:-0}" -lt "$(wc -l <"$work/whole.jsonl")" ] || fail "Ctrl-C: all $kept answers were waited for"
 same "$work/m.jsonl" "$work/whole.jsonl" || fail "stopped, and killed $killed times: other rows"
 
 # Whom to ask.

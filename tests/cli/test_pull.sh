@@ -246,16 +246,18 @@ same "$folder" $wanted
 ! grep "$sha" "$dir/log" | grep -q storage || fail "a whole part was fetched again"
 
 # ---- stopped, killed, and going on; two at once ----
+come() { stat -c %s "$blobs/$sha.incomplete" 2>/dev/null || echo 0; }
+grown() { for _ in $(seq 600); do [ "$(come)" -gt "$1" ] && return; sleep 0.05; done; fail "no more than $1 bytes came"; }
 hub --drip 20
 fresh
 "$weft" pull --retry-ms 20 "$repo" >/dev/null 2>"$dir/err" & p=$!
-sleep 1; kill -INT $p; got=0; wait $p || got=$?
+grown 0; kill -INT $p; got=0; wait $p || got=$?
 [ $got = 130 ] || fail "SIGINT: status $got"
-part=$(stat -c %s "$blobs/$sha.incomplete" 2>/dev/null || echo 0)
+part=$(come)
 [ "$part" -gt 0 ] || fail "nothing kept after SIGINT"
 "$weft" pull --retry-ms 20 "$repo" >/dev/null 2>&1 & p=$!
-sleep 1; kill -9 $p; wait $p 2>/dev/null || true
-part2=$(stat -c %s "$blobs/$sha.incomplete")
+grown "$part"; kill -9 $p; wait $p 2>/dev/null || true
+part2=$(come)
 [ "$part2" -gt "$part" ] || fail "did not go on: $part, $part2"
 hub
 "$weft" pull --retry-ms 20 "$repo" >/dev/null 2>"$dir/err1" & p=$!

@@ -111,7 +111,8 @@ right "an older part"
 
 hub --drip 16 --piece 16384 --buffer 16384; fresh
 "${pull[@]}" >/dev/null 2>"$dir/err" & p=$!    # no function here: its subshell would get the signal
-sleep 0.4; kill -INT $p; got=0; wait $p || got=$?
+for _ in $(seq 600); do [ -s "$blobs/$sha.journal.incomplete" ] && break; sleep 0.05; done; sleep 0.3
+kill -INT $p; got=0; wait $p || got=$?
 [ $got = 130 ] || fail "SIGINT: status $got"
 [ -s "$blobs/$sha.parts.incomplete" ] && [ -s "$blobs/$sha.journal.incomplete" ] || fail "nothing kept after SIGINT"
 expect 0 pull --json --ranges 1     # the ranges there are are finished, whatever is wished now
