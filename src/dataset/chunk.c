@@ -42,12 +42,16 @@ enum weft_status chunk_count_tokens(struct chunk_cutter *c, struct weft_str text
 }
 
 
-/* ---- characters ---- */
+/* ---- characters, and chapters beside them ---- */
 
 enum { PIECE_BYTES = 64 << 10, COUNT_PIECES = 64 };
 
-struct count {
-    struct weft_str text;
+struct survey {
+    struct chunk_cutter *c;
+    const struct weft_text *t;
+    struct weft_chapter *chapters;
+    size_t n_chapters;
+    enum weft_status st;                /* of finding them */
     size_t piece_bytes;
     struct {
         size_t chars, spaces;
@@ -60,25 +64,36 @@ static size_t piece_begin(struct weft_str text, size_t at)
     return weft_min_size(at, text.len);
 }
 
-static void count_piece(void *ctx, size_t i, int thread)
+static void survey_piece(void *ctx, size_t chunk, int thread)
 {
-    struct count *c = ctx;
-    size_t from = piece_begin(c->text, i * c->piece_bytes), to = piece_begin(c->text, (i + 1) * c->piece_bytes);
-    struct weft_str piece = weft_str_sub(c->text, from, to);
+    struct survey *x = ctx;
+    struct weft_str text = x->t->text;
     (void)thread;
-    c->of[i].chars = weft_utf8_chars_of_valid(piece);
-    c->of[i].spaces = weft_count_spaces(piece);
+    if (!chunk) {
+        x->st = weft_chapters_find(x->c->arena, x->t, &x->chapters, &x->n_chapters, x->c->err);
+        return;
+    }
+    size_t i = chunk - 1, from = piece_begin(text, i * x->piece_bytes), to = piece_begin(text, chunk * x->piece_bytes);
+    struct weft_str piece = weft_str_sub(text, from, to);
+    x->of[i].chars = weft_utf8_chars_of_valid(piece);
+    x->of[i].spaces = weft_count_spaces(piece);
 }
 
-static void count_chars(struct weft_pool *pool, struct weft_str text, struct weft_chunks *out)
+/* Counts the characters, and finds the chapters. */
+static enum weft_status survey(struct chunk_cutter *c, const struct weft_text *t, struct weft_chapter **chapters,
+                               size_t *n_chapters)
 {
-    struct count c = { .text = text, .piece_bytes = weft_max_size(PIECE_BYTES, weft_ceil_div(text.len, COUNT_PIECES)) };
-    size_t n = weft_ceil_div(text.len, c.piece_bytes);
-    weft_pool_run(pool, n, count_piece, &c);
+    struct survey x = { .c = c, .t = t,
+                        .piece_bytes = weft_max_size(PIECE_BYTES, weft_ceil_div(t->text.len, COUNT_PIECES)) };
+    size_t n = weft_ceil_div(t->text.len, x.piece_bytes);
+    weft_pool_run(c->pool, n + 1, survey_piece, &x);
     for (size_t i = 0; i < n; i++) {
-        out->chars += c.of[i].chars;
-        out->visible_chars += c.of[i].chars - c.of[i].spaces;
+        c->out->chars += x.of[i].chars;
+        c->out->visible_chars += x.of[i].chars - x.of[i].spaces;
     }
+    *chapters = x.chapters;
+    *n_chapters = x.n_chapters;
+    return x.st;
 }
 
 /* ---- chapters by several threads ---- */
@@ -175,8 +190,7 @@ static enum weft_status cut_text(struct chunk_cutter *c, const struct weft_text 
     const struct weft_chunk_settings *s = c->s;
     struct weft_chapter *chapters;
     size_t n;
-    count_chars(c->pool, t->text, c->out);
-    enum weft_status st = weft_chapters_find(c->arena, t, &chapters, &n, c->err);
+    enum weft_status st = survey(c, t, &chapters, &n);
     if (st || !n) return st;
     for (size_t k = 0; k < n; k++) c->out->chapters += chapters[k].title.s != NULL;
     if (s->mode == WEFT_CHUNK_SEED) return chunk_seed(c, t, i);
