@@ -264,7 +264,7 @@ enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,
         st = weft_fail_nomem(err, n * 3 * sizeof *s.tensors, "the list of tensors");
         goto done;
     }
-    st = list_saved(&s, linears, n);
+    if (!info || !info->keep_pissa) st = list_saved(&s, linears, n);
     for (size_t i = 0; !st && i < n; i++) {
         if (!linears[i]->branch) continue;
         if (!first) first = linears[i]->branch;

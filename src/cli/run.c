@@ -82,6 +82,7 @@ static enum weft_status join_tables(struct weft_cli *cli, struct weft_option_tab
     for (size_t p = 0; p < WEFT_COUNT(parts); p++)
         for (size_t i = 0; i < parts[p].table.n; i++) {
             rows[out->n] = parts[p].table.rows[i];
+            if (rows[out->n].where) rows[out->n].where += parts[p].at;
             rows[out->n++].offset += parts[p].at;
         }
     return WEFT_OK;

@@ -51,6 +51,8 @@ struct stage {
     int64_t run_id;                         /* in the store; 0: not recorded */
     char tokenizer_sha[WEFT_SHA256_HEX], base_sha[WEFT_SHA256_HEX];
     char start_sha[WEFT_SHA256_HEX];        /* of the base, and of the adapter that is gone on with */
+    const char *pissa_base;                 /* folder of the model that the adapter belongs to; NULL: the base */
+    char pissa_sha[WEFT_SHA256_HEX];        /* of that model */
     enum weft_rope_type rope;               /* what positions are stretched by, for so many tokens; 0: they are not */
     size_t rope_length;
 };
@@ -357,9 +359,41 @@ static enum weft_status stretch(struct stage *s)
     return st;
 }
 
+/* The fingerprint of what was written: files have one, models in memory do not. */
+static enum weft_status read_pissa_base(struct stage *s)
+{
+    struct weft_model_settings how = { .max_positions = 1 };
+    struct weft_model *m = NULL;
+    enum weft_status st = weft_model_load(&m, s->pissa_base, &how, &s->cli->err);
+    if (!st) st = weft_model_fingerprint(m, s->pissa_sha, &s->cli->err);
+    weft_model_free(m);
+    return st;
+}
+
+/* pissa_convert: false.  The adapter belongs to what is left of the model without the directions it began with: that
+ * is a model of its own, written once, before the run. */
+static enum weft_status write_pissa_base(struct stage *s)
+{
+    struct weft_recipe *r = s->recipe;
+    struct weft_err *err = &s->cli->err;
+    const char *tmp = NULL;
+    if (!r->pissa_init || r->pissa_convert) return WEFT_OK;
+    s->pissa_base = weft_path_join(&s->cli->arena, r->output_dir, "pissa_base");
+    if (!s->pissa_base) return weft_fail_nomem(err, strlen(r->output_dir), "a path");
+    if (!weft_cli_is_first(s->cli)) return WEFT_OK;
+    if (weft_dir_exists(s->pissa_base) && !r->overwrite_output_dir) return read_pissa_base(s);
+    enum weft_status st = weft_dir_begin(&s->cli->arena, s->pissa_base, &tmp, err);
+    if (!st) st = weft_model_save(s->model, tmp, weft_model_linear(s->model, 0)->type, false, &s->cli->progress, err);
+    if (!st) st = weft_copy_model_files(s->cli, s->base_dir, tmp);
+    if (!st) st = weft_dir_commit(tmp, s->pissa_base, err);
+    if (!st) weft_tell(s->cli, "  pissa_base: the model that the adapter belongs to, in %s\n", s->pissa_base);
+    return st ? st : read_pissa_base(s);
+}
+
 static enum weft_status make_trainable(struct stage *s)
 {
     enum weft_status st = train_part(s);
+    if (!st) st = write_pissa_base(s);
     if (!st) st = stretch(s);
     if (!st && s->recipe->loraplus_lr_ratio > 0) weft_lora_plus(&s->params, s->recipe->loraplus_lr_ratio);
     return st;
@@ -528,9 +562,10 @@ static enum weft_status save_result(void *ctx, const char *dir, struct weft_err 
 {
     struct stage *s = ctx;
     if (s->recipe->finetuning_type == WEFT_FINETUNING_LORA) {
-        struct weft_lora_info info = { .base_model = s->recipe->model_name_or_path, .base_sha256 = s->base_sha,
+        struct weft_lora_info info = { .base_model = s->pissa_base ? s->pissa_base : s->recipe->model_name_or_path,
+                                       .base_sha256 = s->pissa_base ? s->pissa_sha : s->base_sha,
                                        .template_sha256 = weft_chat_fingerprint(s->chat), .rope = s->rope,
-                                       .rope_length = s->rope_length };
+                                       .rope_length = s->rope_length, .keep_pissa = s->pissa_base != NULL };
         enum weft_status st = weft_lora_save(s->model, dir, &info, err);
         return st ? st : weft_write_template(s->cli, s->chat, dir);
     }

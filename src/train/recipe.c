@@ -54,7 +54,22 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(eval_accumulation_steps, 0, SPEED) X(bf16_full_eval, 0, SPEED) X(fp16_full_eval, 0, SPEED)                \
     X(eval_do_concat_batches, 0, SPEED)                                                                         \
     X(ddp_timeout, 0, GPU) X(ddp_find_unused_parameters, 0, GPU) X(deepspeed, 0, GPU) X(fsdp, 0, GPU)           \
-    X(fsdp_config, 0, GPU) X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                 \
+    X(fsdp_config, 0, GPU) X(fsdp_min_num_params, 0, GPU) X(fsdp_transformer_layer_cls_to_wrap, 0, GPU)         \
+    X(fsdp_auto_wrap_policy, 0, GPU) X(fsdp_sharding_strategy, 0, GPU) X(fsdp_offload_params, 0, GPU)           \
+    X(fsdp_backward_prefetch, 0, GPU) X(fsdp_forward_prefetch, 0, GPU) X(fsdp_state_dict_type, 0, GPU)          \
+    X(fsdp_use_orig_params, 0, GPU) X(fsdp_sync_module_states, 0, GPU) X(fsdp_cpu_ram_efficient_loading, 0, GPU) \
+    X(fsdp_reshard_after_forward, 0, GPU) X(fsdp_activation_checkpointing, 0, GPU) X(fsdp_version, 0, GPU)      \
+    X(ddp_static_graph, 0, GPU) X(hyper_parallel_args, 0, GPU) X(dataloader_multiprocessing_context, 0, SPEED)  \
+    X(activation_checkpointing, 0, SPEED) X(activation_checkpointing_kwargs, 0, SPEED)                          \
+    X(liger_kernel_config, 0, SPEED) X(compute_dtype, 0, SPEED) X(debug, 0, LOGS) X(project, 0, LOGS)           \
+    X(prediction_loss_only, 0, LOGS) X(include_for_metrics, 0, LOGS) X(batch_eval_metrics, 0, LOGS)             \
+    X(eval_use_gather_object, 0, GPU) X(vllm_config, 0, EXPORT) X(vllm_maxlen, 0, EXPORT)                       \
+    X(vllm_gpu_util, 0, EXPORT) X(vllm_enforce_eager, 0, EXPORT) X(vllm_max_lora_rank, 0, EXPORT)               \
+    X(sglang_config, 0, EXPORT) X(sglang_maxlen, 0, EXPORT) X(sglang_mem_fraction, 0, EXPORT)                   \
+    X(sglang_tp_size, 0, EXPORT) X(sglang_lora_backend, 0, EXPORT) X(generation_config, 0, EXPORT)              \
+    X(kt_weight_path, 0, SPEED) X(kt_expert_checkpoint_path, 0, SPEED) X(kt_use_lora_experts, 0, SPEED)         \
+    X(kt_lora_expert_num, 0, SPEED) X(kt_lora_expert_intermediate_size, 0, SPEED)                               \
+    X(local_rank, 0, GPU) X(ddp_backend, 0, GPU) X(ray_run_name, 0, GPU)                 \
     X(ddp_bucket_cap_mb, 0, GPU) X(ddp_broadcast_buffers, 0, GPU) X(ray_init_kwargs, 0, GPU)                    \
     X(ray_storage_path, 0, GPU) X(ray_storage_filesystem, 0, GPU) X(ray_scope, 0, GPU)                          \
     X(placement_strategy, 0, GPU) X(resources_per_worker, 0, GPU) X(master_addr, 0, GPU) X(master_port, 0, GPU) \
@@ -120,7 +135,6 @@ const struct weft_option_table weft_recipe_options = { rows, WEFT_COUNT(rows) };
     X(fp8, 1, "weft multiplies in bf16 or int8 (base_compute); there is no fp8") X(fp8_backend, 0, OTHER)        \
     X(fp8_enable_fsdp_float8_all_gather, 0, OTHER)                                                              \
     X(fp16, 1, "weft multiplies in bf16, which has the range of f32; say bf16: true")                           \
-    X(pissa_convert, 0, "an adapter that began with PiSSA is always written as plain LoRA")                     \
     X(loraplus_lr_embedding, 0, "the token table gets no adapter here; additional_target trains it whole")      \
     X(lr_scheduler_kwargs, 1, "give min_lr_rate, min_lr, wsd_decay_ratio or wsd_decay_type by themselves")      \
     X(resize_vocab, 1, TOKENS) X(split_special_tokens, 1, TOKENS) X(add_tokens, 1, TOKENS)                      \
@@ -168,12 +182,38 @@ static bool says_off(const struct weft_str_list *v)
     return true;
 }
 
-/* What is ignored is told, what changes the result is refused: the first is the error, the others are told too. */
+/* Of "recipe.yaml:12:3": 12 and 3 as one number that grows with the place; words of the command line come last. */
+static uint64_t place_of(const char *where)
+{
+    const char *last = where ? strrchr(where, ':') : NULL, *line = last;
+    while (line && line > where && line[-1] != ':') line--;
+    if (!line || line == where) return UINT64_MAX;
+    return strtoull(line, NULL, 10) << 20 | strtoull(last + 1, NULL, 10);
+}
+
+struct foreign_place {
+    uint64_t place;
+    size_t key;
+};
+
+static int by_place(const void *x, const void *y)
+{
+    const struct foreign_place *a = x, *b = y;
+    if (a->place != b->place) return a->place < b->place ? -1 : 1;
+    return a->key < b->key ? -1 : a->key > b->key;
+}
+
+/* In the order of the file: what is ignored is told, what changes the result is refused: the first is the error, the
+ * others are told too. */
 static enum weft_status judge_foreign(const struct given *given, struct weft_buf *warn, struct weft_err *err)
 {
     enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
     enum weft_status st = WEFT_OK;
-    for (size_t i = 0; i < N_FOREIGN; i++) {
+    struct foreign_place order[N_FOREIGN];
+    for (size_t i = 0; i < N_FOREIGN; i++) order[i] = (struct foreign_place){ place_of(given[i].where), i };
+    qsort(order, N_FOREIGN, sizeof *order, by_place);
+    for (size_t k = 0; k < N_FOREIGN; k++) {
+        size_t i = order[k].key;
         const struct given *g = &given[i];
         if (!g->values.n || (foreign[i].refuse && says_off(&g->values))) continue;
         const char *why = weft_tr(lang, foreign[i].why), *where = g->where ? g->where : "";

@@ -63,6 +63,7 @@ struct weft_recipe {
     struct weft_str_list lora_target;
     struct weft_str_list additional_target;         /* embed_tokens, lm_head: trained whole beside the adapter */
     bool use_dora, pissa_init;
+    bool pissa_convert;                 /* false: the adapter belongs to a model that is written beside it */
     int64_t pissa_iter;                 /* -1: exact */
     double loraplus_lr_ratio;           /* 0: off */
     int lora_init, init_rng;            /* enum weft_recipe_init, enum weft_recipe_rng */

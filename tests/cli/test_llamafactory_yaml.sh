@@ -73,7 +73,6 @@ learns badam 1e-3
 ignored badam_verbose
 learns muon 1e-3
 learns pissa 1e-3
-ignored pissa_convert
 learns loraplus 1e-3
 learns dora 1e-3
 learns llama_pro 1e-3

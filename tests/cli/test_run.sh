@@ -33,7 +33,7 @@ for f in recipe.yaml dataset/train.jsonl dataset/valid.jsonl dataset/report.json
 done
 [ "$(wc -l <"$dir/run/eval/answers.jsonl")" = 2 ] || fail "expected two answers"
 grep -q 'used in rows' "$dir/out1" || fail "no funnel"
-grep -q "template is ignored" "$dir/err1" || fail "an ignored key is not named"
+grep -q "recipe.yaml:12:11: template is ignored" "$dir/err1" || fail "an ignored key is not named"
 
 # A second run does nothing again, and shows the answers again.
 before=$(stat -c '%Y %s' "$dir/run/adapter/adapter_model.safetensors" "$dir/run/dataset/train.jsonl")

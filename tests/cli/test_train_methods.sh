@@ -40,6 +40,20 @@ grep -q '"init_lora_weights": true' "$dir/pissa/adapter/adapter_config.json" || 
 tr -d ' \n' <"$dir/tables/adapter/adapter_config.json" | grep -q '"modules_to_save":\["embed_tokens","lm_head"\]' ||
     fail "modules_to_save is not written"
 
+# pissa_convert: false: the rank as trained, for the model beside it, and for no other; together they are what the converted
+# adapter makes of the base
+run kept lora pissa_init=true pissa_iter=4 pissa_convert=false
+grep -q '"r": 3' "$dir/kept/adapter/adapter_config.json" || fail "the branches were converted"
+grep -q '"base_model_name_or_path": ".*/kept/pissa_base"' "$dir/kept/adapter/adapter_config.json" || fail "pissa_base is not named"
+cmp "$dir/pissa/log.jsonl" "$dir/kept/log.jsonl" >/dev/null 2>&1 || [ "$(grep -o '"loss": *[0-9.]*' "$dir/pissa/log.jsonl")" = \
+    "$(grep -o '"loss": *[0-9.]*' "$dir/kept/log.jsonl")" ] || fail "pissa_convert changed the losses"
+ask() { "$weft" generate "$@" --prompt 第3问：此物价几何？ --max_new_tokens 12 --temperature 0 --f32 2>"$dir/err"; }
+ask "$dir/model" --adapter "$dir/pissa" >"$dir/answer" || fail "generate with pissa"
+ask "$dir/kept/pissa_base" --adapter "$dir/kept" >"$dir/answer2" || fail "generate with pissa_base"
+cmp "$dir/answer" "$dir/answer2" || fail "pissa_base and its adapter answer something else"
+if ask "$dir/model" --adapter "$dir/kept" >"$dir/out"; then fail "the adapter was put on another model"; fi
+grep -q 'trained on another base' "$dir/err" || fail "the other base is not told"
+
 "$weft" inspect "$dir/dora/adapter" >"$dir/out" 2>"$dir/err" || fail "inspect"
 grep -q 'use_dora.*true' "$dir/out" || fail "inspect does not tell DoRA"
 "$weft" inspect "$dir/tables/adapter" >"$dir/out" 2>"$dir/err" || fail "inspect"

@@ -138,6 +138,32 @@ static void test_keys_that_would_change_the_result_are_refused(void **state)
     done(&r);
 }
 
+/* Whatever the order of the table of such keys. */
+static void test_foreign_keys_are_told_in_the_order_of_the_file(void **state)
+{
+    static const char *const keys[] = { "vllm_maxlen", "fsdp_transformer_layer_cls_to_wrap", "ddp_timeout", "flash_attn" };
+    struct reading r;
+    struct weft_buf yaml = { 0 };
+    for (int back = 0; back < 2; back++) {
+        weft_buf_reset(&yaml);
+        for (size_t i = 0; i < WEFT_COUNT(keys); i++)
+            weft_buf_printf(&yaml, "%s: 1\n", keys[back ? WEFT_COUNT(keys) - 1 - i : i]);
+        weft_buf_char(&yaml, '\0');
+        check_ok(read_and_check(&r, yaml.s), &r.err);
+        const char *at = r.warn.s;
+        for (size_t i = 0; i < WEFT_COUNT(keys); i++) {
+            at = strstr(at, keys[back ? WEFT_COUNT(keys) - 1 - i : i]);
+            assert_non_null(at);
+        }
+        done(&r);
+    }
+    weft_buf_clear(&yaml);
+    assert_int_not_equal(read_and_check(&r, "shift_attn: true\nflash_attn: fa2\nuse_adam_mini: true\n"), WEFT_OK);
+    check_contains(r.err.msg, "shift_attn cannot be used");
+    check_contains(r.warn.s, "use_adam_mini cannot be used");
+    done(&r);
+}
+
 static void test_methods_and_what_they_exclude(void **state)
 {
     struct reading r;
@@ -147,9 +173,11 @@ static void test_methods_and_what_they_exclude(void **state)
     assert_true(r.recipe.use_dora && r.recipe.loraplus_lr_ratio == 16 && r.recipe.additional_target.n == 2);
     check_contains(r.warn.s, "loraplus_lr_embedding is ignored: the token table gets no adapter");
     done(&r);
-    check_ok(read_and_check(&r, "pissa_init: true\npissa_iter: -1\npissa_convert: true\n"), &r.err);
-    assert_true(r.recipe.pissa_init && r.recipe.pissa_iter == -1);
-    check_contains(r.warn.s, "always written as plain LoRA");
+    check_ok(read_and_check(&r, "pissa_init: true\npissa_iter: -1\n"), &r.err);
+    assert_true(r.recipe.pissa_init && r.recipe.pissa_iter == -1 && r.recipe.pissa_convert);
+    done(&r);
+    check_ok(read_and_check(&r, "pissa_init: true\npissa_convert: false\n"), &r.err);
+    assert_true(r.recipe.pissa_init && !r.recipe.pissa_convert);
     done(&r);
     check_ok(read_and_check(&r, "finetuning_type: freeze\nfreeze_trainable_layers: -3\n"
                                 "freeze_trainable_modules: self_attn,mlp\nfreeze_extra_modules: norm\n"),
@@ -264,14 +292,17 @@ static void test_wider_table_takes_foreign_keys_too(void **state)
         int64_t own;
         char after;
     } w = { .before = 'a', .after = 'z' };
-    struct weft_option rows[128];
+    struct weft_option rows[160];
     struct weft_arena a = { 0 };
     struct weft_buf warn = { 0 };
     struct weft_err err = { 0 };
     size_t n = weft_recipe_options.n;
     assert_true(n < WEFT_COUNT(rows));
     memcpy(rows, weft_recipe_options.rows, n * sizeof rows[0]);
-    for (size_t i = 0; i < n; i++) rows[i].offset += offsetof(struct wide, recipe);
+    for (size_t i = 0; i < n; i++) {
+        rows[i].offset += offsetof(struct wide, recipe);
+        if (rows[i].where) rows[i].where += offsetof(struct wide, recipe);
+    }
     rows[n++] = (struct weft_option){ .key = "own", .type = WEFT_OPT_INT, .offset = offsetof(struct wide, own) };
     struct weft_option_table t = { rows, n };
     check_ok(weft_options_defaults(t, &w, &a, &err), &err);
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_ignored_keys_are_named_with_the_reason),
         cmocka_unit_test(test_a_quantised_base_goes_with_lora_alone),
         cmocka_unit_test(test_keys_that_would_change_the_result_are_refused),
+        cmocka_unit_test(test_foreign_keys_are_told_in_the_order_of_the_file),
         cmocka_unit_test(test_methods_and_what_they_exclude),
         cmocka_unit_test(test_misspelt_key_names_the_nearest),
         cmocka_unit_test(test_exclusive_settings_name_both),
