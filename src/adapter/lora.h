@@ -54,7 +54,7 @@ struct weft_lora_info {
     const char *base_sha256;        /* of the base model's config and tensor shapes and values; NULL: unknown */
     enum weft_rope_type rope;       /* what the base's positions were stretched by (weft_model_stretch) ... */
     size_t rope_length;             /* ... for so many tokens; 0: they were not */
-    bool keep_pissa;                /* PiSSA's branches as they are: they belong to the model that lacks where they began */
+    bool keep_pissa;                /* PiSSA's branches as they are, for the model that lacks where they began */
 };
 /* adapter_config.json, adapter_model.safetensors and weft.json (the fingerprints) into an existing folder. */
 WEFT_MUST_USE enum weft_status weft_lora_save(const struct weft_model *model, const char *dir,

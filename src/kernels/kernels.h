@@ -207,8 +207,8 @@ void weft_adamw(struct weft_compute *c, float *p, float *m, float *v, const floa
                 const struct weft_adamw_step *s);
 /* The same of values and moments that are held in bf16: computed in f32, each rounded once, to the nearest.  The values
  * are p16, or p, whose numbers then are such as bf16 has; the other one is NULL. */
-void weft_adamw_bf16(struct weft_compute *c, uint16_t *p16, float *p, uint16_t *m, uint16_t *v, const float *g, size_t n,
-                     const struct weft_adamw_step *s);
+void weft_adamw_bf16(struct weft_compute *c, uint16_t *p16, float *p, uint16_t *m, uint16_t *v, const float *g,
+                     size_t n, const struct weft_adamw_step *s);
 
 /* ---- conversions ---- */
 

@@ -493,8 +493,8 @@ static void adamw_bf16_task(void *ctx, size_t chunk, int thread)
     }
 }
 
-void weft_adamw_bf16(struct weft_compute *c, uint16_t *p16, float *p, uint16_t *m, uint16_t *v, const float *g, size_t n,
-                     const struct weft_adamw_step *s)
+void weft_adamw_bf16(struct weft_compute *c, uint16_t *p16, float *p, uint16_t *m, uint16_t *v, const float *g,
+                     size_t n, const struct weft_adamw_step *s)
 {
     WEFT_SPAN(span) = weft_span(c, WEFT_OP_OPTIMIZER, (double)n * (p ? 20 : 16));
     struct adamw_bf16 o = { c->k, p16, m, v, p, g, n, s };

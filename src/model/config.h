@@ -51,9 +51,9 @@ WEFT_MUST_USE enum weft_status weft_config_parse(struct weft_arena *a, const cha
 WEFT_MUST_USE enum weft_status weft_config_write(const struct weft_config *c, struct weft_buf *out,
                                                  struct weft_err *err);
 
-/* Positions for `length` tokens, as LLaMA-Factory's rope_scaling makes them: the factor is length over the positions that
- * the model was made for, rounded up, and there are so many times more.  false, and no change: they are enough as
- * they are. */
+/* Positions for `length` tokens, as LLaMA-Factory's rope_scaling makes them: the factor is length over the
+ * positions that the model was made for, rounded up, and there are so many times more.  false, and no change:
+ * they are enough as they are. */
 bool weft_config_stretch(struct weft_config *c, enum weft_rope_type type, size_t length);
 /* "linear" ... by type, and back; "default" and unknown names are WEFT_ROPE_DEFAULT. */
 const char *weft_rope_type_name(enum weft_rope_type type);

@@ -44,8 +44,8 @@ weft_generate(struct weft_kv *kv, const struct weft_tokenizer *t, const int32_t 
               struct weft_generated *out, struct weft_err *err);
 
 /* Ids at which a chat model stops: of generation_config.json, config.json, the tokenizer and the template
- * (docs/model.md).  `dir` NULL: only the tokenizer's.  `chat`: the template in use; NULL: the tokenizer's own.  Writes at
- * most cap ids, returns how many there are. */
+ * (docs/model.md).  `dir` NULL: only the tokenizer's.  `chat`: the template in use; NULL: the tokenizer's own.
+ *  Writes at most cap ids, returns how many there are. */
 WEFT_MUST_USE enum weft_status weft_stop_ids(const char *dir, const struct weft_config *config,
                                              const struct weft_tokenizer *t, const struct weft_chat_template *chat,
                                              int32_t *ids, size_t cap, size_t *n, struct weft_err *err);

@@ -184,7 +184,8 @@ static enum weft_status train_slot(struct weft_model *m, struct weft_arena *a, c
         return weft_fail_nomem(err, 2 * n * sizeof(float), "trainable weights and their gradients");
     if (half) narrow(param.w16, s);
     else widen(param.w, s);
-    for (size_t i = 0; i < n && param.w && m->train_low; i++) param.w[i] = weft_bf16_to_f32(weft_f32_to_bf16(param.w[i]));
+    for (size_t i = 0; i < n && param.w && m->train_low; i++)
+        param.w[i] = weft_bf16_to_f32(weft_f32_to_bf16(param.w[i]));
     weft_model_forget(m, s->w, n * weft_dtype_bytes(s->type));
     weft_slot_set(m, s, half ? (const void *)param.w16 : param.w, half ? WEFT_BF16 : WEFT_F32);
     weft_slot_set_grad(m, s, param.grad);

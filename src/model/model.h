@@ -147,8 +147,8 @@ weft_model_load(struct weft_model **out, const char *dir, const struct weft_mode
 WEFT_MUST_USE enum weft_status weft_model_random(struct weft_model **out, const struct weft_config *config,
                                                  uint64_t seed, const struct weft_model_settings *s,
                                                  struct weft_err *err);
-/* The same model for a file only (weft_model_save, weft_gguf_write): each piece of a weight is drawn when it is written,
- * so that a model of any size needs no more memory than a piece.  Nothing else may be done with it. */
+/* The same model for a file only (weft_model_save, weft_gguf_write): each piece of a weight is drawn when it
+ * is written, so that a model of any size needs no more memory than a piece.  Nothing else may be done with it. */
 WEFT_MUST_USE enum weft_status weft_model_drawn(struct weft_model **out, const struct weft_config *config,
                                                 uint64_t seed, struct weft_err *err);
 void weft_model_free(struct weft_model *m);

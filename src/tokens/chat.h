@@ -39,8 +39,8 @@ enum { WEFT_CHAT_MAX_STOPS = 4 };
 struct weft_chat_rules {
     struct weft_str name;           /* s == NULL: a model's own template */
     bool pieces;                    /* what each {{ }} prints is tokenized by itself */
-    bool eos_label;                 /* answers have no end mark in the text: after each, eos is the label, and the row ends
-                                     * with it (LLaMA-Factory's efficient_eos) */
+    bool eos_label;                 /* answers have no end mark in the text: after each, eos is the label, and the row
+                                     * ends with it (LLaMA-Factory's efficient_eos) */
     bool preserve_thinking;         /* thoughts of earlier answers stay */
     struct weft_str eos;            /* ends texts instead of the tokenizer's; s == NULL: the tokenizer's */
     struct weft_str stops[WEFT_CHAT_MAX_STOPS];

@@ -85,8 +85,8 @@ weft_collate_rows(struct weft_arena *a, const struct weft_tokenizer *t, const st
                   const struct weft_rows *rows, const struct weft_collate_settings *s, struct weft_pool *pool,
                   struct weft_examples *out, struct weft_err *err);
 
-/* A rendered prompt as ids, appended to `ids`: at once, or by the pieces of its template.  Special tokens count wherever
- * they stand. */
+/* A rendered prompt as ids, appended to `ids`: at once, or by the pieces of its template.  Special tokens
+ * count wherever they stand. */
 WEFT_MUST_USE enum weft_status weft_collate_prompt(struct weft_encoder *e, const struct weft_chat_text *x,
                                                    struct weft_ids *ids, struct weft_err *err);
 

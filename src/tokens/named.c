@@ -1,11 +1,11 @@
 /* The table of templates, and how a row of it becomes Jinja.
  *
- * A part is a string in which C stands for what was said, BOS and EOS for special tokens of the tokenizer, and CUT for a
- * place where it is cut before it is tokenized (BOS and EOS are cut out anyway).  A part that needs a token to exist has TOKEN in
- * front of it.  Each piece becomes one {{ }} of the template.
+ * A part is a string in which C stands for what was said, BOS and EOS for special tokens of the tokenizer, and
+ * CUT for a place where it is cut before it is tokenized (BOS and EOS are cut out anyway).  A part that needs
+ * a token to exist has TOKEN in front of it.  Each piece becomes one {{ }} of the template.
  *
- * Why generate Jinja and not render parts directly: one renderer serves training, chat and evaluation, and the text that
- * is saved beside the weights is what other programs read. */
+ * Why generate Jinja and not render parts directly: one renderer serves training, chat and evaluation, and the
+ * text that is saved beside the weights is what other programs read. */
 #include "tokens/named.h"
 
 #include "base/option.h"

@@ -1,10 +1,10 @@
 /* tokens/named.h - chat templates by the names that LLaMA-Factory gives them (`template: qwen`)
  *
- * A model is trained on some wording of turns; LLaMA-Factory names these wordings and cuts them in its own way: each part
- * is tokenized by itself, the text behind an end mark is learnt, some templates have no end mark but a label.  Here a name
- * becomes a Jinja template that says the same (tests/parity/templates.py compares ids and labels): training, chat and any
- * other program that reads chat_template.jinja render with it.  What Jinja cannot say stands in the comment that the text
- * begins with (struct weft_chat_rules).
+ * A model is trained on some wording of turns; LLaMA-Factory names these wordings and cuts them in its own
+ * way: each part is tokenized by itself, the text behind an end mark is learnt, some templates have no end
+ * mark but a label.  Here a name becomes a Jinja template that says the same (tests/parity/templates.py
+ * compares ids and labels): training, chat and any other program that reads chat_template.jinja render with
+ * it.  What Jinja cannot say stands in the comment that the text begins with (struct weft_chat_rules).
  *
  * Threads: the table is constant.
  */

@@ -8,7 +8,8 @@
  *
  * adamw_bf16 (pure_bf16): weights and moments live in bf16, are computed in f32 and rounded to the nearest once an
  * update, as torch's fused AdamW does with a model in bf16.  There is no finer copy: a step of less than half a bf16
- * unit of a weight (1/512 to 1/256 of it) is lost, and there is no stochastic rounding that would keep it on average. */
+ * unit of a weight (1/512 to 1/256 of it) is lost, and there is no stochastic rounding that would keep it on
+ * average. */
 #include "train/optimizers.h"
 
 #include <math.h>

@@ -5,8 +5,8 @@
 #include <math.h>
 
 static const struct weft_optimizer *const optimizers[] = {
-    &weft_opt_adamw, &weft_opt_adamw_bf16, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit, &weft_opt_apollo,
-    &weft_opt_badam, &weft_opt_muon,
+    &weft_opt_adamw, &weft_opt_adamw_bf16, &weft_opt_adamw_8bit, &weft_opt_galore, &weft_opt_galore_8bit,
+    &weft_opt_apollo, &weft_opt_badam, &weft_opt_muon,
 };
 static const char *const optimizer_names[] = { "adamw", "adamw_bf16", "adamw_8bit", "galore_adamw", "galore_adamw_8bit", "apollo",
                                                "badam", "muon" };

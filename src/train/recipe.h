@@ -108,7 +108,7 @@ struct weft_recipe {
     double wsd_decay_ratio;
     int wsd_decay_type;                 /* enum weft_wsd_decay */
     const char *optim;                  /* name in the optimizer registry: "adamw", "muon" */
-    bool pure_bf16;                     /* resolved by weft_recipe_check: then optim is adamw_bf16, or it says why not */
+    bool pure_bf16;                     /* after weft_recipe_check optim is adamw_bf16, or it was said why not */
     const char *pure_bf16_where;
     bool use_muon;                      /* LLaMA-Factory's spelling of optim: muon */
     double muon_adam_lr;                /* rate of the tensors that Muon leaves to Adam; 0: learning_rate */

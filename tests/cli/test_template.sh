@@ -1,6 +1,6 @@
 #!/bin/sh
-# template_mode: llamafactory: a template by name trains, travels with the adapter, the whole model, the merged folder and
-# the GGUF file, and is what chat renders with; names and tokens that there are not are told.
+# template_mode: llamafactory: a template by name trains, travels with the adapter, the whole model, the merged
+# folder and the GGUF file, and is what chat renders with; names and tokens that there are not are told.
 . "$(dirname "$0")/training.sh"
 
 small_model

@@ -40,8 +40,8 @@ grep -q '"init_lora_weights": true' "$dir/pissa/adapter/adapter_config.json" || 
 tr -d ' \n' <"$dir/tables/adapter/adapter_config.json" | grep -q '"modules_to_save":\["embed_tokens","lm_head"\]' ||
     fail "modules_to_save is not written"
 
-# pissa_convert: false: the rank as trained, for the model beside it, and for no other; together they are what the converted
-# adapter makes of the base
+# pissa_convert: false: the rank as trained, for the model beside it, and for no other; together they are what
+# the converted adapter makes of the base
 run kept lora pissa_init=true pissa_iter=4 pissa_convert=false
 grep -q '"r": 3' "$dir/kept/adapter/adapter_config.json" || fail "the branches were converted"
 grep -q '"base_model_name_or_path": ".*/kept/pissa_base"' "$dir/kept/adapter/adapter_config.json" || fail "pissa_base is not named"

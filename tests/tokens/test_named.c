@@ -1,5 +1,5 @@
-/* Templates by name: ids and labels as LLaMA-Factory's own code gives them (tests/parity/templates.py), and what is said
- * about names and tokens that there are not. */
+/* Templates by name: ids and labels as LLaMA-Factory's own code gives them (tests/parity/templates.py), and
+ * what is said about names and tokens that there are not. */
 #include "check.h"
 
 #include "base/file.h"

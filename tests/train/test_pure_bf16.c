@@ -1,5 +1,5 @@
-/* AdamW over weights and moments in bf16: as torch's fused step has them (tests/parity/pure_bf16.py), in both forms that a
- * tensor may have, and what of a run is held in bf16. */
+/* AdamW over weights and moments in bf16: as torch's fused step has them (tests/parity/pure_bf16.py), in both
+ * forms that a tensor may have, and what of a run is held in bf16. */
 #include "base/file.h"
 #include "train/runs.h"
 #include "train/steps.h"
