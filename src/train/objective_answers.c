@@ -168,13 +168,21 @@ static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, st
 static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, struct weft_micro_result *out,
                                 struct weft_err *err)
 {
-    struct scored s = { 0 };
-    double mean;
-    enum weft_status st = answers(r, m, false, &out->metrics, &s, &mean, err);
-    if (st) return st;
-    out->loss = mean * (double)m->n;
-    out->weight = (double)m->n;
-    return WEFT_OK;
+    enum weft_stage stage = weft_recipe_collate_stage(r->recipe);
+    enum weft_status st = WEFT_OK;
+    for (size_t at = 0; !st && at < m->n;) {
+        struct weft_micro piece = *m;
+        struct scored s = { 0 };
+        double mean;
+        piece.first = m->first + at;
+        piece.n = weft_piece_rows(m->ex, stage, m->perm, piece.first, m->n - at, r->piece_room);
+        st = answers(r, &piece, false, &out->metrics, &s, &mean, err);
+        if (st) break;
+        out->loss += mean * (double)piece.n;
+        at += piece.n;
+    }
+    if (!st) out->weight = (double)m->n;
+    return st;
 }
 
 const struct weft_objective weft_objective_answers = { share, micro, measure };

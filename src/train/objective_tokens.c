@@ -71,14 +71,23 @@ static enum weft_status micro(struct weft_run *r, const struct weft_micro *m, st
 static enum weft_status measure(struct weft_run *r, const struct weft_micro *m, struct weft_micro_result *out,
                                 struct weft_err *err)
 {
-    struct weft_batch batch;
-    struct weft_loss loss = { 0 };
+    enum weft_stage stage = weft_recipe_collate_stage(r->recipe);
+    double sum = 0;
+    size_t n = 0;
+    enum weft_status st = WEFT_OK;
+    for (size_t at = 0, rows; !st && at < m->n; at += rows) {
+        struct weft_batch batch;
+        struct weft_loss loss = { 0 };
+        rows = weft_piece_rows(m->ex, stage, m->perm, m->first + at, m->n - at, r->piece_room);
+        st = weft_objective_batch(r, m->ex, m->perm, m->first + at, rows, &batch, err);
+        if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &loss, err);
+        sum += loss.sum;
+        n += loss.n;
+    }
+    if (st || !n) return st;
     bool by_rows = r->recipe->compat == WEFT_COMPAT_HF;
-    enum weft_status st = weft_objective_batch(r, m->ex, m->perm, m->first, m->n, &batch, err);
-    if (!st) st = weft_model_loss(r->job->model, r->pass, &batch, &loss, err);
-    if (st || !loss.n) return st;
-    out->loss = by_rows ? (double)m->n * (loss.sum / (double)loss.n) : loss.sum;
-    out->weight = by_rows ? (double)m->n : (double)loss.n;
+    out->loss = by_rows ? (double)m->n * (sum / (double)n) : sum;
+    out->weight = by_rows ? (double)m->n : (double)n;
     return WEFT_OK;
 }
 

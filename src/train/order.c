@@ -58,6 +58,37 @@ enum weft_stage weft_recipe_collate_stage(const struct weft_recipe *r)
     return stages[r->stage];
 }
 
+enum { PIECE_TOKENS = 256 };    /* products of fewer rows are slower */
+
+size_t weft_piece_room(size_t train_tokens) { return weft_max_size(train_tokens, PIECE_TOKENS); }
+
+size_t weft_piece_rows(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm, size_t first, size_t n,
+                       size_t room)
+{
+    size_t tokens = 0, k = 0;
+    if (stage == WEFT_STAGE_KTO) return n;
+    while (k < n) {
+        tokens += weft_example_tokens(e, perm ? perm[first + k] : first + k, stage);
+        if (k && tokens > room) break;
+        k++;
+    }
+    return k;
+}
+
+/* The longest piece of the batches of b rows. */
+static size_t longest_piece(const struct weft_examples *e, enum weft_stage stage, size_t b, size_t room)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < e->n; i += b)
+        for (size_t at = i, end = weft_min_size(i + b, e->n), rows; at < end; at += rows) {
+            size_t sum = 0;
+            rows = weft_piece_rows(e, stage, NULL, at, end - at, room);
+            for (size_t k = 0; k < rows; k++) sum += weft_example_tokens(e, at + k, stage);
+            most = weft_max_size(most, sum);
+        }
+    return most;
+}
+
 static size_t longest_in(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm, size_t b)
 {
     size_t most = 0;
@@ -102,7 +133,7 @@ enum weft_status weft_longest_batch(const struct weft_recipe *r, const struct we
     }
     *out = (struct weft_longest){ .train = most };
     if (!st && valid && valid->n)
-        out->valid = longest_in(valid, stage, NULL, (size_t)r->per_device_eval_batch_size);
+        out->valid = longest_piece(valid, stage, (size_t)r->per_device_eval_batch_size, weft_piece_room(most));
     weft_arena_clear(&a);
     return st;
 }

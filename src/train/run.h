@@ -32,6 +32,7 @@ struct weft_run {
     struct weft_arena arena, step_arena;        /* of the run; of a micro-batch */
     struct weft_optimizer_state opt;
     struct weft_pass *pass;
+    size_t piece_room;                          /* of batches of validation (train/order.h) */
     struct weft_order order;
     struct weft_layerwise layerwise;
     struct weft_sums sums;

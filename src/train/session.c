@@ -348,6 +348,7 @@ static enum weft_status open_alone(struct weft_run *r, const struct weft_train_j
     if (!st) st = weft_run_pass(job, r->recipe, r->opt.kind, &pass, err);
     if (!st) {
         st = weft_pass_new(&r->pass, job->compute, job->model, &pass, err);
+        r->piece_room = weft_piece_room(pass.max_tokens);
         r->layerwise.on = r->opt.kind->step_param && weft_recipe_layerwise(r->recipe);
         /* what has begun to be exchanged layer by layer is ended */
         r->interruptible = r->layerwise.on || (r->cluster && r->sums.by_layer) ? NULL : job->progress;

@@ -53,6 +53,7 @@ static const struct plan_run {
       .recipe = "finetuning_type: lora\ngradient_checkpointing: true\n" },
     { "full, validation", .valid = true, .recipe = "" },
     { "dpo, validation", LORA, .two = true, .valid = true, .recipe = "finetuning_type: lora\nstage: dpo\n" },
+    { "kto, validation", LORA, .two = true, .valid = true, .recipe = "finetuning_type: lora\nstage: kto\n" },
     { "kto, checkpointing", LORA, .two = true,
       .recipe = "finetuning_type: lora\nstage: kto\ngradient_checkpointing: true\n" },
 };

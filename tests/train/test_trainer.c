@@ -1,4 +1,5 @@
 /* The loop on a small model: what it learns, what must not change a bit of it, and what it does with bad input. */
+#include "train/order.h"
 #include "train/runs.h"
 
 /* The folder of this test; check_folder has one name for the whole program. */
@@ -242,6 +243,44 @@ static void test_q4_validation_weighs_batches_by_rows(void **state)
         check_folder_gone(f.name);
         run_tear_down(&r);
     }
+}
+
+/* Batches of validation are measured in pieces no longer than those of training, and weigh what they weigh whole. */
+static void test_validation_needs_no_longer_batches_than_training(void **state)
+{
+    struct run r;
+    struct folder f = new_folder();
+    struct weft_pass *pass;
+    struct weft_loss loss;
+    struct weft_batch batch;
+    struct weft_longest longest;
+    static const uint32_t order[] = { 0, 1, 2, 3, 4, 5, 6 };
+    run_set_up(&r, f.name, 2, "learning_rate: 0\nper_device_eval_batch_size: 7\nbf16: false\n");
+    for (size_t i = 0; i < r.valid.n; i++) {
+        struct weft_example *e = &r.valid.items[i];
+        uint32_t n = 40 + 3 * (uint32_t)i;
+        int32_t *ids = WEFT_NEWS(&r.arena, int32_t, n), *labels = WEFT_NEWS(&r.arena, int32_t, n);
+        for (uint32_t t = 0; t < n; t++) {
+            ids[t] = (int32_t)((i + t) % 50);
+            labels[t] = t % (i + 2) ? WEFT_IGNORE : ids[t];
+        }
+        *e = (struct weft_example){ .ids = ids, .labels = labels, .n = n, .full_len = n, .row_idx = (uint32_t)i };
+        for (uint32_t t = 0; t < n; t++) e->n_labels += labels[t] != WEFT_IGNORE;
+    }
+    r.job.valid = &r.valid;
+    check_ok(weft_longest_batch(&r.recipe, &r.train, &r.valid, &longest, &r.err), &r.err);
+    assert_int_equal(longest.valid, 40 + 43 + 46 + 49 + 52);        /* of 343; a sixth row is too much for 256 */
+    assert_int_equal(weft_piece_rows(&r.valid, WEFT_STAGE_SFT, order, 5, 2, 256), 2);
+    assert_int_equal(weft_piece_rows(&r.valid, WEFT_STAGE_SFT, order, 0, 7, 10), 1);
+    check_ok(run_go(&r), &r.err);
+    struct weft_pass_settings s = { .max_tokens = 343 };
+    check_ok(weft_pass_new(&pass, &r.compute, r.model, &s, &r.err), &r.err);
+    check_ok(weft_batch_make(&r.arena, &r.valid, order, 0, 7, &batch, &r.err), &r.err);
+    check_ok(weft_model_loss(r.model, pass, &batch, &loss, &r.err), &r.err);
+    check_near(r.result.last_valid_loss, loss.sum / (double)loss.n, 1e-6);
+    weft_pass_free(pass);
+    check_folder_gone(f.name);
+    run_tear_down(&r);
 }
 
 static void test_natural_order_and_seeded_order(void **state)
@@ -611,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_q2_loss_counts_first_labels),
         cmocka_unit_test(test_q3_answers_average_by_micro_batch_and_tokens_over_the_update),
         cmocka_unit_test(test_q4_validation_weighs_batches_by_rows),
+        cmocka_unit_test(test_validation_needs_no_longer_batches_than_training),
         cmocka_unit_test(test_natural_order_and_seeded_order),
         cmocka_unit_test(test_a_poisoned_row_is_skipped_and_named),
         cmocka_unit_test(test_three_bad_updates_in_a_row_stop_the_run),
