@@ -19,6 +19,9 @@ static void check_spans(const struct weft_chat_text *x)
         at = x->spans[i].end;
     }
     check(at == x->text.len);
+    at = 0;
+    for (size_t i = 0; i < x->n_pieces; at = x->pieces[i++]) check(x->pieces[i] > at);
+    check(!x->n_pieces || at == x->text.len);
 }
 
 /* Turns whose roles and lengths come from the bytes; their texts are slices of the same bytes. */
@@ -59,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rest = weft_str_skip(all, nul + 1);
     s.add_generation_prompt = size & 2;
     s.train_trailing = size & 4;
+    s.every_answer = size & 8;
     if (!weft_chat_parse(&a, "fuzz", weft_str_sub(all, 0, nul), &t, &err)) {
         struct weft_row row = row_of(&a, rest);
         enum weft_status st = weft_chat_render_row(&a, t, &row, &s, &x, &err), again;
