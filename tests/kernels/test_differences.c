@@ -1,6 +1,6 @@
-/* Every backward of kernels.h against central differences of its forward, which stands here once more as the formula in
- * f64: any error in a derivation shows, whatever formula the other tests compare with.  Whole models are checked the same
- * way in tests/model/test_reference.c, losses over answers in tests/train/test_preference.c. */
+/* Every backward of kernels.h against central differences of its forward, which stands here once more as the formula
+ * in f64: any error in a derivation shows, whatever formula the other tests compare with.  Whole models are checked the
+ * same way in tests/model/test_reference.c, losses over answers in tests/train/test_preference.c. */
 #include "kernels/levels.h"
 
 enum { MOST = 4, D = 12, ROWS = 5 };
@@ -44,8 +44,8 @@ static void check_input(struct weft_compute *c, struct op *op, size_t i, const f
         op->in[i][k] = x;
         double want = (side[0] - side[1]) / (2 * h), tol = 4e-6 * fabs(want) + 2e-6 * most;
         if (!(fabs((double)got[k] - want) <= tol))
-            fail_msg("%s at %s: input %zu, entry %zu: gradient %.9g, difference %.9g", op->name, weft_isa_name(c->isa), i, k,
-                     (double)got[k], want);
+            fail_msg("%s at %s: input %zu, entry %zu: gradient %.9g, difference %.9g", op->name, weft_isa_name(c->isa),
+                     i, k, (double)got[k], want);
     }
 }
 
@@ -86,7 +86,8 @@ static void linear_at(struct weft_compute *c, struct weft_compute *ref)
         weft_bias_backward(c, db.p, dy.p, s->rows, s->out);
         check_input(c, &op, 0, dx.p), check_input(c, &op, 1, dw.p), check_input(c, &op, 2, db.p);
         op_free(&op);
-        array_free(&x), array_free(&w), array_free(&b), array_free(&dy), array_free(&dx), array_free(&dw), array_free(&db);
+        array_free(&x), array_free(&w), array_free(&b), array_free(&dy), array_free(&dx), array_free(&dw),
+            array_free(&db);
     }
 }
 
@@ -121,12 +122,12 @@ static void low_rank_at(struct weft_compute *c, struct weft_compute *ref)
     struct array t = output_new(ROWS * RANK, 0), dt = output_new(ROWS * RANK, 0);
     /* dt = s dy B on the way to dx = dy W + dt A; then dA = dt^T x, dB = s dy^T (x A^T) */
     struct weft_low_rank low = { .in = b.p, .out = a.p, .t = dt.p, .rank = RANK, .t_alpha = 1.5f };
-    weft_gemm(c, &(struct weft_gemm){ .m = ROWS, .n = D, .k = D, .a = dy.p, .lda = D, .b = w.p, .b_type = WEFT_F32, .ldb = D,
-                                      .c = dx.p, .ldc = D, .exact = true, .low = &low });
+    weft_gemm(c, &(struct weft_gemm){ .m = ROWS, .n = D, .k = D, .a = dy.p, .lda = D, .b = w.p, .b_type = WEFT_F32,
+                                      .ldb = D, .c = dx.p, .ldc = D, .exact = true, .low = &low });
     weft_gemm(c, &(struct weft_gemm){ .m = ROWS, .n = RANK, .k = D, .a = x.p, .lda = D, .b = a.p, .b_type = WEFT_F32,
                                       .ldb = D, .b_rows_are_outputs = true, .c = t.p, .ldc = RANK, .exact = true });
-    weft_gemm(c, &(struct weft_gemm){ .m = RANK, .n = D, .k = ROWS, .a = dt.p, .lda = RANK, .a_transposed = true, .b = x.p,
-                                      .b_type = WEFT_F32, .ldb = D, .c = da.p, .ldc = D, .exact = true });
+    weft_gemm(c, &(struct weft_gemm){ .m = RANK, .n = D, .k = ROWS, .a = dt.p, .lda = RANK, .a_transposed = true,
+                                      .b = x.p, .b_type = WEFT_F32, .ldb = D, .c = da.p, .ldc = D, .exact = true });
     weft_gemm(c, &(struct weft_gemm){ .m = D, .n = RANK, .k = ROWS, .a = dy.p, .lda = D, .a_transposed = true, .b = t.p,
                                       .b_type = WEFT_F32, .ldb = RANK, .c = db.p, .ldc = RANK, .exact = true,
                                       .alpha = 1.5f });
@@ -161,7 +162,8 @@ static void rmsnorm_at(struct weft_compute *c, struct weft_compute *ref)
     weft_rmsnorm_backward(c, dx.p, false, dw.p, dy.p, x.p, w.p, scale.p, ROWS, D);
     check_input(c, &op, 0, dx.p), check_input(c, &op, 1, dw.p);
     op_free(&op);
-    array_free(&x), array_free(&w), array_free(&dy), array_free(&y), array_free(&dx), array_free(&dw), array_free(&scale);
+    array_free(&x), array_free(&w), array_free(&dy), array_free(&y), array_free(&dx), array_free(&dw),
+        array_free(&scale);
 }
 
 /* ---- silu(gate) * up ---- */
@@ -169,7 +171,8 @@ static void rmsnorm_at(struct weft_compute *c, struct weft_compute *ref)
 static double swiglu_loss(const struct op *op)
 {
     double sum = 0;
-    for (size_t i = 0; i < op->n[0]; i++) sum += op->up[i] * op->in[0][i] / (1 + exp(-op->in[0][i])) * op->in[1][i];
+    for (size_t i = 0; i < op->n[0]; i++)
+        sum += op->up[i] * op->in[0][i] / (1 + exp(-op->in[0][i])) * op->in[1][i];
     return sum;
 }
 
@@ -178,7 +181,7 @@ static void swiglu_at(struct weft_compute *c, struct weft_compute *ref)
     struct weft_rng r = test_rng(5);
     struct op op = { .name = "swiglu", .loss = swiglu_loss };
     struct array gate = to_f64(&op, 0, 77, &r), up = to_f64(&op, 1, 77, &r), dh = to_f64(&op, MOST, 77, &r);
-    for (size_t i = 0; i < 77; i++) gate.p[i] *= 9, op.in[0][i] = (double)gate.p[i];        /* both tails of the sigmoid */
+    for (size_t i = 0; i < 77; i++) gate.p[i] *= 9, op.in[0][i] = (double)gate.p[i];    /* both tails of the sigmoid */
     struct array dgate = output_new(77, 0), dup = output_new(77, 0);
     weft_swiglu_backward(c, dgate.p, dup.p, NULL, dh.p, gate.p, up.p, 77);
     check_input(c, &op, 0, dgate.p), check_input(c, &op, 1, dup.p);
@@ -225,7 +228,10 @@ static void rope_at(struct weft_compute *c, struct weft_compute *ref)
     struct array x = to_f64(&op, 0, ROWS * HEADS * 2 * HALF, &r), dy = to_f64(&op, MOST, ROWS * HEADS * 2 * HALF, &r);
     float cs[3 * HALF], sn[3 * HALF];
     for (size_t t = 0; t < 3; t++)
-        for (size_t j = 0; j < HALF; j++) cs[t * HALF + j] = (float)cos(angle_of(t, j)), sn[t * HALF + j] = (float)sin(angle_of(t, j));
+        for (size_t j = 0; j < HALF; j++) {
+            cs[t * HALF + j] = (float)cos(angle_of(t, j));
+            sn[t * HALF + j] = (float)sin(angle_of(t, j));
+        }
     weft_rope(c, dy.p, HEADS * 2 * HALF, cs, sn, places, ROWS, HEADS, 2 * HALF, true);
     check_input(c, &op, 0, dy.p);
     op_free(&op);
@@ -329,7 +335,8 @@ static double attention_loss(const struct op *op)
                 for (size_t j = from; j < to; j++) {
                     double dot = 0;
                     for (size_t i = 0; i < d; i++)
-                        dot += op->in[0][((size_t)t * a->n_heads + h) * d + i] * op->in[1][(j * a->n_kv_heads + g) * d + i];
+                        dot += op->in[0][((size_t)t * a->n_heads + h) * d + i]
+                               * op->in[1][(j * a->n_kv_heads + g) * d + i];
                     p[j] = dot / sqrt((double)d);
                     most = fmax(most, p[j]);
                 }
@@ -349,8 +356,9 @@ static void attention_at(struct weft_compute *c, struct weft_compute *ref)
     for (size_t k = 0; k < WEFT_COUNT(shapes); k++) {
         size_t T = 31, n_q = T * shapes[k].heads * shapes[k].d, n_kv = T * shapes[k].kv * shapes[k].d;
         struct weft_rng r = test_rng(10 + k);
-        struct weft_attn a = { .ldq = shapes[k].heads * shapes[k].d, .ldk = shapes[k].kv * shapes[k].d, .cu = cu, .n_seqs = 3,
-                               .T = T, .n_heads = shapes[k].heads, .n_kv_heads = shapes[k].kv, .d = shapes[k].d,
+        struct weft_attn a = { .ldq = shapes[k].heads * shapes[k].d, .ldk = shapes[k].kv * shapes[k].d, .cu = cu,
+                               .n_seqs = 3, .T = T, .n_heads = shapes[k].heads, .n_kv_heads = shapes[k].kv,
+                               .d = shapes[k].d,
                                .window = shapes[k].window, .exact = true };
         struct op op = { .name = "attention", .loss = attention_loss, .more = &a };
         struct array q = to_f64(&op, 0, n_q, &r), key = to_f64(&op, 1, n_kv, &r), v = to_f64(&op, 2, n_kv, &r);

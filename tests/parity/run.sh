@@ -1,16 +1,19 @@
 #!/bin/sh
-# make parity: weft beside transformers, peft, trl, LLaMA-Factory, bitsandbytes, galore-torch, apollo-torch, badam, tokenizers,
-# jinja2 and gguf, live.  At the end a table of everything that was compared; exit 1 when a line of it is beyond its tolerance.
+# make parity: weft beside transformers, peft, trl, LLaMA-Factory, bitsandbytes, galore-torch, apollo-torch, badam,
+# tokenizers, jinja2 and gguf, live.  At the end a table of everything that was compared; exit 1 when a line of it is
+# beyond its tolerance.
 #
-#   make parity                                       makes environments in build/peers and build/llamafactory first (some
-#                                                     4 GB; LLaMA-Factory needs older releases than the rest)
+#   make parity                                       makes environments in build/peers and build/llamafactory first
+#                                         (some 4 GB; LLaMA-Factory needs older releases than the rest)
 #   PYTHON=~/peers/bin/python make parity             with an environment that is there
 #   PYTHON=~/peers/bin/python FIXTURES=1 make parity  writes the frozen fixtures anew first
 #
-# The releases are those of tests/parity/requirements.txt.  STRINGS: how many strings the tokenizers are compared on
-# (default 20,000).  RUNS: which runs of live.py, e.g. "lora optim/galore" (default all).  LF_PYTHON: an interpreter that has
-# llamafactory, for yaml_runs.py, which is left out when PYTHON is given without it; YAMLS: which of its files (default all).
-# LLAMAFACTORY: `src` of its unpacked sdist, for the fixture of its templates.
+# The releases are those of tests/parity/requirements.txt.
+#   STRINGS        how many strings the tokenizers are compared on (default 20,000)
+#   RUNS           which runs of live.py, e.g. "lora optim/galore" (default all)
+#   LF_PYTHON      an interpreter that has llamafactory, for yaml_runs.py, which is left out when PYTHON alone is given
+#   YAMLS          which files of yaml_runs.py (default all)
+#   LLAMAFACTORY   `src` of its unpacked sdist, for the fixture of its templates
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 build=${BUILD:-build}
@@ -25,8 +28,10 @@ make_venv() {
 }
 # The CPU's build of torch is a tenth of the size of the other, but it is not everywhere to be had.
 install() {
-    "$1" -m pip install -q --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' "$2")" 2>/dev/null ||
-        "$1" -m pip install -q "$(grep '^torch==' "$2")"
+    torch=$(grep '^torch==' "$2")
+    cpu=https://download.pytorch.org/whl/cpu
+    "$1" -m pip install -q --retries 0 --timeout 15 --index-url "$cpu" "$torch" 2>/dev/null ||
+        "$1" -m pip install -q "$torch"
     "$1" -m pip install -q -r "$2" || exit 2
 }
 if [ -z "${PYTHON:-}" ]; then
@@ -43,7 +48,8 @@ if [ -z "${PYTHON:-}" ]; then
         mkdir -p "$site/torchaudio" && : >"$site/torchaudio/__init__.py"
     fi
 fi
-"$PYTHON" -c 'import torch, transformers, peft, trl, datasets, bitsandbytes, galore_torch, apollo_torch, badam, gguf, tokenizers, jinja2' || {
+"$PYTHON" -c 'import torch, transformers, peft, trl, datasets, bitsandbytes, galore_torch, apollo_torch, badam, gguf
+import tokenizers, jinja2' || {
     echo "make parity: $PYTHON lacks one of the packages of tests/parity/requirements.txt" >&2
     exit 2
 }
@@ -97,8 +103,8 @@ if [ -n "${FIXTURES:-}" ]; then
     cmake --build "$build" || exit 2
 fi
 step "C tests against the fixtures" \
-    ctest --test-dir "$build" -R 'model_test_(parity|reference|quantise|gguf)|adapter_test_|train_test_(parity|moments|galore|apollo|badam)|tokens_test_' \
-    --output-on-failure
+    ctest --test-dir "$build" --output-on-failure -R \
+    'model_test_(parity|reference|quantise|gguf)|adapter_|train_test_(parity|moments|galore|apollo|badam)|tokens_'
 step "larger models of every family: made by transformers" "$PYTHON" tests/parity/model.py families "$work/models"
 step "larger models of every family: logits and gradients" model_figures
 step "adapters and merged models in peft and transformers" "$PYTHON" tests/parity/lora.py "$build"

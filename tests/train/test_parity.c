@@ -1,6 +1,6 @@
 /* Whole runs beside transformers.Trainer, peft and the packages of the optimizers (tests/parity/train.py, optim.py,
- * preference.py): every loss, gradient norm and rate, rewards, the validation loss at the end, the order of the rows, and
- * how far the weights went.
+ * preference.py): every loss, gradient norm and rate, rewards, the validation loss at the end, the order of the rows,
+ * and how far the weights went.
  *
  * With WEFT_PARITY_RUNS=FOLDER, WEFT_PARITY_NAMES="lora full ..." and WEFT_PARITY_CURVES=FILE the runs are those of the
  * folder, and what weft computes is written to the file, a line each, for tests/parity/live.py to compare. */
@@ -240,8 +240,9 @@ static void set_up(struct fixture *f, const char *name, const char *dir, const c
         adapter = run_path(f, weft_str_printf(&f->arena, "start-%.*s", (int)start->text.len, start->text.s).s);
     if (r->pissa_init) {
         static const char *const all[] = { "all" };
-        struct weft_lora_settings how_lora = { .rank = (size_t)r->lora_rank, .alpha = (double)r->lora_alpha, .pissa = true,
-                                               .targets = all, .n_targets = 1, .pissa_iter = (int)r->pissa_iter };
+        struct weft_lora_settings how_lora = { .rank = (size_t)r->lora_rank, .alpha = (double)r->lora_alpha,
+                                               .pissa = true, .targets = all, .n_targets = 1,
+                                               .pissa_iter = (int)r->pissa_iter };
         check_ok(weft_lora_attach(&f->arena, f->model, &how_lora, &f->params, &f->err), &f->err);
     } else if (adapter)
         check_ok(weft_lora_load(&f->arena, f->model, adapter, &f->params, NULL, &f->err), &f->err);
@@ -427,8 +428,8 @@ static void test_apollo_50_updates(void **state)
     check_run("optim/apollo_mini", NULL, true, 1e-4, 1e-3);
 }
 
-/* The gradient norm is that of the active layer: a switch at another update would show.  A layer begins with m = v = 0, and
- * its first step goes by the signs of the gradient: where one is near 0 the curves may part (5.9e-5 at avx2). */
+/* The gradient norm is that of the active layer: a switch at another update would show.  A layer begins with m = v = 0,
+ * and its first step goes by the signs of the gradient: where one is near 0 the curves may part (5.9e-5 at avx2). */
 static void test_badam_50_updates(void **state)
 {
     check_run("optim/badam", NULL, true, 1e-4, 1e-3);
