@@ -92,7 +92,8 @@ static bool find_python(char *out, size_t bytes)
     return ok;
 }
 
-static bool python_seconds(const char *python, const char *novel, const char *script, double *of_novel, double *of_script)
+static bool python_seconds(const char *python, const char *novel, const char *script, double *of_novel,
+                           double *of_script)
 {
     char path[] = "/tmp/weft-bench-prose-XXXXXX", command[8192];
     int fd = mkstemp(path);
@@ -270,7 +271,10 @@ static double least_loop(const struct weft_text *t, bool chars, size_t bytes)
         struct weft_arena a = { 0 };
         struct weft_pool *pool = NULL;
         double begin = now();
-        struct looking x = { .text = t->text, .chars = chars, .bytes = bytes, .n = weft_ceil_div(t->text.len, PIECE_BYTES),
+        struct looking x = { .text = t->text,
+                             .chars = chars,
+                             .bytes = bytes,
+                             .n = weft_ceil_div(t->text.len, PIECE_BYTES),
                              .result = weft_arena_alloc(&a, bytes) };
         if (t->text.len >= 1 << 20 && weft_pool_new(&pool, 0, NULL)) pool = NULL;
         if (x.result) weft_pool_run(pool, x.n, look, &x);
@@ -300,7 +304,8 @@ int main(int argc, char **argv)
     if (!st) st = weft_text_read(&a, novel_path, NULL, &novel, &err);
     if (!st) st = weft_text_read(&a, script_path, NULL, &script, &err);
     char python[4096];
-    bool has_python = !st && find_python(python, sizeof python) && python_seconds(python, novel_path, script_path, &of_novel, &of_script);
+    bool has_python = !st && find_python(python, sizeof python)
+                      && python_seconds(python, novel_path, script_path, &of_novel, &of_script);
     for (int w = 0; w < WORKS && !st; w++) {
         bool on_script = w >= SCRIPT;
         size_t bytes = 0;

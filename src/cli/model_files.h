@@ -13,8 +13,8 @@ WEFT_MUST_USE enum weft_status weft_copy_model_files(struct weft_cli *cli, const
 
 /* chat_template.jinja of a folder, in the arena of `cli`; s == NULL: there is none. */
 WEFT_MUST_USE enum weft_status weft_read_template(struct weft_cli *cli, const char *dir, struct weft_str *out);
-/* A template of tokens/named.h into a folder that is being saved, and the eos token that goes with it into the tokenizer
- * files there.  A model's own template travels with the model's files: nothing is done. */
+/* A template of tokens/named.h into a folder that is being saved, and the eos token that goes with it into the
+ * tokenizer files there.  A model's own template travels with the model's files: nothing is done. */
 WEFT_MUST_USE enum weft_status weft_write_template(struct weft_cli *cli, const struct weft_chat_template *chat,
                                                    const char *dir);
 

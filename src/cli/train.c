@@ -401,9 +401,9 @@ static enum weft_status make_trainable(struct stage *s)
 
 static bool same_shape(const struct weft_config *a, const struct weft_config *b)
 {
-    return a->hidden_size == b->hidden_size && a->intermediate_size == b->intermediate_size && a->n_layers == b->n_layers
-           && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim
-           && a->qk_norm == b->qk_norm;
+    return a->hidden_size == b->hidden_size && a->intermediate_size == b->intermediate_size
+           && a->n_layers == b->n_layers && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads
+           && a->head_dim == b->head_dim && a->qk_norm == b->qk_norm;
 }
 
 /* What preferences are compared with: a model of its own, where the user names one or no adapter can be switched

@@ -8,10 +8,10 @@
  *     assistant 3
  *     hi!
  * Origin, ids and the place where an Alpaca row splits its prompt are not in it.
- * The hash of a dataset is the SHA-256 of its rows' digests in order.  A digest is the 128-bit XXH3 of the same members,
- * each as its name, LF and the XXH3 of itself: all threads make them where they read the rows, and many times as fast.
- * It tells one dataset from another, and is no seal: whoever sets out to make two rows of one digest can, which is what
- * the SHA-256 of files is for.
+ * The hash of a dataset is the SHA-256 of its rows' digests in order.  A digest is the 128-bit XXH3 of the same
+ * members, each as its name, LF and the XXH3 of itself: all threads make them where they read the rows, and many
+ * times as fast. It tells one dataset from another, and is no seal: whoever sets out to make two rows of one digest
+ * can, which is what the SHA-256 of files is for.
  *
  * Threads: one per struct.
  */

@@ -167,7 +167,8 @@ static bool cut_pieces(struct parser *p)
         room = room_sum(room, s->room);
     }
     size_t scenes, turns, refs;
-    if (!weft_size_mul(room.scenes, sizeof *out->scenes, &scenes) || !weft_size_mul(room.turns, sizeof *out->turns, &turns)
+    if (!weft_size_mul(room.scenes, sizeof *out->scenes, &scenes)
+        || !weft_size_mul(room.turns, sizeof *out->turns, &turns)
         || !weft_size_mul(room.refs, sizeof *out->refs, &refs))
         return false;
     out->scenes = weft_arena_alloc(p->arena, scenes);

@@ -94,12 +94,19 @@ static void fill_slice(void *ctx, size_t k, int thread)
         struct weft_turn *turns = x->block.turns + 2 * at;
         turns[0] = (struct weft_turn){ WEFT_ROLE_USER, h->before.text };
         turns[1] = (struct weft_turn){ WEFT_ROLE_ASSISTANT, h->now.text };
-        script_fill_row(&x->block.rows[at], script_block_id(&x->block, at), &(struct script_row){
-            .turns = turns, .n_turns = 2, .text = &x->texts[s->at.text_idx], .first_line = h->before.line_idx,
-            .last_line = h->now.line_idx, .via = x->via,
-            .scene = h->under && h->under->has_scene ? h->under->scene : s->before.scene,
-            .episode = h->under && h->under->has_episode ? h->under->episode : s->before.episode, .speaker = h->now.name,
-            .prompt_speaker = h->before.name });
+        script_fill_row(
+            &x->block.rows[at], script_block_id(&x->block, at),
+            &(struct script_row){
+                .turns = turns,
+                .n_turns = 2,
+                .text = &x->texts[s->at.text_idx],
+                .first_line = h->before.line_idx,
+                .last_line = h->now.line_idx,
+                .via = x->via,
+                .scene = h->under && h->under->has_scene ? h->under->scene : s->before.scene,
+                .episode = h->under && h->under->has_episode ? h->under->episode : s->before.episode,
+                .speaker = h->now.name,
+                .prompt_speaker = h->before.name });
     }
 }
 

@@ -51,7 +51,7 @@ WEFT_MUST_USE enum weft_status script_add_row(struct weft_arena *a, struct weft_
 
 /* Rows of two turns in blocks of their size, for threads that know which of them they write. */
 struct script_block {
-    struct weft_row *rows;              /* [n], behind those there are: the caller raises rows->n when they are written */
+    struct weft_row *rows; /* [n], behind those there are: the caller raises rows->n when they are written */
     struct weft_turn *turns;            /* [2 * n] */
     char *ids;
     size_t id_bytes, first;

@@ -4,9 +4,9 @@
  * AVX-512) into its scratch, and all rows pass over them, 96 at a time over the one and then the other: forward by 16 x
  * 16 transposes, backward (dx = dy W) by interleaving rows, so one copy of W serves both.  Two rather than one, because
  * then A comes from afar half as often, and backward, where a panel is a short piece of each of many rows of W, meets
- * half as many pages; a panel that has left L1 for L2 multiplies as fast.  A is converted and packed once per call, by all threads, into
- * the shared scratch, one k-block after the other so that a tile reads consecutive memory; products of one A run
- * as one, and a low-rank term is added to each panel of C before it leaves the cache.
+ * half as many pages; a panel that has left L1 for L2 multiplies as fast.  A is converted and packed once per call,
+ * by all threads, into the shared scratch, one k-block after the other so that a tile reads consecutive memory;
+ * products of one A run as one, and a low-rank term is added to each panel of C before it leaves the cache.
  *
  * How many tasks there are follows the number of threads; the result does not, because every element of C is the
  * same chain of operations (k-blocks in order, units in order) whatever tile it falls into. */

@@ -122,10 +122,12 @@ void weft_swiglu(struct weft_compute *c, float *h, const float *gate, const floa
  * that recomputes needs both, and gate and up are in the cache. */
 void weft_swiglu_backward(struct weft_compute *c, float *dgate, float *dup, float *h, const float *dh,
                           const float *gate, const float *up, size_t n);
-/* The same where gate and up are kept in between as `pair` [n]: in the place of an f32 both of them in bf16, gate in the
- * lower half.  h may be gate, or NULL: not wanted.  Backward leaves silu(gate) * up in pair, as f32; dgate may be dh. */
+/* The same where gate and up are kept in between as `pair` [n]: in the place of an f32 both of them in bf16, gate in
+ * the lower half.  h may be gate, or NULL: not wanted.  Backward leaves silu(gate) * up in pair, as f32; dgate may be
+ * dh. */
 void weft_swiglu_keep(struct weft_compute *c, float *h, float *pair, const float *gate, const float *up, size_t n);
-void weft_swiglu_backward_kept(struct weft_compute *c, float *dgate, float *dup, float *pair, const float *dh, size_t n);
+void weft_swiglu_backward_kept(struct weft_compute *c, float *dgate, float *dup, float *pair, const float *dh,
+                               size_t n);
 
 /* Rotates pairs (j, j + d/2) of x [T, heads, d] in place; row t uses cos, sin [*, d/2] at row pos[t].
  * ld: floats between tokens.  inverse: by the negative angle (the backward pass). */

@@ -30,8 +30,13 @@ static struct weft_acts lay_out_wide(struct layout *l, const struct weft_pass_sh
 {
     size_t T = s->T, q = s->H * s->d, kv = s->Hk * s->d;
     struct weft_acts a = {
-        .mid = floats(l, T, s->low ? weft_max_size(s->D, q) : s->D), .q = floats(l, T, q), .k = floats(l, T, kv), .v = floats(l, T, kv),
-        .o = floats(l, T, s->low ? weft_max_size(s->D, q) : q), .gate = floats(l, T, s->F), .up = floats(l, T, s->F),
+        .mid = floats(l, T, s->low ? weft_max_size(s->D, q) : s->D),
+        .q = floats(l, T, q),
+        .k = floats(l, T, kv),
+        .v = floats(l, T, kv),
+        .o = floats(l, T, s->low ? weft_max_size(s->D, q) : q),
+        .gate = floats(l, T, s->F),
+        .up = floats(l, T, s->F),
     };
     if (s->qk_norm) {
         a.q_raw = floats(l, T, q);

@@ -1,8 +1,8 @@
 /* Candidates are few (the divisors of an update's rows, with and without checkpointing), so they are all listed, sorted
  * by what they cost, and planned from the fastest on until one fits.
  *
- * The cost counts tokens.  Computing a layer again adds a third, and a micro-batch costs as much as so many tokens more,
- * since it reads all weights and adds all gradients whatever its length. */
+ * The cost counts tokens.  Computing a layer again adds a third, and a micro-batch costs as much as so many tokens
+ * more, since it reads all weights and adds all gradients whatever its length. */
 #include "train/fit.h"
 
 #include "base/file.h"
@@ -40,7 +40,9 @@ static bool may_regroup(const struct weft_train_job *job, int64_t batch)
         || (r->finetuning_type == WEFT_FINETUNING_LORA && r->lora_dropout > 0))
         return false;
     /* means of micro-batches are averaged: all must have as many pairs */
-    return !pairs || (job->train->n % (size_t)r->per_device_train_batch_size == 0 && job->train->n % (size_t)batch == 0);
+    return !pairs
+           || (job->train->n % (size_t)r->per_device_train_batch_size == 0
+               && job->train->n % (size_t)batch == 0);
 }
 
 static double cost_of(const struct weft_train_job *job, int64_t batch, bool checkpointing)
@@ -98,7 +100,8 @@ static enum weft_status plan_one(const struct weft_train_job *job, struct weft_f
     r.per_device_train_batch_size = p->batch;
     r.gradient_accumulation_steps = p->accumulation;
     r.gradient_checkpointing = p->checkpointing;
-    enum weft_status st = weft_memory_plan_of(job, &r, p->base ? weft_quant_find(bases[p->base].format) : NULL, &plan, err);
+    enum weft_status st =
+        weft_memory_plan_of(job, &r, p->base ? weft_quant_find(bases[p->base].format) : NULL, &plan, err);
     p->bytes = plan.total_bytes;
     return st;
 }
@@ -121,7 +124,8 @@ static bool may_quantise(const struct weft_train_job *job)
 }
 
 static enum weft_status nothing_fits(const struct weft_train_job *job, const struct weft_fit_limits *limits,
-                                     const struct weft_fit *fit, const struct weft_fit_plan *least, struct weft_err *err)
+                                     const struct weft_fit *fit, const struct weft_fit_plan *least,
+                                     struct weft_err *err)
 {
     enum weft_lang lang = err ? err->lang : WEFT_LANG_EN;
     struct weft_buf text = { 0 }, advice = { 0 };
@@ -233,7 +237,8 @@ enum weft_status weft_fit_save(const char *output_dir, const struct weft_recipe 
     return st;
 }
 
-enum weft_status weft_fit_resume(const char *output_dir, struct weft_arena *a, struct weft_recipe *r, struct weft_err *err)
+enum weft_status weft_fit_resume(const char *output_dir, struct weft_arena *a, struct weft_recipe *r,
+                                 struct weft_err *err)
 {
     struct kept k = { 0 };
     struct weft_str text = { 0 };

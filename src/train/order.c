@@ -62,8 +62,8 @@ enum { PIECE_TOKENS = 256 };    /* products of fewer rows are slower */
 
 size_t weft_piece_room(size_t train_tokens) { return weft_max_size(train_tokens, PIECE_TOKENS); }
 
-size_t weft_piece_rows(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm, size_t first, size_t n,
-                       size_t room)
+size_t weft_piece_rows(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm,
+                       size_t first, size_t n, size_t room)
 {
     size_t tokens = 0, k = 0;
     if (stage == WEFT_STAGE_KTO) return n;

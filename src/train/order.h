@@ -34,10 +34,11 @@ size_t weft_recipe_update_rows(const struct weft_recipe *r, size_t n_rows);
 /* How rows become examples in the recipe's stage. */
 enum weft_stage weft_recipe_collate_stage(const struct weft_recipe *r);
 
-/* Batches of validation are measured in pieces of some rows: the next piece of the n rows perm[first] ... is the longest
- * one of at most `room` tokens, or one row.  Stage kto takes them whole, since a row is scored against its neighbours. */
-size_t weft_piece_rows(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm, size_t first, size_t n,
-                       size_t room);
+/* Batches of validation are measured in pieces of some rows: the next piece of the n rows perm[first] ... is the
+ * longest one of at most `room` tokens, or one row.  Stage kto takes them whole, since a row is scored against its
+ * neighbours. */
+size_t weft_piece_rows(const struct weft_examples *e, enum weft_stage stage, const uint32_t *perm,
+                       size_t first, size_t n, size_t room);
 /* The room of a run whose longest micro-batch has so many tokens. */
 size_t weft_piece_room(size_t train_tokens);
 

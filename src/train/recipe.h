@@ -147,7 +147,7 @@ struct weft_recipe {
     double watchdog_ratio;              /* loss above so many times its running median; 0: off */
     int watchdog_action;                /* enum weft_watchdog */
     const char *mem;                    /* "8G": stay below this; NULL: what the machine has */
-    int fit;                            /* enum weft_fit_mode: settings may be chosen so that the run fits (train/fit.h) */
+    int fit; /* enum weft_fit_mode: settings may be chosen so that the run fits (train/fit.h) */
     bool profile;                       /* measure where the time goes */
     bool allow_nonfinite;
 };

@@ -205,8 +205,8 @@ static void draw_base(const char *path)
     struct weft_err err = { 0 };
     struct weft_config c;
     assert_true(weft_config_preset("qwen2.5-7b", &c, NULL, NULL));
-    c.vocab_size = 12000, c.hidden_size = 512, c.intermediate_size = 2688, c.n_layers = 8, c.n_heads = 8, c.n_kv_heads = 2,
-    c.head_dim = 64;
+    c.vocab_size = 12000, c.hidden_size = 512, c.intermediate_size = 2688, c.n_layers = 8, c.n_heads = 8,
+    c.n_kv_heads = 2, c.head_dim = 64;
     check_ok(weft_model_drawn(&m, &c, 1, &err), &err);
     check_ok(weft_gguf_write(m, path, &(struct weft_gguf_save){ .type = "Q4_0", .name = "t" }, &err), &err);
     weft_model_free(m);
@@ -231,7 +231,9 @@ static int train_within(const char *base, const char *dir, int out)
     r.job.save = save;
     r.job.save_ctx = &r;
     /* a little more than the smallest plan takes at this level of the processor */
-    weft_fit_apply(&(struct weft_fit_plan){ .batch = 1, .accumulation = ROWS_AT_A_TIME, .checkpointing = true }, &r.recipe);
+    weft_fit_apply(
+        &(struct weft_fit_plan){ .batch = 1, .accumulation = ROWS_AT_A_TIME, .checkpointing = true },
+        &r.recipe);
     if (weft_memory_plan(&r.job, &plan, &r.err)) return 4;
     r.recipe.mem = weft_str_printf(&r.arena, "%zu", plan.total_bytes + plan.total_bytes / 25).s;
     weft_fit_apply(&(struct weft_fit_plan){ .batch = ROWS_AT_A_TIME, .accumulation = 1 }, &r.recipe);

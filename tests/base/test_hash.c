@@ -70,7 +70,8 @@ static void test_xxh3_is_that_of_the_library(void **state)
         XXH128_canonicalFromHash(&want, XXH3_128bits(p, n));
         weft_xxh3_128(p, n, got);
         assert_memory_equal(got, want.digest, sizeof got);
-        for (uint64_t seed = 0; seed < 3; seed++) assert_true(weft_xxh3(p, n, seed) == XXH3_64bits_withSeed(p, n, seed));
+        for (uint64_t seed = 0; seed < 3; seed++)
+            assert_true(weft_xxh3(p, n, seed) == XXH3_64bits_withSeed(p, n, seed));
     }
 }
 

@@ -78,7 +78,9 @@ static void test_a_model_of_any_size_is_drawn_while_it_is_written(void **state)
         struct weft_arena a = { 0 };
         struct weft_str want, got;
         c.vocab_size = 16601;           /* more than one piece, cut within what four normals are drawn for */
-        check_ok(weft_model_random(&held, &c, 11, &(struct weft_model_settings){ .random_type = WEFT_F32 }, &err), &err);
+        check_ok(
+            weft_model_random(&held, &c, 11, &(struct weft_model_settings){ .random_type = WEFT_F32 }, &err),
+            &err);
         check_ok(weft_model_drawn(&drawn, &c, 11, &err), &err);
         assert_null(drawn->embed);
         check_ok(weft_file_read(&a, write_model(held, "held.gguf", files[i]), 0, &want, &err), &err);

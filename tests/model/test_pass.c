@@ -241,8 +241,8 @@ static void test_longer_batches_are_measured_in_the_memory_of_training(void **st
     assert_true(both.activations == plain.activations && both.scratch == plain.scratch && !both.losses);
     check_ok(weft_pass_new(&pass, &s.compute, s.model, &settings, &s.err), &s.err);
     assert_true(loss_of(&s, pass, false, 0) == want);
-    check_fails(weft_model_loss_backward(s.model, pass, &s.batch, 1, 0, 0, &loss, NULL, NULL, &s.err), &s.err, WEFT_EARG,
-                "", "has room for");
+    check_fails(weft_model_loss_backward(s.model, pass, &s.batch, 1, 0, 0, &loss, NULL, NULL, &s.err), &s.err,
+                WEFT_EARG, "", "has room for");
     weft_pass_free(pass);
     weft_pass_free(whole);
     settings.loss_tokens = 100 * s.batch.n_tokens;

@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-/* A model of some MiB in its file, and rows long enough that batches matter; `mapped`: bf16 in a file, with branches. */
+/* A model of some MiB in its file, and rows long enough that batches matter; `mapped`: bf16 in a file, with
+ * branches. */
 static void large_run(struct run *r, const char *dir, const char *recipe, bool mapped)
 {
     struct weft_config c = run_config();
@@ -229,8 +230,10 @@ static void test_a_run_goes_on_with_what_it_began_with(void **state)
     run_set_up(&r, dir, 1, "finetuning_type: lora\nper_device_train_batch_size: 8\nsave_steps: 2\nmax_steps: 2\n");
     assert_false(weft_fit_begun(dir, &r.recipe));
     struct weft_recipe chosen = r.recipe, asked_again = r.recipe, other = r.recipe, full = r.recipe;
-    weft_fit_apply(&(struct weft_fit_plan){ .batch = 2, .accumulation = 12, .checkpointing = true, .base = WEFT_FIT_NF4 },
-                   &chosen);
+    weft_fit_apply(
+        &(struct weft_fit_plan){
+            .batch = 2, .accumulation = 12, .checkpointing = true, .base = WEFT_FIT_NF4 },
+        &chosen);
     check_ok(weft_fit_save(dir, &chosen, &r.err), &r.err);
     check_ok(weft_fit_resume(dir, &r.arena, &asked_again, &r.err), &r.err);
     assert_true(asked_again.per_device_train_batch_size == 2 && asked_again.gradient_accumulation_steps == 12);

@@ -199,7 +199,8 @@ static void test_q3_answers_average_by_micro_batch_and_tokens_over_the_update(vo
             run_set_up(&r, f.name, 2, yaml);
             size_t first = part ? 2 * (part - 1) : 0, n = part ? (part == 3 ? 1 : 2) : 5;
             struct weft_example two[10];
-            for (size_t i = 0; i < n; i++) two[i] = r.train.items[first + i], two[n + i] = r.train.items[20 + first + i];
+            for (size_t i = 0; i < n; i++)
+                two[i] = r.train.items[first + i], two[n + i] = r.train.items[20 + first + i];
             r.train.items = two, r.train.n = n, r.train.two = k > 0;
             check_ok(run_go(&r), &r.err);
             double loss = r.result.last_loss, labels = 0;
