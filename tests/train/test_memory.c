@@ -163,10 +163,10 @@ static void test_process_limit_bounds_the_plan(void **state)
     check_folder_gone(f.name);
 }
 
-/* In a process of its own: its peak lies within 5 % of the plan. */
+/* In a process of its own: its peak lies within 5 % of the plan, where what a process holds can be measured. */
 static void test_peak_is_what_was_planned(void **state)
 {
-    if (SANITIZED) skip();
+    if (SANITIZED || access("/proc/self/statm", R_OK)) skip();
     static const char *const recipes[] = { "max_steps: 2\n",
                                            "max_steps: 2\noptim: muon\ngradient_checkpointing: true\n" };
     for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
