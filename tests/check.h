@@ -23,6 +23,16 @@ static inline void check_needs_proc(void)
     if (access("/proc/sys/kernel/random/boot_id", R_OK)) skip();
 }
 
+/* What a process holds can be measured where there is /proc, and is its own where no sanitizer has its shadow there. */
+static inline bool check_memory_is_measured(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return false;
+#else
+    return access("/proc/self/smaps", R_OK) == 0;
+#endif
+}
+
 /* The call succeeded; otherwise its message is printed. */
 #define check_ok(st, err) check_ok_at((st), (err), __FILE__, __LINE__)
 static inline void check_ok_at(enum weft_status st, const struct weft_err *err, const char *file, int line)

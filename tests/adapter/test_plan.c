@@ -161,10 +161,7 @@ static int train_one(const struct plan_run *p, const char *base, const char *dir
 
 static void test_peak_is_what_was_planned(void **state)
 {
-    if (access("/proc/self/smaps", R_OK)) skip();       /* what is held already is then only guessed */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip();
-#endif
+    if (!check_memory_is_measured()) skip();
     size_t outside = 0;
     for (size_t i = 0; i < WEFT_COUNT(runs); i++) {
         char dir[64], base[64];
@@ -248,10 +245,7 @@ static int train_within(const char *base, const char *dir, int out)
 
 static void test_a_quantised_file_trains_within_its_limit(void **state)
 {
-    if (access("/proc/self/smaps", R_OK)) skip();
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip();
-#endif
+    if (!check_memory_is_measured()) skip();
     char dir[64];
     int out[2], status;
     struct weft_fit fit = { 0 };

@@ -90,6 +90,7 @@ static void test_less_memory_never_chooses_what_is_faster(void **state)
 /* The base keeps its bits for as long as anything else helps, and gives up as few as need be. */
 static void test_the_base_is_quantised_only_where_nothing_else_fits(void **state)
 {
+    if (!check_memory_is_measured()) skip();
     struct run r;
     struct weft_fit_limits plain = { 0 }, precision = { .precision = true };
     struct weft_fit fit;
@@ -123,6 +124,7 @@ static void test_the_base_is_quantised_only_where_nothing_else_fits(void **state
 /* Where more than rounding hangs on micro-batches, they stay. */
 static void test_micro_batches_stay_where_results_hang_on_them(void **state)
 {
+    if (!check_memory_is_measured()) skip();
     static const struct {
         const char *recipe;
         size_t rows;

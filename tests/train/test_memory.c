@@ -4,13 +4,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-/* A sanitizer's shadow does not fit under a limit and counts to what the process holds. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 struct folder {
     char name[64];
 };
@@ -95,7 +88,7 @@ static void test_ranks_of_one_machine_share_its_memory(void **state)
 
 static void test_too_big_a_run_is_refused_with_changes_that_help(void **state)
 {
-    if (SANITIZED) skip();
+    if (!check_memory_is_measured()) skip();
     struct run r;
     struct folder f = new_folder();
     run_set_up(&r, f.name, 2, "per_device_train_batch_size: 8\nmem: 1M\n");
@@ -142,7 +135,7 @@ static bool large_run(struct run *r, const char *dir, const char *recipe)
  * what the run takes. */
 static void test_process_limit_bounds_the_plan(void **state)
 {
-    if (SANITIZED) skip();
+    if (!check_memory_is_measured()) skip();
     enum { LIMIT = 200 << 20 };
     struct folder f = new_folder();
     pid_t child = fork();
@@ -166,7 +159,7 @@ static void test_process_limit_bounds_the_plan(void **state)
 /* In a process of its own: its peak lies within 5 % of the plan, where what a process holds can be measured. */
 static void test_peak_is_what_was_planned(void **state)
 {
-    if (SANITIZED || access("/proc/self/statm", R_OK)) skip();
+    if (!check_memory_is_measured()) skip();
     static const char *const recipes[] = { "max_steps: 2\n",
                                            "max_steps: 2\noptim: muon\ngradient_checkpointing: true\n" };
     for (size_t i = 0; i < WEFT_COUNT(recipes); i++) {
